@@ -1,0 +1,58 @@
+"""The fixtures of all tests: real servers, and processes that are ended whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.processes import Processes
+from tests.servers import RedisServer, choose_server
+from tests.workers import Workers
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chosen_server() -> None:
+    """Let POLLFLOW_TEST_SERVER choose the server for the fixtures and for every command that is started."""
+    choose_server()
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server for all tests that do not harm it."""
+    server = RedisServer(tmp_path_factory.mktemp("shared-redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def store_url(shared_server: RedisServer) -> str:
+    """The URL of a real and empty Redis."""
+    with Redis.from_url(shared_server.url) as client:
+        client.flushall()
+    return shared_server.url
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of the test's own, which may be stopped, killed and restarted."""
+    server = RedisServer(tmp_path / "redis")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    """Starts processes, their output in files of `tmp_path`."""
+    started = Processes(tmp_path)
+    yield started
+    started.end_all()
+
+
+@pytest.fixture
+def workers(redis_server: RedisServer, processes: Processes) -> Workers:
+    """Starts Celery workers and beats on `redis_server`, by default those of the reference application."""
+    processes.env["POLLFLOW_REDIS_URL"] = redis_server.url
+    return Workers(processes)

@@ -1,0 +1,50 @@
+"""Real Celery workers and beats, which tests may kill."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.processes import Processes, Started
+
+PROJECT = Path(__file__).parent.parent
+
+
+class Workers:
+    """Starts `celery -A APP worker` and `celery -A APP beat` in a folder; ready when the call returns.
+
+    The folder is the reference application's unless another is given. What still runs at the end of the test is
+    ended, and a process that outlived its worker fails the test.
+    """
+
+    def __init__(self, processes: Processes, folder: Path = PROJECT) -> None:
+        self._processes = processes
+        self._folder = folder
+
+    def start(
+        self,
+        *options: str,
+        app: str = "worker",
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        name: str = "worker",
+    ) -> Started:
+        """Start a worker of two children (or as the options say), and wait until it consumes."""
+        if not any(option.startswith(("-c", "--concurrency", "-P", "--pool")) for option in options):
+            options = ("-c", "2", *options)
+        command = [sys.executable, "-m", "celery", "-A", app, "worker", "-l", "INFO", "-n", f"{name}@%h", *options]
+        worker = self._processes.start(name, command, cwd=cwd or self._folder, env=env)
+        worker.wait_for_output(" ready.")
+        return worker
+
+    def beat(
+        self, *options: str, app: str = "worker", cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Started:
+        """Start a beat, its schedule file outside of the project, and wait until it runs."""
+        number = len(list(self._processes.folder.glob("beat*.log")))
+        schedule = self._processes.folder / f"schedule-{number}"
+        command = [sys.executable, "-m", "celery", "-A", app, "beat", "-l", "INFO", "-s", schedule, *options]
+        beat = self._processes.start("beat", command, cwd=cwd or self._folder, env=env)
+        beat.wait_for_output("beat: Starting...")
+        return beat
