@@ -102,6 +102,7 @@ class Step:
     path: str
     line: int = 0
     """1-based line of the step in the definition's text."""
+    column: int = 0
     end: bool = False
     input_mappings: Mappings | None = None
     output_mappings: Mappings | None = None
@@ -229,3 +230,8 @@ class Flow:
     input_mappings: Mappings | None = None
     output_mappings: Mappings | None = None
     timeout_seconds: float | None = None
+
+    @property
+    def uses_event_ids(self) -> bool:
+        """Whether a mapping may read `$context.step.eventId`, which depends on the number of events so far."""
+        return "eventId" in self.text

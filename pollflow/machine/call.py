@@ -1,0 +1,69 @@
+"""What a task step calls, and with what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pollflow.fdl.model import (
+    Flow,
+    FlowResource,
+    Json,
+    JsonObject,
+    Pattern,
+    Resource,
+    ServiceResource,
+    TaskStep,
+)
+from pollflow.machine.data import fill, step_at, step_input
+from pollflow.machine.state import About, FrameState
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """One call: its resource, its payload, and the idempotency key that it keeps when it has to be made again.
+
+    `pattern` tells what to do with the result, `ignore_result` that a result is dropped (`InvocationType: Async`).
+    `params` are the filled `serviceParams`, None without them.
+    """
+
+    step: str
+    resource: Resource
+    pattern: Pattern
+    payload: JsonObject
+    params: Json
+    attempt: int
+    idempotency_key: str
+    timeout_seconds: float | None
+    ignore_result: bool
+
+
+def call_of(flow: Flow, state: FrameState, about: About) -> CallRequest | None:
+    """The call that the frame is to make now; None if it is at another kind of step."""
+    step = step_at(flow, state.levels[-1])
+    if not isinstance(step, TaskStep):
+        return None
+    taken = step_input(flow, state, about)
+    params = None if step.service_params is None else fill(step.service_params, taken)
+    with_params = isinstance(step.resource, ServiceResource) and step.resource.takes_params
+    key = f"{about.execution_id}/{step.name}/{_entry_name(state)}"
+    return CallRequest(
+        step=step.name,
+        resource=step.resource,
+        pattern=step.pattern,
+        payload=(params or {}) if with_params else taken,
+        params=params,
+        attempt=state.attempt,
+        idempotency_key=key if state.attempt == 1 else f"{key}/{state.attempt}",
+        timeout_seconds=step.timeout_seconds,
+        ignore_result=_is_async(step, params),
+    )
+
+
+def _entry_name(state: FrameState) -> str:
+    return f"{state.frame}.{state.entry}"
+
+
+def _is_async(step: TaskStep, params: Json) -> bool:
+    if step.pattern is not Pattern.REQUEST_RESPONSE or isinstance(step.resource, FlowResource):
+        return False
+    return isinstance(params, dict) and params.get("InvocationType") == "Async"

@@ -1,0 +1,117 @@
+"""Inputs, outputs and locals: what flows between a step and its parent. Section 2 of the language reference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping as MappingABC
+from datetime import datetime, timezone
+
+from pollflow.fdl.expr import MISSING, Path
+from pollflow.fdl.model import (
+    Constant,
+    Flow,
+    Json,
+    JsonObject,
+    Mappings,
+    Pattern,
+    Step,
+    TaskStep,
+)
+from pollflow.machine.callback import task_token
+from pollflow.machine.state import About, FrameState, Level
+
+
+def map_values(mappings: Mappings, roots: MappingABC[str, Json]) -> JsonObject:
+    """An object of just the targets; a path that leads nowhere leaves its target out."""
+    mapped: JsonObject = {}
+    for mapping in mappings:
+        if isinstance(mapping.source, Constant):
+            mapped[mapping.target] = mapping.source.value
+            continue
+        value = mapping.source.read(roots)
+        if value is not MISSING:
+            mapped[mapping.target] = value
+    return mapped
+
+
+def fill(template: Json, step_input: JsonObject) -> Json:
+    """`serviceParams` with their `$` paths read from the step's input; what leads nowhere is left out."""
+    roots = {"": step_input}
+    if isinstance(template, Path):
+        return template.read(roots)
+    if isinstance(template, dict):
+        filled = {key: fill(value, step_input) for key, value in template.items()}
+        return {key: value for key, value in filled.items() if value is not MISSING}
+    if isinstance(template, list | tuple):
+        return [value for value in (fill(item, step_input) for item in template) if value is not MISSING]
+    return template
+
+
+def flow_input(flow: Flow, execution_input: JsonObject, about: About) -> JsonObject:
+    """The flow's input, by the flow's own mappings from what the execution was started with."""
+    if flow.input_mappings is None:
+        return execution_input
+    return map_values(flow.input_mappings, {"input": execution_input, "local": {}, "context": _context(about)})
+
+
+def flow_output(flow: Flow, state: FrameState, about: About) -> JsonObject:
+    """The flow's output, by its mappings or its local as it is."""
+    local = state.levels[0].local
+    if flow.output_mappings is None:
+        return local
+    return map_values(flow.output_mappings, {"input": state.input, "local": local, "context": _context(about)})
+
+
+def step_at(flow: Flow, level: Level) -> Step:
+    """The step that a level visits."""
+    return flow.series[level.series].steps[level.step]
+
+
+def parent_input(flow: Flow, state: FrameState, about: About) -> JsonObject:
+    """The input of the parent of the series that the frame is in: the frame's, or that of the choice around."""
+    return _input_above(flow, state, about, len(state.levels) - 1)
+
+
+def step_input(flow: Flow, state: FrameState, about: About) -> JsonObject:
+    """The input of the step that the frame is at."""
+    return _input_above(flow, state, about, len(state.levels))
+
+
+def _input_above(flow: Flow, state: FrameState, about: About, depth: int) -> JsonObject:
+    value = state.input
+    for number, level in enumerate(state.levels[:depth], start=1):
+        step = step_at(flow, level)
+        if step.input_mappings is None:
+            value = {**value, **level.local}
+            continue
+        innermost = number == len(state.levels)
+        context = step_context(step, level, about, state if innermost else None)
+        value = map_values(step.input_mappings, {"input": value, "local": level.local, "context": context})
+    return value
+
+
+def step_context(step: Step, level: Level, about: About, state: FrameState | None) -> JsonObject:
+    """`$context` as the mappings of a step see it; with its task token where `state` is that of a waiting task."""
+    context = _context(about)
+    context["step"] = {"name": step.name, "eventId": level.entered}
+    if state is not None and isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
+        context["task"] = {"token": task_token(about, state.frame, state.entry, state.attempt)}
+    return context
+
+
+def _context(about: About) -> JsonObject:
+    started = datetime.fromtimestamp(about.started_at, timezone.utc)
+    return {
+        "flow": {"name": about.flow_name},
+        "execution": {
+            "name": about.execution_name,
+            "startedTime": started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        },
+    }
+
+
+def size_of(*values: Json) -> int:
+    """How many bytes the values take together as JSON text in UTF-8."""
+    return sum(
+        len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")) for value in values
+    )

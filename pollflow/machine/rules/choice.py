@@ -1,0 +1,29 @@
+"""Choice: the first option whose condition holds; its steps run as a further level of the frame."""
+
+from __future__ import annotations
+
+from pollflow.fdl.expr import ExpressionError
+from pollflow.fdl.model import ChoiceStep, Option
+from pollflow.machine.decision import Decision
+from pollflow.machine.events import Arrived
+from pollflow.machine.walk import StepRefused, Walk
+
+
+def chooses(walk: Walk, step: ChoiceStep, event: Arrived) -> Decision:
+    """Takes an option, the default, or neither: then the series goes on."""
+    option = _option(walk, step)
+    return walk.leave({}) if option is None else walk.enter_option(option)
+
+
+def _option(walk: Walk, step: ChoiceStep) -> Option | None:
+    taken = walk.input
+    for option in step.choices:
+        if option.condition is None:
+            continue
+        try:
+            if option.condition.holds(taken):
+                return option
+        except ExpressionError as error:
+            cause = f"condition {option.condition.text!r} of step {step.name!r}: {error}"
+            raise StepRefused("FnF.RuntimeError", cause) from error
+    return step.default

@@ -1,0 +1,52 @@
+"""Wait: its message makes it wait; the next message, when due, ends it."""
+
+from __future__ import annotations
+
+import math
+
+from pollflow.fdl.expr import Path
+from pollflow.fdl.model import WaitStep
+from pollflow.fdl.moments import parse_moment
+from pollflow.machine.decision import Decision, Message
+from pollflow.machine.events import Arrived
+from pollflow.machine.state import Phase
+from pollflow.machine.walk import StepRefused, Walk, hint_of, next_in
+
+
+def waits(walk: Walk, step: WaitStep, event: Arrived) -> Decision:
+    """Begins to wait, or ends if it has waited."""
+    if walk.state.phase is Phase.WAITING:
+        return walk.leave({})
+    level, entry = walk.state.levels[-1], walk.state.entry
+    following = next_in(walk.flow.series[level.series], level.step)
+    hint = hint_of(step, entry) if following is None else hint_of(following, entry + 1)
+    if step.duration is not None:
+        seconds = _seconds(walk, step, step.duration)
+        return walk.goes_on(Message(hint, after=seconds), phase=Phase.WAITING)
+    moment = _moment(walk, step, step.timestamp)
+    return walk.goes_on(Message(hint, at=moment), phase=Phase.WAITING)
+
+
+def _seconds(walk: Walk, step: WaitStep, duration: Path | float) -> float:
+    value = duration.read({"": walk.input}) if isinstance(duration, Path) else duration
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _refused(step, "duration", duration, "a number of seconds")
+    if not 0 <= value <= walk.limits.max_wait_seconds:
+        raise _refused(step, "duration", duration, f"from 0 to {walk.limits.max_wait_seconds:g} seconds")
+    return float(value)
+
+
+def _moment(walk: Walk, step: WaitStep, timestamp: Path | float | None) -> float:
+    if not isinstance(timestamp, Path):
+        return timestamp or 0.0
+    value = timestamp.read({"": walk.input})
+    moment = parse_moment(value) if isinstance(value, str) else None
+    if moment is None:
+        raise _refused(step, "timestamp", timestamp, "an RFC 3339 time with its offset")
+    # How far ahead it may lie is for the store to say, since only the store knows the time.
+    return moment
+
+
+def _refused(step: WaitStep, field: str, source: Path | float, right: str) -> StepRefused:
+    told = source.text if isinstance(source, Path) else repr(source)
+    return StepRefused("FnF.RuntimeError", f"{field} of step {step.name!r}: {told} must be {right}")

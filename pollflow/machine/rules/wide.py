@@ -1,0 +1,68 @@
+"""Parallel and foreach: children are made in slices, at most `width` run at once, and their locals join in order."""
+
+from __future__ import annotations
+
+from pollflow.fdl.expr import MISSING
+from pollflow.fdl.model import ForeachStep, Json, JsonObject, ParallelStep, Series
+from pollflow.machine.decision import Children, Decision, HistoryEvent
+from pollflow.machine.events import Arrived, Joined
+from pollflow.machine.state import FrameState, Join, Level, Phase
+from pollflow.machine.walk import StepRefused, Walk, hint_of
+
+
+def branches(walk: Walk, step: ParallelStep, event: Arrived) -> Decision:
+    """Begins the branches, or the next slice of them."""
+    return _spread(walk, step, event.join, len(step.branches))
+
+
+def iterates(walk: Walk, step: ForeachStep, event: Arrived) -> Decision:
+    """Begins the iterations, or the next slice of them."""
+    collection = _collection(walk, step)
+    if not collection:
+        return walk.leave([])
+    return _spread(walk, step, event.join, len(collection))
+
+
+def joins(walk: Walk, step: ParallelStep | ForeachStep, event: Joined) -> Decision:
+    """All children have ended: their locals, in order, are the step's local."""
+    return walk.leave(list(event.results))
+
+
+def _spread(walk: Walk, step: ParallelStep | ForeachStep, join: Join | None, total: int) -> Decision:
+    begun = join is not None
+    join = join or Join(total=total, made=0, ended=0)
+    room = max(0, walk.limits.width - join.open)
+    indices = range(join.made, min(join.made + room, total))
+    spawn = tuple(_child(walk, step, index, number) for number, index in enumerate(indices))
+    wake = Children(hint_of(step, walk.state.entry), total=None if begun else total)
+    return walk.goes_on(wake, spawn=spawn, phase=Phase.JOINING)
+
+
+def _child(walk: Walk, step: ParallelStep | ForeachStep, index: int, before: int) -> Decision:
+    series, extra, kind = _child_of(walk, step, index)
+    state = FrameState(
+        frame=f"{walk.state.frame}.{walk.state.entry}.{index}",
+        input={**walk.input, **extra},
+        levels=(Level(series=series.path, step=0, local={}),),
+    )
+    child = Walk(walk.flow, state, walk.about, walk.limits)
+    child.history.append(HistoryEvent(kind, step.name, {"index": index}))
+    return child.entered()
+
+
+def _child_of(walk: Walk, step: ParallelStep | ForeachStep, index: int) -> tuple[Series, JsonObject, str]:
+    if isinstance(step, ParallelStep):
+        return step.branches[index], {}, "BranchEntered"
+    extra = {step.item: _collection(walk, step)[index]}
+    if step.index is not None:
+        extra[step.index] = index
+    return step.steps, extra, "IterationEntered"
+
+
+def _collection(walk: Walk, step: ForeachStep) -> list[Json]:
+    value = step.collection.read({"": walk.input})
+    if not isinstance(value, list):
+        told = "is missing" if value is MISSING else "is no list"
+        cause = f"collection of step {step.name!r}: {step.collection.text} {told}"
+        raise StepRefused("FnF.RuntimeError", cause)
+    return value

@@ -1,0 +1,92 @@
+"""What a frame is at: values only.
+
+A frame runs the steps of one series after another: the flow, a branch or an iteration. Inside it, a choice's option
+is a further *level*. A step's input is derived from these values and never kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pollflow.fdl.model import JsonObject
+
+ROOT = "r"
+"""The frame of the flow itself."""
+
+
+class Phase(str, Enum):
+    """What the current entry waits for."""
+
+    READY = "ready"
+    """Its message: the step has been entered."""
+    WAITING = "waiting"
+    """A wait's end."""
+    RETRYING = "retrying"
+    """The next attempt of a call."""
+    CALLBACK = "callback"
+    """A report by the task token, or the end of a sub-flow."""
+    JOINING = "joining"
+    """The end of its branches or iterations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A series in progress: its path in the flow, the position visited, the local of the series' parent.
+
+    `entered` is the id of the StepEntered event of the step visited.
+    """
+
+    series: str
+    step: int
+    local: JsonObject
+    entered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a frame knows of its execution; kept once, with the execution.
+
+    `events` is the number of history events so far, `started_at` epoch seconds, `secret` the key that signs its task tokens.
+    """
+
+    flow_name: str
+    execution_name: str
+    execution_id: str
+    started_at: float
+    secret: str
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameState:
+    """The state of one frame. `levels` is never empty; the last one is where the frame is.
+
+    `entry` counts the frame's visits of steps, `attempt` the calls of the present entry from 1, `retries` those
+    done by each retry policy.
+    """
+
+    frame: str
+    input: JsonObject
+    levels: tuple[Level, ...]
+    entry: int = 1
+    phase: Phase = Phase.READY
+    attempt: int = 1
+    retries: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """How far the children of a joining step are; kept beside its state, since children change it.
+
+    Children are made in the order of their index: `made` of `total` so far, `ended` of those have ended.
+    """
+
+    total: int
+    made: int
+    ended: int
+
+    @property
+    def open(self) -> int:
+        """How many run now."""
+        return self.made - self.ended

@@ -1,0 +1,1 @@
+"""Celery: a task per step type, leases, wake-ups and functions. Knows nothing of YAML."""

@@ -1,0 +1,67 @@
+"""Puts the parts of the engine together, for workers and for clients: one place that knows who needs whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import redis
+
+from pollflow.runtime.calls import Caller
+from pollflow.runtime.definitions import FlowCache
+from pollflow.runtime.duties import Duties
+from pollflow.runtime.engine import Engine
+from pollflow.runtime.functions import Functions
+from pollflow.runtime.routes import Publish, Routes
+from pollflow.runtime.settings import Settings
+from pollflow.runtime.starting import Starter
+from pollflow.runtime.subflows import SubFlows
+from pollflow.runtime.sweep import Sweeper
+from pollflow.store import Definitions, Reading, Store, translated
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The parts, made for one Redis."""
+
+    settings: Settings
+    store: Store
+    reading: Reading
+    definitions: Definitions
+    starter: Starter
+    engine: Engine
+    duties: Duties
+    sweeper: Sweeper
+    routes: Routes
+
+    def announce(self, functions: Functions) -> None:
+        """Writes down what a worker of this app takes and calls, for clients."""
+        client, keys = self.store.client, self.store.keys
+        self.routes.save(client, keys, self.settings)
+        names = {name: repr(self.reading.now()) for name in functions}
+        if names:
+            with translated():
+                client.hset(keys.functions(), mapping=names)
+
+
+def assemble(
+    client: redis.Redis,
+    settings: Settings,
+    *,
+    routes: Routes,
+    publish: Publish,
+    functions: Functions,
+    worker: Callable[[], str],
+    clock_offset: float = 0,
+) -> Assembly:
+    """Makes the parts on one connection pool. Nothing is asked of Redis yet."""
+    keys, limits = settings.keys, settings.limits
+    store = Store(client, keys=keys, timing=settings.timing, post=routes.post, clock_offset=clock_offset)
+    reading, definitions = Reading(client, keys), Definitions(client, keys)
+    flows = FlowCache(definitions)
+    starter = Starter(store, reading, definitions, flows, limits, publish)
+    caller = Caller(functions, SubFlows(starter, reading), settings.lost_attempts)
+    engine = Engine(store, reading, flows, caller, limits, publish, worker)
+    duties = Duties(engine)
+    sweeper = Sweeper(engine, duties, routes, settings.sweep_every)
+    return Assembly(settings, store, reading, definitions, starter, engine, duties, sweeper, routes)

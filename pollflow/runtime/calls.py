@@ -1,0 +1,87 @@
+"""Makes the call of a task step, and turns whatever comes of it into an event for the machine."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from pollflow.errors import StepError, StoreUnavailable
+from pollflow.fdl.model import FlowResource, Json, JsonObject, Pattern
+from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
+from pollflow.runtime.functions import Context, Function, Functions, invoke, missing_cause
+from pollflow.runtime.subflows import SubFlows
+from pollflow.store import Claimed
+
+_CAUSE_LENGTH = 4096
+
+logger = logging.getLogger("pollflow.function")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Calls functions and starts sub-flows."""
+
+    functions: Functions
+    sub_flows: SubFlows
+    lost_attempts: int
+
+    def call(self, claimed: Claimed, request: CallRequest) -> Event:
+        """The event that follows. Never raises what a function raised."""
+        if claimed.starts > self.lost_attempts:
+            lost = claimed.starts - 1
+            return Raised("FC.Unknown", f"the call was cut off {lost} times by the end of its process")
+        if isinstance(request.resource, FlowResource):
+            return self.sub_flows.start(claimed, request)
+        function = self.functions.find(request.resource)
+        if function is None:
+            return Raised("FC.FunctionNotFound", missing_cause(request.resource, self.functions))
+        event = _invoked(function, request.payload, context_of(claimed, request))
+        if not isinstance(event, Returned):
+            return event
+        if request.pattern is Pattern.WAIT_FOR_CALLBACK:
+            return Submitted({})
+        return Returned({}) if request.ignore_result else event
+
+
+def _invoked(function: Function, given: JsonObject, context: Context) -> Event:
+    try:
+        result: Json = invoke(function, given, context)
+    except StepError as error:
+        return Raised(error.error, _cut(error.cause), _bases(error))
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # whatever a user's function raises is the step's error
+        context.logger.warning("the function failed", exc_info=True)
+        return Raised(type(error).__name__, _cut(str(error)), _bases(error))
+    return Returned(result)
+
+
+def _bases(error: Exception) -> tuple[str, ...]:
+    return tuple(base.__name__ for base in type(error).__mro__[1:] if issubclass(base, Exception))
+
+
+def _cut(cause: str) -> str:
+    return cause if len(cause) <= _CAUSE_LENGTH else cause[: _CAUSE_LENGTH - 1] + "…"
+
+
+def context_of(claimed: Claimed, request: CallRequest) -> Context:
+    """What the function is told of its call."""
+    about = claimed.about
+    extra = {
+        "flow": about.flow_name,
+        "execution": about.execution_name,
+        "step": request.step,
+        "attempt": request.attempt,
+    }
+    deadline = None if claimed.deadline is None else datetime.fromtimestamp(claimed.deadline, timezone.utc)
+    return Context(
+        execution_id=about.execution_id,
+        execution_name=about.execution_name,
+        flow_name=about.flow_name,
+        step=request.step,
+        attempt=request.attempt,
+        idempotency_key=request.idempotency_key,
+        deadline=deadline,
+        logger=logging.LoggerAdapter(logger, extra),
+    )

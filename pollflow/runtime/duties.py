@@ -1,0 +1,92 @@
+"""What an execution itself still has to do: its time limit, telling its parent, tidying up, being purged.
+
+Each stands in the wake-up index until it is done, and doing it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pollflow.errors import ExecutionNotExists, InvalidTaskToken, TaskAlreadyCompleted
+from pollflow.fdl.model import FlowResource, Pattern
+from pollflow.machine import Event, ReportedFailed, ReportedSucceeded, Status, call_of
+from pollflow.runtime.engine import Engine
+from pollflow.runtime.subflows import asked_of
+from pollflow.store import ExecutionRecord, ExecutionRef
+
+_SLICE = 100
+
+logger = logging.getLogger("pollflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """Does the duties of executions."""
+
+    engine: Engine
+
+    def do(self, ref: ExecutionRef, duty: str) -> None:
+        """Does one duty that is due."""
+        known: dict[str, Callable[[ExecutionRecord], None]] = {
+            "deadline": self._time_out,
+            "notify": self.notify,
+            "tidy": self._tidy,
+            "purge": self.purge,
+        }
+        if duty not in known:
+            logger.warning("left to a later release", extra={"execution": str(ref), "duty": duty})
+            return
+        try:
+            known[duty](self.engine.reading.execution(ref))
+        except ExecutionNotExists:
+            self.engine.store.done(ref, duty)
+
+    def notify(self, record: ExecutionRecord) -> None:
+        """Tells the step that waits for this execution how it ended."""
+        if record.parent and record.status.ended:
+            try:
+                self.engine.report(record.parent, _end_event(record))
+            except (InvalidTaskToken, TaskAlreadyCompleted):
+                logger.info("nobody waits for the end any more", extra={"execution": str(record.ref)})
+        self.engine.store.done(record.ref, "notify")
+
+    def _time_out(self, record: ExecutionRecord) -> None:
+        flow = self.engine.flows.get(record.digest)
+        cause = f"the execution did not end within {flow.timeout_seconds:g} seconds"
+        self.engine.end(record.ref, Status.TIMED_OUT, "FnF.ExecutionTimeout", cause)
+        self.engine.store.done(record.ref, "deadline")
+
+    def _tidy(self, record: ExecutionRecord) -> None:
+        self._stop_sub_flows(record)
+        self.engine.store.tidy(record.ref, _SLICE)
+
+    def purge(self, record: ExecutionRecord) -> None:
+        """Deletes an ended execution and all that is left of it. What runs is left alone."""
+        left = 1
+        while left > 0:
+            self._stop_sub_flows(record)
+            left = self.engine.store.tidy(record.ref, _SLICE)
+        self.engine.store.purge(record.ref, record.id, record.status)
+
+    def _stop_sub_flows(self, record: ExecutionRecord) -> None:
+        """Stops the executions that steps of an ended one waited for."""
+        flow = self.engine.flows.get(record.digest)
+        for frame in self.engine.reading.frames(record.ref, _SLICE).values():
+            request = call_of(flow, frame.state, record.about)
+            if request is None or not isinstance(request.resource, FlowResource):
+                continue
+            if request.pattern is Pattern.REQUEST_RESPONSE:
+                continue
+            try:
+                flow_name, name, _ = asked_of(request, request.resource)
+                self.engine.end(ExecutionRef(flow_name, name), Status.STOPPED, record.error or "", record.cause or "")
+            except (ValueError, LookupError):
+                logger.info("no sub-execution to stop", extra={"execution": str(record.ref)})
+
+
+def _end_event(record: ExecutionRecord) -> Event:
+    if record.status is Status.SUCCEEDED:
+        return ReportedSucceeded(record.output or {})
+    return ReportedFailed(record.error or "", record.cause or "")

@@ -1,0 +1,201 @@
+"""What the holder of a message does: claim, decide, commit. All step tasks, the sweep and reports come through here."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pollflow.errors import InvalidTaskToken, TaskAlreadyCompleted, UnreadableRecord
+from pollflow.fdl import Flow
+from pollflow.machine import (
+    Arrived,
+    Decision,
+    Event,
+    HistoryEvent,
+    Joined,
+    Limits,
+    Outcome,
+    Phase,
+    Status,
+    TimedOut,
+    call_of,
+    decide,
+    is_awaited,
+    read_task_token,
+    verify,
+)
+from pollflow.runtime.calls import Caller
+from pollflow.runtime.definitions import FlowCache
+from pollflow.runtime.routes import Publish
+from pollflow.store import (
+    Address,
+    Claimed,
+    Committed,
+    Early,
+    ExecutionRecord,
+    ExecutionRef,
+    FrameRecord,
+    Letter,
+    Moved,
+    Reading,
+    Refusal,
+    Store,
+    new_token,
+)
+
+_BLINK_SECONDS = 0.25
+
+logger = logging.getLogger("pollflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Moves executions. `worker` begins the nonces of the calls that this process makes."""
+
+    store: Store
+    reading: Reading
+    flows: FlowCache
+    caller: Caller
+    limits: Limits
+    publish: Publish
+    worker: Callable[[], str]
+
+    def handle(self, address: Address) -> None:
+        """Does what a message asks for, if it still may: anything else is a duplicate, and does nothing."""
+        try:
+            claimed = self._claim(address)
+            while claimed is not None:
+                claimed = self._move(claimed)
+        except UnreadableRecord:
+            # A worker of a later release reads it; the sweep brings it there.
+            logger.warning("left to a later release", extra=_ids(address), exc_info=True)
+
+    def time_out_step(self, ref: ExecutionRef, frame: str, record: FrameRecord, execution: ExecutionRecord) -> None:
+        """Commits that the attempt's deadline has passed."""
+        claimed = _from_outside(ref, frame, record, execution)
+        self._commit(self.flows.get(execution.digest), claimed, TimedOut(), from_outside=True)
+
+    def end(self, ref: ExecutionRef, status: Status, error: str, cause: str) -> Status | None:
+        """Stops an execution, or ends it by its time limit. None if this did it, else the status that it has."""
+        detail = {"error": error, "cause": cause}
+        history = [HistoryEvent(f"Execution{status.value}", "", detail)]
+        before = self.store.end(ref, status, history, Outcome(status, None, error, cause))
+        return None if before is None else Status(before)
+
+    def report(self, token: str, event: Event) -> None:
+        """Reports a task that waits for a callback.
+
+        Raises InvalidTaskToken for a token nobody was given, TaskAlreadyCompleted for a second or late report.
+        """
+        asked = read_task_token(token)
+        ref = ExecutionRef(asked.flow_name, asked.execution_name)
+        try:
+            execution = self.reading.execution(ref)
+        except LookupError as error:
+            raise InvalidTaskToken("the execution that the token names does not exist") from error
+        verify(asked, execution.about)
+        record = self.reading.frame(ref, asked.frame)
+        if record is None or not is_awaited(asked, record.state):
+            raise TaskAlreadyCompleted
+        claimed = _from_outside(ref, asked.frame, record, execution)
+        result = self._commit(self.flows.get(execution.digest), claimed, event, from_outside=True)
+        if not isinstance(result, Committed):
+            raise TaskAlreadyCompleted
+
+    def _claim(self, address: Address) -> Claimed | None:
+        nonce = self._nonce()
+        answer = self.store.claim(address, nonce)
+        if isinstance(answer, Early) and answer.seconds <= _BLINK_SECONDS:
+            time.sleep(answer.seconds)
+            answer = self.store.claim(address, nonce)
+        if isinstance(answer, Early):
+            self._post_again(address, answer.seconds)
+            return None
+        if isinstance(answer, Refusal):
+            logger.debug("a message came in vain", extra={**_ids(address), "reason": str(answer)})
+            return None
+        return answer
+
+    def _post_again(self, address: Address, seconds: float) -> None:
+        """A clock runs ahead: the message has come long before its time."""
+        record = self.reading.frame(address.ref, address.frame)
+        if record is None or record.token != address.token:
+            return
+        execution = self.reading.execution(address.ref)
+        letter = Letter(address, execution.id, record.hint, countdown=seconds)
+        _, unpublished = self.store.redeliver(letter, record.sent, None)
+        if unpublished:
+            self.publish(letter)
+
+    def _move(self, claimed: Claimed) -> Claimed | None:
+        flow = self.flows.get(claimed.digest)
+        event = self._event(flow, claimed)
+        if event is None:
+            return None
+        # The message that ends a wait is that of the next step, which goes on in this very task.
+        hold = self._nonce() if claimed.state.phase is Phase.WAITING else ""
+        result = self._commit(flow, claimed, event, hold=hold)
+        return result.held if isinstance(result, Committed) else None
+
+    def _event(self, flow: Flow, claimed: Claimed) -> Event | None:
+        if claimed.kind == "call":
+            request = call_of(flow, claimed.state, claimed.about)
+            if request is None:
+                raise TypeError(claimed.kind)
+            return self.caller.call(claimed, request)
+        join = claimed.join
+        if claimed.kind != "children" or join is None:
+            return Arrived()
+        if join.ended == join.total:
+            return Joined(self.reading.results(claimed.address.ref, claimed.address.frame))
+        is_room = join.made < join.total and join.open < self.limits.width
+        return Arrived(join) if is_room else None
+
+    def _commit(
+        self, flow: Flow, claimed: Claimed, event: Event, *, from_outside: bool = False, hold: str = ""
+    ) -> Committed | Refusal:
+        while True:
+            decision = decide(flow, claimed.state, event, about=claimed.about, limits=self.limits)
+            result = self.store.commit(
+                claimed,
+                decision,
+                from_outside=from_outside,
+                hold="" if _is_over(decision) else hold,
+                expect_events=flow.uses_event_ids,
+            )
+            if not isinstance(result, Moved):
+                break
+            claimed = replace(claimed, about=replace(claimed.about, events=result.events))
+        if isinstance(result, Refusal):
+            logger.info("a commit came too late", extra={**_ids(claimed.address), "reason": str(result)})
+            return result
+        for letter in result.letters:
+            self.publish(letter)
+        return result
+
+    def _nonce(self) -> str:
+        return f"{self.worker()}.{new_token()}"
+
+
+def _is_over(decision: Decision) -> bool:
+    return decision.outcome is not None
+
+
+def _from_outside(ref: ExecutionRef, frame: str, record: FrameRecord, execution: ExecutionRecord) -> Claimed:
+    return Claimed(
+        address=Address(ref, frame, record.token),
+        nonce="",
+        kind=record.kind,
+        state=record.state,
+        about=execution.about,
+        digest=execution.digest,
+        at=0,
+        parent_token=record.parent_token,
+        parent_hint=record.parent_hint,
+    )
+
+
+def _ids(address: Address) -> dict[str, str]:
+    return {"flow": address.ref.flow, "execution": address.ref.name, "frame": address.frame}

@@ -1,0 +1,69 @@
+"""Functions written for Function Compute run unedited behind `fc_handler`: `handler(event: bytes, context)`."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pollflow.errors import TaskError
+from pollflow.fdl.model import JsonObject
+from pollflow.runtime.functions import Context, Function
+
+Handler = Callable[[bytes, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FcFunction:
+    """`context.function` of Function Compute."""
+
+    name: str
+    handler: str = "index.handler"
+    memory: int = 0
+    timeout: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FcCredentials:
+    """`context.credentials` of Function Compute: empty, since nobody lends a role here."""
+
+    access_key_id: str = ""
+    access_key_secret: str = field(default="", repr=False)
+    security_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FcContext:
+    """The context that Function Compute gives. `request_id` is the idempotency key."""
+
+    request_id: str
+    function: FcFunction
+    logger: logging.LoggerAdapter[logging.Logger]
+    credentials: FcCredentials = field(default_factory=FcCredentials)
+    region: str = ""
+    account_id: str = ""
+
+
+def fc_handler(handler: Handler) -> Function:
+    """A function of pollflow that calls a handler of Function Compute.
+
+    The handler gets the step's input as JSON bytes, and answers JSON text or an object.
+    """
+
+    def call(given: JsonObject, context: Context) -> Any:
+        name = getattr(handler, "__name__", "handler")
+        fc_context = FcContext(context.idempotency_key, FcFunction(name), context.logger)
+        result = handler(json.dumps(given).encode(), fc_context)
+        if not isinstance(result, str | bytes | bytearray):
+            return result
+        try:
+            return json.loads(result)
+        except ValueError as error:
+            raise TaskError("FnF.InvalidLocal", f"the handler answered text that is no JSON: {error}") from error
+
+    call.__name__ = getattr(handler, "__name__", "handler")
+    call.__module__ = getattr(handler, "__module__", call.__module__)
+    call.__qualname__ = getattr(handler, "__qualname__", call.__name__)
+    return call

@@ -1,0 +1,117 @@
+"""The settings of the runtime: read once from the Celery configuration, under the prefix `pollflow_`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from pollflow.errors import ConfigurationError
+from pollflow.machine import Limits
+from pollflow.store import Keys, Timing
+
+PREFIX = "pollflow_"
+_LOCAL = {"redis_url", "key_prefix"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Each is set as `pollflow_NAME` in the Celery configuration. Times are seconds."""
+
+    redis_url: str = ""
+    """Where the state is; the broker's URL unless set, if that is a Redis."""
+    key_prefix: str = "pollflow"
+    """In front of every key."""
+    horizon: float = 60
+    """The longest countdown handed to Celery: what a worker holds in memory, and half of the least visibility timeout."""
+    grace: float = 2
+    """How long a due message may be missing before it is published again."""
+    longest_grace: float = 600
+    """The grace doubles at each redelivery of an entry, up to this."""
+    lease: float = 3
+    """How long a call may go without a sign of life from its worker before it is made again."""
+    sweep_every: float = 1
+    """How often the wake-up index is looked at, and how often workers vouch for what they hold."""
+    sweep_in_workers: bool = True
+    """Whether workers sweep too, so that a forgotten beat never stops the polling."""
+    lost_attempts: int = 5
+    """After so many calls that were cut off by the death of their process, a step fails with `FC.Unknown`."""
+    retention: float = 30 * 86_400
+    """How long an execution is kept after its end."""
+    max_data_bytes: int = 32 * 1024
+    """Bounds a step's input, output and local together, and an execution's input."""
+    max_events: int = 250_000
+    """Bounds the history of an execution."""
+    max_wait: float = 365 * 86_400
+    """Bounds one wait."""
+    width: int = 100
+    """The branches or iterations of a step that run at the same time."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
+                raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0, not {value!r}")
+        if self.horizon < 2 * self.sweep_every:
+            raise ConfigurationError(
+                f"{PREFIX}horizon ({self.horizon:g} s) must be at least twice {PREFIX}sweep_every "
+                f"({self.sweep_every:g} s), so that a long wait is published in time"
+            )
+
+    @classmethod
+    def of(cls, conf: Any) -> Settings:
+        """From a Celery configuration. Raises ConfigurationError for a value of the wrong kind or an unknown name."""
+        known = {field.name: field for field in fields(cls)}
+        given: dict[str, Any] = {}
+        for name, field in known.items():
+            value = conf.get(PREFIX + name)
+            if value is None:
+                continue
+            given[name] = _as(type(field.default), PREFIX + name, value)
+        return cls(**given)
+
+    def dump(self) -> str:
+        """As a worker writes them down for clients: all but where the state is."""
+        return json.dumps({name: value for name, value in asdict(self).items() if name not in _LOCAL})
+
+    @classmethod
+    def load(cls, text: str | None, **local: Any) -> Settings:
+        """As `dump` wrote them, what this release does not know left out; `local` is this process' own."""
+        known = {field.name for field in fields(cls)} - _LOCAL
+        written = json.loads(text) if text else {}
+        return cls(**{name: value for name, value in written.items() if name in known}, **local)
+
+    @property
+    def timing(self) -> Timing:
+        """What the store is told of it."""
+        return Timing(
+            horizon=self.horizon,
+            grace=self.grace,
+            longest_grace=self.longest_grace,
+            lease=self.lease,
+            retention=self.retention,
+            width=self.width,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """What the machine is told of it."""
+        return Limits(
+            data_bytes=self.max_data_bytes,
+            events=self.max_events,
+            width=self.width,
+            max_wait_seconds=self.max_wait,
+        )
+
+    @property
+    def keys(self) -> Keys:
+        """The names of the keys."""
+        return Keys(self.key_prefix)
+
+
+def _as(kind: type[Any], name: str, value: Any) -> Any:
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise ConfigurationError(f"{name} must be of type {kind.__name__}, not {value!r}")
+    return value

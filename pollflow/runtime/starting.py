@@ -1,0 +1,86 @@
+"""Starting executions: the one way in, for clients and for sub-flows."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from dataclasses import dataclass
+
+from pollflow.errors import EntityTooLarge, ExecutionAlreadyExists, InvalidArgument
+from pollflow.fdl.model import JsonObject
+from pollflow.machine import About, Limits, begin
+from pollflow.machine.data import size_of
+from pollflow.runtime.definitions import FlowCache
+from pollflow.runtime.routes import Publish
+from pollflow.store import Definitions, ExecutionRef, Reading, Started, Store
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Starts executions of deployed flows."""
+
+    store: Store
+    reading: Reading
+    definitions: Definitions
+    flows: FlowCache
+    limits: Limits
+    publish: Publish
+
+    def start(self, flow_name: str, given: JsonObject, name: str | None, parent: str = "") -> ExecutionRef:
+        """Starts an execution, or finds the one that runs under the name already.
+
+        Raises FlowNotExists; ExecutionAlreadyExists if an ended one has the name; InvalidArgument and
+        EntityTooLarge before anything is stored.
+        """
+        ref = ExecutionRef(checked_name("a flow", flow_name), checked_name("an execution", name or _random_name()))
+        self._check_input(given)
+        record = self.definitions.flow(flow_name)
+        flow = self.flows.get(record.digest)
+        about = About(ref.flow, ref.name, uuid.uuid4().hex, self.reading.now(), secrets.token_hex(16))
+        started = self.store.start(
+            about,
+            begin(flow, given, about, self.limits),
+            digest=record.digest,
+            execution_input=given,
+            limit=flow.timeout_seconds,
+            parent=parent,
+        )
+        for letter in started.letters:
+            self.publish(letter)
+        self._check_existing(ref, started, parent)
+        return ref
+
+    def _check_input(self, given: JsonObject) -> None:
+        if not isinstance(given, dict):
+            raise InvalidArgument(f"the input must be a JSON object, not {type(given).__name__}")
+        try:
+            size = size_of(given)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidArgument(f"the input must be a JSON object: {error}") from error
+        if size > self.limits.data_bytes:
+            raise EntityTooLarge(f"the input has {size} bytes; {self.limits.data_bytes} are allowed")
+
+    def _check_existing(self, ref: ExecutionRef, started: Started, parent: str) -> None:
+        if started.existing is None or not started.existing.ended:
+            return
+        if parent and self.reading.execution(ref).parent == parent:
+            return
+        raise ExecutionAlreadyExists(
+            f"flow {ref.flow!r} has an execution {ref.name!r} already, which has ended ({started.existing.value})"
+        )
+
+
+def checked_name(kind: str, name: str) -> str:
+    """The name, if it is one. Raises InvalidArgument."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidArgument(
+            f"{name!r} is no name for {kind}: letters, digits, _ and -, first a letter or _, at most 128 characters"
+        )
+    return name
+
+
+def _random_name() -> str:
+    return f"run-{uuid.uuid4().hex[:16]}"

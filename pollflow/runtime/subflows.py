@@ -1,0 +1,65 @@
+"""Sub-flows: a step that starts an execution of another flow, and hears of its end.
+
+What crosses shards cannot be one script. Starting is done under a name that follows from the step's idempotency key, so doing it twice
+finds what the first time made; the sub-execution keeps the step's task token as its `parent`, and telling the parent of the end
+is a duty in the wake-up index until it is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument
+from pollflow.fdl.model import FlowResource, JsonObject, Pattern
+from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
+from pollflow.machine.callback import task_token
+from pollflow.runtime.starting import Starter
+from pollflow.store import Claimed, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class SubFlows:
+    """Starts sub-flows for task steps."""
+
+    starter: Starter
+    reading: Reading
+
+    def start(self, claimed: Claimed, request: CallRequest) -> Event:
+        """Starts one; answers at once, or waits for its end, as the pattern says."""
+        if not isinstance(request.resource, FlowResource):
+            raise TypeError(request.resource)
+        try:
+            flow_name, name, given = asked_of(request, request.resource)
+        except ValueError as error:
+            return Raised("FnF.RuntimeError", str(error))
+        waits = request.pattern is not Pattern.REQUEST_RESPONSE
+        token = task_token(claimed.about, claimed.address.frame, claimed.state.entry, claimed.state.attempt)
+        try:
+            ref = self.starter.start(flow_name, given, name, parent=token if waits else "")
+        except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
+            return Raised(f"fnf.{type(error).__name__}", str(error))
+        started = {"FlowName": ref.flow, "Name": ref.name}
+        if waits:
+            return Submitted(started)
+        return Returned({**started, "Status": self.reading.execution(ref).status.value})
+
+
+def asked_of(request: CallRequest, resource: FlowResource) -> tuple[str, str, JsonObject]:
+    """Flow, name and input of the sub-execution that a call asks for. Raises ValueError for what is none."""
+    params = request.params if isinstance(request.params, dict) else {}
+    flow_name = resource.name or params.get("FlowName")
+    if not isinstance(flow_name, str):
+        raise ValueError("serviceParams.FlowName must be the name of a flow")
+    name = params.get("ExecutionName") or _name_of(request)
+    given = params.get("Input", request.payload)
+    if isinstance(given, str):
+        given = json.loads(given)
+    if not isinstance(name, str) or not isinstance(given, dict):
+        raise ValueError("serviceParams: ExecutionName must be a text, Input an object")
+    return flow_name, name, given
+
+
+def _name_of(request: CallRequest) -> str:
+    return "sub-" + hashlib.sha256(request.idempotency_key.encode()).hexdigest()[:24]

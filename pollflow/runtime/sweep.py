@@ -1,0 +1,105 @@
+"""The sweep: looks at what is due in the wake-up index, and puts it back at the ordinary door.
+
+One sweep serves lost messages, long waits, dead workers and timeouts alike. Any number of processes may sweep: a script hands
+each due member to one of them, and whatever follows is guarded by tokens.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from pollflow.runtime import messages
+from pollflow.runtime.duties import Duties
+from pollflow.runtime.engine import Engine
+from pollflow.runtime.routes import Routes
+from pollflow.store import SHARDS, Address, ExecutionRef, FrameRecord, Letter, parse_member, translated
+
+_MOST_PER_SHARD = 200
+_PEEK = 10
+
+logger = logging.getLogger("pollflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    """Sweeps all shards."""
+
+    engine: Engine
+    duties: Duties
+    routes: Routes
+    every_seconds: float
+
+    def sweep(self, *, at_once: bool = False) -> int:
+        """Looks at everything that is due, unless somebody else just did. How many entries it found."""
+        if not at_once and not self._is_my_turn():
+            return 0
+        oldest = self._oldest() if self.routes.in_script else {}
+        return sum(self._sweep_shard(shard, oldest) for shard in range(SHARDS))
+
+    def _is_my_turn(self) -> bool:
+        store = self.engine.store
+        lock_ms = max(1, int(self.every_seconds * 900))
+        with translated():
+            return bool(store.client.set(store.keys.sweeper(), "1", nx=True, px=lock_ms))
+
+    def _sweep_shard(self, shard: int, oldest: dict[str, float]) -> int:
+        at, members = self.engine.store.due(shard, _MOST_PER_SHARD)
+        for member in members:
+            try:
+                self._look_at(member, at, oldest)
+            except LookupError:
+                logger.warning("a wake-up could not be served", extra={"member": member}, exc_info=True)
+        return len(members)
+
+    def _look_at(self, member: str, at: float, oldest: dict[str, float]) -> None:
+        ref, frame, duty = parse_member(member)
+        if duty is not None:
+            self.duties.do(ref, duty)
+            return
+        record = None if frame is None else self.engine.reading.frame(ref, frame)
+        if frame is None or record is None:
+            self.engine.store.forget(ref, frame or "")
+            return
+        execution = self.engine.reading.execution(ref)
+        if record.deadline is not None and record.deadline <= at:
+            self.engine.time_out_step(ref, frame, record, execution)
+        elif record.kind != "report":
+            self._redeliver(ref, frame, record, execution.id, at, oldest)
+
+    def _redeliver(
+        self,
+        ref: ExecutionRef,
+        frame: str,
+        record: FrameRecord,
+        execution_id: str,
+        at: float,
+        oldest: dict[str, float],
+    ) -> None:
+        store = self.engine.store
+        letter = Letter(
+            Address(ref, frame, record.token),
+            execution_id,
+            record.hint,
+            countdown=max(0.0, record.due - at),
+        )
+        result, unpublished = store.redeliver(letter, record.sent, oldest.get(self.routes.queue_of(record.hint.type)))
+        if unpublished:
+            self.engine.publish(letter)
+        if result == "sent" and record.sent:
+            extra = {"execution": str(ref), "frame": frame, "step": record.hint.step, "sent": record.sent + 1}
+            logger.info("redelivered", extra=extra)
+
+    def _oldest(self) -> dict[str, float]:
+        """When the oldest step message in each queue was sent. Queues are first in, first out, so what was sent later
+        is still in there. A queue whose end holds only messages of others says nothing.
+        """
+        queues = set(self.routes.queues.values())
+        found: dict[str, float] = {}
+        with translated():
+            for queue in queues:
+                texts = self.engine.store.client.lrange(self.routes.list_of(queue), -_PEEK, -1)
+                moments = [moment for moment in map(messages.sent_at, texts) if moment is not None]
+                if moments:
+                    found[queue] = min(moments)
+        return found

@@ -1,0 +1,54 @@
+"""Redis: keys, scripts and records. Knows neither Celery nor what a step means."""
+
+from pollflow.store.connection import connect
+from pollflow.store.definitions import Definitions, FlowRecord
+from pollflow.store.encode import Timing
+from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parse_member
+from pollflow.store.reading import Reading
+from pollflow.store.records import (
+    HELD,
+    STALE,
+    Address,
+    Claimed,
+    Committed,
+    Early,
+    Envelope,
+    ExecutionRecord,
+    FrameRecord,
+    Letter,
+    Refusal,
+    StoredEvent,
+    dump_json,
+)
+from pollflow.store.scripts import translated
+from pollflow.store.store import Moved, Started, Store, new_token
+
+__all__ = [
+    "HELD",
+    "SHARDS",
+    "STALE",
+    "Address",
+    "Claimed",
+    "Committed",
+    "Definitions",
+    "Early",
+    "Envelope",
+    "ExecutionRecord",
+    "ExecutionRef",
+    "FlowRecord",
+    "FrameRecord",
+    "Keys",
+    "Letter",
+    "Moved",
+    "Reading",
+    "Refusal",
+    "Started",
+    "Store",
+    "StoredEvent",
+    "Timing",
+    "connect",
+    "dump_json",
+    "new_token",
+    "parse_member",
+    "translated",
+]

@@ -1,0 +1,69 @@
+"""Deployed flows: a name stands for the digest of its present definition, an execution for the one that it started with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import redis
+
+from pollflow.errors import FlowNotExists
+from pollflow.store.keys import Keys
+from pollflow.store.scripts import translated
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRecord:
+    """A deployed flow. Moments are epoch seconds."""
+
+    name: str
+    digest: str
+    created_at: float
+    modified_at: float
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Texts by digest, and flows by name."""
+
+    client: redis.Redis
+    keys: Keys
+
+    def deploy(self, name: str, digest: str, text: str, at: float, description: str = "") -> FlowRecord:
+        """Makes the text the flow's present definition. The text stands before the name points to it."""
+        key = self.keys.flow(name)
+        with translated():
+            pipe = self.client.pipeline(transaction=False)
+            pipe.set(self.keys.definition(digest), text)
+            pipe.hsetnx(key, "created_at", repr(at))
+            pipe.hset(key, mapping={"digest": digest, "modified_at": repr(at), "description": description})
+            pipe.sadd(self.keys.flows(), name)
+            pipe.execute()
+        return self.flow(name)
+
+    def flow(self, name: str) -> FlowRecord:
+        """A deployed flow. Raises FlowNotExists."""
+        with translated():
+            fields = self.client.hgetall(self.keys.flow(name))
+        if "digest" not in fields:
+            raise FlowNotExists(f"no flow {name!r} is deployed; deployed: {', '.join(self.names()) or 'none'}")
+        return FlowRecord(
+            name,
+            fields["digest"],
+            float(fields["created_at"]),
+            float(fields["modified_at"]),
+            fields.get("description", ""),
+        )
+
+    def names(self) -> list[str]:
+        """The names of all deployed flows, sorted."""
+        with translated():
+            return sorted(self.client.smembers(self.keys.flows()))
+
+    def text(self, digest: str) -> str:
+        """The text of a definition. Raises FlowNotExists if Redis has lost it."""
+        with translated():
+            text: str | None = self.client.get(self.keys.definition(digest))
+        if text is None:
+            raise FlowNotExists(f"no definition of digest {digest} is stored")
+        return text

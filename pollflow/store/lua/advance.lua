@@ -1,0 +1,31 @@
+-- Commits a transition after which the frame goes on. Called by Store.commit.
+-- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 wake-ups (zset)  5 queue (list)
+--      6 results of the children that were joined, if any (hash): deleted
+-- ARGV 1 clock offset, s  2 member  3 token  4 nonce or '*'  5 next token  6 events expected so far or ''
+--      7 nonce of the call to go on with at once ('hold') or ''  8 its lease, s  9 count of events, the events
+--      10 what `settle` takes
+-- Replies {'stale'}, {'moved', events} or {'done', moment, unpublished, starts, events, deadline}.
+local member, token, nonce, next_token, expected, held, seconds = take(), take(), take(), take(), take(), take(), take()
+local execution, frame, history, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local verdict = guard(execution, frame, token, nonce, next_token)
+if verdict == 'stale' then
+  return {'stale'}
+end
+local at = moment_of(execution)
+local unpublished = 0
+if verdict == 'fresh' then
+  local events = redis.call('HGET', execution, 'events')
+  if expected ~= '' and events ~= expected then
+    return {'moved', events}
+  end
+  local last = append(execution, history, at, redis.call('HGET', frame, 'last'), tonumber(take()))
+  if KEYS[6] then
+    redis.call('UNLINK', KEYS[6])
+  end
+  unpublished = settle(frame, wake, member, queue, at, last)
+  if held ~= '' and redis.call('HGET', frame, 'kind') == 'call' then
+    lease_call(execution, frame, history, wake, member, at, held, tonumber(seconds))
+  end
+end
+local now_is = redis.call('HMGET', frame, 'starts', 'deadline')
+return {'done', text(at), unpublished, now_is[1], redis.call('HGET', execution, 'events'), now_is[2] or ''}

@@ -1,0 +1,33 @@
+-- Publishes an entry's message again, or for the first time when a long wait comes within the horizon. Each
+-- redelivery makes the next one wait twice as long. Called by Store.redeliver.
+-- KEYS 1 execution (hash)  2 frame (hash)  3 wake-ups (zset)  4 queue (list)
+-- ARGV 1 clock offset, s  2 member  3 token  4 deliveries seen  5 moment of the oldest message in the queue or ''
+--      6 grace, s  7 longest grace, s  8 head, tail
+-- Replies {'stale'}, {'queued'} (it still waits in the queue), {'held'} or {'sent', unpublished}.
+local member, token, sent, oldest = take(), take(), tonumber(take()), tonumber(take())
+local grace, longest = tonumber(take()), tonumber(take())
+local execution, frame, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local found = redis.call('HMGET', frame, 'token', 'kind', 'sent', 'sent_at', 'claim', 'lease', 'deadline', 'due')
+if found[1] ~= token or tonumber(found[3]) ~= sent or found[2] == 'report' or not is_running(execution) then
+  return {'stale'}
+end
+local at = clock()
+local deadline = tonumber(found[7] or '')
+local function look_again(seconds)
+  redis.call('ZADD', wake, text(math.min(at + seconds, deadline or at + seconds)), member)
+end
+local lapsed = found[5] ~= ''
+if lapsed and tonumber(found[6]) > at then
+  look_again(tonumber(found[6]) - at)
+  return {'held'}
+end
+-- First in, first out: what was put in after the oldest message there is still in the queue itself.
+if not lapsed and sent > 0 and oldest and tonumber(found[4]) >= oldest then
+  look_again(math.min(math.max(grace, (at - tonumber(found[4])) / 2), longest))
+  return {'queued'}
+end
+local elsewhere = ARGV[cursor + 1] == ''
+post(queue, at, true)
+redis.call('HSET', frame, 'sent', sent + 1, 'sent_at', text(at))
+look_again(math.max(0, tonumber(found[8]) - at) + math.min(grace * 2 ^ sent, longest))
+return {'sent', elsewhere and 1 or 0}

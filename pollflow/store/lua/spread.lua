@@ -1,0 +1,43 @@
+-- Commits a control step's next slice of children. The token stays while children are joined, so that their ends
+-- can name it; what guards against doing a slice twice is the count of children made. Called by Store.commit.
+-- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 wake-ups (zset)  5 queue (list)  6 frames (set)
+--      7.. the children's frames (hashes)
+-- ARGV 1 clock offset, s  2 member  3 token  4 token while joining  5 total  6 children made so far  7 most at once
+--      8 frame's state  9 hint  10 grace, s  11 count of events, the events  12 head, tail of the frame's own message
+--      13 for each child: its frame's name, member, count of events, the events, what `settle` takes
+-- Replies {'stale'} or {'done', moment, unpublished ones among the children..., 1 if the frame's own is unpublished}.
+local member, token, next_token, total, made, width = take(), take(), take(), tonumber(take()), tonumber(take()), tonumber(take())
+local state, hint, grace = take(), take(), tonumber(take())
+local execution, frame, history, wake, queue, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+if guard(execution, frame, token, '*', '') == 'stale' then
+  return {'stale'}
+end
+local found = redis.call('HMGET', frame, 'made', 'ended', 'last')
+if token == next_token and tonumber(found[1] or '0') ~= made then
+  return {'stale'}
+end
+local at = moment_of(execution)
+local last = append(execution, history, at, found[3], tonumber(take()))
+local ended = token == next_token and tonumber(found[2]) or 0
+local reached = made + #KEYS - 6
+-- Children may have ended while this slice was decided: then there is something to do again, and nobody else says so.
+local more = ended >= total or (reached < total and reached - ended < width)
+local elsewhere = ARGV[cursor + 1] == ''
+post(queue, at, more)
+redis.call('HSET', frame, 'token', next_token, 'state', state, 'kind', 'children', 'hint', hint, 'due', text(at),
+  'claim', '', 'made', reached, 'ended', ended, 'total', total, 'width', width, 'called', more and '1' or '0',
+  'sent', more and '1' or '0', 'sent_at', text(at), 'last', last)
+if more then
+  redis.call('ZADD', wake, text(at + grace), member)
+else
+  redis.call('ZREM', wake, member)
+end
+local reply = {'done', text(at)}
+for index = 7, #KEYS do
+  local name, child = take(), take()
+  redis.call('SADD', frames, name)
+  local ended_with = append(execution, history, at, last, tonumber(take()))
+  table.insert(reply, settle(KEYS[index], wake, child, queue, at, ended_with))
+end
+table.insert(reply, (more and elsewhere) and 1 or 0)
+return reply

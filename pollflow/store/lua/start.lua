@@ -1,0 +1,27 @@
+-- Starts an execution, unless one has its ref. Called by Store.start.
+-- KEYS 1 execution (hash)  2 root frame (hash)  3 history (list)  4 frames (set)  5 wake-ups (zset)  6 queue (list)
+--      7.. indexes to join (zsets)
+-- ARGV 1 clock offset, s  2 ref  3 member of the root frame  4 member of the deadline  5 time limit, s or ''
+--      6 count of fields, then name and value of each  7 count of events, the events  8 what `settle` takes
+-- Replies {'started', moment, unpublished} or {'exists', id, status}.
+local ref, member, duty, limit = take(), take(), take(), take()
+local execution, frame, history, frames, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local found = redis.call('HMGET', execution, 'id', 'status')
+if found[1] then
+  return {'exists', found[1], found[2]}
+end
+local at = clock()
+for _ = 1, tonumber(take()) do
+  redis.call('HSET', execution, take(), take())
+end
+redis.call('HSET', execution, 'status', 'Running', 'at', text(at), 'events', 0)
+local last = append(execution, history, at, 0, tonumber(take()))
+redis.call('SADD', frames, 'r')
+for index = 7, #KEYS do
+  redis.call('ZADD', KEYS[index], text(at), ref)
+end
+if limit ~= '' then
+  redis.call('ZADD', wake, text(at + tonumber(limit)), duty)
+end
+local unpublished = settle(frame, wake, member, queue, at, last)
+return {'started', text(at), unpublished}

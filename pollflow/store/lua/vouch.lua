@@ -1,0 +1,21 @@
+-- A worker says that it still holds a message, or runs its call: the lease and the wake-up move ahead. Called by Store.vouch.
+-- KEYS 1 execution (hash)  2 frame (hash)  3 wake-ups (zset)
+-- ARGV 1 clock offset, s  2 member  3 token  4 worker (the beginning of its nonces)  5 lease, s
+-- Replies 1, or 0 if there is nothing to hold any more.
+local member, token, worker, seconds = take(), take(), take(), tonumber(take())
+local execution, frame, wake = KEYS[1], KEYS[2], KEYS[3]
+local found = redis.call('HMGET', frame, 'token', 'claim', 'deadline', 'due')
+if found[1] ~= token or not is_running(execution) then
+  return 0
+end
+local at = clock()
+local claim, deadline = found[2], tonumber(found[3] or '')
+if claim ~= '' then
+  if string.sub(claim, 1, #worker) ~= worker then
+    return 0
+  end
+  redis.call('HSET', frame, 'lease', text(at + seconds))
+end
+local score = math.max(at, tonumber(found[4])) + seconds
+redis.call('ZADD', wake, text(math.min(score, deadline or score)), member)
+return 1

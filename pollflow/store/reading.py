@@ -1,0 +1,103 @@
+"""What can be asked of the store. Nothing in here changes anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from pollflow.errors import ExecutionNotExists
+from pollflow.fdl.model import JsonObject
+from pollflow.machine import ROOT, Status
+from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parent_of
+from pollflow.store.records import ExecutionRecord, FrameRecord, StoredEvent
+from pollflow.store.scripts import translated
+
+_SLICE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Reads executions, frames and histories. Every method may raise StoreUnavailable."""
+
+    client: redis.Redis
+    keys: Keys
+
+    def execution(self, ref: ExecutionRef) -> ExecutionRecord:
+        """One execution. Raises ExecutionNotExists."""
+        with translated():
+            fields: dict[str, Any] = self.client.hgetall(self.keys.execution(ref))
+        if not fields:
+            raise ExecutionNotExists(f"flow {ref.flow!r} has no execution {ref.name!r}")
+        return ExecutionRecord.load(ref, fields)
+
+    def frames(self, ref: ExecutionRef, most: int = _SLICE) -> dict[str, FrameRecord]:
+        """Up to `most` live frames of an execution, by name."""
+        with translated():
+            found = self.client.srandmember(self.keys.frames(ref), most) or []
+        records = {frame: self.frame(ref, frame) for frame in sorted(found)}
+        return {frame: record for frame, record in records.items() if record is not None}
+
+    def frame(self, ref: ExecutionRef, frame: str) -> FrameRecord | None:
+        """One frame; None if it has ended."""
+        with translated():
+            fields: dict[str, str] = self.client.hgetall(self.keys.frame(ref, frame))
+            parent: dict[str, str] = {}
+            if fields and frame != ROOT:
+                parent = self.client.hgetall(self.keys.frame(ref, parent_of(frame)[0]))
+        return FrameRecord.load(frame, fields, parent) if fields else None
+
+    def results(self, ref: ExecutionRef, frame: str) -> tuple[JsonObject, ...]:
+        """The locals of a joining frame's ended children, by index."""
+        found: dict[int, JsonObject] = {}
+        with translated():
+            for index, text in self.client.hscan_iter(self.keys.results(ref, frame), count=_SLICE):
+                found[int(index)] = json.loads(text)
+        return tuple(found[index] for index in sorted(found))
+
+    def history(self, ref: ExecutionRef, after: int = 0, most: int = _SLICE) -> list[StoredEvent]:
+        """Up to `most` events whose ids are greater than `after`."""
+        with translated():
+            texts = self.client.lrange(self.keys.history(ref), after, after + most - 1)
+        return [StoredEvent.load(after + position, text) for position, text in enumerate(texts, start=1)]
+
+    def whole_history(self, ref: ExecutionRef, after: int = 0) -> Iterator[StoredEvent]:
+        """All events whose ids are greater than `after`, read in slices."""
+        while events := self.history(ref, after):
+            yield from events
+            after = events[-1].id
+
+    def executions(
+        self, *, flow: str | None, status: Status | None, most: int, before: float | None = None
+    ) -> list[ExecutionRecord]:
+        """Up to `most` executions, the latest start first; only those that started before `before`, if given."""
+        top = "+inf" if before is None else f"({before!r}"
+        with translated():
+            pipe = self.client.pipeline(transaction=False)
+            for shard in range(SHARDS):
+                pipe.zrevrangebyscore(
+                    self.keys.index(shard, flow, status), top, "-inf", start=0, num=most, withscores=True
+                )
+            found = sorted((pair for pairs in pipe.execute() for pair in pairs), key=lambda pair: -pair[1])
+            refs = [ExecutionRef.parse(text) for text, _ in found[:most]]
+            for ref in refs:
+                pipe.hgetall(self.keys.execution(ref))
+            records = zip(refs, pipe.execute(), strict=True)
+        return [ExecutionRecord.load(ref, fields) for ref, fields in records if fields]
+
+    def count(self, *, flow: str | None, status: Status | None) -> int:
+        """How many executions there are."""
+        with translated():
+            pipe = self.client.pipeline(transaction=False)
+            for shard in range(SHARDS):
+                pipe.zcard(self.keys.index(shard, flow, status))
+            return sum(pipe.execute())
+
+    def now(self) -> float:
+        """Redis' clock, epoch seconds."""
+        with translated():
+            seconds, micros = self.client.time()
+        return float(seconds) + float(micros) / 1_000_000

@@ -1,0 +1,258 @@
+"""What is stored, as values; and a frame's state as text, with the number of its layout.
+
+A release reads its predecessor's layout. What it does not know it leaves to others: UnreadableRecord.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pollflow.errors import UnreadableRecord
+from pollflow.fdl.model import Json, JsonObject
+from pollflow.machine import About, FrameState, Hint, HistoryEvent, Join, Level, Phase, Status
+from pollflow.store.keys import ExecutionRef
+
+LAYOUT = 1
+
+
+def dump_json(value: Json) -> str:
+    """Compact JSON text. Numbers that JSON has not are refused with ValueError."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def dump_state(state: FrameState) -> str:
+    """The stored form of a frame's state; its frame is in the key."""
+    return dump_json(
+        {
+            "v": LAYOUT,
+            "input": state.input,
+            "levels": [[lv.series, lv.step, lv.local, lv.entered] for lv in state.levels],
+            "entry": state.entry,
+            "phase": state.phase.value,
+            "attempt": state.attempt,
+            "retries": list(state.retries),
+        }
+    )
+
+
+def load_state(frame: str, text: str) -> FrameState:
+    """The state that `dump_state` wrote. Raises UnreadableRecord for a layout of a later release."""
+    record = json.loads(text)
+    if record.get("v") != LAYOUT:
+        raise UnreadableRecord(f"state of layout {record.get('v')!r}; this release reads {LAYOUT}")
+    return FrameState(
+        frame=frame,
+        input=record["input"],
+        levels=tuple(Level(series, step, local, entered) for series, step, local, entered in record["levels"]),
+        entry=record["entry"],
+        phase=Phase(record["phase"]),
+        attempt=record["attempt"],
+        retries=tuple(record["retries"]),
+    )
+
+
+def dump_event(event: HistoryEvent) -> str:
+    """What follows the moment and the cause in an event's stored form."""
+    return f"{dump_json(event.type)},{dump_json(event.step)},{dump_json(event.detail)}"
+
+
+def dump_hint(hint: Hint) -> str:
+    """The stored form of a hint."""
+    return dump_json([hint.type, hint.step, hint.attempt, hint.entry])
+
+
+def load_hint(text: str) -> Hint:
+    """The hint that `dump_hint` wrote."""
+    return Hint(*json.loads(text))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event of an execution's history. `at` is epoch seconds, `cause` the id of the event that caused it (0: none)."""
+
+    id: int
+    cause: int
+    at: float
+    type: str
+    step: str
+    detail: JsonObject
+
+    @classmethod
+    def load(cls, number: int, text: str) -> StoredEvent:
+        """The event that stands at `number`, from 1."""
+        at, cause, type_, step, detail = json.loads(text)
+        return cls(number, cause, at, type_, step, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """An execution as stored. Moments are epoch seconds."""
+
+    ref: ExecutionRef
+    id: str
+    digest: str
+    status: Status
+    started_at: float
+    input: JsonObject
+    events: int
+    secret: str
+    ended_at: float | None = None
+    output: JsonObject | None = None
+    error: str | None = None
+    cause: str | None = None
+    parent: str | None = None
+
+    @classmethod
+    def load(cls, ref: ExecutionRef, fields: dict[str, Any]) -> ExecutionRecord:
+        """From the hash of the execution."""
+        return cls(
+            ref=ref,
+            id=fields["id"],
+            digest=fields["digest"],
+            status=Status(fields["status"]),
+            started_at=float(fields["started_at"]),
+            input=json.loads(fields["input"]),
+            events=int(fields["events"]),
+            secret=fields["secret"],
+            ended_at=float(fields["ended_at"]) if "ended_at" in fields else None,
+            output=json.loads(fields["output"]) if "output" in fields else None,
+            error=fields.get("error"),
+            cause=fields.get("cause"),
+            parent=fields.get("parent") or None,
+        )
+
+    @property
+    def about(self) -> About:
+        """What the machine knows of it."""
+        return About(self.ref.flow, self.ref.name, self.id, self.started_at, self.secret, self.events)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRecord:
+    """A frame as stored, as the sweep and `why` look at it. Moments are epoch seconds, 0 or None where there are none."""
+
+    token: str
+    kind: str
+    hint: Hint
+    state: FrameState
+    due: float
+    claim: str
+    lease: float
+    starts: int
+    sent: int
+    sent_at: float
+    deadline: float | None
+    join: Join | None
+    parent_token: str = ""
+    parent_hint: Hint | None = None
+
+    @classmethod
+    def load(cls, frame: str, fields: dict[str, str], parent: dict[str, str] | None = None) -> FrameRecord:
+        """From the hash of the frame, and that of its parent if it is a child."""
+        return cls(
+            token=fields["token"],
+            kind=fields["kind"],
+            hint=load_hint(fields["hint"]) if fields["hint"] else Hint("task", ""),
+            state=load_state(frame, fields["state"]),
+            due=float(fields["due"]),
+            claim=fields.get("claim", ""),
+            lease=float(fields.get("lease", 0)),
+            starts=int(fields.get("starts", 0)),
+            sent=int(fields.get("sent", 0)),
+            sent_at=float(fields.get("sent_at", 0)),
+            deadline=float(fields["deadline"]) if "deadline" in fields else None,
+            join=load_join(fields.get("total", ""), fields.get("made", ""), fields.get("ended", "")),
+            parent_token=parent["token"] if parent else "",
+            parent_hint=load_hint(parent["hint"]) if parent else None,
+        )
+
+
+def load_join(total: str, made: str, ended: str) -> Join | None:
+    """The counts of a joining frame; None where no children were made."""
+    return Join(int(total or 0), int(made), int(ended)) if made else None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One entry's present message: which execution, which frame, and the token that it acts under."""
+
+    ref: ExecutionRef
+    frame: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message to be sent: where it goes, what it says of itself, and when it is due.
+
+    `countdown` is seconds from now, 0 for at once; `at`, if set, is the moment itself (epoch seconds).
+    """
+
+    address: Address
+    execution_id: str
+    hint: Hint
+    countdown: float = 0
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A letter as the broker takes it: a list of the same Redis, and the text before and after the moment of sending.
+
+    `queue` is None where the script cannot publish; then the caller does, after the commit.
+    """
+
+    queue: str | None
+    head: str = ""
+    tail: str = ""
+
+
+NOT_IN_SCRIPT = Envelope(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a message may act on. `starts` counts the calls begun under its token, this one included.
+
+    `nonce` is the fencing token of the call; `at` the moment of the claim by Redis' clock.
+    """
+
+    address: Address
+    nonce: str
+    kind: str
+    state: FrameState
+    about: About
+    digest: str
+    at: float
+    starts: int = 0
+    deadline: float | None = None
+    join: Join | None = None
+    parent_token: str = ""
+    parent_hint: Hint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """The message came before its entry is due."""
+
+    seconds: float
+
+
+class Refusal(str):
+    """Why a message may not act: `stale` (its entry is over) or `held` (somebody runs it)."""
+
+    __slots__ = ()
+
+
+STALE = Refusal("stale")
+HELD = Refusal("held")
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A transition was committed; `letters` are those that the caller has to publish. `held` is set if it goes on at once."""
+
+    letters: tuple[Letter, ...] = ()
+    held: Claimed | None = None

@@ -1,0 +1,50 @@
+"""Loads `lua/*.lua`, with the prelude in front of each. What a script takes and answers stands at its top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+
+from pollflow.errors import StoreUnavailable
+
+Argument = str | int | float
+
+
+@cache
+def source(name: str) -> str:
+    """The text of a script, as Redis gets it."""
+    folder = files("pollflow.store") / "lua"
+    texts = (folder / f"{part}.lua" for part in ("prelude", name))
+    return "\n".join(text.read_text("utf-8") for text in texts)
+
+
+class Scripts:
+    """The scripts on one connection pool. `offset` is added to Redis' clock: 0 in production."""
+
+    def __init__(self, client: redis.Redis, offset: float = 0) -> None:
+        self._client = client
+        self._registered: dict[str, Any] = {}
+        self.offset = offset
+
+    def run(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """Runs a script; the reply is what its head says. Raises StoreUnavailable."""
+        script = self._registered.get(name)
+        if script is None:
+            script = self._registered[name] = self._client.register_script(source(name))
+        with translated():
+            return script(keys=keys, args=[repr(self.offset), *args])
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of Redis leave the store as StoreUnavailable."""
+    try:
+        yield
+    except RedisError as error:
+        raise StoreUnavailable(f"Redis cannot serve: {error}") from error
