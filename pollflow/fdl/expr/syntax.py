@@ -1,0 +1,145 @@
+"""The two grammars, and how text becomes tokens: no knowledge of what an expression means.
+
+A path stands alone in a mapping or inside a condition. Both grammars are LALR, so parsing takes time linear in
+the text and no stack of ours. Columns count from 1 within the expression's own text.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from itertools import takewhile
+from typing import Any
+
+from lark import Lark, Token, Transformer
+from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
+
+MAX_LENGTH = 4096
+"""Characters of an expression."""
+MAX_NESTING = 50
+"""Parentheses, prefix operators and `? :` inside one another."""
+
+PATH_GRAMMAR = r"""
+start: ROOT part*
+part: "." KEY               -> key
+    | "[" INDEX "]"         -> index
+    | "[" STRING "]"        -> quoted_key
+    | "[" EVERY "]"         -> every
+ROOT: /\$(?:input|local|context)?(?![^.\[])/
+KEY: /[^\s.\[\]"'`$*(),]+/
+INDEX: /-?[0-9]+/
+EVERY: "*"
+STRING: /"(?:[^"\\]|\\.)*"|'[^']*'/
+"""
+
+CONDITION_GRAMMAR = r"""
+?start: ternary
+?ternary: either
+        | either "?" ternary ":" ternary    -> choose
+?either: both ("||" both)*
+?both: comparison ("&&" comparison)*
+?comparison: sum (COMPARE sum)*
+?sum: product (ADD product)*
+?product: prefixed (MULTIPLY prefixed)*
+?prefixed: atom
+         | "!" prefixed                     -> invert
+         | ADD prefixed                     -> negate
+?atom: PATH                                 -> read
+     | NUMBER                               -> number
+     | STRING                               -> text
+     | RAW                                  -> raw_text
+     | "true"                               -> true
+     | "false"                              -> false
+     | "null"                               -> null
+     | "(" ternary ")"                      -> nested
+COMPARE: "==" | "!=" | "<=" | ">=" | "<" | ">"
+ADD: "+" | "-"
+MULTIPLY: "*" | "/" | "%"
+NUMBER: /[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?!\w)/
+STRING: /"(?:[^"\\]|\\.)*"/s
+RAW: /`[^`]*`/
+PATH: /\$(?:\.\w+|\[(?:-?[0-9]+|\*|"(?:[^"\\]|\\.)*"|'[^']*')\])*(?!\w)/
+%ignore /[ \t\r\n]+/
+"""
+
+
+class ExpressionSyntaxError(ValueError):
+    """The text is no expression; `column` counts from 1."""
+
+    def __init__(self, message: str, column: int = 1) -> None:
+        self.message = message
+        self.column = column
+        super().__init__(f"{message} (column {column})")
+
+
+class ExpressionError(Exception):
+    """An expression met values that it cannot work on: the step fails with `FnF.RuntimeError` and this cause."""
+
+    def __init__(self, cause: str) -> None:
+        self.cause = cause
+        super().__init__(cause)
+
+
+def parse(grammar: str, text: str, builder: type[Transformer[Token, Any]]) -> Any:
+    """What `builder` makes of the text; raises `ExpressionSyntaxError`."""
+    if len(text) > MAX_LENGTH:
+        raise ExpressionSyntaxError(f"longer than {MAX_LENGTH} characters", MAX_LENGTH + 1)
+    if not text.strip():
+        raise ExpressionSyntaxError("empty")
+    try:
+        return _parser(grammar, builder).parse(text)
+    except UnexpectedInput as error:
+        raise _told(text, error) from None
+
+
+def unquoted(token: Token) -> str:
+    """The text that a quoted token stands for; escapes are those of JSON."""
+    if token[0] != '"':
+        return str(token[1:-1])
+    try:
+        return str(json.loads(token, strict=False))
+    except ValueError:
+        message = "a text with an escape that JSON does not have"
+        raise ExpressionSyntaxError(message, (token.start_pos or 0) + 1) from None
+
+
+@cache
+def _parser(grammar: str, builder: type[Transformer[Token, Any]]) -> Lark:
+    return Lark(grammar, parser="lalr", lexer="contextual", transformer=builder())
+
+
+def _told(text: str, error: UnexpectedInput) -> ExpressionSyntaxError:
+    ended = isinstance(error, UnexpectedEOF) or (isinstance(error, UnexpectedToken) and error.token.type == "$END")
+    if ended:
+        return ExpressionSyntaxError("ends too early", len(text.rstrip()) + 1)
+    position = error.pos_in_stream
+    if position is None or not 0 <= position < len(text):
+        return ExpressionSyntaxError("not an expression")
+    if isinstance(error, UnexpectedCharacters):
+        return ExpressionSyntaxError(_hint(text, position), position + 1)
+    found = error.token if isinstance(error, UnexpectedToken) else text[position]
+    return ExpressionSyntaxError(f"{_shown(str(found))} is not expected here", position + 1)
+
+
+_HINTS = {
+    "'": "texts stand in double quotes or backticks",
+    "=": "equality is written ==",
+    "$": "a condition reads the step's input, as $.key",
+    "&": "and is written &&",
+    "|": "or is written ||",
+}
+
+
+def _hint(text: str, position: int) -> str:
+    found = text[position]
+    if found in '"`':
+        return f"the text that begins with {_shown(found)} has no end"
+    if found.isalpha() or found == "_":
+        word = "".join(takewhile(lambda character: character.isalnum() or character == "_", text[position:]))
+        return f'{_shown(word)} is not expected here; a text is written "{word[:20]}", an odd key $["a-b"]'
+    hint = _HINTS.get(found, 'an odd key is written ["like this"]' if found in " ()" else "")
+    return f"{_shown(found)} is not expected here" + (f"; {hint}" if hint else "")
+
+
+def _shown(found: str) -> str:
+    return json.dumps(found if len(found) <= 40 else found[:40] + "…", ensure_ascii=False)

@@ -1,0 +1,151 @@
+"""What the operators of conditions do to JSON values. Section 5 of the language reference, line by line.
+
+A boolean is never a number here, whatever Python says. Nothing raises but `ExpressionError`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from pollflow.fdl.expr.syntax import ExpressionError
+
+MAX_BITS = 4096
+"""Of a whole number that arithmetic may give: more would let a condition of a few characters run for minutes."""
+MAX_TEXT = 1 << 20
+"""Characters of a text that `+` may join."""
+
+_BOOLEAN_TEXTS = {True: ("true", "TRUE"), False: ("false", "FALSE")}
+_ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def kind_of(value: Any) -> str:
+    """The name that messages give to a value's type."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int | float):
+        return "a number"
+    names: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
+    return names.get(type(value), "no JSON value")
+
+
+def truth(value: Any, where: str) -> bool:
+    """A boolean as it is, null as false; anything else is an error."""
+    if value is None:
+        return False
+    if isinstance(value, bool):
+        return value
+    raise ExpressionError(f"{where} needs a boolean, not {kind_of(value)}")
+
+
+def equal(left: Any, right: Any) -> bool:
+    """By value; a boolean also equals its text in the spellings `true`, `TRUE`, `false` and `FALSE`."""
+    if isinstance(left, bool) and isinstance(right, str):
+        return right in _BOOLEAN_TEXTS[left]
+    if isinstance(right, bool) and isinstance(left, str):
+        return left in _BOOLEAN_TEXTS[right]
+    pending = [(left, right)]
+    while pending:
+        one, other = pending.pop()
+        if kind_of(one) != kind_of(other):
+            return False
+        if isinstance(one, list):
+            if len(one) != len(other):
+                return False
+            pending.extend(zip(one, other, strict=True))
+        elif isinstance(one, dict):
+            if one.keys() != other.keys():
+                return False
+            pending.extend((one[key], other[key]) for key in one)
+        elif one != other:
+            return False
+    return True
+
+
+def compare(sign: str, left: Any, right: Any) -> bool:
+    """`==`, `!=`, or an ordering of two numbers or two texts; an ordering against null is false."""
+    if sign == "==":
+        return equal(left, right)
+    if sign == "!=":
+        return not equal(left, right)
+    if left is None or right is None:
+        return False
+    kinds = {kind_of(left), kind_of(right)}
+    if len(kinds) != 1 or not kinds <= {"a number", "a text"}:
+        raise ExpressionError(f"{sign} cannot order {kind_of(left)} and {kind_of(right)}")
+    return _ORDERINGS[sign](left, right)
+
+
+def calculate(sign: str, left: Any, right: Any) -> Any:
+    """Arithmetic on two numbers; `+` also joins two texts."""
+    if sign == "+" and isinstance(left, str) and isinstance(right, str):
+        if len(left) + len(right) > MAX_TEXT:
+            raise ExpressionError(f"+ makes a text of more than {MAX_TEXT} characters")
+        return left + right
+    if not (_is_number(left) and _is_number(right)):
+        raise ExpressionError(f"{sign} cannot work on {kind_of(left)} and {kind_of(right)}")
+    try:
+        return _in_range(_ARITHMETIC[sign](left, right), sign)
+    except ZeroDivisionError:
+        raise ExpressionError("division by zero") from None
+    except (OverflowError, ValueError):
+        raise ExpressionError(f"{sign} gives a number that is out of range") from None
+
+
+def negative(value: Any) -> Any:
+    """The prefix `-`."""
+    if not _is_number(value):
+        raise ExpressionError(f"- cannot work on {kind_of(value)}")
+    return -value
+
+
+def positive(value: Any) -> Any:
+    """The prefix `+`, which changes nothing."""
+    if not _is_number(value):
+        raise ExpressionError(f"+ cannot work on {kind_of(value)}")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _in_range(value: Any, sign: str) -> Any:
+    wide = value.bit_length() > MAX_BITS if isinstance(value, int) else not math.isfinite(value)
+    if wide:
+        raise ExpressionError(f"{sign} gives a number that is out of range")
+    return value
+
+
+def _divide(left: Any, right: Any) -> Any:
+    if isinstance(left, int) and isinstance(right, int) and right != 0 and left % right == 0:
+        return left // right
+    return left / right
+
+
+def _remainder(left: Any, right: Any) -> Any:
+    """With the sign of the left one, as in the languages that the original's users know it from."""
+    if right == 0:
+        raise ZeroDivisionError
+    if isinstance(left, int) and isinstance(right, int):
+        rest = abs(left) % abs(right)
+        return -rest if left < 0 else rest
+    return math.fmod(left, right)
+
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": _divide,
+    "%": _remainder,
+}

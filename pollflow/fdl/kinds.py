@@ -1,0 +1,281 @@
+"""How a value of each kind is read: one small function a kind, from a node to a value of the model, or `Wrong`.
+
+Nothing here knows other fields, other steps or the place in the document.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pollflow.fdl.expr import ExpressionSyntaxError, Path, compile_condition, compile_path
+from pollflow.fdl.expr.path import starts_path
+from pollflow.fdl.fields import ACTION_PATTERN, MAX_NAME, MAX_TEXT, NAME_PATTERN, Field, Kind
+from pollflow.fdl.model import Constant
+from pollflow.fdl.moments import parse_moment, parse_yaml_moment
+from pollflow.fdl.problems import near
+from pollflow.fdl.reader import MAX_BYTES, Node, Object, Scalar, Sequence, to_json
+from pollflow.fdl.resources import parse_arn
+from pollflow.fdl.scalars import old_boolean
+
+MAPPING_ROOTS = ("input", "local", "context")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class Wrong(Exception):
+    """A value is not what its field takes; `node` is where, if not at the field's own value."""
+
+    def __init__(self, message: str, node: Node, *, column: int = 0, code: str = "invalid-value") -> None:
+        self.message = message
+        self.node = node
+        self.column = column
+        self.code = code
+        super().__init__(message)
+
+
+def read_value(node: Node, field: Field) -> Any:
+    """The field's value for the model; raises `Wrong`."""
+    return READERS[field.kind](node, field)
+
+
+def shown(node: Node) -> str:
+    """A value as messages show it."""
+    if isinstance(node, Sequence):
+        return "a list"
+    if isinstance(node, Object):
+        return "an object"
+    value = node.text if isinstance(node.value, str) else node.value
+    told = json.dumps(value, ensure_ascii=False)
+    return told if len(told) <= 60 else f"{told[:57]}…{told[0] if told[0] == chr(34) else ''}"
+
+
+def _must_be(right: str, node: Node) -> Wrong:
+    return Wrong(f"must be {right}, not {shown(node)}", node)
+
+
+def _text(node: Node, right: str, *, limit: int = MAX_TEXT) -> str:
+    """The text of a scalar as it was written: `cause: 503` and `name: no` are texts where one is wanted."""
+    if not isinstance(node, Scalar) or node.value is None:
+        raise _must_be(right, node)
+    if len(node.text) > limit:
+        raise Wrong(f"must have at most {limit} characters, not {len(node.text)}", node)
+    return node.text
+
+
+def _not_empty(node: Node, right: str, *, limit: int = MAX_TEXT) -> str:
+    text = _text(node, right, limit=limit)
+    if not text.strip():
+        raise _must_be(right, node)
+    return text
+
+
+def _one_of(node: Node, field: Field) -> str:
+    right = " or ".join(f'"{value}"' for value in field.values)
+    if len(field.values) > 2:
+        right = f"one of {', '.join(field.values)}"
+    text = _text(node, right, limit=MAX_BYTES)
+    if text in field.values:
+        return text
+    guess = near(text, field.values)
+    raise Wrong(f"must be {right}, not {shown(node)}" + (f'; did you mean "{guess}"?' if guess else ""), node)
+
+
+def _name(node: Node, field: Field) -> str:
+    text = _text(node, "a name")
+    if not re.fullmatch(NAME_PATTERN, text):
+        right = f"1 to {MAX_NAME} letters, digits, _ and -, with a letter or _ first"
+        raise Wrong(f"must have {right}, not be {shown(node)}", node)
+    return text
+
+
+def _step_name(node: Node, field: Field) -> str:
+    text = _not_empty(node, "a text that is not empty", limit=MAX_NAME)
+    if _CONTROL.search(text):
+        raise Wrong("must have no line breaks and control characters", node)
+    return text
+
+
+def _key(node: Node, field: Field) -> str:
+    return _not_empty(node, "a key, which is a text that is not empty")
+
+
+def _text_or_path(node: Node, field: Field) -> Path | str:
+    text = _text(node, "a text, or a $ path")
+    return _path(text, node) if starts_path(text, ("",)) else text
+
+
+def _boolean(node: Node, field: Field) -> bool:
+    if isinstance(node, Scalar):
+        if isinstance(node.value, bool):
+            return node.value
+        old = old_boolean(node.text) if node.plain else None
+        if old is not None:
+            return old
+    raise _must_be("true or false", node)
+
+
+def number_of(node: Node) -> int | float | None:
+    """The number that the node is, or None."""
+    value = node.value if isinstance(node, Scalar) else None
+    return None if isinstance(value, bool) or not isinstance(value, int | float) else value
+
+
+def range_of(field: Field) -> str:
+    """`from 1 to 86400`, `of 0 or more`, or nothing."""
+    if field.minimum is None:
+        return ""
+    return (
+        f" of {field.minimum:g} or more" if field.maximum is None else f" from {field.minimum:g} to {field.maximum:.0f}"
+    )
+
+
+def _number(node: Node, field: Field) -> float:
+    value = number_of(node)
+    right = f"a number{range_of(field)}"
+    if value is None or not _within(value, field):
+        raise _must_be(right, node)
+    return value
+
+
+def _integer(node: Node, field: Field) -> int:
+    value = number_of(node)
+    if value is None or not _within(value, field) or value != int(value):
+        raise _must_be(f"a whole number{range_of(field)}", node)
+    return int(value)
+
+
+def _within(value: float, field: Field) -> bool:
+    """Numbers without a range of their own end where floats do, so that the machine can calculate with them."""
+    low = -1e300 if field.minimum is None else field.minimum
+    high = 1e300 if field.maximum is None else field.maximum
+    return low <= value <= high
+
+
+def _duration(node: Node, field: Field) -> Path | float:
+    right = f"a number of seconds from 0 to {field.maximum:.0f}, or a $ path"
+    value = number_of(node)
+    if value is not None:
+        if not _within(value, field):
+            raise _must_be(right, node)
+        return value
+    return _step_path(node, right)
+
+
+def _timestamp(node: Node, field: Field) -> Path | float:
+    right = "a time such as 2026-01-31T12:00:00Z, or a $ path"
+    if isinstance(node, Scalar):
+        moment = parse_yaml_moment(node.text) if node.plain else parse_moment(node.text)
+        if moment is not None and math.isfinite(moment):
+            return moment
+    return _step_path(node, right)
+
+
+def _collection(node: Node, field: Field) -> Path:
+    return _step_path(node, "a $ path to a list in the step's input, such as $.names")
+
+
+def _step_path(node: Node, right: str) -> Path:
+    text = node.value if isinstance(node, Scalar) else None
+    if not isinstance(text, str) or not starts_path(text, ("",)):
+        hint = ""
+        if isinstance(text, str) and starts_path(text, MAPPING_ROOTS):
+            hint = "; here $ is the step's own input, so write $.key"
+        raise Wrong(f"must be {right}, not {shown(node)}{hint}", node)
+    return _path(text, node)
+
+
+def _path(text: str, node: Node) -> Path:
+    try:
+        return compile_path(text)
+    except ExpressionSyntaxError as error:
+        raise _syntax("path", error, node) from None
+
+
+def _condition(node: Node, field: Field) -> Any:
+    # Longer texts are told so by the compiler, with the limit of expressions.
+    text = _text(node, "a condition", limit=MAX_BYTES)
+    try:
+        return compile_condition(text)
+    except ExpressionSyntaxError as error:
+        raise _syntax("condition", error, node) from None
+
+
+def _syntax(what: str, error: ExpressionSyntaxError, node: Node) -> Wrong:
+    message = f"is no {what}: {error.message} (character {error.column} of {shown(node)})"
+    column = 0
+    if isinstance(node, Scalar) and node.offset is not None:
+        column = node.column + node.offset + error.column - 1
+    return Wrong(message, node, column=column, code="expression-syntax")
+
+
+def _arn(node: Node, field: Field) -> Any:
+    right = "the name of a resource, such as acs:fc:::services/SERVICE/functions/FUNCTION"
+    return parse_arn(_not_empty(node, right))
+
+
+def _action(node: Node, field: Field) -> str:
+    text = _text(node, "product:Operation")
+    if not re.fullmatch(ACTION_PATTERN, text):
+        raise _must_be("product:Operation, such as fnf:StartExecution", node)
+    return text
+
+
+def _goto(node: Node, field: Field) -> str:
+    return _not_empty(node, "the name of a step", limit=MAX_BYTES)
+
+
+def _errors(node: Node, field: Field) -> tuple[str, ...]:
+    right = "a list of names of errors, such as [FnF.ALL]"
+    if not isinstance(node, Sequence) or not node.items:
+        told = "an empty list" if isinstance(node, Sequence) else shown(node)
+        raise Wrong(f"must be {right}, not {told}", node)
+    return tuple(_not_empty(item, "the name of an error") for item in node.items)
+
+
+def _source(node: Node, field: Field) -> Path | Constant:
+    value = to_json(node)
+    if isinstance(value, str) and starts_path(value, MAPPING_ROOTS):
+        return _path(value, node)
+    return Constant(value)
+
+
+def _params(node: Node, field: Field) -> Any:
+    if not isinstance(node, Object):
+        raise _must_be("an object", node)
+    return _with_paths(node)
+
+
+def _with_paths(node: Node) -> Any:
+    if isinstance(node, Sequence):
+        return [_with_paths(item) for item in node.items]
+    if isinstance(node, Object):
+        return {key.text: _with_paths(value) for key, value in node.entries}
+    if isinstance(node.value, str) and starts_path(node.value, ("",)):
+        return _path(node.value, node)
+    return node.value
+
+
+READERS: dict[Kind, Callable[[Node, Field], Any]] = {
+    Kind.ONE_OF: _one_of,
+    Kind.NAME: _name,
+    Kind.STEP_NAME: _step_name,
+    Kind.KEY: _key,
+    Kind.TEXT_OR_PATH: _text_or_path,
+    Kind.BOOLEAN: _boolean,
+    Kind.INTEGER: _integer,
+    Kind.NUMBER: _number,
+    Kind.DURATION: _duration,
+    Kind.TIMESTAMP: _timestamp,
+    Kind.PATH: _collection,
+    Kind.CONDITION: _condition,
+    Kind.ARN: _arn,
+    Kind.ACTION: _action,
+    Kind.GOTO: _goto,
+    Kind.ERRORS: _errors,
+    Kind.SOURCE: _source,
+    Kind.PARAMS: _params,
+}
+"""Every kind but those with objects or steps inside, which `check.py` walks."""

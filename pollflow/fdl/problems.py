@@ -1,0 +1,49 @@
+"""What is wrong with a definition: where, what, and what would be right. All of it, not the first."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+MAX_PROBLEMS = 200
+"""Told of one definition; nobody reads more, and a hostile one could have a million."""
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong; `field` is its place in the document, such as `steps[2].duration`.
+
+    Lines and columns count from 1. An `error` is a reason to refuse the definition, a `warning` is not; `code`
+    names the kind of problem and does not change between releases.
+    """
+
+    path: str
+    line: int
+    column: int
+    field: str
+    message: str
+    code: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}:{self.column}: "
+        told = f"{self.message} [{self.code}]" if self.severity == "warning" else self.message
+        return f"{place}{self.field}: {told}" if self.field else f"{place}{told}"
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """By line and column, each once, and no more than anybody reads."""
+    unique = dict.fromkeys(problems)
+    ordered = sorted(unique, key=lambda problem: (problem.line, problem.column))
+    return tuple(ordered[:MAX_PROBLEMS])
+
+
+def near(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is most like this one, whatever its case; None if none is."""
+    spelled = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(word[:100].lower(), list(spelled), n=1, cutoff=0.6)
+    return spelled[found[0]] if found else None

@@ -1,0 +1,289 @@
+"""YAML text to nodes that know their line and column, within limits. Knows nothing of flows.
+
+Nodes are built from the parser's events on a stack of our own: no object is ever constructed for a tag, and a
+document nested a million deep costs no more than its first levels. JSON is read the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import yaml
+
+from pollflow.fdl.problems import MAX_PROBLEMS, Problem
+from pollflow.fdl.scalars import NotJson, resolve
+
+MAX_BYTES = 1 << 20
+"""Of a definition's text in UTF-8, as the original's requests."""
+MAX_DEPTH = 64
+"""Lists and objects inside one another."""
+MAX_NODES = 100_000
+"""After aliases are expanded, so that a few lines cannot stand for a billion."""
+
+_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAG = "tag:yaml.org,2002:"
+_KNOWN_TAGS = {"!", *(_TAG + name for name in ("str", "int", "float", "bool", "null", "seq", "map", "timestamp"))}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scalar:
+    """A single value; `text` is how it was written, `start` where its text begins if that can be told."""
+
+    line: int
+    column: int
+    value: Any
+    text: str
+    plain: bool
+    offset: int | None = None
+    """Columns between `column` and the first character of `text`; None for texts of many lines or with escapes."""
+    size: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequence:
+    """A list."""
+
+    line: int
+    column: int
+    items: tuple[Node, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Object:
+    """An object; the keys are unique texts."""
+
+    line: int
+    column: int
+    entries: tuple[tuple[Scalar, Node], ...]
+    size: int
+
+    def get(self, key: str) -> Node | None:
+        """The value under the key, or None."""
+        return next((value for name, value in self.entries if name.text == key), None)
+
+
+Node: TypeAlias = "Scalar | Sequence | Object"
+
+
+def to_json(node: Node) -> Any:
+    """The plain value; a time that YAML would take for one stays the text that was written."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Sequence):
+        return [to_json(item) for item in node.items]
+    return {key.text: to_json(value) for key, value in node.entries}
+
+
+def read_nodes(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
+    """The document and all that is wrong with it as YAML; without a node it could not be read at all."""
+    try:
+        refused = _refused(text)
+        if refused is not None:
+            return None, (Problem(path, 1, 1, "", refused, "too-large"),)
+        return _composed(_without_tabs(text), path)
+    except _Stop as stop:
+        return None, (Problem(path, stop.line, stop.column, "", stop.message, stop.code),)
+
+
+class _Stop(Exception):
+    """Ends the reading at once; never leaves this module."""
+
+    def __init__(self, mark: Any, message: str, code: str = "syntax") -> None:
+        self.line = mark.line + 1 if mark is not None else 1
+        self.column = mark.column + 1 if mark is not None else 1
+        self.message = message
+        self.code = code
+        super().__init__(message)
+
+
+def _refused(text: str) -> str | None:
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        return f"a definition has at most {MAX_BYTES:,} bytes, this one has {size:,}"
+    return None
+
+
+def _without_tabs(text: str) -> str:
+    """JSON may be indented with tabs, YAML not; in JSON they are never inside a text, so blanks do as well."""
+    if "\t" not in text or not text.lstrip().startswith("{"):
+        return text
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return text.replace("\t", " ")
+
+
+def _composed(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
+    try:
+        composer = _Composer(text, path)
+        return composer.compose(_FAST), tuple(composer.problems)
+    except yaml.YAMLError as first:
+        # The slow parser tells better what is wrong; where it finds nothing, the fast one is right.
+        try:
+            for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+                pass
+        except yaml.YAMLError as error:
+            raise _stop_of(text, error) from None
+        raise _stop_of(text, first) from None
+
+
+def _stop_of(text: str, error: yaml.YAMLError) -> _Stop:
+    if isinstance(error, yaml.MarkedYAMLError):
+        told = ": ".join(part for part in (error.context, error.problem) if part)
+        return _Stop(error.problem_mark or error.context_mark, f"not YAML: {told}")
+    position = getattr(error, "position", 0) or 0
+    before = text[:position]
+    stop = _Stop(None, "not YAML: a character that no text may have")
+    stop.line = before.count("\n") + 1
+    stop.column = position - (before.rfind("\n") + 1) + 1
+    return stop
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not come yet; an object's keys and values alternate in `children`."""
+
+    event: Any
+    children: list[Node] = field(default_factory=list)
+
+
+class _Composer:
+    """Builds the nodes of one document from events."""
+
+    def __init__(self, text: str, path: str) -> None:
+        self.text = text
+        self.path = path
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, Node] = {}
+        self.nodes = 0
+
+    def compose(self, loader: Any) -> Node:
+        """The root; raises `_Stop` and YAML's own errors."""
+        stack: list[_Open] = []
+        root: Node | None = None
+        for event in self._events(loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                if len(stack) >= MAX_DEPTH:
+                    raise _Stop(event.start_mark, f"nested more than {MAX_DEPTH} levels deep", "too-large")
+                self._check_tag(event)
+                stack.append(_Open(event))
+                continue
+            node = self._node(event, stack)
+            if not stack:
+                root = node
+            else:
+                stack[-1].children.append(node)
+        if root is None or (isinstance(root, Scalar) and root.value is None):
+            raise _Stop(None, "the definition is empty")
+        return root
+
+    def _events(self, loader: Any) -> Iterator[Any]:
+        documents = 0
+        for event in yaml.parse(self.text, Loader=loader):
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise _Stop(event.start_mark, "a second document begins here; a file holds one")
+            elif isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
+                yield event
+
+    def _node(self, event: Any, stack: list[_Open]) -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            node = self.anchors.get(event.anchor or "")
+            if node is None:
+                raise _Stop(event.start_mark, f"the alias *{event.anchor} names nothing that ended before it")
+            self._count(event, node.size)
+            return node
+        self._count(event, 1)
+        opened = event
+        if isinstance(event, yaml.ScalarEvent):
+            node = self._scalar(event)
+        else:
+            closed = stack.pop()
+            opened = closed.event
+            node = self._collection(closed)
+        if opened.anchor is not None:
+            self.anchors[opened.anchor] = node
+        return node
+
+    def _count(self, event: Any, size: int) -> None:
+        self.nodes += size
+        if self.nodes > MAX_NODES:
+            told = f"more than {MAX_NODES:,} values, aliases expanded"
+            raise _Stop(event.start_mark, told, "too-large")
+
+    def _problem(self, mark: Any, message: str, code: str = "syntax") -> None:
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(self.path, mark.line + 1, mark.column + 1, "", message, code))
+
+    def _check_tag(self, event: Any) -> None:
+        if event.tag is not None and event.tag not in _KNOWN_TAGS:
+            self._problem(event.start_mark, f"the tag {event.tag[:100]} is not known here")
+
+    def _scalar(self, event: Any) -> Scalar:
+        self._check_tag(event)
+        mark = event.start_mark
+        text = self._whole(mark, event.value)
+        plain = event.style in (None, "") and event.tag != _TAG + "str" and event.tag != "!"
+        value: Any = text
+        if plain or event.tag in {_TAG + name for name in ("int", "float", "bool", "null")}:
+            try:
+                value = resolve(text)
+            except NotJson as error:
+                self._problem(mark, str(error), "not-json")
+        return Scalar(mark.line + 1, mark.column + 1, value, text, plain, self._offset(event))
+
+    def _whole(self, mark: Any, text: str) -> str:
+        """JSON writes a character beyond 16 bits as two escapes; YAML leaves them as two halves."""
+        if not _SURROGATE.search(text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._problem(mark, "half a character (a lone surrogate)", "not-json")
+            return _SURROGATE.sub("?", text)
+
+    def _offset(self, event: Any) -> int | None:
+        quotes = 1 if event.style in ("'", '"') else 0
+        start = event.start_mark.index + quotes
+        if event.start_mark.line != event.end_mark.line or event.tag is not None or event.anchor is not None:
+            return None
+        return quotes if self.text.startswith(event.value, start) else None
+
+    def _collection(self, closed: _Open) -> Node:
+        mark = closed.event.start_mark
+        size = 1 + sum(child.size for child in closed.children)
+        if isinstance(closed.event, yaml.SequenceStartEvent):
+            return Sequence(mark.line + 1, mark.column + 1, tuple(closed.children), size)
+        entries: dict[str, tuple[Scalar, Node]] = {}
+        merged: list[Object] = []
+        for key, value in zip(closed.children[::2], closed.children[1::2], strict=True):
+            if isinstance(key, Scalar) and key.plain and key.text == "<<":
+                merged.extend(self._merged(value))
+            elif not isinstance(key, Scalar):
+                self._told(key, "a key must be a text")
+            elif key.text in entries:
+                self._told(key, f'the key "{key.text[:100]}" is here a second time', "duplicate-key")
+            else:
+                entries[key.text] = (key, value)
+        for other in merged:
+            for key, value in other.entries:
+                entries.setdefault(key.text, (key, value))
+        return Object(mark.line + 1, mark.column + 1, tuple(entries.values()), size)
+
+    def _merged(self, value: Node) -> list[Object]:
+        sources = value.items if isinstance(value, Sequence) else (value,)
+        if not all(isinstance(source, Object) for source in sources):
+            self._told(value, "<< takes an object or a list of objects")
+        return [source for source in sources if isinstance(source, Object)]
+
+    def _told(self, node: Node, message: str, code: str = "syntax") -> None:
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(self.path, node.line, node.column, "", message, code))
