@@ -47,7 +47,8 @@ class Level:
 class About:
     """What a frame knows of its execution; kept once, with the execution.
 
-    `events` is the number of history events so far, `started_at` epoch seconds, `secret` the key that signs its task tokens.
+    `events` is the number of history events so far, `started_at` epoch seconds, `secret` the key that signs its task
+    tokens.
     """
 
     flow_name: str

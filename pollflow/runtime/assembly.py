@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import redis
-
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.duties import Duties
@@ -17,7 +15,7 @@ from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import Starter
 from pollflow.runtime.subflows import SubFlows
 from pollflow.runtime.sweep import Sweeper
-from pollflow.store import Definitions, Reading, Store, translated
+from pollflow.store import Connection, Definitions, Reading, Store, translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Assembly:
 
 
 def assemble(
-    client: redis.Redis,
+    client: Connection,
     settings: Settings,
     *,
     routes: Routes,

@@ -102,7 +102,7 @@ def missing_cause(resource: Resource, functions: Functions) -> str:
 
 
 def invoke(function: Function, given: JsonObject, context: Context) -> Json:
-    """Calls a function, sync or async, and gives its result as plain JSON. Raises TypeError or ValueError if it is none."""
+    """Calls a function, sync or async; its result as plain JSON. Raises TypeError or ValueError if it is none."""
     result = function(given, context)
     if inspect.isawaitable(result):
         result = asyncio.run(_await(result))

@@ -16,7 +16,7 @@ from pollflow.store import Address, Envelope, ExecutionRef, Letter
 
 TASK_PREFIX = "pollflow."
 SENT_AT = "pollflow_sent_at"
-"""The header that holds the moment of sending by Redis' clock; the sweep reads it to tell a lost message from a queued one."""
+"""The header with the moment of sending by Redis' clock: it tells the sweep a lost message from a queued one."""
 
 _EARLY_MARGIN_SECONDS = 0.005
 _MARK = "\x00sent\x00"

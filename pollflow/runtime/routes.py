@@ -9,11 +9,9 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import redis
-
 from pollflow.runtime import messages
 from pollflow.runtime.settings import Settings
-from pollflow.store import Envelope, Keys, Letter, translated
+from pollflow.store import Connection, Envelope, Keys, Letter, translated
 
 DEFAULT_QUEUE = "celery"
 
@@ -45,7 +43,7 @@ class Routes:
         queue = self.queue_of(letter.hint.type)
         return messages.envelope(letter, queue=queue, list_key=self.list_of(queue))
 
-    def save(self, client: redis.Redis, keys: Keys, settings: Settings) -> None:
+    def save(self, client: Connection, keys: Keys, settings: Settings) -> None:
         """Writes them down for clients, with the settings of the workers."""
         record: dict[str, str | int] = {
             "settings": settings.dump(),
@@ -57,7 +55,7 @@ class Routes:
             client.hset(keys.route(), mapping=record)
 
     @classmethod
-    def load(cls, client: redis.Redis, keys: Keys) -> tuple[Routes, str | None]:
+    def load(cls, client: Connection, keys: Keys) -> tuple[Routes, str | None]:
         """As a worker has written them, with its settings; the default queue of Celery where none has yet."""
         with translated():
             record: dict[str, str] = client.hgetall(keys.route())

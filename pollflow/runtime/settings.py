@@ -23,7 +23,7 @@ class Settings:
     key_prefix: str = "pollflow"
     """In front of every key."""
     horizon: float = 60
-    """The longest countdown handed to Celery: what a worker holds in memory, and half of the least visibility timeout."""
+    """The longest countdown handed to Celery; the visibility timeout must be at least twice as long."""
     grace: float = 2
     """How long a due message may be missing before it is published again."""
     longest_grace: float = 600

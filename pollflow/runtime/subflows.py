@@ -1,8 +1,8 @@
 """Sub-flows: a step that starts an execution of another flow, and hears of its end.
 
-What crosses shards cannot be one script. Starting is done under a name that follows from the step's idempotency key, so doing it twice
-finds what the first time made; the sub-execution keeps the step's task token as its `parent`, and telling the parent of the end
-is a duty in the wake-up index until it is done.
+What crosses shards cannot be one script. Starting is done under a name that follows from the step's idempotency key,
+so doing it twice finds what the first time made; the sub-execution keeps the step's task token as its `parent`, and
+telling the parent of the end is a duty in the wake-up index until it is done.
 """
 
 from __future__ import annotations

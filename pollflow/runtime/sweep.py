@@ -1,7 +1,7 @@
 """The sweep: looks at what is due in the wake-up index, and puts it back at the ordinary door.
 
-One sweep serves lost messages, long waits, dead workers and timeouts alike. Any number of processes may sweep: a script hands
-each due member to one of them, and whatever follows is guarded by tokens.
+One sweep serves lost messages, long waits, dead workers and timeouts alike. Any number of processes may sweep: a
+script hands each due member to one of them, and whatever follows is guarded by tokens.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Redis: keys, scripts and records. Knows neither Celery nor what a step means."""
 
-from pollflow.store.connection import connect
+from pollflow.store.connection import Connection, connect
 from pollflow.store.definitions import Definitions, FlowRecord
 from pollflow.store.encode import Timing
 from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parse_member
@@ -30,6 +30,7 @@ __all__ = [
     "Address",
     "Claimed",
     "Committed",
+    "Connection",
     "Definitions",
     "Early",
     "Envelope",

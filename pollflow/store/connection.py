@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, TimeoutError
@@ -11,8 +13,11 @@ from pollflow.errors import InvalidArgument
 
 _LONGEST_PAUSE_SECONDS = 1.0
 
+Connection: TypeAlias = Any
+"""A `redis.Redis` that decodes its replies to text, which the types of redis-py cannot say."""
 
-def connect(url: str, *, patience_seconds: float = 2) -> redis.Redis:
+
+def connect(url: str, *, patience_seconds: float = 2) -> Connection:
     """A client that tries for about `patience_seconds` while Redis is away or loading.
 
     Trying again is safe: every script of the store tells a repetition from a first time. Raises InvalidArgument for

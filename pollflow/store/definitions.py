@@ -1,12 +1,11 @@
-"""Deployed flows: a name stands for the digest of its present definition, an execution for the one that it started with."""
+"""Deployed flows: a name stands for the digest of its present definition, an execution for that of its start."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import redis
-
 from pollflow.errors import FlowNotExists
+from pollflow.store.connection import Connection
 from pollflow.store.keys import Keys
 from pollflow.store.scripts import translated
 
@@ -26,7 +25,7 @@ class FlowRecord:
 class Definitions:
     """Texts by digest, and flows by name."""
 
-    client: redis.Redis
+    client: Connection
     keys: Keys
 
     def deploy(self, name: str, digest: str, text: str, at: float, description: str = "") -> FlowRecord:

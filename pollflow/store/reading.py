@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-
 from pollflow.errors import ExecutionNotExists
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import ROOT, Status
+from pollflow.store.connection import Connection
 from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parent_of
 from pollflow.store.records import ExecutionRecord, FrameRecord, StoredEvent
 from pollflow.store.scripts import translated
@@ -23,7 +22,7 @@ _SLICE = 500
 class Reading:
     """Reads executions, frames and histories. Every method may raise StoreUnavailable."""
 
-    client: redis.Redis
+    client: Connection
     keys: Keys
 
     def execution(self, ref: ExecutionRef) -> ExecutionRecord:

@@ -70,7 +70,7 @@ def load_hint(text: str) -> Hint:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event of an execution's history. `at` is epoch seconds, `cause` the id of the event that caused it (0: none)."""
+    """An event of an execution's history. `at` is epoch seconds, `cause` the id of the event that caused it, or 0."""
 
     id: int
     cause: int
@@ -131,7 +131,7 @@ class ExecutionRecord:
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """A frame as stored, as the sweep and `why` look at it. Moments are epoch seconds, 0 or None where there are none."""
+    """A frame as stored, as the sweep looks at it. Moments are epoch seconds, 0 or None where there are none."""
 
     token: str
     kind: str
@@ -252,7 +252,7 @@ HELD = Refusal("held")
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A transition was committed; `letters` are those that the caller has to publish. `held` is set if it goes on at once."""
+    """A transition was committed; the caller has to publish `letters`. `held` is set if it goes on at once."""
 
     letters: tuple[Letter, ...] = ()
     held: Claimed | None = None

@@ -8,10 +8,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import redis
 from redis.exceptions import RedisError
 
 from pollflow.errors import StoreUnavailable
+from pollflow.store.connection import Connection
 
 Argument = str | int | float
 
@@ -27,7 +27,7 @@ def source(name: str) -> str:
 class Scripts:
     """The scripts on one connection pool. `offset` is added to Redis' clock: 0 in production."""
 
-    def __init__(self, client: redis.Redis, offset: float = 0) -> None:
+    def __init__(self, client: Connection, offset: float = 0) -> None:
         self._client = client
         self._registered: dict[str, Any] = {}
         self.offset = offset

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import redis
-
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import ROOT, About, Children, Decision, HistoryEvent, Outcome, Status
 from pollflow.store import keys as names
+from pollflow.store.connection import Connection
 from pollflow.store.encode import (
     Post,
     Settled,
@@ -81,7 +80,7 @@ class Store:
 
     def __init__(
         self,
-        client: redis.Redis,
+        client: Connection,
         *,
         keys: Keys | None = None,
         timing: Timing | None = None,
@@ -187,7 +186,7 @@ class Store:
         return None if reply[0] == "done" else str(reply[1])
 
     def due(self, shard: int, most: int) -> tuple[float, list[str]]:
-        """Redis' moment, and members of the wake-up index that need attention now; they are left alone for one grace."""
+        """Redis' moment, and members of the wake-up index that need attention now, left alone for one grace."""
         reply = self._run("due", [self.keys.wake(shard)], [most, self.timing.grace])
         return float(reply[0]), reply[1:]
 

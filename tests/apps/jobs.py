@@ -1,0 +1,61 @@
+"""The Celery app of process tests: functions that record every call in Redis, and wait where a test tells them to.
+
+Settings come from POLLFLOW_TEST_CONF (JSON of Celery configuration). Run as `celery -A tests.apps.jobs worker`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+from celery import Celery
+from redis import Redis
+
+import pollflow
+
+url = os.environ["POLLFLOW_REDIS_URL"]
+app = Celery("jobs", broker=os.environ.get("POLLFLOW_TEST_BROKER", url))
+app.conf.broker_connection_retry_on_startup = True
+app.conf.update(json.loads(os.environ.get("POLLFLOW_TEST_CONF", "{}")))
+pollflow.attach(app, url)
+app.conf.beat_schedule = pollflow.beat_schedule(1)
+redis = Redis.from_url(url, decode_responses=True)
+
+
+def record(input: dict[str, Any], context: pollflow.Context) -> int:
+    """Writes a call down; how many calls had its idempotency key, this one included."""
+    call = {"step": context.step, "key": context.idempotency_key, "input": input, "pid": os.getpid()}
+    redis.rpush("test:calls", json.dumps(call))
+    return int(redis.hincrby("test:keys", context.idempotency_key, 1))
+
+
+@pollflow.function("jobs/start")
+def start(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    record(input, context)
+    return {"job_id": f"job-{context.execution_name}", "tries": 0}
+
+
+@pollflow.function("jobs/status")
+def status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    """Done at the query `input["done_at"]`; blocks its first call for `input["block"]` seconds."""
+    calls = record(input, context)
+    tries = input["tries"] + 1
+    if calls == 1 and tries == 1 and input.get("block"):
+        time.sleep(input["block"])
+    return {"tries": tries, "job_status": "success" if tries >= input.get("done_at", 2) else "running"}
+
+
+@pollflow.function("jobs/die")
+def die(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    """Kills its own process, every time."""
+    record(input, context)
+    os.kill(os.getpid(), 9)
+    return {}
+
+
+@pollflow.function("jobs/echo")
+def echo(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    record(input, context)
+    return input

@@ -1,0 +1,18 @@
+"""Fixtures of process tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.process.jobs import Jobs
+from tests.processes import Processes
+from tests.servers import RedisServer
+
+
+@pytest.fixture
+def jobs(redis_server: RedisServer, processes: Processes) -> Iterator[Jobs]:
+    made = Jobs(redis_server, processes)
+    yield made
+    made.client.close()

@@ -1,0 +1,37 @@
+"""The workers of `tests.apps.jobs`, and a client beside them."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from pollflow import Client, Execution
+from tests.process.polling import FLOW
+from tests.processes import Processes, Started
+from tests.servers import RedisServer
+from tests.workers import PROJECT, Workers
+
+
+class Jobs:
+    """The test app's workers, and a client beside them."""
+
+    def __init__(self, redis_server: RedisServer, processes: Processes) -> None:
+        self.url = redis_server.url
+        self.processes = processes
+        processes.env["POLLFLOW_REDIS_URL"] = redis_server.url
+        self.workers = Workers(processes, PROJECT)
+        self.client = Client(redis_server.url)
+        self.client.deploy_text(FLOW, "polling")
+
+    def worker(self, *options: str, **conf: object) -> Started:
+        return self.workers.start(*options, app="tests.apps.jobs", env={"POLLFLOW_TEST_CONF": json.dumps(conf)})
+
+    def until(self, execution: Execution, type: str, step: str, count: int = 1, timeout: float = 20) -> None:
+        """Waits for the event."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            found = [e for e in execution.history() if e.type == type and e.step == step]
+            if len(found) >= count:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"no {type} of {step} within {timeout} s: {execution.history()}")

@@ -1,0 +1,133 @@
+"""Workers, beats and Redis are killed under running executions; nothing is lost and nothing happens twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+
+import pytest
+from redis import Redis
+
+from pollflow import Execution
+from tests.process.jobs import Jobs
+from tests.process.polling import assert_sound, calls
+from tests.servers import RedisServer
+
+pytestmark = pytest.mark.process
+
+
+def late_by(execution: Execution, step: str, wait: float) -> float:
+    """How long after the wait's end the next step was entered, in seconds."""
+    history = execution.history()
+    begun = next(e.time for e in history if e.type == "StepStarted" and e.step == "Wait")
+    entered = next(e.time for e in history if e.type == "StepEntered" and e.step == step)
+    return (entered - begun).total_seconds() - wait
+
+
+def test_the_polling_flow_runs(jobs: Jobs) -> None:
+    jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 0.5}).wait(20)
+    assert (execution.status, execution.output) == (
+        "Succeeded",
+        {"job_id": f"job-{execution.name}", "tries": 2, "job_status": "success"},
+    )
+    assert_sound(execution)
+
+
+def test_a_worker_killed_in_the_middle_of_a_wait_loses_nothing(jobs: Jobs) -> None:
+    first = jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 6})
+    jobs.until(execution, "StepStarted", "Wait")
+    first.kill_group()
+    jobs.worker()
+    execution.wait(40)
+    assert execution.status == "Succeeded"
+    assert 0 <= late_by(execution, "Status", 6) < 5
+    assert_sound(execution)
+
+
+def test_a_worker_killed_in_the_middle_of_a_call_makes_it_again_under_the_same_key(jobs: Jobs) -> None:
+    first = jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 0.2, "block": 300})
+    jobs.until(execution, "TaskStarted", "Status")
+    first.kill_group()
+    jobs.worker()
+    ready = time.monotonic()
+    jobs.until(execution, "TaskStarted", "Status", count=2)
+    assert time.monotonic() - ready < 5
+    execution.wait(20)
+    assert execution.status == "Succeeded"
+    assert_sound(execution)
+    keys = Counter(call["key"] for call in calls(jobs.url) if call["step"] == "Status")
+    assert sorted(keys.values()) == [1, 2]
+
+
+def test_a_pool_child_killed_in_a_call_makes_it_again(jobs: Jobs) -> None:
+    jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 0.2, "block": 300})
+    jobs.until(execution, "TaskStarted", "Status")
+    os.kill(calls(jobs.url)[-1]["pid"], signal.SIGKILL)
+    execution.wait(30)
+    assert execution.status == "Succeeded"
+    assert_sound(execution)
+
+
+def test_redis_restarted_from_its_append_only_file_goes_on(jobs: Jobs, redis_server: RedisServer) -> None:
+    worker = jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 4, "done_at": 2})
+    jobs.until(execution, "StepStarted", "Wait")
+    redis_server.restart()
+    execution.wait(60)
+    assert worker.process.poll() is None
+    assert execution.status == "Succeeded"
+    assert 0 <= late_by(execution, "Status", 4) < 8
+    assert_sound(execution)
+
+
+def test_a_killed_beat_stops_nothing(jobs: Jobs) -> None:
+    jobs.worker(pollflow_sweep_in_workers=False)
+    beat = jobs.workers.beat(app="tests.apps.jobs")
+    execution = jobs.client.start("polling", {"wait": 1, "done_at": 3})
+    jobs.until(execution, "StepStarted", "Wait")
+    beat.kill_group()
+    execution.wait(30)
+    assert execution.status == "Succeeded"
+    assert_sound(execution)
+
+
+def test_a_wait_longer_than_the_visibility_timeout_fires_once(jobs: Jobs) -> None:
+    options = {"visibility_timeout": 5, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
+    for _ in range(2):
+        jobs.worker(broker_transport_options=options, pollflow_horizon=2.5)
+    execution = jobs.client.start("polling", {"wait": 30, "done_at": 1})
+    execution.wait(60)
+    assert execution.status == "Succeeded"
+    assert 0 <= late_by(execution, "Status", 30) < 2
+    assert [call["step"] for call in calls(jobs.url)] == ["Start", "Status"]
+    assert_sound(execution)
+
+
+def test_a_function_that_kills_its_process_every_time_fails_its_step(jobs: Jobs) -> None:
+    jobs.client.deploy_text(
+        "version: v1\ntype: flow\nsteps:\n"
+        '  - {type: task, name: Die, resourceArn: "acs:fc:::services/jobs/functions/die"}\n',
+        "poison",
+    )
+    jobs.worker(pollflow_lost_attempts=2)
+    execution = jobs.client.start("poison").wait(60)
+    assert (execution.status, execution.error) == ("Failed", "FC.Unknown")
+    assert len(calls(jobs.url)) == 2
+    assert "cut off 2 times" in (execution.cause or "")
+
+
+def test_nothing_is_left_after_a_purge(jobs: Jobs) -> None:
+    jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 0.1}, name="gone").wait(20)
+    execution.purge()
+    with Redis.from_url(jobs.url, decode_responses=True) as client:
+        assert [key for key in client.scan_iter("pollflow:*") if "gone" in key] == []
+        for key in client.scan_iter("pollflow:*"):
+            if client.type(key) == "zset":
+                assert [member for member in client.zrange(key, 0, -1) if "gone" in member] == []
