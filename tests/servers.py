@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 from redis import Redis
@@ -17,6 +18,13 @@ def choose_server() -> None:
     """Make the commands that tests start, too, use the server that POLLFLOW_TEST_SERVER names."""
     if os.environ.get(CHOICE):
         os.environ["POLLFLOW_SERVER"] = os.environ[CHOICE]
+
+
+def free_port() -> int:
+    """Find a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class RedisServer:

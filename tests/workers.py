@@ -44,7 +44,19 @@ class Workers:
         """Start a beat, its schedule file outside of the project, and wait until it runs."""
         number = len(list(self._processes.folder.glob("beat*.log")))
         schedule = self._processes.folder / f"schedule-{number}"
-        command = [sys.executable, "-m", "celery", "-A", app, "beat", "-l", "INFO", "-s", schedule, *options]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            app,
+            "beat",
+            "-l",
+            "INFO",
+            "-s",
+            schedule,
+            *options,
+        ]
         beat = self._processes.start("beat", command, cwd=cwd or self._folder, env=env)
         beat.wait_for_output("beat: Starting...")
         return beat

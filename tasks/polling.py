@@ -1,0 +1,53 @@
+"""A remote API, played: its jobs take as long as they are told to. Replace the two functions by calls of your own."""
+
+import os
+import uuid
+from functools import cache
+from typing import Any
+
+from redis import Redis
+
+import pollflow
+
+KEPT_SECONDS = 7 * 86_400  # after the last question about a job
+
+
+@cache
+def jobs() -> Redis:
+    """Connect to where the jobs are: many workers ask about the jobs that others started."""
+    return Redis.from_url(os.environ["POLLFLOW_REDIS_URL"])
+
+
+def key_of(job_id: str) -> str:
+    """Name the key that holds when a job was started."""
+    return f"fnf-demo:job:{job_id}"
+
+
+def now() -> float:
+    """Tell the time by the one clock that all workers share: that of Redis."""
+    seconds, microseconds = jobs().time()
+    return float(seconds) + float(microseconds) / 1e6
+
+
+@pollflow.function("fnf-demo/StartJob")
+def start_job(given: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    """Start a job. If a worker died and the call is made again, the key is the same, and so is the job."""
+    job_id = str(uuid.uuid5(uuid.NAMESPACE_OID, context.idempotency_key))
+    jobs().set(key_of(job_id), now(), nx=True, ex=KEPT_SECONDS)
+    context.logger.info("job started")
+    return {"job_id": job_id}
+
+
+@pollflow.function("fnf-demo/GetJobStatus")
+def get_job_status(given: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    """Ask after a job: it has succeeded once `delay` seconds (60 unless given) have passed since its start."""
+    job_id, delay = given["job_id"], given.get("delay")
+    started_at = jobs().getex(key_of(job_id), ex=KEPT_SECONDS)
+    if started_at is None:
+        raise pollflow.TaskError("JobNotFound", f"no job {job_id} was started in the last {KEPT_SECONDS} s")
+    done = now() - float(started_at) > (60 if delay is None else delay)
+    return {
+        "job_id": job_id,
+        "job_status": "success" if done else "running",
+        "try_count": (given.get("try_count") or 0) + 1,
+    }

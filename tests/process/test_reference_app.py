@@ -1,0 +1,88 @@
+"""The reference application: its two functions, and the ways to start it."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from pollflow import Context, TaskError
+from tasks import polling
+from tests.processes import wait_until
+from tests.servers import RedisServer
+from tests.workers import Workers
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(autouse=True)
+def jobs(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+    monkeypatch.setenv("POLLFLOW_REDIS_URL", store_url)
+    polling.jobs.cache_clear()
+    with polling.jobs() as client:
+        yield client
+    polling.jobs.cache_clear()
+
+
+def context(key: str) -> Context:
+    logger = logging.LoggerAdapter(logging.getLogger("test"), {})
+    return Context("id", "name", "flow", "StartJob", 1, key, None, logger)
+
+
+def set_started(jobs: Redis, job_id: str, seconds_ago: float) -> None:
+    jobs.set(polling.key_of(job_id), polling.now() - seconds_ago)
+
+
+def test_a_call_made_again_finds_the_job_that_it_started(jobs: Redis) -> None:
+    first = polling.start_job({}, context("execution/StartJob/1"))
+    started_at = jobs.get(polling.key_of(first["job_id"]))
+    assert polling.start_job({}, context("execution/StartJob/1")) == first
+    assert jobs.get(polling.key_of(first["job_id"])) == started_at
+    assert polling.start_job({}, context("execution/StartJob/2")) != first
+    assert str(uuid.UUID(first["job_id"])) == first["job_id"]
+
+
+def test_a_job_is_forgotten_when_nobody_has_asked_for_long(jobs: Redis) -> None:
+    job_id = polling.start_job({}, context("key"))["job_id"]
+    assert 0 < jobs.ttl(polling.key_of(job_id)) <= polling.KEPT_SECONDS
+    jobs.expire(polling.key_of(job_id), 10)
+    polling.get_job_status({"job_id": job_id}, context("key"))
+    assert jobs.ttl(polling.key_of(job_id)) > 10
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "delay", "status"),
+    [(19, 20, "running"), (21, 20, "success"), (59, None, "running"), (61, None, "success"), (0, -1, "success")],
+)
+def test_a_job_succeeds_after_its_delay(jobs: Redis, seconds_ago: int, delay: int | None, status: str) -> None:
+    set_started(jobs, "some-job", seconds_ago)
+    answer = polling.get_job_status({"job_id": "some-job", "delay": delay, "try_count": 2}, context("key"))
+    assert answer == {"job_id": "some-job", "job_status": status, "try_count": 3}
+
+
+def test_only_what_is_needed_has_to_be_given(jobs: Redis) -> None:
+    set_started(jobs, "some-job", 0)
+    answer = polling.get_job_status({"job_id": "some-job"}, context("key"))
+    assert answer == {"job_id": "some-job", "job_status": "running", "try_count": 1}
+
+
+def test_an_unknown_job_is_an_error_of_its_own_name() -> None:
+    with pytest.raises(TaskError, match="JobNotFound: no job other was started"):
+        polling.get_job_status({"job_id": "other"}, context("key"))
+
+
+@pytest.mark.parametrize("app", ["worker", "beat_config"])
+def test_beat_sends_the_sweep_either_way(workers: Workers, redis_server: RedisServer, app: str) -> None:
+    workers.beat(app=app)
+    with Redis.from_url(redis_server.url) as client:
+        wait_until(lambda: client.llen("celery"), "a message from beat")
+        assert b'"pollflow.sweep"' in client.lindex("celery", 0)
+
+
+def test_a_worker_of_the_reference_application_knows_its_functions(workers: Workers) -> None:
+    worker = workers.start()
+    assert ". pollflow.task" in worker.output()
+    assert worker.stop() == 0
