@@ -1,6 +1,7 @@
 """Floor 0: what a flow is. YAML text to a checked, immutable model; expressions compiled once. See `docs/fdl.md`."""
 
 from pollflow.fdl.definition import load_flow, read_flow, read_yaml
+from pollflow.fdl.lint import LINT_CODES, lint
 from pollflow.fdl.model import (
     Catch,
     ChoiceStep,
@@ -24,9 +25,12 @@ from pollflow.fdl.model import (
     TaskStep,
     WaitStep,
 )
+from pollflow.fdl.moments import parse_moment
 from pollflow.fdl.problems import Problem
+from pollflow.fdl.schema import json_schema
 
 __all__ = [
+    "LINT_CODES",
     "Catch",
     "ChoiceStep",
     "Constant",
@@ -49,7 +53,10 @@ __all__ = [
     "SucceedStep",
     "TaskStep",
     "WaitStep",
+    "json_schema",
+    "lint",
     "load_flow",
+    "parse_moment",
     "read_flow",
     "read_yaml",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from pollflow.fdl.build import Values, build_shape, build_step
@@ -19,7 +20,7 @@ from pollflow.fdl.fields import (
 )
 from pollflow.fdl.kinds import Wrong, read_value, shown
 from pollflow.fdl.model import Series, Step
-from pollflow.fdl.problems import Problem, near
+from pollflow.fdl.problems import MAX_PROBLEMS, Problem, near
 from pollflow.fdl.reader import Node, Object, Scalar, Sequence
 from pollflow.fdl.targets import Goto, Names
 
@@ -67,7 +68,7 @@ class Checker:
             self._problem(root, "", told)
             return {}
         values = self._fields(root, FLOW, Place(), "a flow").values
-        for goto, reason in self.names.wrong_gotos():
+        for goto, reason in islice(self.names.wrong_gotos(), MAX_PROBLEMS):
             self._problem(goto.node, goto.place, reason, "unknown-step")
         return values
 
@@ -107,6 +108,8 @@ class Checker:
         *,
         known_only: bool,
     ) -> None:
+        if len(self.problems) > MAX_PROBLEMS:
+            return
         present = {other.text for other, _ in node.entries}
         guess = near(key.text, (name for name in table if name not in present))
         told = f'unknown field "{key.text[:100]}"'

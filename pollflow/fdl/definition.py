@@ -28,7 +28,10 @@ def read_flow(text: str | bytes, *, path: str = NO_FILE, max_wait_seconds: float
     root, problems = read_nodes(decoded, path)
     checker = Checker(path, max_wait_seconds=max_wait_seconds)
     values = checker.read(root) if root is not None else {}
-    found = in_order((*problems, *checker.problems))
+    told = {(problem.line, problem.column) for problem in problems}
+    # What is not even JSON need not be told a second time, as the wrong value of a field.
+    wrong = [problem for problem in checker.problems if (problem.line, problem.column) not in told]
+    found = in_order((*problems, *wrong))
     if found:
         raise DefinitionError(found)
     return Flow(

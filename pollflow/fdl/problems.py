@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 MAX_PROBLEMS = 200
@@ -43,7 +44,7 @@ def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def near(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like this one, whatever its case; None if none is."""
-    spelled = {candidate.lower(): candidate for candidate in known}
+    """The known word that is most like this one, whatever its case; None if none is. Looks at the first thousand."""
+    spelled = {candidate.lower(): candidate for candidate in islice(known, 1000) if len(candidate) <= 200}
     found = difflib.get_close_matches(word[:100].lower(), list(spelled), n=1, cutoff=0.6)
     return spelled[found[0]] if found else None

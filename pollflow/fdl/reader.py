@@ -24,7 +24,10 @@ MAX_DEPTH = 64
 MAX_NODES = 100_000
 """After aliases are expanded, so that a few lines cannot stand for a billion."""
 
-_FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SLOW: Any = yaml.SafeLoader
+_FAST: Any = getattr(yaml, "CSafeLoader", _SLOW)
+_ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""How JSON writes half of a character beyond 16 bits; only the slow loader reads it."""
 _TAG = "tag:yaml.org,2002:"
 _KNOWN_TAGS = {"!", *(_TAG + name for name in ("str", "int", "float", "bool", "null", "seq", "map", "timestamp"))}
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -123,11 +126,11 @@ def _without_tabs(text: str) -> str:
 def _composed(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
     try:
         composer = _Composer(text, path)
-        return composer.compose(_FAST), tuple(composer.problems)
+        return composer.compose(_SLOW if _ESCAPED_HALF.search(text) else _FAST), tuple(composer.problems)
     except yaml.YAMLError as first:
         # The slow parser tells better what is wrong; where it finds nothing, the fast one is right.
         try:
-            for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+            for _ in yaml.parse(text, Loader=_SLOW):
                 pass
         except yaml.YAMLError as error:
             raise _stop_of(text, error) from None

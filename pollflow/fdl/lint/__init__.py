@@ -1,0 +1,42 @@
+"""Warnings: what runs but is probably wrong. Reads checked flows only; changes and refuses nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pollflow.fdl.lint.codes import LINT_CODES
+from pollflow.fdl.lint.graph import Graphs
+from pollflow.fdl.lint.loops import lint_loops
+from pollflow.fdl.lint.report import Report
+from pollflow.fdl.lint.sources import lint_sources
+from pollflow.fdl.lint.steps import lint_steps
+from pollflow.fdl.model import Flow
+from pollflow.fdl.problems import Problem, in_order
+
+__all__ = ["LINT_CODES", "lint"]
+
+EVENT_LIMIT = 250_000
+"""Events of one execution, unless the settings say otherwise."""
+
+
+def lint(
+    flow: Flow,
+    *,
+    known_functions: Collection[str] | None = None,
+    flow_name: str | None = None,
+    event_limit: int = EVENT_LIMIT,
+    path: str = "<definition>",
+) -> tuple[Problem, ...]:
+    """The warnings of a flow, in the order of their lines; the codes are those of `LINT_CODES`.
+
+    `known_functions` are the names that functions are registered under (full ARNs, `SERVICE/FUNCTION`, or
+    `FUNCTION`); without them no resource is looked up. `flow_name` is the name that the flow is deployed under.
+    """
+    report = Report(flow, path)
+    graphs = Graphs()
+    if flow_name is not None and flow.name is not None and flow.name != flow_name:
+        report.warn("name", "flow-name", f'"{flow.name}" is not the name of the flow, which is "{flow_name}"')
+    lint_steps(flow, graphs, report, known_functions=known_functions)
+    lint_sources(flow, graphs, report)
+    lint_loops(flow, graphs, report, event_limit=event_limit)
+    return in_order(report.problems)

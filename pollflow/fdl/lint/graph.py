@@ -1,0 +1,173 @@
+"""Which step of a series leads to which: edges, what is reached, and loops. A goto never leaves its series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from pollflow.fdl.expr.condition import Literal
+from pollflow.fdl.model import (
+    ChoiceStep,
+    FailStep,
+    Option,
+    ParallelStep,
+    Series,
+    Step,
+    SucceedStep,
+    TaskStep,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """From a step to another, or to the end of the series (None).
+
+    `through` runs on the way, where a choice's option has steps; `option` is that option. A choice's edge without
+    an option is taken when no condition holds.
+    """
+
+    source: int
+    target: int | None
+    option: Option | None = None
+
+    @property
+    def through(self) -> Series | None:
+        """The steps that run between the choice and the target."""
+        return self.option.steps if self.option is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The edges of one series, by the position of the step that they leave."""
+
+    series: Series
+    edges: tuple[tuple[Edge, ...], ...]
+
+    def reached(self) -> set[int]:
+        """Positions that the series' first step leads to, itself among them."""
+        return closure({0}, lambda position: (edge.target for edge in self.edges[position]))
+
+    def before(self, position: int) -> set[int]:
+        """Positions of the reached steps that lead to this one; itself only if it stands in a loop."""
+        sources: dict[int, list[int]] = {}
+        for source in self.reached():
+            for edge in self.edges[source]:
+                if edge.target is not None:
+                    sources.setdefault(edge.target, []).append(source)
+        return closure(set(sources.get(position, ())), lambda inner: sources.get(inner, ()))
+
+    def inner_edges(self, positions: Collection[int]) -> Iterator[Edge]:
+        """Edges that begin and end in these positions."""
+        for position in sorted(positions):
+            for edge in self.edges[position]:
+                if edge.target in positions:
+                    yield edge
+
+    def loops(self) -> list[set[int]]:
+        """The largest sets of reached steps that all lead to one another."""
+        return components(self.inner_edges(self.reached()))
+
+
+class Graphs:
+    """Makes the graph of each series once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Graph] = {}
+
+    def of(self, series: Series) -> Graph:
+        """The series' graph."""
+        if series.path not in self._known:
+            edges = tuple(tuple(self._edges(series, position)) for position in range(len(series.steps)))
+            self._known[series.path] = Graph(series, edges)
+        return self._known[series.path]
+
+    def completes(self, series: Series) -> bool:
+        """Whether the series can end without a failure."""
+        graph = self.of(series)
+        return any(edge.target is None for position in graph.reached() for edge in graph.edges[position])
+
+    def _edges(self, series: Series, position: int) -> Iterator[Edge]:
+        step = series.steps[position]
+        after = None if step.end or position + 1 == len(series.steps) else position + 1
+        if isinstance(step, SucceedStep):
+            yield Edge(position, None)
+        elif isinstance(step, ChoiceStep):
+            yield from self._options(series, position, step, after)
+        elif isinstance(step, TaskStep):
+            yield Edge(position, after)
+            yield from (Edge(position, series.position(catch.goto)) for catch in step.catch)
+        elif self._passes(step):
+            yield Edge(position, after)
+
+    def _options(self, series: Series, position: int, step: ChoiceStep, after: int | None) -> Iterator[Edge]:
+        default = () if step.default is None else (step.default,)
+        for option in (*step.choices, *default):
+            if option.steps is None or self.completes(option.steps):
+                target = after if option.goto is None else series.position(option.goto)
+                yield Edge(position, target, option)
+            if always_holds(option):
+                return
+        if step.default is None:
+            yield Edge(position, after)
+
+    def _passes(self, step: Step) -> bool:
+        if isinstance(step, ParallelStep):
+            return all(self.completes(branch) for branch in step.branches)
+        return not isinstance(step, FailStep)
+
+
+def always_holds(option: Option) -> bool:
+    """Whether the option is one that nothing can get past: `condition: true`."""
+    tree = None if option.condition is None else option.condition.tree
+    return isinstance(tree, Literal) and tree.value is True
+
+
+def closure(
+    start: set[int], following: Callable[[int], Iterable[int | None]], *, apart_from: Collection[int] = ()
+) -> set[int]:
+    """All that `following` leads to from the start, the start included, without what is `apart_from` it."""
+    found = set(start)
+    pending = list(start)
+    while pending:
+        for position in following(pending.pop()):
+            if position is not None and position not in found and position not in apart_from:
+                found.add(position)
+                pending.append(position)
+    return found
+
+
+def components(edges: Iterable[Edge]) -> list[set[int]]:
+    """Sets of positions that all lead to one another, lone ones only if they lead to themselves; in order."""
+    forward: dict[int, list[int]] = {}
+    backward: dict[int, list[int]] = {}
+    for edge in edges:
+        if edge.target is not None:
+            forward.setdefault(edge.source, []).append(edge.target)
+            backward.setdefault(edge.target, []).append(edge.source)
+    found: list[set[int]] = []
+    placed: set[int] = set()
+    for position in _by_finish(forward):
+        if position in placed:
+            continue
+        members = closure({position}, lambda inner: backward.get(inner, ()), apart_from=placed)
+        placed |= members
+        if len(members) > 1 or position in forward.get(position, ()):
+            found.append(members)
+    return sorted(found, key=min)
+
+
+def _by_finish(forward: dict[int, list[int]]) -> list[int]:
+    """Positions in the order in which a depth-first walk leaves them, last first (Kosaraju)."""
+    finished: list[int] = []
+    seen: set[int] = set()
+    for root in sorted(forward):
+        pending = [(root, False)]
+        while pending:
+            position, done = pending.pop()
+            if done:
+                finished.append(position)
+            elif position not in seen:
+                seen.add(position)
+                pending.append((position, True))
+                pending.extend((target, False) for target in forward.get(position, ()))
+    return finished[::-1]

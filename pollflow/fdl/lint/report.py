@@ -1,0 +1,47 @@
+"""Collects warnings and finds their places in the definition's text."""
+
+from __future__ import annotations
+
+import re
+
+from pollflow.fdl.model import Flow
+from pollflow.fdl.problems import MAX_PROBLEMS, Problem
+from pollflow.fdl.reader import Node, Object, Sequence, read_nodes
+
+_PART = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
+
+
+class Report:
+    """The warnings of one flow."""
+
+    def __init__(self, flow: Flow, path: str) -> None:
+        self.path = path
+        self.problems: list[Problem] = []
+        self.root = read_nodes(flow.text, path)[0]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody will read more: then guesses need not be looked for."""
+        return len(self.problems) > MAX_PROBLEMS
+
+    def warn(self, field: str, code: str, message: str) -> None:
+        """Adds a warning at the field, or at what is around it where the text has no such field."""
+        line, column = self._position(field)
+        self.problems.append(Problem(self.path, line, column, field, message, code, "warning"))
+
+    def _position(self, field: str) -> tuple[int, int]:
+        node = self.root
+        for found in _PART.finditer(field):
+            inner = _inside(node, found)
+            if inner is None:
+                break
+            node = inner
+        return (node.line, node.column) if node is not None else (1, 1)
+
+
+def _inside(node: Node | None, part: re.Match[str]) -> Node | None:
+    if isinstance(node, Object) and part[1] is not None:
+        return node.get(part[1])
+    if isinstance(node, Sequence) and part[2] is not None and int(part[2]) < len(node.items):
+        return node.items[int(part[2])]
+    return None

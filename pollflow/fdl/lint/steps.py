@@ -1,0 +1,84 @@
+"""Single steps: reached or not, names used twice, functions that nobody registered, errors that cannot be caught."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from pollflow.fdl.lint.graph import Graphs
+from pollflow.fdl.lint.report import Report
+from pollflow.fdl.lint.sources import drops_result
+from pollflow.fdl.model import Flow, FunctionResource, ServiceResource, Step, TaskStep
+
+UNCATCHABLE = ("FnF.DataLimitExceeded", "FnF.EventLimitExceeded", "FnF.ExecutionTimeout")
+
+
+def lint_steps(flow: Flow, graphs: Graphs, report: Report, *, known_functions: Collection[str] | None) -> None:
+    """Warns of each step of the flow."""
+    names: dict[str, Step] = {}
+    for series in flow.series.values():
+        reached = graphs.of(series).reached()
+        for position, step in enumerate(series.steps):
+            if position not in reached:
+                report.warn(step.path, "unreachable-step", f'nothing leads to the step "{step.name}"')
+            first = names.setdefault(step.name, step)
+            if first is not step:
+                told = f'"{step.name}" is the name of {first.path} (line {first.line}) too'
+                report.warn(f"{step.path}.name", "repeated-name", told)
+            if isinstance(step, TaskStep):
+                _lint_task(step, report, known_functions=known_functions)
+
+
+def _lint_task(step: TaskStep, report: Report, *, known_functions: Collection[str] | None) -> None:
+    resource = step.resource
+    arn_field = f"{step.path}.resourceArn"
+    if isinstance(resource, ServiceResource) and not resource.takes_params and _is_odd(resource.arn):
+        told = "no function or flow is named so; a function is acs:fc:::services/SERVICE/functions/FUNCTION"
+        report.warn(arn_field, "odd-arn", told)
+    if known_functions is not None and not isinstance(resource, FunctionResource | ServiceResource):
+        known_functions = None
+    if known_functions is not None and not any(name in known_functions for name in _names(resource)):
+        is_action = isinstance(resource, ServiceResource) and resource.takes_params and not _is_arn(resource.arn)
+        field = f"{step.path}.action" if is_action else arn_field
+        report.warn(field, "unknown-function", _unknown(resource, known_functions))
+    if drops_result(step):
+        told = "the call is waited for all the same, and its result is dropped"
+        report.warn(f"{step.path}.serviceParams.InvocationType", "async-invocation", told)
+    for field, error in _caught(step):
+        if error in UNCATCHABLE:
+            told = f"{error} ends the execution; it is never retried or caught"
+            report.warn(field, "uncatchable-error", told)
+
+
+def _caught(step: TaskStep) -> Iterator[tuple[str, str]]:
+    lists: tuple[tuple[str, tuple[Any, ...]], ...] = (("retry", step.retry), ("catch", step.catch))
+    for name, policies in lists:
+        for index, policy in enumerate(policies):
+            for place, error in enumerate(policy.errors):
+                yield f"{step.path}.{name}[{index}].errors[{place}]", error
+
+
+def _names(resource: object) -> tuple[str, ...]:
+    """The names under which a function is looked up, in order."""
+    if isinstance(resource, FunctionResource):
+        return resource.arn, f"{resource.service}/{resource.function}", resource.function
+    return (resource.arn,) if isinstance(resource, ServiceResource) else ()
+
+
+def _unknown(resource: object, known: Collection[str]) -> str:
+    names = _names(resource)
+    wanted = names[1] if len(names) > 1 else names[0]
+    close = dict.fromkeys(
+        found for name in names for found in difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
+    )
+    near = f"; near names: {', '.join(list(close)[:3])}" if close else ""
+    return f"no function is registered for {wanted}{near}"
+
+
+def _is_arn(arn: str) -> bool:
+    return arn.startswith("acs:")
+
+
+def _is_odd(arn: str) -> bool:
+    return not _is_arn(arn) or arn.startswith(("acs:fc:", "acs:fnf:"))
