@@ -22,27 +22,27 @@ class Settings:
     """Where the state is; the broker's URL unless set, if that is a Redis."""
     key_prefix: str = "pollflow"
     """In front of every key."""
-    horizon: float = 60
+    horizon: float = 60.0
     """The longest countdown handed to Celery; the visibility timeout must be at least twice as long."""
-    grace: float = 2
+    grace: float = 2.0
     """How long a due message may be missing before it is published again."""
-    longest_grace: float = 600
+    longest_grace: float = 600.0
     """The grace doubles at each redelivery of an entry, up to this."""
-    lease: float = 3
+    lease: float = 3.0
     """How long a call may go without a sign of life from its worker before it is made again."""
-    sweep_every: float = 1
+    sweep_every: float = 1.0
     """How often the wake-up index is looked at, and how often workers vouch for what they hold."""
     sweep_in_workers: bool = True
     """Whether workers sweep too, so that a forgotten beat never stops the polling."""
     lost_attempts: int = 5
     """After so many calls that were cut off by the death of their process, a step fails with `FC.Unknown`."""
-    retention: float = 30 * 86_400
+    retention: float = 30.0 * 86_400
     """How long an execution is kept after its end."""
     max_data_bytes: int = 32 * 1024
     """Bounds a step's input, output and local together, and an execution's input."""
     max_events: int = 250_000
     """Bounds the history of an execution."""
-    max_wait: float = 365 * 86_400
+    max_wait: float = 365.0 * 86_400
     """Bounds one wait."""
     width: int = 100
     """The branches or iterations of a step that run at the same time."""

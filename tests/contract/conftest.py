@@ -1,0 +1,110 @@
+"""The engine's parts on fakeredis and on a real server: one suite, two subjects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import fakeredis
+import pytest
+from redis import Redis
+
+from pollflow import Context, Functions
+from pollflow.fdl import read_flow
+from pollflow.runtime import messages
+from pollflow.runtime.assembly import Assembly, assemble
+from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
+from pollflow.runtime.settings import Settings
+from pollflow.store import Address, ExecutionRef, Letter, StoredEvent
+
+
+class Bench:
+    """The parts, a registry to register functions in, and a hand in place of workers."""
+
+    def __init__(self, client: Any) -> None:
+        self.redis = client
+        self.functions = Functions()
+        self.published: list[Letter] = []
+        self.parts = self.assemble()
+
+    def assemble(self, *, routes: Routes | None = None, worker: str = "w", **settings: Any) -> Assembly:
+        self.parts = assemble(
+            self.redis,
+            Settings(**settings),
+            routes=routes or Routes(queues={"task": DEFAULT_QUEUE}),
+            publish=self.published.append,
+            functions=self.functions,
+            worker=lambda: worker,
+        )
+        return self.parts
+
+    def deploy(self, text: str, name: str = "flow") -> None:
+        flow = read_flow(text)
+        self.parts.definitions.deploy(name, flow.digest, flow.text, 0)
+
+    def start(self, text: str, given: dict[str, Any] | None = None, name: str = "x") -> ExecutionRef:
+        self.deploy(text)
+        return self.parts.starter.start("flow", given or {}, name)
+
+    def returns(self, name: str, *results: Any) -> list[dict[str, Any]]:
+        """Registers a function that returns one result after the other, the last one again and again; its inputs."""
+        left, inputs = list(results), []
+
+        def function(given: dict[str, Any], context: Context) -> Any:
+            inputs.append(given)
+            result = left.pop(0) if len(left) > 1 else left[0]
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        self.functions.register(name, function)
+        return inputs
+
+    def queued(self) -> list[dict[str, Any]]:
+        """The messages in the queue, the next one first."""
+        return [json.loads(text) for text in reversed(self.redis.lrange(DEFAULT_QUEUE, 0, -1))]
+
+    def take(self) -> Address | None:
+        """Takes the next message from the queue."""
+        text = self.redis.rpop(DEFAULT_QUEUE)
+        return None if text is None else messages.address_of(json.loads(json.loads(text)["body"])[0])
+
+    def work(self, most: int = 100_000) -> int:
+        """Does what a worker does with all messages in the queue; how many there were."""
+        for count in range(most):
+            address = self.take()
+            if address is None:
+                return count
+            self.parts.engine.handle(address)
+        raise AssertionError("the queue does not come to an end")
+
+    def pass_time(self, seconds: float) -> None:
+        """Moves the clock of the store's scripts."""
+        self.parts.store.scripts.offset += seconds
+
+    def sweep(self) -> int:
+        return self.parts.sweeper.sweep(at_once=True)
+
+    def history(self, ref: ExecutionRef) -> list[StoredEvent]:
+        return list(self.parts.reading.whole_history(ref))
+
+    def status(self, ref: ExecutionRef) -> str:
+        return self.parts.reading.execution(ref).status.value
+
+    def output(self, ref: ExecutionRef) -> Any:
+        return self.parts.reading.execution(ref).output
+
+    def wakes(self, ref: ExecutionRef) -> dict[str, float]:
+        """The members of the wake-up index that are the execution's, without its ref, and their scores."""
+        found = self.redis.zrange(self.parts.store.keys.wake(ref.shard), 0, -1, withscores=True)
+        return {member.partition("|")[2]: score for member, score in found if member.startswith(f"{ref}|")}
+
+
+@pytest.fixture(params=["fakeredis", "server"])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    if request.param == "fakeredis":
+        yield Bench(fakeredis.FakeRedis(decode_responses=True))
+        return
+    with Redis.from_url(request.getfixturevalue("store_url"), decode_responses=True) as client:
+        yield Bench(client)

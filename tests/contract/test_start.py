@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+
+from pollflow import EntityTooLarge, ExecutionAlreadyExists, FlowNotExists, InvalidArgument
+from pollflow.store import ExecutionRef
+from tests.contract.conftest import Bench
+from tests.contract.flows import PASSES, TASK
+
+
+def test_a_start_publishes_the_message_of_the_first_step(bench: Bench) -> None:
+    bench.start(PASSES, name="x")
+    (message,) = bench.queued()
+    assert message["headers"]["task"] == "pollflow.pass"
+    assert message["headers"]["argsrepr"] == "('flow', 'x', 'A', 'try 1')"
+
+
+def test_starting_twice_under_a_name_that_runs_finds_the_one_that_runs(bench: Bench) -> None:
+    ref = bench.start(PASSES, name="x")
+    before = bench.parts.reading.execution(ref)
+    assert bench.parts.starter.start("flow", {"other": 1}, "x") == ref
+    assert bench.parts.reading.execution(ref) == before
+    assert len(bench.queued()) == 1
+
+
+def test_starting_under_the_name_of_an_ended_execution_is_refused(bench: Bench) -> None:
+    bench.start(PASSES, name="x")
+    bench.work()
+    with pytest.raises(ExecutionAlreadyExists, match="Succeeded"):
+        bench.parts.starter.start("flow", {}, "x")
+
+
+def test_an_execution_without_a_name_gets_one_of_its_own(bench: Bench) -> None:
+    bench.deploy(PASSES)
+    first, second = (bench.parts.starter.start("flow", {}, None) for _ in range(2))
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "error"),
+    [
+        ([1], "x", InvalidArgument),
+        ({"a": object()}, "x", InvalidArgument),
+        ({"a": "b" * 40_000}, "x", EntityTooLarge),
+        ({}, "a name", InvalidArgument),
+        ({}, "1x", InvalidArgument),
+        ({}, "x" * 129, InvalidArgument),
+    ],
+)
+def test_what_is_refused_stores_nothing(bench: Bench, given: object, name: str, error: type[Exception]) -> None:
+    bench.deploy(PASSES)
+    before = sorted(bench.redis.keys("*"))
+    with pytest.raises(error):
+        bench.parts.starter.start("flow", given, name)  # type: ignore[arg-type]
+    assert sorted(bench.redis.keys("*")) == before
+
+
+def test_a_flow_that_is_not_deployed_cannot_be_started(bench: Bench) -> None:
+    bench.deploy(PASSES, "known")
+    with pytest.raises(FlowNotExists, match="known"):
+        bench.parts.starter.start("unknown", {}, "x")
+
+
+def test_an_execution_keeps_the_definition_that_it_started_with(bench: Bench) -> None:
+    ref = bench.start(PASSES)
+    bench.deploy(TASK)
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+    assert {event.step for event in bench.history(ref)} == {"", "A", "B"}
+
+
+def test_executions_are_found_by_flow_and_status_the_latest_first(bench: Bench) -> None:
+    refs = [bench.start(PASSES, name=f"n{number}") for number in range(5)]
+    bench.work()
+    running = bench.parts.starter.start("flow", {}, "runs")
+
+    def found(flow: str | None, status: object = None, most: int = 10) -> list[ExecutionRef]:
+        return [r.ref for r in bench.parts.reading.executions(flow=flow, status=status, most=most)]  # type: ignore[arg-type]
+
+    from pollflow.machine import Status
+
+    assert found("flow") == [running, *reversed(refs)]
+    assert found(None, Status.RUNNING) == [running]
+    assert found("flow", Status.SUCCEEDED, 2) == [refs[4], refs[3]]
+    assert found("other") == []

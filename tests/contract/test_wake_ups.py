@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from pollflow import TaskError
+from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
+from pollflow.store import Address, Early
+from tests.contract.conftest import Bench
+from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
+
+
+def take(bench: Bench) -> Address:
+    address = bench.take()
+    assert address is not None
+    return address
+
+
+def test_a_lost_message_is_published_again_after_the_grace(bench: Bench) -> None:
+    ref = bench.start(PASSES)
+    take(bench)
+    assert bench.sweep() == 0
+    bench.pass_time(2.1)
+    assert bench.sweep() == 1
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_redeliveries_of_an_entry_back_off(bench: Bench) -> None:
+    bench.start(PASSES)
+    take(bench)
+    moments = []
+    for second in range(130):
+        bench.pass_time(1)
+        bench.sweep()
+        if bench.take() is not None:
+            moments.append(second)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert len(moments) <= 6
+    assert all(later >= 1.8 * earlier for earlier, later in itertools.pairwise(pauses))
+
+
+def test_a_message_that_waits_in_a_long_queue_is_not_lost(bench: Bench) -> None:
+    for number in range(20):
+        bench.start(PASSES, name=f"n{number}")
+    for _ in range(600):
+        bench.pass_time(1)
+        bench.sweep()
+    assert len(bench.queued()) == 20
+
+
+def test_with_all_workers_away_for_ten_minutes_the_queue_holds_at_most_two_messages_for_each_entry(
+    bench: Bench,
+) -> None:
+    entries = 2000
+    bench.deploy(WAIT)
+    for number in range(entries):
+        bench.parts.starter.start("flow", {"seconds": 5}, f"n{number}")
+    for _ in range(entries):
+        bench.parts.engine.handle(take(bench))
+    bench.redis.delete(DEFAULT_QUEUE)  # the workers hold the countdowns, and are killed
+    for _ in range(60):
+        bench.pass_time(10)
+        bench.sweep()
+    assert entries <= len(bench.queued()) <= 2 * entries
+    assert {message["headers"]["task"] for message in bench.queued()} == {"pollflow.pass"}
+
+
+def test_a_long_wait_is_published_when_it_comes_within_the_horizon(bench: Bench) -> None:
+    bench.assemble(horizon=60.0)
+    ref = bench.start(WAIT, {"seconds": 3600})
+    bench.work()
+    assert bench.queued() == []
+    bench.pass_time(3600 - 61)
+    assert (bench.sweep(), bench.queued()) == (0, [])
+    bench.pass_time(2)
+    bench.sweep()
+    (message,) = bench.queued()
+    assert message["headers"]["eta"] is not None
+    assert bench.status(ref) == "Running"
+    bench.pass_time(60)
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_a_short_wait_is_the_next_steps_message_with_a_countdown(bench: Bench) -> None:
+    bench.start(WAIT, {"seconds": 30})
+    bench.parts.engine.handle(take(bench))
+    (message,) = bench.queued()
+    headers = message["headers"]
+    assert headers["task"] == "pollflow.pass"
+    assert headers["argsrepr"] == "('flow', 'x', 'After', 'try 1')"
+    assert headers["eta"] is not None
+
+
+def test_a_call_whose_worker_died_is_published_again_when_its_lease_lapses(bench: Bench) -> None:
+    ref = bench.start(TASK)
+    inputs = bench.returns("call", {})
+    bench.parts.store.claim(take(bench), "dead.1")
+    bench.pass_time(2)
+    assert bench.sweep() == 0
+    bench.pass_time(1.1)
+    assert bench.sweep() == 1
+    bench.work()
+    assert (bench.status(ref), len(inputs)) == ("Succeeded", 1)
+
+
+def test_a_worker_that_vouches_keeps_its_call(bench: Bench) -> None:
+    bench.start(TASK)
+    address = take(bench)
+    bench.parts.store.claim(address, "alive.1")
+    for _ in range(10):
+        bench.pass_time(2)
+        assert bench.parts.store.vouch(address, "alive")
+        assert bench.sweep() == 0
+    assert not bench.parts.store.vouch(address, "other")
+
+
+def test_a_worker_that_vouches_for_a_message_it_has_not_begun_keeps_it_from_being_doubled(bench: Bench) -> None:
+    bench.start(TASK)
+    address = take(bench)
+    for _ in range(10):
+        bench.pass_time(1.5)
+        assert bench.parts.store.vouch(address, "alive")
+        assert bench.sweep() == 0
+
+
+def test_there_is_nothing_to_vouch_for_when_the_entry_is_over(bench: Bench) -> None:
+    bench.start(PASSES)
+    address = take(bench)
+    bench.parts.engine.handle(address)
+    assert not bench.parts.store.vouch(address, "alive")
+
+
+def test_a_call_that_takes_too_long_times_out_though_its_worker_lives(bench: Bench) -> None:
+    ref = bench.start(TIMED_TASK)
+    address = take(bench)
+    bench.parts.store.claim(address, "alive.1")
+    for _ in range(6):
+        bench.pass_time(2)
+        bench.parts.store.vouch(address, "alive")
+        bench.sweep()
+    record = bench.parts.reading.execution(ref)
+    assert (record.status.value, record.error) == ("Failed", "FnF.TaskTimeout")
+
+
+def test_a_message_that_waits_for_a_worker_does_not_time_out(bench: Bench) -> None:
+    ref = bench.start(TIMED_TASK)
+    bench.returns("call", {})
+    bench.pass_time(100)
+    bench.sweep()
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_an_execution_times_out(bench: Bench) -> None:
+    ref = bench.start(WAIT + "timeoutSeconds: 25\n", {"seconds": 3600})
+    bench.work()
+    bench.pass_time(26)
+    bench.sweep()
+    record = bench.parts.reading.execution(ref)
+    assert (record.status.value, record.error) == ("TimedOut", "FnF.ExecutionTimeout")
+    assert bench.history(ref)[-1].type == "ExecutionTimedOut"
+
+
+def test_a_retry_waits_for_its_interval(bench: Bench) -> None:
+    ref = bench.start(RETRIES)
+    inputs = bench.returns("call", TaskError("Busy"), TaskError("Busy"), {"done": True})
+    bench.parts.engine.handle(take(bench))
+    for wait in (10, 20):
+        address = take(bench)
+        bench.pass_time(wait - 1)
+        early = bench.parts.store.claim(address, "w.9")
+        assert isinstance(early, Early) and 0.5 < early.seconds <= 1
+        bench.pass_time(1)
+        bench.parts.engine.handle(address)
+    assert (bench.output(ref), len(inputs)) == ({"done": True}, 3)
+
+
+def test_a_task_that_waits_for_a_report_needs_no_message_and_keeps_the_deadline_of_its_call(bench: Bench) -> None:
+    ref = bench.start(CALLBACK)
+    bench.returns("ask", {})
+    bench.work()
+    assert bench.status(ref) == "Running"
+    bench.pass_time(50)
+    assert (bench.sweep(), bench.queued()) == (0, [])
+    bench.pass_time(51)
+    bench.sweep()
+    assert bench.parts.reading.execution(ref).error == "FnF.TaskTimeout"
+
+
+def test_every_live_entry_stands_in_the_index_and_an_ended_execution_only_until_its_purge(bench: Bench) -> None:
+    ref = bench.start(WAIT, {"seconds": 1})
+    assert set(bench.wakes(ref)) == {"r"}
+    bench.parts.engine.handle(take(bench))
+    assert set(bench.wakes(ref)) == {"r"}
+    bench.pass_time(2)
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+    bench.sweep()
+    assert set(bench.wakes(ref)) == {"!purge"}
+    bench.pass_time(31 * 86_400)
+    bench.sweep()
+    assert bench.wakes(ref) == {}
+    assert [key for key in bench.redis.keys("*") if "flow/x" in key] == []
+
+
+@pytest.mark.parametrize("in_script", [True, False])
+def test_where_the_broker_is_elsewhere_the_caller_publishes(bench: Bench, in_script: bool) -> None:
+    bench.assemble(routes=Routes(in_script=in_script))
+    bench.start(PASSES)
+    assert len(bench.queued()) == int(in_script)
+    assert [letter.hint.step for letter in bench.published] == ([] if in_script else ["A"])
