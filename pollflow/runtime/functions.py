@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, overload
 
-from pollflow.errors import InvalidArgument
+from pollflow.errors import InvalidArgument, TaskError
 from pollflow.fdl.model import FunctionResource, Json, JsonObject, Resource
 
 Function = Callable[[JsonObject, "Context"], Any]
@@ -102,12 +102,15 @@ def missing_cause(resource: Resource, functions: Functions) -> str:
 
 
 def invoke(function: Function, given: JsonObject, context: Context) -> Json:
-    """Calls a function, sync or async; its result as plain JSON. Raises TypeError or ValueError if it is none."""
+    """Calls a function, sync or async; its result as plain JSON. Raises TaskError if it is none."""
     result = function(given, context)
     if inspect.isawaitable(result):
         result = asyncio.run(_await(result))
-    # What is not plain JSON is told here, with the function's name beside it, not deep in a commit.
-    return json.loads(json.dumps(result, allow_nan=False))
+    # Tuples become lists here and not later, so that the machine sees what Redis will keep.
+    try:
+        return json.loads(json.dumps(result, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TaskError("FnF.InvalidLocal", f"the result is no JSON object: {error}") from error
 
 
 async def _await(awaitable: Any) -> Any:

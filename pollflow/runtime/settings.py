@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -62,6 +64,7 @@ class Settings:
     def of(cls, conf: Any) -> Settings:
         """From a Celery configuration. Raises ConfigurationError for a value of the wrong kind or an unknown name."""
         known = {field.name: field for field in fields(cls)}
+        _refuse_unknown(conf, known)
         given: dict[str, Any] = {}
         for name, field in known.items():
             value = conf.get(PREFIX + name)
@@ -107,6 +110,15 @@ class Settings:
     def keys(self) -> Keys:
         """The names of the keys."""
         return Keys(self.key_prefix)
+
+
+def _refuse_unknown(conf: Any, known: Iterable[str]) -> None:
+    names = [PREFIX + name for name in known]
+    for name in conf:
+        if isinstance(name, str) and name.startswith(PREFIX) and name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+            raise ConfigurationError(f"{name} is no setting of pollflow{hint}")
 
 
 def _as(kind: type[Any], name: str, value: Any) -> Any:

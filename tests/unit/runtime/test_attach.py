@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+from celery import Celery
+
+import pollflow
+from pollflow import ConfigurationError
+from pollflow.runtime.app import attach, beat_schedule
+
+REDIS = "redis://127.0.0.1:1/0"
+
+
+def app(broker: str = REDIS, **conf: object) -> Celery:
+    made = Celery("app", broker=broker)
+    made.conf.update(conf)
+    return made
+
+
+def test_attaching_adds_a_celery_task_for_each_step_type_and_one_for_the_sweep() -> None:
+    made = app()
+    attach(made, REDIS)
+    assert {name for name in made.tasks if name.startswith("pollflow.")} == {
+        "pollflow.task",
+        "pollflow.pass",
+        "pollflow.wait",
+        "pollflow.choice",
+        "pollflow.parallel",
+        "pollflow.foreach",
+        "pollflow.succeed",
+        "pollflow.fail",
+        "pollflow.sweep",
+    }
+
+
+def test_attaching_fails_when_the_visibility_timeout_is_not_twice_the_horizon() -> None:
+    made = app(broker_transport_options={"visibility_timeout": 100})
+    with pytest.raises(ConfigurationError, match=r"visibility_timeout.* is 100 s.*pollflow_horizon to 50 or less"):
+        attach(made, REDIS)
+    made.conf.pollflow_horizon = 50
+    attach(made, REDIS)
+
+
+def test_a_broker_that_is_no_redis_has_no_visibility_timeout() -> None:
+    made = app("amqp://127.0.0.1:1", broker_transport_options={"visibility_timeout": 1})
+    assert not attach(made, REDIS).assembly.routes.in_script
+
+
+@pytest.mark.parametrize(
+    ("broker", "state", "in_script"),
+    [
+        ("redis://localhost:1/0", "redis://127.0.0.1:1/0", True),
+        ("redis://127.0.0.1:1", "redis://127.0.0.1:1/0", True),
+        ("redis://:secret@127.0.0.1:1/0", "redis://:secret@127.0.0.1:1/0", True),
+        ("redis://127.0.0.1:1/1", "redis://127.0.0.1:1/0", False),
+        ("redis://127.0.0.1:2/0", "redis://127.0.0.1:1/0", False),
+        ("redis+socket:///tmp/a.sock", "unix:///tmp/a.sock", True),
+        ("redis+socket:///tmp/a.sock?virtual_host=1", "unix:///tmp/a.sock?db=1", True),
+        ("redis+socket:///tmp/a.sock?virtual_host=1", "unix:///tmp/a.sock", False),
+    ],
+)
+def test_the_script_publishes_only_where_broker_and_state_are_one_database(
+    broker: str, state: str, in_script: bool
+) -> None:
+    assert attach(app(broker), state).assembly.routes.in_script is in_script
+
+
+def test_messages_follow_the_routes_and_the_key_prefix_of_the_app() -> None:
+    made = app(
+        task_default_queue="mine",
+        task_routes={"pollflow.task": {"queue": "slow"}},
+        broker_transport_options={"global_keyprefix": "team-"},
+    )
+    routes = attach(made, REDIS).assembly.routes
+    assert (routes.queue_of("task"), routes.queue_of("wait")) == ("slow", "mine")
+    assert routes.lists() == {"team-slow", "team-mine"}
+
+
+def test_state_that_is_not_in_redis_is_refused_without_showing_a_password() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        attach(app("amqp://user:secret@host"))
+    assert "set pollflow_redis_url" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("pollflow_horizon", "60", "must be of type float"),
+        ("pollflow_horizon", -1, "must be more than 0"),
+        ("pollflow_horizon", 1, "at least twice pollflow_sweep_every"),
+        ("pollflow_max_events", 1.5, "must be of type int"),
+        ("pollflow_sweep_in_workers", "no", "must be of type bool"),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_is_refused_by_name(name: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        attach(app(**{name: value}), REDIS)
+    assert name in str(caught.value) or "pollflow_sweep_every" in str(caught.value)
+
+
+def test_a_misspelt_setting_is_refused_with_the_near_name() -> None:
+    with pytest.raises(ConfigurationError, match=r"pollflow_horizn.*pollflow_horizon"):
+        attach(app(pollflow_horizn=60), REDIS)
+
+
+def test_the_beat_entry_is_dropped_when_nobody_takes_it() -> None:
+    assert beat_schedule(7) == {"pollflow-sweep": {"task": "pollflow.sweep", "schedule": 7, "options": {"expires": 7}}}
+
+
+def test_the_public_names_are_sorted_and_exist() -> None:
+    assert pollflow.__all__ == sorted(pollflow.__all__)
+    assert all(hasattr(pollflow, name) for name in pollflow.__all__)

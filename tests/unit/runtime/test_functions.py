@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from pollflow import Context, Functions, InvalidArgument, TaskError, fc_handler
+from pollflow.fdl.model import FunctionResource, Pattern, ServiceResource
+from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
+from pollflow.machine.state import About, FrameState, Level
+from pollflow.runtime.calls import Caller
+from pollflow.runtime.functions import Function, invoke, missing_cause
+from pollflow.store import Address, Claimed, ExecutionRef
+
+RESOURCE = FunctionResource("acs:fc:cn:1:services/jobs/functions/status", "jobs", "status")
+CONTEXT = Context("id", "x", "f", "step", 1, "id/step/r.1", None, logging.LoggerAdapter(logging.getLogger("t"), {}))
+
+
+def nothing(given: dict[str, Any], context: Context) -> dict[str, Any]:
+    return {}
+
+
+@pytest.mark.parametrize("names", [["status"], ["jobs/status", "status"], [RESOURCE.arn, "jobs/status", "status"]])
+def test_a_function_is_found_by_its_arn_then_with_its_service_then_alone(names: list[str]) -> None:
+    functions = Functions()
+    made: dict[str, Function] = {}
+    for name in names:
+        made[name] = lambda given, context: {}
+        functions.register(name, made[name])
+    assert functions.find(RESOURCE) is made[names[0]]
+
+
+def test_a_function_of_another_service_is_not_found_by_its_name_alone() -> None:
+    functions = Functions()
+    functions.register("other/status", nothing)
+    assert functions.find(RESOURCE) is None
+    assert missing_cause(RESOURCE, functions) == "no function is registered as 'jobs/status'; registered: other/status"
+
+
+def test_the_decorator_takes_a_name_or_the_functions_own() -> None:
+    functions = Functions()
+
+    @functions.function
+    def one(given: dict[str, Any], context: Context) -> dict[str, Any]:
+        return {}
+
+    @functions.function("jobs/two")
+    def two(given: dict[str, Any], context: Context) -> dict[str, Any]:
+        return {}
+
+    assert list(functions) == ["jobs/two", "one"]
+    assert functions.find(ServiceResource("one", takes_params=True)) is one
+
+
+def test_two_functions_under_one_name_are_refused() -> None:
+    functions = Functions()
+    functions.register("same", nothing)
+    functions.register("same", nothing)
+    with pytest.raises(InvalidArgument, match="two functions are registered as 'same'"):
+        functions.register("same", lambda given, context: {})
+
+
+def test_async_functions_are_awaited() -> None:
+    async def slow(given: dict[str, Any], context: Context) -> dict[str, Any]:
+        return {"got": given}
+
+    assert invoke(slow, {"a": 1}, CONTEXT) == {"got": {"a": 1}}
+
+
+def test_a_result_becomes_plain_json() -> None:
+    assert invoke(lambda given, context: {"a": (1, 2)}, {}, CONTEXT) == {"a": [1, 2]}
+
+
+def test_a_handler_of_function_compute_runs_unedited() -> None:
+    def handler(event: bytes, context: Any) -> str:
+        asked = json.loads(event)
+        return json.dumps({"asked": asked, "request_id": context.request_id})
+
+    result = invoke(fc_handler(handler), {"a": 1}, CONTEXT)
+    assert result == {"asked": {"a": 1}, "request_id": "id/step/r.1"}
+
+
+def test_a_handler_of_function_compute_may_answer_an_object() -> None:
+    assert invoke(fc_handler(lambda event, context: {"ok": True}), {}, CONTEXT) == {"ok": True}
+
+
+def test_a_handler_that_answers_no_json_fails_as_the_original_would() -> None:
+    with pytest.raises(TaskError) as caught:
+        invoke(fc_handler(lambda event, context: "oops"), {}, CONTEXT)
+    assert caught.value.error == "FnF.InvalidLocal"
+
+
+def call(function: Function | None, *, starts: int = 1, **changes: Any) -> Event:
+    functions = Functions()
+    if function is not None:
+        functions.register("jobs/status", function)
+    about = About("f", "x", "id", 0, "secret")
+    state = FrameState("r", {}, (Level("steps", 0, {}),))
+    claimed = Claimed(Address(ExecutionRef("f", "x"), "r", "t"), "n", "call", state, about, "d", 0, starts)
+    asked: dict[str, Any] = {
+        "step": "step",
+        "resource": RESOURCE,
+        "pattern": Pattern.REQUEST_RESPONSE,
+        "payload": {"a": 1},
+        "params": None,
+        "attempt": 1,
+        "idempotency_key": "k",
+        "timeout_seconds": None,
+        "ignore_result": False,
+    }
+    return Caller(functions, None, 3).call(claimed, CallRequest(**{**asked, **changes}))  # type: ignore[arg-type]
+
+
+def test_what_a_function_returns_is_the_calls_result() -> None:
+    assert call(lambda given, context: {"got": given}) == Returned({"got": {"a": 1}})
+
+
+def test_what_a_function_raises_is_the_steps_error_with_its_base_classes() -> None:
+    def fails(given: dict[str, Any], context: Context) -> None:
+        raise ConnectionResetError("gone")
+
+    assert call(fails) == Raised("ConnectionResetError", "gone", ("ConnectionError", "OSError", "Exception"))
+
+
+def test_a_task_error_names_itself() -> None:
+    def fails(given: dict[str, Any], context: Context) -> None:
+        raise TaskError("FC.ResourceThrottled", "later")
+
+    event = call(fails)
+    assert isinstance(event, Raised) and (event.error, event.cause) == ("FC.ResourceThrottled", "later")
+
+
+def test_a_result_that_json_has_not_fails_the_step() -> None:
+    event = call(lambda given, context: {"a": object()})
+    assert isinstance(event, Raised) and event.error == "FnF.InvalidLocal"
+
+
+def test_a_function_nobody_registered_is_told_with_near_names() -> None:
+    event = call(None)
+    assert event == Raised("FC.FunctionNotFound", "no function is registered as 'jobs/status'; registered: none")
+
+
+def test_a_call_that_was_cut_off_again_and_again_is_not_made_again() -> None:
+    event = call(nothing, starts=4)
+    assert event == Raised("FC.Unknown", "the call was cut off 3 times by the end of its process")
+
+
+def test_the_result_of_a_call_that_waits_for_a_callback_does_not_count() -> None:
+    assert call(nothing, pattern=Pattern.WAIT_FOR_CALLBACK) == Submitted({})
+
+
+def test_the_result_of_an_async_call_is_dropped() -> None:
+    assert call(lambda given, context: {"a": 1}, ignore_result=True) == Returned({})

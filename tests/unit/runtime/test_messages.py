@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+
+import pytest
+from celery import Celery
+
+from pollflow import InvalidArgument
+from pollflow.machine import Hint
+from pollflow.runtime import messages
+from pollflow.store import Address, ExecutionRef, Letter
+
+LETTER = Letter(
+    Address(ExecutionRef("polling", "mine"), "r", "SECRETTOKEN"),
+    "0123",
+    Hint("task", "Get status", attempt=2, entry=4),
+)
+
+
+def wire(letter: Letter, at: float = 1.5) -> dict[str, object]:
+    envelope = messages.envelope(letter, queue="steps", list_key="steps")
+    message: dict[str, object] = json.loads(f"{envelope.head}{at}{envelope.tail}")
+    return message
+
+
+def test_a_message_has_every_header_that_celery_writes() -> None:
+    app = Celery(broker="memory://")
+    theirs = app.amqp.as_task_v2(
+        "id", "pollflow.task", args=["a"], kwargs={}, root_id="0123", argsrepr="x", kwargsrepr="{}", ignore_result=True
+    )
+    ours = wire(LETTER)["headers"]
+    assert isinstance(ours, dict)
+    assert set(theirs.headers) - set(ours) == set()
+    assert set(ours) - set(theirs.headers) == {messages.SENT_AT}
+
+
+def test_a_message_says_which_flow_execution_step_and_try_it_is_and_shows_no_token() -> None:
+    headers = wire(LETTER)["headers"]
+    assert isinstance(headers, dict)
+    assert headers["task"] == "pollflow.task"
+    assert headers["argsrepr"] == "('polling', 'mine', 'Get status', 'try 2')"
+    assert headers["root_id"] == "0123"
+    assert (headers["id"], headers["parent_id"]) == ("0123-r.4-2", "0123-r.4")
+    assert "SECRETTOKEN" not in json.dumps(headers)
+
+
+@pytest.mark.parametrize(
+    ("frame", "entry", "attempt", "parent"),
+    [
+        ("r", 1, 1, None),
+        ("r", 5, 1, "0123-r.4"),
+        ("r", 5, 3, "0123-r.5-2"),
+        ("r.4.7", 1, 1, "0123-r.4"),
+        ("r.4.7", 2, 1, "0123-r.4.7.1"),
+    ],
+)
+def test_the_parent_of_a_message_is_the_step_before(frame: str, entry: int, attempt: int, parent: str | None) -> None:
+    letter = Letter(Address(ExecutionRef("f", "x"), frame, "t"), "0123", Hint("task", "s", attempt, entry))
+    assert messages.parent_id(letter) == parent
+
+
+def test_every_envelope_has_a_delivery_tag_of_its_own() -> None:
+    tags = {json.dumps(wire(LETTER)["properties"]) for _ in range(100)}
+    assert len(tags) == 100
+
+
+def test_the_moment_of_sending_is_read_back_from_a_queued_message() -> None:
+    envelope = messages.envelope(LETTER, queue="q", list_key="q")
+    assert messages.sent_at(f"{envelope.head}1795518190.331195{envelope.tail}") == 1795518190.331195
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"headers": {}}', '{"headers": null}', '{"headers": {"id": "x"}}'])
+def test_a_message_of_others_has_no_moment_of_sending(text: str) -> None:
+    assert messages.sent_at(text) is None
+
+
+def test_a_countdown_becomes_an_eta_and_none_no_eta() -> None:
+    later = Letter(LETTER.address, "0123", LETTER.hint, countdown=10)
+    eta = messages.eta_of(later)
+    assert eta is not None
+    assert 9 < (eta - datetime.now(timezone.utc)).total_seconds() < 10.1
+    assert messages.eta_of(LETTER) is None
+
+
+@pytest.mark.parametrize("args", [[], ["a"], ["a", "b", "c", 4], "abcd", None, {"a": 1}])
+def test_what_is_no_address_is_refused(args: object) -> None:
+    with pytest.raises(InvalidArgument):
+        messages.address_of(args)
+
+
+def test_an_address_survives_the_wire() -> None:
+    body = wire(LETTER)["body"]
+    assert isinstance(body, str)
+    assert messages.address_of(json.loads(body)[0]) == LETTER.address
