@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pollflow.runtime.starting import checked_name
 from pollflow.store import ExecutionRecord, ExecutionRef, FlowRecord, Keys, Letter, StoredEvent, connect, translated
 
 _LONGEST_PAUSE_SECONDS = 0.5
+_NO_GRACE_SECONDS = 0.001
 _ERROR_LENGTH, _CAUSE_LENGTH = 128, 4096
 
 
@@ -188,9 +189,13 @@ class Client:
     def _parts(self) -> Assembly:
         if self._made is None:
             routes, written = Routes.load(self._redis, self._keys)
+            settings = Settings.load(written, key_prefix=self._keys.prefix)
+            if not routes.in_script:
+                # Without the app there is no broker connection: the next sweep publishes, and need not hesitate.
+                settings = replace(settings, grace=_NO_GRACE_SECONDS)
             self._made = assemble(
                 self._redis,
-                Settings.load(written, key_prefix=self._keys.prefix),
+                settings,
                 routes=routes,
                 publish=_leave_to_sweep,
                 functions=Functions(),
@@ -305,7 +310,7 @@ def name_of_file(path: Path) -> str:
 
 
 def _leave_to_sweep(letter: Letter) -> None:
-    """Without the app there is no broker connection: the workers' sweep publishes what the script could not."""
+    """The workers' sweep publishes what the script could not."""
 
 
 def _moment(seconds: float) -> datetime:

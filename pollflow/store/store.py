@@ -1,7 +1,7 @@
 """The verbs that change an execution: each is one script, so each happens wholly or not at all.
 
-The store turns a Decision into a script's arguments and does not look at what a step means. Whatever a verb answers,
-calling it again with the same arguments changes nothing more.
+The store turns a Decision into a script's arguments and does not look at what a step means. A script that is run a
+second time with the same arguments, because the connection broke before its reply, changes nothing more.
 """
 
 from __future__ import annotations
@@ -264,6 +264,9 @@ class Store:
     ) -> Committed | Moved | Refusal:
         address = claimed.address
         ref, frame, token = address.ref, address.frame, new_token()
+        if hold:
+            # Its worker vouches by the token that the message came with.
+            token = f"{address.token}+{token}"
         settled = self._settle(ref, claimed.about, decision, token, sends=not hold)
         keys = [*self._base(ref, frame), self.keys.wake(ref.shard), self._queue(ref, settled.envelope)]
         if claimed.join is not None:
@@ -422,7 +425,7 @@ class Store:
                 token,
                 nonce,
                 outcome.status.value,
-                token or new_token(),
+                new_token(),
                 self.timing.retention,
                 names.member(ref, frame),
                 names.member(ref),

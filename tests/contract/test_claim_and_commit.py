@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 from pollflow.machine import Limits, Returned, Status, decide
 from pollflow.store import HELD, STALE, Address, Claimed, Committed, Early, Moved
 from tests.contract.conftest import Bench
-from tests.contract.flows import PASSES, TASK, WAIT
+from tests.contract.flows import EACH, PASSES, TASK, WAIT
 
 
 def claim(bench: Bench, address: Address | None, nonce: str = "w.1") -> Claimed:
@@ -62,12 +64,24 @@ def test_a_lapsed_call_that_nobody_claimed_again_may_still_be_committed(bench: B
     assert bench.status(ref) == "Succeeded"
 
 
-def test_a_commit_whose_reply_was_lost_answers_as_before(bench: Bench) -> None:
-    ref = bench.start(TASK)
-    claimed = claim(bench, bench.take())
-    assert isinstance(commit(bench, claimed, {}), Committed)
-    assert isinstance(commit(bench, claimed, {}), Committed)
-    assert [event.type for event in bench.history(ref)].count("ExecutionSucceeded") == 1
+def test_scripts_run_twice_because_their_reply_was_lost_change_nothing_more(bench: Bench) -> None:
+    once = bench.parts.store.scripts.run
+
+    def twice(name: str, keys: Any, args: Any) -> Any:
+        once(name, keys, args)
+        return once(name, keys, args)
+
+    bench.parts.store.scripts.run = twice  # type: ignore[method-assign]
+    bench.returns("call", {"v": 1})
+    each = EACH.replace(
+        "steps:\n  - type: foreach", "steps:\n  - {type: wait, name: W, duration: 0}\n  - type: foreach"
+    )
+    ref = bench.start(each, {"items": [1, 2]})
+    bench.work()
+    assert bench.output(ref) == {"all": [1, 1]}
+    kinds = Counter(event.type for event in bench.history(ref))
+    assert kinds["TaskStarted"] == kinds["TaskSucceeded"] == kinds["IterationExited"] == 2
+    assert kinds["ExecutionSucceeded"] == 1
 
 
 def test_a_message_whose_entry_is_over_does_nothing(bench: Bench) -> None:

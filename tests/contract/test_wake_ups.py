@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
-from pollflow import TaskError
+from pollflow import Context, TaskError
 from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
 from pollflow.store import Address, Early
 from tests.contract.conftest import Bench
@@ -212,3 +213,21 @@ def test_where_the_broker_is_elsewhere_the_caller_publishes(bench: Bench, in_scr
     bench.start(PASSES)
     assert len(bench.queued()) == int(in_script)
     assert [letter.hint.step for letter in bench.published] == ([] if in_script else ["A"])
+
+
+def test_a_worker_vouches_for_the_call_that_followed_a_wait_by_the_message_of_the_wait(bench: Bench) -> None:
+    bench.start(
+        WAIT.replace("type: pass", 'type: task, resourceArn: "acs:fc:::services/s/functions/f"'), {"seconds": 0}
+    )
+    bench.parts.engine.handle(take(bench))
+    address = take(bench)
+    vouched: list[bool] = []
+
+    def function(given: dict[str, Any], context: Context) -> dict[str, Any]:
+        vouched.append(bench.parts.store.vouch(address, "w"))
+        vouched.append(bench.parts.store.vouch(address, "other"))
+        return {}
+
+    bench.functions.register("f", function)
+    bench.parts.engine.handle(address)
+    assert vouched == [True, False]

@@ -35,3 +35,7 @@ class Jobs:
                 return
             time.sleep(0.02)
         raise AssertionError(f"no {type} of {step} within {timeout} s: {execution.history()}")
+
+    def log(self) -> str:
+        """What all workers have written."""
+        return "".join(path.read_text(errors="replace") for path in self.processes.folder.glob("worker*.log"))

@@ -5,7 +5,9 @@
 local member, token, worker, seconds = take(), take(), take(), tonumber(take())
 local execution, frame, wake = KEYS[1], KEYS[2], KEYS[3]
 local found = redis.call('HMGET', frame, 'token', 'claim', 'deadline', 'due')
-if found[1] ~= token or not is_running(execution) then
+-- A message that went on to the next step (`hold`) is known by the token that it came with.
+local is_held = found[1] and (found[1] == token or string.sub(found[1], 1, #token + 1) == token .. '+')
+if not is_held or not is_running(execution) then
   return 0
 end
 local at = clock()

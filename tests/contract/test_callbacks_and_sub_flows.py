@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from pollflow import Context, InvalidTaskToken, TaskAlreadyCompleted, TaskError
+from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
+from pollflow.store import ExecutionRef
+from tests.contract.conftest import Bench
+from tests.contract.flows import CALLBACK, TASK, WAIT
+
+PARENT = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Sub
+    resourceArn: acs:fnf:::flow/child
+    pattern: {pattern}
+    serviceParams: {{Input: {{seconds: $.seconds, n: 1}}, ExecutionName: {name}}}
+    catch: [{{errors: [FnF.ALL], goto: caught}}]
+    errorMappings: [{{target: error, source: $local.error}}, {{target: cause, source: $local.cause}}]
+  - {{type: succeed, name: done}}
+  - {{type: pass, name: caught}}
+"""
+
+
+def ask(bench: Bench) -> tuple[ExecutionRef, str]:
+    """An execution that waits for a report, and its token."""
+    inputs = bench.returns("ask", {"ignored": True})
+    ref = bench.start(CALLBACK)
+    bench.work()
+    return ref, inputs[0]["token"]
+
+
+def test_a_report_succeeds_the_task_with_its_output(bench: Bench) -> None:
+    ref, token = ask(bench)
+    bench.parts.engine.report(token, ReportedSucceeded({"by": "boss"}))
+    bench.work()
+    assert bench.output(ref) == {"by": "boss"}
+
+
+def test_a_report_of_failure_fails_the_task(bench: Bench) -> None:
+    ref, token = ask(bench)
+    bench.parts.engine.report(token, ReportedFailed("Refused", "no"))
+    record = bench.parts.reading.execution(ref)
+    assert (record.status, record.error, record.cause) == (Status.FAILED, "Refused", "no")
+
+
+def test_a_second_report_is_refused_and_changes_nothing(bench: Bench) -> None:
+    ref, token = ask(bench)
+    bench.parts.engine.report(token, ReportedSucceeded({"n": 1}))
+    with pytest.raises(TaskAlreadyCompleted):
+        bench.parts.engine.report(token, ReportedSucceeded({"n": 2}))
+    bench.work()
+    assert bench.output(ref) == {"n": 1}
+
+
+def test_a_report_after_the_timeout_is_refused(bench: Bench) -> None:
+    _, token = ask(bench)
+    bench.pass_time(101)
+    bench.sweep()
+    with pytest.raises(TaskAlreadyCompleted):
+        bench.parts.engine.report(token, ReportedSucceeded({}))
+
+
+@pytest.mark.parametrize("forge", ["text", "signature", "entry", "execution"])
+def test_a_forged_token_is_refused(bench: Bench, forge: str) -> None:
+    _, token = ask(bench)
+    parts = base64.urlsafe_b64decode(token).decode().split("#")
+    if forge == "text":
+        forged = "no token at all"
+    else:
+        place = {"signature": -1, "entry": 4, "execution": 2}[forge]
+        parts[place] = {"signature": "0" * 32, "entry": "7", "execution": "other"}[forge]
+        forged = base64.urlsafe_b64encode("#".join(parts).encode()).decode()
+    with pytest.raises(InvalidTaskToken):
+        bench.parts.engine.report(forged, ReportedSucceeded({}))
+
+
+def test_a_report_may_come_before_the_call_has_returned(bench: Bench) -> None:
+    def function(given: dict[str, Any], context: Context) -> dict[str, Any]:
+        bench.parts.engine.report(given["token"], ReportedSucceeded({"quick": True}))
+        return {}
+
+    bench.functions.register("ask", function)
+    ref = bench.start(CALLBACK)
+    bench.work()
+    assert bench.output(ref) == {"quick": True}
+
+
+def test_the_failure_of_the_call_counts(bench: Bench) -> None:
+    bench.returns("ask", TaskError("Unsent"))
+    ref = bench.start(CALLBACK)
+    bench.work()
+    assert bench.parts.reading.execution(ref).error == "Unsent"
+
+
+def settle(bench: Bench) -> None:
+    """Messages and duties, until nothing is left to do at once."""
+    while bench.work() + bench.sweep() + bench.work():
+        pass
+
+
+def test_a_synchronous_sub_flow_hands_on_its_output(bench: Bench) -> None:
+    bench.deploy(WAIT.replace("type: pass", "type: pass, outputMappings: [{target: n, source: $input.n}]"), "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
+    settle(bench)
+    assert (bench.status(ref), bench.output(ref)) == ("Succeeded", {"n": 1})
+    (child,) = bench.parts.reading.executions(flow="child", status=None, most=10)
+    assert (child.input, child.status) == ({"seconds": 0, "n": 1}, Status.SUCCEEDED)
+
+
+def test_a_sub_flow_that_is_not_waited_for_goes_its_own_way(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="requestResponse", name="kid"), {"seconds": 1000})
+    bench.work()
+    assert bench.output(ref) == {"FlowName": "child", "Name": "kid", "Status": "Running"}
+
+
+def test_a_failure_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
+    bench.returns("call", TaskError("Broken", "badly"))
+    bench.deploy(TASK, "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
+    settle(bench)
+    assert bench.output(ref) == {"error": "Broken", "cause": "badly"}
+
+
+def test_a_time_out_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
+    bench.deploy(WAIT + "timeoutSeconds: 10\n", "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 1000})
+    bench.work()
+    bench.pass_time(11)
+    settle(bench)
+    assert bench.output(ref)["error"] == "FnF.ExecutionTimeout"
+
+
+def test_stopping_the_parent_stops_the_sub_flows_it_waits_for(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+    bench.work()
+    assert bench.status(ExecutionRef("child", "kid")) == "Running"
+    bench.parts.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
+    settle(bench)
+    child = bench.parts.reading.execution(ExecutionRef("child", "kid"))
+    assert (child.status, child.error, child.cause) == (Status.STOPPED, "Cancelled", "by hand")
+
+
+def test_a_sub_flow_under_the_name_of_an_ended_one_fails(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    bench.parts.starter.start("child", {"seconds": 0}, "kid")
+    settle(bench)
+    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
+    settle(bench)
+    assert bench.output(ref)["error"] == "fnf.ExecutionAlreadyExists"
+
+
+def test_a_worker_that_dies_after_it_started_a_sub_flow_starts_no_second_one(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
+    address = bench.take()
+    assert address is not None
+    claimed = bench.parts.store.claim(address, "dead.1")
+    from pollflow.machine import call_of
+
+    flow = bench.parts.engine.flows.get(claimed.digest)  # type: ignore[union-attr]
+    request = call_of(flow, claimed.state, claimed.about)  # type: ignore[union-attr]
+    assert request is not None
+    bench.parts.engine.caller.call(claimed, request)  # type: ignore[arg-type]
+    settle(bench)
+    bench.pass_time(4)
+    settle(bench)
+    assert bench.status(ref) == "Succeeded"
+    assert len(bench.parts.reading.executions(flow="child", status=None, most=10)) == 1
+
+
+def test_a_sub_flow_that_is_not_deployed_fails_the_step(bench: Bench) -> None:
+    ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
+    settle(bench)
+    assert bench.output(ref)["error"] == "fnf.FlowNotExists"
