@@ -79,7 +79,7 @@ def _one_of(node: Node, field: Field) -> str:
     text = _text(node, right, limit=MAX_BYTES)
     if text in field.values:
         return text
-    guess = near(text, field.values)
+    guess = near(text, field.values) if len(field.values) > 1 else None
     raise Wrong(f"must be {right}, not {shown(node)}" + (f'; did you mean "{guess}"?' if guess else ""), node)
 
 

@@ -140,7 +140,10 @@ def _composed(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
 def _stop_of(text: str, error: yaml.YAMLError) -> _Stop:
     if isinstance(error, yaml.MarkedYAMLError):
         told = ": ".join(part for part in (error.context, error.problem) if part)
-        return _Stop(error.problem_mark or error.context_mark, f"not YAML: {told}")
+        mark, begun = error.problem_mark or error.context_mark, error.context_mark
+        if begun is not None and mark is not None and begun.line != mark.line:
+            told += f" (begun in line {begun.line + 1})"
+        return _Stop(mark, f"not YAML: {told}")
     position = getattr(error, "position", 0) or 0
     before = text[:position]
     stop = _Stop(None, "not YAML: a character that no text may have")

@@ -165,8 +165,6 @@ class _ConditionBuilder(Transformer[Token, Any]):
         return Prefixed("!", operand, _deeper(operand))
 
     def negate(self, sign: Token, operand: Node) -> Node:
-        if sign == "-" and isinstance(operand, Literal) and isinstance(operand.value, int | float):
-            return Literal(-operand.value, _deeper(operand))
         return Prefixed(str(sign), operand, _deeper(operand))
 
     def nested(self, inner: Node) -> Node:

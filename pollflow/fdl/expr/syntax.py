@@ -89,7 +89,7 @@ def parse(grammar: str, text: str, builder: type[Transformer[Token, Any]]) -> An
     try:
         return _parser(grammar, builder).parse(text)
     except UnexpectedInput as error:
-        raise _told(text, error) from None
+        raise _told(grammar, text, error) from None
 
 
 def unquoted(token: Token) -> str:
@@ -108,7 +108,7 @@ def _parser(grammar: str, builder: type[Transformer[Token, Any]]) -> Lark:
     return Lark(grammar, parser="lalr", lexer="contextual", transformer=builder())
 
 
-def _told(text: str, error: UnexpectedInput) -> ExpressionSyntaxError:
+def _told(grammar: str, text: str, error: UnexpectedInput) -> ExpressionSyntaxError:
     ended = isinstance(error, UnexpectedEOF) or (isinstance(error, UnexpectedToken) and error.token.type == "$END")
     if ended:
         return ExpressionSyntaxError("ends too early", len(text.rstrip()) + 1)
@@ -116,9 +116,10 @@ def _told(text: str, error: UnexpectedInput) -> ExpressionSyntaxError:
     if position is None or not 0 <= position < len(text):
         return ExpressionSyntaxError("not an expression")
     if isinstance(error, UnexpectedCharacters):
-        return ExpressionSyntaxError(_hint(text, position), position + 1)
-    found = error.token if isinstance(error, UnexpectedToken) else text[position]
-    return ExpressionSyntaxError(f"{_shown(str(found))} is not expected here", position + 1)
+        return ExpressionSyntaxError(_unexpected(grammar, text, position), position + 1)
+    found = str(error.token) if isinstance(error, UnexpectedToken) else text[position]
+    hint = _path_hint(found[0]) if grammar == PATH_GRAMMAR else ""
+    return ExpressionSyntaxError(_with_hint(found, hint), position + 1)
 
 
 _HINTS = {
@@ -130,15 +131,29 @@ _HINTS = {
 }
 
 
-def _hint(text: str, position: int) -> str:
+def _unexpected(grammar: str, text: str, position: int) -> str:
     found = text[position]
     if found in '"`':
         return f"the text that begins with {_shown(found)} has no end"
-    if found.isalpha() or found == "_":
-        word = "".join(takewhile(lambda character: character.isalnum() or character == "_", text[position:]))
-        return f'{_shown(word)} is not expected here; a text is written "{word[:20]}", an odd key $["a-b"]'
-    hint = _HINTS.get(found, 'an odd key is written ["like this"]' if found in " ()" else "")
+    word = "".join(takewhile(lambda character: character.isalnum() or character == "_", text[position:])) or found
+    hint = _path_hint(found) if grammar == PATH_GRAMMAR else _condition_hint(word)
+    return _with_hint(word, hint)
+
+
+def _with_hint(found: str, hint: str) -> str:
     return f"{_shown(found)} is not expected here" + (f"; {hint}" if hint else "")
+
+
+def _path_hint(found: str) -> str:
+    if found == "$":
+        return "a path begins with $, $input, $local or $context"
+    return "" if found in ".[]" else 'an odd key is written ["like this"]'
+
+
+def _condition_hint(word: str) -> str:
+    if word[0].isalpha() or word[0] == "_":
+        return f'a text is written "{word[:20]}", an odd key $["a-b"]'
+    return _HINTS.get(word[0], "")
 
 
 def _shown(found: str) -> str:

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import contextlib
+import pickle
+import sys
+import time
+
+import pytest
+
+from pollflow.fdl.expr import Condition, ExpressionError, ExpressionSyntaxError, compile_condition
+
+INPUT = {
+    "n": 2,
+    "f": 2.0,
+    "s": "abc",
+    "t": True,
+    "list": [1, {"k": "v"}],
+    "same": [1.0, {"k": "v"}],
+    "flags": [True],
+    "ones": [1],
+    "big": 10**400,
+    "nan": float("nan"),
+    "inf": float("inf"),
+    "odd key": 1,
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$.n == 2",
+        "$.n == 2.0",
+        "$.f == $.n",
+        "$.s == `abc`",
+        '$.s == "a\\u0062c"',
+        "$.t",
+        "$.t == true",
+        'true == "true"',
+        'true == "TRUE"',
+        'false == "false"',
+        '"FALSE" == false',
+        'true != "True"',
+        'true != "false"',
+        '1 != "1"',
+        "true != 1",
+        "$.flags != $.ones",
+        "$.list == $.same",
+        "$.missing == null",
+        "null == null",
+        "!null",
+        "!($.missing > 3)",
+        "!(3 < null)",
+        '"a" < "b"',
+        "2 >= 2 && 2 <= 2",
+        "1 + 2 * 3 == 7",
+        "(1 + 2) * 3 == 9",
+        "7 / 2 == 3.5",
+        "6 / 3 == 2",
+        "-7 % 3 == -1",
+        "7 % -3 == 1",
+        "7.5 % 2 == 1.5",
+        "- -1 == 1",
+        "+1 == 1",
+        "2 - 1 - 1 == 0",
+        '"a" + "b" == "ab"',
+        "false || true && true",
+        "true || 1",
+        "!(false && 1)",
+        "true ? true : 1",
+        "null ? 1 : true",
+        "false ? 1 : false ? 1 : true",
+        "$.list[1].k == `v`",
+        "$.list[-1].k == `v`",
+        '$["odd key"] == 1',
+        "1 == 1 == true",
+        "$.big > 1e308",
+        "$.big == $.big",
+        "$.nan != $.nan",
+        "$.inf > 1",
+        "1e3 == 1000",
+        "$.n-1 == 1",
+        "  \n$.n==2\t ",
+    ],
+)
+def test_these_hold(text: str) -> None:
+    assert compile_condition(text).holds(INPUT) is True
+
+
+@pytest.mark.parametrize("text", ["$.missing", "null", "false", "$.missing > 1", "null >= null", "$.nan > 1", "1 > 1"])
+def test_these_do_not_hold(text: str) -> None:
+    assert compile_condition(text).holds(INPUT) is False
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("$", "the result must be a boolean, not an object"),
+        ("$.n", "the result must be a boolean, not a number"),
+        ("$.s", "the result must be a boolean, not a text"),
+        ("$.list", "the result must be a boolean, not a list"),
+        ("!1", "! needs a boolean, not a number"),
+        ("$.s && true", "&& needs a boolean, not a text"),
+        ("false || 1", "|| needs a boolean, not a number"),
+        ("1 ? true : false", "? : needs a boolean, not a number"),
+        ('1 < "a"', "< cannot order a number and a text"),
+        ("true < false", "< cannot order a boolean and a boolean"),
+        ("true > 0", "> cannot order a boolean and a number"),
+        ("1 < 2 < 3", "< cannot order a boolean and a number"),
+        ("$.list < $.list", "< cannot order a list and a list"),
+        ("1 + null == 1", "+ cannot work on a number and null"),
+        ('1 + "a" == 1', "+ cannot work on a number and a text"),
+        ("true + 1 == 2", "+ cannot work on a boolean and a number"),
+        ("-true == 1", "- cannot work on a boolean"),
+        ("-`a` == 1", "- cannot work on a text"),
+        ("+null == 1", "+ cannot work on null"),
+        ("1 / 0 == 1", "division by zero"),
+        ("1 % 0 == 1", "division by zero"),
+        ("1.5 % 0 == 1", "division by zero"),
+        ("1e308 * 10 > 1", "* gives a number that is out of range"),
+        ("$.big + 0.5 > 1", "+ gives a number that is out of range"),
+        ("$.big / 3 > 1", "/ gives a number that is out of range"),
+        ("$.big * $.big * $.big * $.big > 1", "* gives a number that is out of range"),
+        ("$.inf - $.inf == 0", "- gives a number that is out of range"),
+        ("$.inf % 2 == 0", "% gives a number that is out of range"),
+    ],
+)
+def test_values_that_do_not_fit_are_an_expression_error(text: str, cause: str) -> None:
+    with pytest.raises(ExpressionError) as failed:
+        compile_condition(text).holds(INPUT)
+    assert failed.value.cause == str(failed.value) == cause
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "column"),
+    [
+        ("", "empty", 1),
+        ("   ", "empty", 1),
+        ("$.a === 1", '"=" is not expected here; equality is written ==', 7),
+        ("$.a = 1", '"=" is not expected here; equality is written ==', 5),
+        ("$.a ==", "ends too early", 7),
+        ("($.a", "ends too early", 5),
+        ("$.a)", '")" is not expected here', 4),
+        ("$.a == 'x'", '"\'" is not expected here; texts stand in double quotes or backticks', 8),
+        ('$.a == "x', 'the text that begins with "\\"" has no end', 8),
+        ("$.job-id", '"id" is not expected here; a text is written "id", an odd key $["a-b"]', 7),
+        ("$.a == ready", '"ready" is not expected here; a text is written "ready", an odd key $["a-b"]', 8),
+        ("$input.a", '"$" is not expected here; a condition reads the step\'s input, as $.key', 1),
+        ("true & true", '"&" is not expected here; and is written &&', 6),
+        ("true | true", '"|" is not expected here; or is written ||', 6),
+        ("&& true", '"&&" is not expected here', 1),
+        ("1e999 > 1", "a number that is out of range", 1),
+        ("1 == $[12345678901]", "an index has at most 9 digits", 8),
+        ("\n1 == $[12345678901]", "an index has at most 9 digits", 9),
+        (
+            "__import__(`os`)",
+            '"__import__" is not expected here; a text is written "__import__", an odd key $["a-b"]',
+            1,
+        ),
+        ("1" * 4097, "longer than 4096 characters", 4097),
+    ],
+)
+def test_what_is_no_condition_is_refused_at_its_column(text: str, message: str, column: int) -> None:
+    with pytest.raises(ExpressionSyntaxError) as refused:
+        compile_condition(text)
+    assert (refused.value.message, refused.value.column) == (message, column)
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        lambda depth: "(" * depth + "true" + ")" * depth,
+        lambda depth: "!" * depth + "true",
+        lambda depth: "false ? true : " * depth + "true",
+    ],
+)
+def test_fifty_levels_are_the_most(nested: object) -> None:
+    assert callable(nested)
+    assert compile_condition(nested(50)).holds({}) is True
+    with pytest.raises(ExpressionSyntaxError, match="nested more than 50 levels deep"):
+        compile_condition(nested(51))
+
+
+def test_fifty_levels_leave_room_on_pythons_stack() -> None:
+    text = "false || true && 1 == 1 + 0 * -(1) ? true : true"
+    for _ in range(15):
+        text = f"(false || true && 1 == 1 + 0 * 1 && !({text}) || true)"
+    limit = sys.getrecursionlimit()
+    frame, used = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, used = frame.f_back, used + 1
+    sys.setrecursionlimit(used + 500)
+    try:
+        assert compile_condition(text).holds({}) is True
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+@pytest.mark.parametrize("text", ["1+" * 2047 + "1", "$.a||" * 800 + "true", "(" * 4096, "!" * 4096, "[" * 4096])
+def test_the_longest_texts_take_no_time(text: str) -> None:
+    begun = time.process_time()
+    with contextlib.suppress(ExpressionError, ExpressionSyntaxError):
+        compile_condition(text).holds({})
+    assert time.process_time() - begun < 2
+
+
+def test_texts_joined_again_and_again_have_an_end() -> None:
+    with pytest.raises(ExpressionError, match="a text of more than 1048576 characters"):
+        compile_condition("+".join(["$.s"] * 1000) + " == 1").holds({"s": "x" * 32_768})
+
+
+def test_a_condition_is_a_value_of_its_text() -> None:
+    assert Condition("$.a == 1") == compile_condition("$.a == 1")
+    assert len({Condition("true"), Condition("true"), Condition("false")}) == 2
+    assert repr(Condition("true")) == "Condition(text='true')"
+    assert pickle.loads(pickle.dumps(Condition("$.a"))).holds({"a": True})  # noqa: S301 - made here

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from pollflow.fdl.expr import MISSING, ExpressionSyntaxError, compile_path
+from pollflow.fdl.expr.path import Every, Path
+
+ROOTS = {
+    "": {"a": {"b": [1, 2]}},
+    "input": {"a": {"b": [10, 20, 30]}, "odd key": 1, "n": None, "job-id": 7},
+    "local": [{"parts": [1, 2], "v": 1}, {"parts": [], "v": 2}, {"w": 9}, {"parts": "no list"}, {"parts": [3]}],
+    "context": {"step": {"name": "S"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("$", {"a": {"b": [1, 2]}}),
+        ("$.a.b[0]", 1),
+        ("$input.a.b", [10, 20, 30]),
+        ("$input.a.b[-1]", 30),
+        ("$input.a.b[-3]", 10),
+        ('$input["odd key"]', 1),
+        ("$input['odd key']", 1),
+        ('$input["\\u006e"]', None),
+        ("$input.job-id", 7),
+        ("$input.n", None),
+        ("$context.step.name", "S"),
+        ("$local[1].v", 2),
+        ("$local[*].v", [1, 2]),
+        ("$local[*].parts[*]", [1, 2, 3]),
+        ("$local[*].parts[0]", [1, 3]),
+        ("$input.a.b[*]", [10, 20, 30]),
+        ("$local[*].nothing", []),
+    ],
+)
+def test_a_path_reads_the_value_it_leads_to(text: str, value: object) -> None:
+    assert compile_path(text).read(ROOTS) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["$.b", "$input.a.b[3]", "$input.a.b[-4]", "$input.a[0]", "$input.a.b.c", "$input.n.x", "$input.a[*]", "$local.v"],
+)
+def test_a_path_that_leads_nowhere_reads_missing(text: str) -> None:
+    assert compile_path(text).read(ROOTS) is MISSING
+
+
+def test_a_path_whose_root_is_not_there_reads_missing() -> None:
+    assert compile_path("$local.a").read({"": {}}) is MISSING
+
+
+def test_a_path_is_a_value_of_its_text_root_and_parts() -> None:
+    path = compile_path('$local.a[0][*]["b.c"]')
+    assert path == Path('$local.a[0][*]["b.c"]', "local", ("a", 0, Every.EVERY, "b.c"))
+    assert str(path) == path.text
+    assert len({path, compile_path(path.text)}) == 1
+
+
+def test_a_value_that_equals_a_part_by_chance_is_no_wildcard() -> None:
+    assert compile_path('$["*"]').read({"": {"*": 1}}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "empty (column 1)"),
+        ("$inputs.x", '"$" is not expected here; a path begins with $, $input, $local or $context (column 1)'),
+        ("$input.", "ends too early (column 8)"),
+        ("$input..a", '"." is not expected here (column 8)'),
+        ("$input[a]", '"a" is not expected here; an odd key is written ["like this"] (column 8)'),
+        ("$input.a b", '" " is not expected here; an odd key is written ["like this"] (column 9)'),
+        ('$input["a', 'the text that begins with "\\"" has no end (column 8)'),
+        ('$input["\\q"]', "a text with an escape that JSON does not have (column 8)"),
+        ("$input[12345678901]", "an index has at most 9 digits (column 8)"),
+        ("$.a" + "a" * 4094, "longer than 4096 characters (column 4097)"),
+    ],
+)
+def test_what_is_no_path_is_refused_at_its_column(text: str, told: str) -> None:
+    with pytest.raises(ExpressionSyntaxError) as refused:
+        compile_path(text)
+    assert str(refused.value) == told

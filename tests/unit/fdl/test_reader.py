@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pollflow.fdl import read_flow, read_yaml
+from tests.unit.fdl.texts import HEAD, problems_of, text_of
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("no", "no"),
+        ("on", "on"),
+        ("Yes", "Yes"),
+        ("true", True),
+        ("False", False),
+        ("TRUE", True),
+        ("~", None),
+        ("null", None),
+        ("''", ""),
+        ("12:30", "12:30"),
+        ("1e3", 1000.0),
+        ("-1.5", -1.5),
+        (".5", 0.5),
+        ("1_000", 1000),
+        ("0x1F", 31),
+        ("0o17", 15),
+        ("017", 15),
+        ("089", 89),
+        ("0b11", 3),
+        ("+7", 7),
+        ("1.2.3", "1.2.3"),
+        ("2026-01-01", "2026-01-01"),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ('"1"', "1"),
+        ("!!str 1", "1"),
+        ('!!int "1"', 1),
+        ("! 1", "1"),
+        ('"\\ud83d\\ude00"', "😀"),
+        ("[1, {a: b}]", [1, {"a": "b"}]),
+    ],
+)
+def test_scalars_mean_what_yaml_1_2_says(written: str, value: object) -> None:
+    read = read_yaml(f"x: {written}")
+    assert read == {"x": value}
+    assert type(read["x"]) is type(value)
+
+
+def test_keys_are_texts_however_they_look() -> None:
+    assert read_yaml("{on: 1, 1: 2, null: 3, true: 4}") == {"on": 1, "1": 2, "null": 3, "true": 4}
+
+
+def test_json_is_read_even_with_tabs() -> None:
+    text = json.dumps({"version": "v1", "type": "flow", "steps": [{"type": "pass", "name": "é😀"}]}, indent="\t")
+    assert read_flow(text).steps.steps[0].name == "é😀"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    assert read_flow(b"\xef\xbb\xbf" + text_of("type: pass, name: a").encode()).text.startswith("version")
+
+
+def test_aliases_and_merge_keys_work() -> None:
+    text = HEAD + "  - &a {type: pass, name: a, end: false}\n  - {<<: *a, name: b}\n  - {<<: [*a, *a], name: c}\n"
+    assert [step.name for step in read_flow(text).steps.steps] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("", ["1:1: the definition is empty"]),
+        ("# nothing\n", ["1:1: the definition is empty"]),
+        (
+            "a: [1,\nb: 2\n",
+            ["3:1: not YAML: while parsing a flow sequence: expected "],
+        ),
+        ("a:\n\t- b\n", ["2:1"]),
+        ("a: 'b", ["1:6: not YAML: while scanning a quoted scalar: found unexpected end of stream"]),
+        ("a: *b", ["1:4: the alias *b names nothing that ended before it"]),
+        ("&a [*a]", ["1:5: the alias *a names nothing that ended before it"]),
+        ("--- {}\n--- {}\n", ["2:1: a second document begins here; a file holds one"]),
+        ("ok: 1\nx: \x00", ["2:4: not YAML: a character that no text may have"]),
+        (b"a: \xff", ["1:1: not UTF-8 text"]),
+        ("a\nb: \ud800", ["2:1: not UTF-8 text"]),
+        ("[" * 100_000, ["1:65: nested more than 64 levels deep"]),
+        ('{"a":' * 100_000, ["1:321: nested more than 64 levels deep"]),
+        ("x" * 1_048_577, ["1:1: a definition has at most 1,048,576 bytes, this one has 1,048,577"]),
+    ],
+)
+def test_what_cannot_be_read_at_all_is_one_problem_with_its_place(text: str | bytes, problems: list[str]) -> None:
+    found = problems_of(text)
+    assert len(found) == 1
+    assert found[0].startswith(problems[0])
+
+
+def test_a_billion_laughs_are_stopped() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    assert problems_of("\n".join(lines)) == ["5:45: more than 100,000 values, aliases expanded"]
+
+
+@pytest.mark.parametrize(
+    ("step", "problem"),
+    [
+        ("type: pass, name: a, name: b", '4:27: the key "name" is here a second time'),
+        ("type: pass, name: !!python/object:os.system a", "4:24: the tag tag:yaml.org,2002:python/object:os.system"),
+        ("type: pass, name: a, [1]: b", "4:27: a key must be a text"),
+        ("type: pass, name: a, <<: 1", "4:31: << takes an object or a list of objects"),
+        ("type: wait, name: a, duration: .inf", "4:37: JSON has no .inf"),
+        ("type: wait, name: a, duration: .nan", "4:37: JSON has no .nan"),
+        ("type: wait, name: a, duration: 1e999", "4:37: 1e999 is out of range"),
+        (f"type: wait, name: a, duration: {'1' * 1001}", "4:37: a number has at most 1000 digits"),
+        ('type: pass, name: "\\ud800"', "4:24: half a character (a lone surrogate)"),
+    ],
+)
+def test_what_is_no_json_is_one_problem_at_its_place(step: str, problem: str) -> None:
+    found = problems_of(text_of(step))
+    assert len(found) == 1
+    assert found[0].startswith(problem)
+
+
+def test_plain_values_are_given_or_refused_too() -> None:
+    assert read_yaml("- 1\n- {at: 2026-01-01T00:00:00Z}") == [1, {"at": "2026-01-01T00:00:00Z"}]
+    with pytest.raises(ValueError, match="the key"):
+        read_yaml("{a: 1, a: 2}")

@@ -1,0 +1,36 @@
+"""What the tests of this folder share: short definitions, and what is told of them."""
+
+from __future__ import annotations
+
+from pollflow.errors import DefinitionError
+from pollflow.fdl import Flow, lint, read_flow
+
+HEAD = "version: v1\ntype: flow\nsteps:\n"
+"""Three lines; the first step stands in line 4."""
+
+
+def flow_of(*steps: str, head: str = HEAD) -> Flow:
+    """A flow of steps that are given one a line, in braces."""
+    return read_flow(text_of(*steps, head=head))
+
+
+def text_of(*steps: str, head: str = HEAD) -> str:
+    return head + "".join(f"  - {{{step}}}\n" for step in steps)
+
+
+def problems_of(text: str | bytes, **options: float) -> list[str]:
+    """Every problem of a definition as a user sees it, without the file's name."""
+    try:
+        read_flow(text, **options)
+    except DefinitionError as error:
+        return [str(problem).removeprefix("<definition>:") for problem in error.problems]
+    return []
+
+
+def wrong(*steps: str) -> list[str]:
+    return problems_of(text_of(*steps))
+
+
+def codes_of(flow: Flow, **options: object) -> list[tuple[str, str]]:
+    """Code and field of each warning."""
+    return [(problem.code, problem.field) for problem in lint(flow, **options)]  # type: ignore[arg-type]
