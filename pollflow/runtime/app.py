@@ -125,11 +125,17 @@ def _follow_worker(app: Celery, attached: Attached) -> None:
             assembly.store,
             assembly.sweeper if settings.sweep_in_workers else None,
             settings.sweep_every,
+            _terminator(getattr(sender, "pool", None)),
         )
         keeper.start()
 
     signals.worker_init.connect(on_init, weak=False)
     signals.worker_ready.connect(on_ready, weak=False)
+
+
+def _terminator(pool: Any) -> Callable[[int], None] | None:
+    """Ends a pool child, where the pool has children: prefork. Threads and greenlets cannot be ended from outside."""
+    return pool.terminate_job if type(pool).__module__ == "celery.concurrency.prefork" else None
 
 
 def _publisher(app: Celery) -> Callable[[Letter], None]:

@@ -42,7 +42,7 @@ def status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
     """Done at the query `input["done_at"]`; blocks its first call for `input["block"]` seconds."""
     calls = record(input, context)
     tries = input["tries"] + 1
-    if calls == 1 and tries == 1 and input.get("block"):
+    if calls == context.attempt == tries == 1 and input.get("block"):
         time.sleep(input["block"])
     return {"tries": tries, "job_status": "success" if tries >= input.get("done_at", 2) else "running"}
 

@@ -12,7 +12,7 @@ from redis import Redis
 
 from pollflow import Execution
 from tests.process.jobs import Jobs
-from tests.process.polling import assert_sound, calls
+from tests.process.polling import FLOW, assert_sound, calls
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.process
@@ -131,3 +131,45 @@ def test_nothing_is_left_after_a_purge(jobs: Jobs) -> None:
         for key in client.scan_iter("pollflow:*"):
             if client.type(key) == "zset":
                 assert [member for member in client.zrange(key, 0, -1) if "gone" in member] == []
+
+
+def test_a_call_whose_execution_was_stopped_is_ended_and_its_worker_goes_on(jobs: Jobs) -> None:
+    jobs.worker("-c", "1")
+    execution = jobs.client.start("polling", {"wait": 0.1, "block": 300})
+    jobs.until(execution, "TaskStarted", "Status")
+    execution.stop("Cancelled", "by hand")
+    after = jobs.client.start("polling", {"wait": 0.1}).wait(20)
+    assert after.status == "Succeeded"
+    assert (execution.status, execution.error, execution.cause) == ("Stopped", "Cancelled", "by hand")
+
+
+def test_a_call_that_takes_too_long_is_ended_and_retried(jobs: Jobs) -> None:
+    jobs.client.deploy_text(
+        FLOW.replace(
+            "functions/status\n",
+            "functions/status\n    timeoutSeconds: 1\n    retry: [{errors: [FnF.TaskTimeout], intervalSeconds: 1}]\n",
+        ),
+        "polling",
+    )
+    jobs.worker("-c", "1")
+    execution = jobs.client.start("polling", {"wait": 0.1, "block": 300, "done_at": 1}).wait(30)
+    assert execution.status == "Succeeded"
+    kinds = [event.type for event in execution.history() if event.step == "Status"]
+    assert kinds.count("TaskStarted") == 2 and kinds.count("TaskTimedOut") == 1
+
+
+def test_a_paused_worker_that_comes_back_cannot_commit_and_is_not_harmed(jobs: Jobs) -> None:
+    first = jobs.worker(name="first")
+    execution = jobs.client.start("polling", {"wait": 0.1, "block": 4, "done_at": 2})
+    jobs.until(execution, "TaskStarted", "Status")
+    first.signal_group(signal.SIGSTOP)
+    second = jobs.worker(name="second")
+    execution.wait(30)
+    first.signal_group(signal.SIGCONT)
+    first.wait_for_output("a commit came too late")
+    assert first.process.poll() is None
+    second.stop()
+    assert jobs.client.start("polling", {"wait": 0.1}).wait(20).status == "Succeeded"
+    assert_sound(execution)
+    keys = Counter(call["key"] for call in calls(jobs.url) if call["step"] == "Status")
+    assert 2 in keys.values()
