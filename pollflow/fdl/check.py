@@ -42,6 +42,15 @@ class Place:
         return replace(self, path=f"{self.path}[{index}]")
 
 
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The rows that an object is read by, and words for the object."""
+
+    fields: dict[str, Field]
+    what: str
+    misspelt_only: bool
+
+
 @dataclass(slots=True)
 class _Fields:
     """The fields of one object: good values by their names in the model, and the names of all that stand there."""
@@ -77,16 +86,16 @@ class Checker:
         self.problems.append(Problem(self.path, node.line, where, place, message, code))
 
     def _fields(
-        self, node: Object, fields: tuple[Field, ...], place: Place, what: str, *, known_only: bool = False
+        self, node: Object, fields: tuple[Field, ...], place: Place, what: str, *, misspelt_only: bool = False
     ) -> _Fields:
-        """All fields of an object. With `known_only`, unknown ones are told of only if they look misspelt."""
-        table = {field.name: field for field in fields}
+        """All fields of an object. With `misspelt_only`, other unknown ones are not told of."""
+        table = _Table({field.name: field for field in fields}, what, misspelt_only)
         found = _Fields({}, set())
         for key, value in node.entries:
-            field = table.get(key.text)
+            field = table.fields.get(key.text)
             inner = place.inside(key.text[:100])
             if field is None:
-                self._unknown(node, key, inner, table, found, what, known_only=known_only)
+                self._unknown(node, key, inner, table, found)
             elif not _absent(value, field):
                 found.given.add(field.name)
                 self._field(value, field, inner, found.values)
@@ -97,29 +106,19 @@ class Checker:
                 self._problem(at, place.inside(field.name).path, told, "missing-field")
         return found
 
-    def _unknown(
-        self,
-        node: Object,
-        key: Scalar,
-        place: Place,
-        table: dict[str, Field],
-        found: _Fields,
-        what: str,
-        *,
-        known_only: bool,
-    ) -> None:
+    def _unknown(self, node: Object, key: Scalar, place: Place, table: _Table, found: _Fields) -> None:
         if len(self.problems) > MAX_PROBLEMS:
             return
         present = {other.text for other, _ in node.entries}
-        guess = near(key.text, (name for name in table if name not in present))
+        guess = near(key.text, (name for name in table.fields if name not in present))
         told = f'unknown field "{key.text[:100]}"'
         if guess is not None:
             # The field is there, under a wrong name: that is one problem, not two.
             found.given.add(guess)
             self._problem(key, place.path, f'{told}; did you mean "{guess}"?', "unknown-field")
-        elif not known_only:
-            known = ", ".join(table)
-            self._problem(key, place.path, f"{told}; {what} has {known}", "unknown-field")
+        elif not table.misspelt_only:
+            known = ", ".join(table.fields)
+            self._problem(key, place.path, f"{told}; {table.what} has {known}", "unknown-field")
 
     def _field(self, node: Node, field: Field, place: Place, values: Values) -> None:
         try:
@@ -200,7 +199,7 @@ class Checker:
         what = f"a {step_type} step" if known else "a step"
         fields = STEP + STEP_FIELDS.get(step_type, ())
         inner = replace(place, owner=_owner(step_type, node))
-        found = self._fields(node, fields, inner, what, known_only=not known)
+        found = self._fields(node, fields, inner, what, misspelt_only=not known)
         self._check_counts(node, step_type, found, place)
         if self.problems:
             return None

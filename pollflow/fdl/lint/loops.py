@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from pollflow.fdl.lint.bounds import Bound, bound_of, statuses
 from pollflow.fdl.lint.costs import Cost, Costs
@@ -22,16 +23,25 @@ from pollflow.fdl.model import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What ends an execution if nothing in the flow does."""
+
+    timeout_seconds: float | None
+    events: int
+
+
 def lint_loops(flow: Flow, graphs: Graphs, report: Report, *, event_limit: int) -> None:
     """Warns of each loop of the flow."""
     costs = Costs(graphs)
+    limits = _Limits(flow.timeout_seconds, event_limit)
     for series in flow.series.values():
         graph = graphs.of(series)
         loops = graph.loops()
         for loop in loops:
             _without_wait(graph, loop, report)
             _short_waits(graph, loop, report)
-            _without_end(flow, graph, loop, costs, report, event_limit=event_limit)
+            _without_end(graph, loop, costs, report, limits=limits)
         _without_default(graph, loops, report)
 
 
@@ -85,11 +95,11 @@ def _short_waits(graph: Graph, loop: set[int], report: Report) -> None:
             report.warn(f"{step.path}.duration", "short-wait", told)
 
 
-def _without_end(flow: Flow, graph: Graph, loop: set[int], costs: Costs, report: Report, *, event_limit: int) -> None:
+def _without_end(graph: Graph, loop: set[int], costs: Costs, report: Report, *, limits: _Limits) -> None:
     bounds = {position: bound_of(graph, position, loop) for position in loop}
     free = [edge for edge in graph.inner_edges(loop) if bounds[edge.source] is None]
     endless = components(free)
-    if flow.timeout_seconds is None:
+    if limits.timeout_seconds is None:
         for cycle in endless:
             step = graph.series.steps[min(cycle)]
             told = f"nothing bounds the rounds of the loop of {_names(graph, cycle)}, and the flow has no timeout"
@@ -97,9 +107,9 @@ def _without_end(flow: Flow, graph: Graph, loop: set[int], costs: Costs, report:
     for cycle in endless or [loop]:
         cost, way = costs.of_round(graph, cycle)
         least = None if endless else _least(bounds[position] for position in loop)
-        if _meets_limit(cost, least, flow.timeout_seconds, event_limit):
+        if _meets_limit(cost, least, limits):
             names = _names(graph, way)
-            told = f"the loop of {names} can meet the event limit: {_until_limit(cost, event_limit)}"
+            told = f"the loop of {names} can meet the event limit: {_until_limit(cost, limits.events)}"
             report.warn(graph.series.steps[min(way)].path, "event-limit", told)
 
 
@@ -109,7 +119,8 @@ def _least(bounds: Iterable[Bound | None]) -> Bound | None:
     return min(known, key=lambda bound: bound.rounds or 0) if known else next(iter(found), None)
 
 
-def _meets_limit(cost: Cost, bound: Bound | None, timeout: float | None, limit: int) -> bool:
+def _meets_limit(cost: Cost, bound: Bound | None, limits: _Limits) -> bool:
+    limit, timeout = limits.events, limits.timeout_seconds
     if bound is not None and bound.rounds is not None and bound.rounds * cost.events <= limit:
         return False
     if bound is not None and bound.rounds is None and (bound.events is None or bound.events <= limit):
