@@ -15,7 +15,7 @@ from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import Starter
 from pollflow.runtime.subflows import SubFlows
 from pollflow.runtime.sweep import Sweeper
-from pollflow.store import Connection, Definitions, Reading, Store, translated
+from pollflow.store import Clock, Connection, Definitions, Reading, Store, translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ def assemble(
     publish: Publish,
     functions: Functions,
     worker: Callable[[], str],
-    clock_offset: float = 0,
+    clock: Clock | None = None,
 ) -> Assembly:
     """Makes the parts on one connection pool. Nothing is asked of Redis yet."""
-    keys, limits = settings.keys, settings.limits
-    store = Store(client, keys=keys, timing=settings.timing, post=routes.post, clock_offset=clock_offset)
-    reading, definitions = Reading(client, keys), Definitions(client, keys)
+    keys, limits, clock = settings.keys, settings.limits, clock or Clock()
+    store = Store(client, keys=keys, timing=settings.timing, post=routes.post, clock=clock)
+    reading, definitions = Reading(client, keys, clock), Definitions(client, keys)
     flows = FlowCache(definitions)
     starter = Starter(store, reading, definitions, flows, limits, publish)
     caller = Caller(functions, SubFlows(starter, reading), settings.lost_attempts)

@@ -67,10 +67,24 @@ class Engine:
         try:
             claimed = self._claim(address)
             while claimed is not None:
-                claimed = self._move(claimed)
+                claimed = self.move(claimed)
         except UnreadableRecord:
             # A worker of a later release reads it; the sweep brings it there.
             logger.warning("left to a later release", extra=_ids(address), exc_info=True)
+
+    def move(self, claimed: Claimed, event: Event | None = None) -> Claimed | None:
+        """Commits what follows for a claimed frame; what it goes on with at once, if anything.
+
+        The event is what comes of the frame's call, or of its message, unless it is given.
+        """
+        flow = self.flows.get(claimed.digest)
+        event = event or self._event(flow, claimed)
+        if event is None:
+            return None
+        # The message that ends a wait is that of the next step, which goes on in this very task.
+        hold = self._nonce() if claimed.state.phase is Phase.WAITING else ""
+        result = self._commit(flow, claimed, event, hold=hold)
+        return result.held if isinstance(result, Committed) else None
 
     def time_out_step(self, ref: ExecutionRef, frame: str, record: FrameRecord, execution: ExecutionRecord) -> None:
         """Commits that the attempt's deadline has passed."""
@@ -128,16 +142,6 @@ class Engine:
         _, unpublished = self.store.redeliver(letter, record.sent, None)
         if unpublished:
             self.publish(letter)
-
-    def _move(self, claimed: Claimed) -> Claimed | None:
-        flow = self.flows.get(claimed.digest)
-        event = self._event(flow, claimed)
-        if event is None:
-            return None
-        # The message that ends a wait is that of the next step, which goes on in this very task.
-        hold = self._nonce() if claimed.state.phase is Phase.WAITING else ""
-        result = self._commit(flow, claimed, event, hold=hold)
-        return result.held if isinstance(result, Committed) else None
 
     def _event(self, flow: Flow, claimed: Claimed) -> Event | None:
         if claimed.kind == "call":

@@ -1,5 +1,6 @@
 """Redis: keys, scripts and records. Knows neither Celery nor what a step means."""
 
+from pollflow.store.clock import Clock
 from pollflow.store.connection import Connection, connect
 from pollflow.store.definitions import Definitions, FlowRecord
 from pollflow.store.encode import Timing
@@ -29,6 +30,7 @@ __all__ = [
     "STALE",
     "Address",
     "Claimed",
+    "Clock",
     "Committed",
     "Connection",
     "Definitions",

@@ -10,6 +10,7 @@ from typing import Any
 from pollflow.errors import ExecutionNotExists
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import ROOT, Status
+from pollflow.store.clock import Clock
 from pollflow.store.connection import Connection
 from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parent_of
 from pollflow.store.records import ExecutionRecord, FrameRecord, StoredEvent
@@ -24,6 +25,7 @@ class Reading:
 
     client: Connection
     keys: Keys
+    clock: Clock
 
     def execution(self, ref: ExecutionRef) -> ExecutionRecord:
         """One execution. Raises ExecutionNotExists."""
@@ -96,7 +98,6 @@ class Reading:
             return sum(pipe.execute())
 
     def now(self) -> float:
-        """Redis' clock, epoch seconds."""
+        """The moment now by Redis' clock, epoch seconds."""
         with translated():
-            seconds, micros = self.client.time()
-        return float(seconds) + float(micros) / 1_000_000
+            return self.clock.read(self.client)

@@ -11,6 +11,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from pollflow.errors import StoreUnavailable
+from pollflow.store.clock import Clock
 from pollflow.store.connection import Connection
 
 Argument = str | int | float
@@ -25,12 +26,12 @@ def source(name: str) -> str:
 
 
 class Scripts:
-    """The scripts on one connection pool. `offset` is added to Redis' clock: 0 in production."""
+    """The scripts on one connection pool, by one clock."""
 
-    def __init__(self, client: Connection, offset: float = 0) -> None:
+    def __init__(self, client: Connection, clock: Clock) -> None:
         self._client = client
         self._registered: dict[str, Any] = {}
-        self.offset = offset
+        self._clock = clock
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Runs a script; the reply is what its head says. Raises StoreUnavailable."""
@@ -38,7 +39,7 @@ class Scripts:
         if script is None:
             script = self._registered[name] = self._client.register_script(source(name))
         with translated():
-            return script(keys=keys, args=[repr(self.offset), *args])
+            return script(keys=keys, args=[self._clock.argument(), *args])
 
 
 @contextmanager

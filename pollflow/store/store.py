@@ -14,6 +14,7 @@ from typing import Any
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import ROOT, About, Children, Decision, HistoryEvent, Outcome, Status
 from pollflow.store import keys as names
+from pollflow.store.clock import Clock
 from pollflow.store.connection import Connection
 from pollflow.store.encode import (
     Post,
@@ -85,12 +86,12 @@ class Store:
         keys: Keys | None = None,
         timing: Timing | None = None,
         post: Post = _in_no_script,
-        clock_offset: float = 0,
+        clock: Clock | None = None,
     ) -> None:
         self.client = client
         self.keys = keys or Keys()
         self.timing = timing or Timing()
-        self.scripts = Scripts(client, clock_offset)
+        self.scripts = Scripts(client, clock or Clock())
         self._post = post
 
     def start(

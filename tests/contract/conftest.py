@@ -16,7 +16,7 @@ from pollflow.runtime import messages
 from pollflow.runtime.assembly import Assembly, assemble
 from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Address, ExecutionRef, Letter, StoredEvent
+from pollflow.store import Address, Clock, ExecutionRef, Letter, StoredEvent
 
 
 class Bench:
@@ -26,6 +26,7 @@ class Bench:
         self.redis = client
         self.functions = Functions()
         self.published: list[Letter] = []
+        self.clock = Clock()
         self.parts = self.assemble()
 
     def assemble(self, *, routes: Routes | None = None, worker: str = "w", **settings: Any) -> Assembly:
@@ -36,6 +37,7 @@ class Bench:
             publish=self.published.append,
             functions=self.functions,
             worker=lambda: worker,
+            clock=self.clock,
         )
         return self.parts
 
@@ -81,7 +83,7 @@ class Bench:
 
     def pass_time(self, seconds: float) -> None:
         """Moves the clock of the store's scripts."""
-        self.parts.store.scripts.offset += seconds
+        self.clock.shift += seconds
 
     def sweep(self) -> int:
         return self.parts.sweeper.sweep(at_once=True)

@@ -1,7 +1,7 @@
 -- Commits a transition after which the frame goes on. Called by Store.commit.
 -- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 wake-ups (zset)  5 queue (list)
 --      6 results of the children that were joined, if any (hash): deleted
--- ARGV 1 clock offset, s  2 member  3 token  4 nonce or '*'  5 next token  6 events expected so far or ''
+-- ARGV 1 clock  2 member  3 token  4 nonce or '*'  5 next token  6 events expected so far or ''
 --      7 nonce of the call to go on with at once ('hold') or ''  8 its lease, s  9 count of events, the events
 --      10 what `settle` takes
 -- Replies {'stale'}, {'moved', events} or {'done', moment, unpublished, starts, events, deadline}.

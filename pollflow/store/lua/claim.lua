@@ -1,6 +1,6 @@
 -- Asks whether a message may act, and leases the call that it brings. Called by Store.claim.
 -- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 wake-ups (zset)  5 parent's frame (hash; the frame itself for the root)
--- ARGV 1 clock offset, s  2 member  3 token  4 nonce  5 lease, s
+-- ARGV 1 clock  2 member  3 token  4 nonce  5 lease, s
 -- Replies {'stale'}, {'held'}, {'early', seconds left} or
 --   {'claimed', kind, state, starts, deadline, total, made, ended, parent's token, parent's hint, moment, fields of the execution...}.
 local member, token, nonce, seconds = take(), take(), take(), tonumber(take())

@@ -1,7 +1,7 @@
 -- Takes the wake-ups whose moment has come and moves each ahead by one grace, so that another sweep does not see them
 -- and a sweep that dies loses nothing. Called by Store.due.
 -- KEYS 1 wake-ups (zset)
--- ARGV 1 clock offset, s  2 most to take  3 grace, s
+-- ARGV 1 clock  2 most to take  3 grace, s
 -- Replies {moment, member, member, ...}.
 local most, grace = tonumber(take()), tonumber(take())
 local at = clock()

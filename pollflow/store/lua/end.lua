@@ -1,7 +1,7 @@
 -- Ends an execution: by its last transition, by a stop or by its time limit. Called by Store.commit and Store.end.
 -- KEYS 1 execution (hash)  2 frame that ends it, or the root frame (hash)  3 history (list)  4 wake-ups (zset)
 --      5 frames (set)  6, 7 indexes to leave (zsets)  8.. indexes to join (zsets)
--- ARGV 1 clock offset, s  2 ref  3 token ('' for stop and time limit)  4 nonce or '*'  5 status  6 end id
+-- ARGV 1 clock  2 ref  3 token ('' for stop and time limit)  4 nonce or '*'  5 status  6 end id
 --      7 retention, s  8 member of the frame  9 member of the root frame  10 of the deadline  11 of tidying  12 of the purge  13 of telling the parent
 --      14 count of fields, then name and value of each  15 count of events, the events
 -- Replies {'stale'}, {'ended', status} (it had ended before) or {'done', moment}.

@@ -2,7 +2,7 @@
 -- Called by Store.commit.
 -- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 wake-ups (zset)  5 queue (list)  6 frames (set)
 --      7 parent's frame (hash)  8 parent's results (hash)
--- ARGV 1 clock offset, s  2 member  3 token  4 nonce or '*'  5 frame's name  6 parent's member  7 parent's token
+-- ARGV 1 clock  2 member  3 token  4 nonce or '*'  5 frame's name  6 parent's member  7 parent's token
 --      8 index  9 result  10 grace, s  11 count of events, the events  12 head, tail of the parent's message
 -- Replies {'stale'} or {'done', moment, unpublished}.
 local member, token, nonce, name, above, parent_token = take(), take(), take(), take(), take(), take()

@@ -1,5 +1,5 @@
 -- Put in front of every script by the loader. What more than one script needs, and nothing else.
--- ARGV[1] is always the clock's offset in seconds: 0, but where flow tests run on virtual time.
+-- ARGV[1] is always the clock (clock.py): `+0`, but where tests shift it (`+SECONDS`) or freeze it (`=MOMENT`).
 
 local cursor = 0
 
@@ -9,7 +9,7 @@ local function take()
   return ARGV[cursor]
 end
 
-local offset = tonumber(take())
+local clock_is = take()
 
 local function text(moment)
   return string.format('%.6f', moment)
@@ -17,8 +17,12 @@ end
 
 -- Redis' clock, in epoch seconds.
 local function clock()
+  local given = tonumber(string.sub(clock_is, 2))
+  if string.sub(clock_is, 1, 1) == '=' then
+    return given
+  end
   local time = redis.call('TIME')
-  return tonumber(time[1]) + tonumber(time[2]) / 1000000 + offset
+  return tonumber(time[1]) + tonumber(time[2]) / 1000000 + given
 end
 
 -- The execution's own moment: never less than its last one, since a clock may go back in a failover.

@@ -1,6 +1,6 @@
 -- Deletes what is left of an execution that has ended and has no frames any more. Called by Store.purge.
 -- KEYS 1 execution (hash)  2 history (list)  3 frames (set)  4 wake-ups (zset)  5.. its indexes (zsets)
--- ARGV 1 clock offset, s  2 ref  3 id  4, 5, 6 members of tidying, of the purge and of the deadline
+-- ARGV 1 clock  2 ref  3 id  4, 5, 6 members of tidying, of the purge and of the deadline
 -- Replies 1 if it is gone, 0 if it runs, has frames, or is another one by now.
 local ref, id, tidy, purge, deadline = take(), take(), take(), take(), take()
 local found = redis.call('HMGET', KEYS[1], 'id', 'status')

@@ -1,7 +1,7 @@
 -- Publishes an entry's message again, or for the first time when a long wait comes within the horizon. Each
 -- redelivery makes the next one wait twice as long. Called by Store.redeliver.
 -- KEYS 1 execution (hash)  2 frame (hash)  3 wake-ups (zset)  4 queue (list)
--- ARGV 1 clock offset, s  2 member  3 token  4 deliveries seen  5 moment of the oldest message in the queue or ''
+-- ARGV 1 clock  2 member  3 token  4 deliveries seen  5 moment of the oldest message in the queue or ''
 --      6 grace, s  7 longest grace, s  8 head, tail
 -- Replies {'stale'}, {'queued'} (it still waits in the queue), {'held'} or {'sent', unpublished}.
 local member, token, sent, oldest = take(), take(), tonumber(take()), tonumber(take())

@@ -2,7 +2,7 @@
 -- can name it; what guards against doing a slice twice is the count of children made. Called by Store.commit.
 -- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 wake-ups (zset)  5 queue (list)  6 frames (set)
 --      7.. the children's frames (hashes)
--- ARGV 1 clock offset, s  2 member  3 token  4 token while joining  5 total  6 children made so far  7 most at once
+-- ARGV 1 clock  2 member  3 token  4 token while joining  5 total  6 children made so far  7 most at once
 --      8 frame's state  9 hint  10 grace, s  11 count of events, the events  12 head, tail of the frame's own message
 --      13 for each child: its frame's name, member, count of events, the events, what `settle` takes
 -- Replies {'stale'} or {'done', moment, unpublished ones among the children..., 1 if the frame's own is unpublished}.

@@ -1,7 +1,7 @@
 -- Starts an execution, unless one has its ref. Called by Store.start.
 -- KEYS 1 execution (hash)  2 root frame (hash)  3 history (list)  4 frames (set)  5 wake-ups (zset)  6 queue (list)
 --      7.. indexes to join (zsets)
--- ARGV 1 clock offset, s  2 ref  3 member of the root frame  4 member of the deadline  5 time limit, s or ''
+-- ARGV 1 clock  2 ref  3 member of the root frame  4 member of the deadline  5 time limit, s or ''
 --      6 count of fields, then name and value of each  7 count of events, the events  8 what `settle` takes
 -- Replies {'started', moment, unpublished} or {'exists', id, status}.
 local ref, member, duty, limit = take(), take(), take(), take()

@@ -1,6 +1,6 @@
 -- Deletes frames of an execution that has ended, a slice at a time. Called by Store.tidy, which knows the frames.
 -- KEYS 1 execution (hash)  2 frames (set)  3 wake-ups (zset)  4.. keys of the slice
--- ARGV 1 clock offset, s  2 member of tidying  3 count of frames, then name and member of each
+-- ARGV 1 clock  2 member of tidying  3 count of frames, then name and member of each
 -- Replies the number of frames left, or -1 if the execution runs.
 local duty, count = take(), tonumber(take())
 if is_running(KEYS[1]) then

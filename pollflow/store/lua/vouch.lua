@@ -1,6 +1,6 @@
 -- A worker says that it still holds a message, or runs its call: the lease and the wake-up move ahead. Called by Store.vouch.
 -- KEYS 1 execution (hash)  2 frame (hash)  3 wake-ups (zset)
--- ARGV 1 clock offset, s  2 member  3 token  4 worker (the beginning of its nonces)  5 lease, s
+-- ARGV 1 clock  2 member  3 token  4 worker (the beginning of its nonces)  5 lease, s
 -- Replies 1, or 0 if there is nothing to hold any more.
 local member, token, worker, seconds = take(), take(), take(), tonumber(take())
 local execution, frame, wake = KEYS[1], KEYS[2], KEYS[3]

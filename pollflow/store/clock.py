@@ -1,0 +1,29 @@
+"""The one clock: that of Redis, read inside the scripts. Tests may shift it, or freeze it and move it by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pollflow.store.connection import Connection
+
+
+@dataclass(slots=True)
+class Clock:
+    """How the scripts read the time. `shift` is added to Redis' clock; `frozen_at`, if set, is the time itself.
+
+    In production neither is ever set. Both are seconds.
+    """
+
+    shift: float = 0
+    frozen_at: float | None = None
+
+    def argument(self) -> str:
+        """What every script takes as its first argument."""
+        return f"+{self.shift!r}" if self.frozen_at is None else f"={self.frozen_at!r}"
+
+    def read(self, client: Connection) -> float:
+        """The moment now, epoch seconds, as the scripts see it."""
+        if self.frozen_at is not None:
+            return self.frozen_at
+        seconds, microseconds = client.time()
+        return float(seconds) + float(microseconds) / 1_000_000 + self.shift
