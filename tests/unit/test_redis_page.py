@@ -1,0 +1,43 @@
+"""docs/redis.md lists every key of `keys.py`, and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pollflow.machine import Status
+from pollflow.store import ExecutionRef, Keys
+
+PAGE = (Path(__file__).parents[2] / "docs" / "redis.md").read_text()
+REF = ExecutionRef("FLOW", "NAME")
+
+
+def test_the_page_lists_the_keys_that_there_are() -> None:
+    keys = Keys()
+    shard = REF.shard
+    made = {
+        keys.execution(REF),
+        keys.frame(REF, "FRAME"),
+        keys.frames(REF),
+        keys.results(REF, "FRAME"),
+        keys.history(REF),
+        keys.wake(shard),
+        keys.index(shard, "FLOW", Status.RUNNING).replace("Running", "STATUS"),
+        keys.flow("NAME"),
+        keys.flows(),
+        keys.definition("SHA256"),
+        keys.route(),
+        keys.functions(),
+        keys.sweeper(),
+    }
+    named = {
+        key.replace("{S}", f"{{{shard}}}").replace("REF", str(REF))
+        for key in re.findall(r"^\| `(pollflow:[^`]+)`", PAGE, re.M)
+    }
+    assert named == made
+
+
+def test_no_key_of_the_module_is_missing_here() -> None:
+    methods = {name for name in vars(Keys) if not name.startswith("_") and callable(getattr(Keys, name))}
+    covered = {"execution", "frame", "frames", "results", "history", "wake", "index", "flow", "flows"}
+    assert methods - covered - {"definition", "route", "functions", "sweeper"} == {"indexes", "lasting_indexes"}
