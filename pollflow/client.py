@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pollflow.errors import ExecutionAlreadyCompleted, InvalidArgument, WaitTimeout
-from pollflow.fdl import load_flow, read_flow
+from pollflow.fdl import Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import Event, ReportedFailed, ReportedSucceeded, Status
 from pollflow.machine.data import size_of
@@ -49,6 +49,8 @@ class DeployedFlow:
     modified_at: datetime
     description: str
     definition: str
+    warnings: tuple[Problem, ...] = ()
+    """What runs but is probably wrong; told when it is deployed."""
 
 
 class Execution:
@@ -123,6 +125,11 @@ class Execution:
     def digest(self) -> str:
         """The SHA-256 of the definition that it runs on."""
         return self._record().digest
+
+    @property
+    def definition(self) -> str:
+        """The text of that definition."""
+        return self._client._parts.definitions.text(self._record().digest)
 
     def wait(self, timeout: float | None = None) -> Execution:
         """Waits until it has ended, and answers itself. Raises WaitTimeout after `timeout` seconds."""
@@ -216,11 +223,11 @@ class Client:
         """
         path = Path(definition)
         flow = load_flow(path)
-        return self._deploy(flow, name or name_of_file(path), description)
+        return self._deploy(flow, name or name_of_file(path), description, str(path))
 
     def deploy_text(self, text: str, name: str, *, description: str = "") -> DeployedFlow:
         """As `deploy`, from the definition's text."""
-        return self._deploy(read_flow(text), name, description)
+        return self._deploy(read_flow(text), name, description, "<definition>")
 
     def flow(self, name: str) -> DeployedFlow:
         """A deployed flow. Raises FlowNotExists."""
@@ -273,20 +280,29 @@ class Client:
         _check_error(error, cause, required=True)
         self._report(token, ReportedFailed(error, cause), 0)
 
-    def functions(self) -> list[str]:
-        """The names of the functions that workers have registered so far."""
+    def functions(self, *, within: float | None = None) -> list[str]:
+        """The names of the functions that workers have registered so far, or in the last `within` seconds."""
         with translated():
-            return sorted(self._redis.hkeys(self._keys.functions()))
+            found: dict[str, str] = self._redis.hgetall(self._keys.functions())
+        since = 0.0 if within is None else self._parts.reading.now() - within
+        return sorted(name for name, registered_at in found.items() if float(registered_at) >= since)
 
     def close(self) -> None:
         """Closes the connections."""
         self._redis.close()
 
-    def _deploy(self, flow: Flow, name: str, description: str) -> DeployedFlow:
+    def _deploy(self, flow: Flow, name: str, description: str, path: str) -> DeployedFlow:
         checked_name("a flow", name)
         parts = self._parts
         record = parts.definitions.deploy(name, flow.digest, flow.text, parts.reading.now(), description)
-        return self._deployed(record)
+        warnings = lint(
+            flow,
+            known_functions=self.functions() or None,
+            flow_name=name,
+            event_limit=parts.settings.max_events,
+            path=path,
+        )
+        return replace(self._deployed(record), warnings=warnings)
 
     def _deployed(self, record: FlowRecord) -> DeployedFlow:
         return DeployedFlow(
