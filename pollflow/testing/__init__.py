@@ -1,0 +1,28 @@
+"""Flow tests in virtual time: an hour of polling takes milliseconds. See `docs/testing.md`."""
+
+from pollflow.testing.acts import ReportFailed, ReportSucceeded, Stop
+from pollflow.testing.cases import Case, load_cases
+from pollflow.testing.drawing import draw
+from pollflow.testing.flows import run_flow
+from pollflow.testing.replies import Reply
+from pollflow.testing.report import Report, Verdict
+from pollflow.testing.result import CallMade, RunResult
+from pollflow.testing.running import run_paths
+from pollflow.testing.virtual import VirtualRun
+
+__all__ = [
+    "CallMade",
+    "Case",
+    "Reply",
+    "Report",
+    "ReportFailed",
+    "ReportSucceeded",
+    "RunResult",
+    "Stop",
+    "Verdict",
+    "VirtualRun",
+    "draw",
+    "load_cases",
+    "run_flow",
+    "run_paths",
+]

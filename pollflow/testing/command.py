@@ -1,0 +1,90 @@
+"""What `pollflow test` and `pollflow simulate` do, but for their options: plain functions that write lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pollflow.errors import DefinitionError, InvalidArgument, TaskError
+from pollflow.fdl import Flow, load_flow, read_yaml
+from pollflow.fdl.model import JsonObject, TaskStep
+from pollflow.runtime.functions import Functions
+from pollflow.testing.cases import load_script
+from pollflow.testing.drawing import draw
+from pollflow.testing.replies import Reply, Source
+from pollflow.testing.result import RunResult
+from pollflow.testing.running import run_paths
+from pollflow.testing.virtual import VirtualRun
+
+Write = Callable[[str], None]
+Ask = Callable[[str], str]
+
+
+def test(
+    paths: Sequence[str | Path], *, keyword: str | None = None, junit: str | Path | None = None, write: Write
+) -> int:
+    """Runs flow tests: a line a case, `N passed, M failed` last. The exit status: 1 on a failure, or without a case.
+
+    Raises `InvalidArgument` for a path that does not exist.
+    """
+    report = run_paths(paths, keyword=keyword, tell=lambda verdict: write(str(verdict)))
+    if junit is not None:
+        report.write_junit(junit)
+    write(report.summary)
+    return 0 if report.passed and not report.failed else 1
+
+
+test.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test
+
+
+def simulate(
+    flow: str | os.PathLike[str],
+    given: JsonObject | None = None,
+    *,
+    script: str | Path | None = None,
+    functions: Functions | None = None,
+    ask: Ask | None = None,
+    until: float | None = None,
+    write: Write,
+) -> RunResult:
+    """Runs one flow once and draws it.
+
+    Replies come from `script`, a YAML file with `functions` and `at` as in a case; or from registered `functions`; or
+    are asked for. Without any of them nothing answers. Raises `DefinitionError` and `InvalidArgument`.
+    """
+    loaded = load_flow(flow)
+    name = Path(flow).name.split(".")[0]
+    if script is not None:
+        replies, acts = load_script(script)
+        run = VirtualRun(loaded, given, functions=replies, acts=acts, flow_name=name)
+    elif functions is not None:
+        run = VirtualRun(loaded, given, functions=functions, flow_name=name)
+    else:
+        run = VirtualRun(loaded, given, functions={} if ask is None else _asking(loaded, ask), flow_name=name)
+    result = run.run(until)
+    write(draw(result))
+    return result
+
+
+def _asking(flow: Flow, ask: Ask) -> dict[str, Source]:
+    steps = [step for series in flow.series.values() for step in series.steps if isinstance(step, TaskStep)]
+    return {step.resource.arn: _asker(step.resource.arn, ask) for step in steps}
+
+
+def _asker(name: str, ask: Ask) -> Source:
+    def answer(given: JsonObject, context: object) -> Reply:
+        hint = "a JSON object, or `! ERROR CAUSE`, or `lost`"
+        while True:
+            text = ask(f"{name} is called with {given}\n  {hint}: ").strip()
+            if text == "lost":
+                return Reply(lost=True)
+            if text.startswith("!"):
+                error, _, cause = text[1:].strip().partition(" ")
+                return Reply(raises=TaskError(error, cause))
+            try:
+                return Reply(read_yaml(text) if text else {})
+            except (DefinitionError, InvalidArgument) as error:
+                hint = f"{error}; once more"
+
+    return answer

@@ -1,0 +1,92 @@
+"""Draws a run for a terminal: a line a visit, in the order of their beginnings, branches and iterations indented."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from pollflow.fdl.model import Json
+from pollflow.store import StoredEvent
+from pollflow.testing.result import RunResult
+
+_LONGEST = 80
+_ENDS = {"StepExited", "StepFailed"}
+
+
+@dataclass(slots=True)
+class _Visit:
+    """A step's visit, as far as it is known. `depth` is how many branches, iterations and options are around it."""
+
+    began: float
+    step: str
+    depth: int
+    ended: float | None = None
+    told: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def draw(result: RunResult) -> str:
+    """The run as text, its end on the last line."""
+    start = result.history[0].at
+    visits = _visits(result.history, start)
+    width = max([4, *(2 * visit.depth + len(visit.step) for visit in visits)])
+    lines = []
+    for visit in visits:
+        name = f"{'  ' * visit.depth}{visit.step}"
+        ended = "" if visit.ended is None or visit.ended <= visit.began else f"{visit.ended - visit.began:g} s"
+        lines.append(f"{visit.began:>9g} s  {name:<{width}}  {ended:>9}  {visit.told}".rstrip())
+        lines += [f"{'':>11}  {'':<{width}}  {'':>9}  · {note}" for note in visit.notes]
+    for refused in result.refused:
+        lines.append(f"refused: {refused}")
+    lines.append(_end(result))
+    return "\n".join(lines)
+
+
+def _visits(history: tuple[StoredEvent, ...], start: float) -> list[_Visit]:
+    """Follows each event to the one that caused it, and so to the visits that are open in its frame."""
+    visits: list[_Visit] = []
+    open_after: dict[int, tuple[_Visit, ...]] = {0: ()}
+    for event in history:
+        stack = open_after.get(event.cause, ())
+        moment = round(event.at - start, 6)
+        if event.type == "StepEntered":
+            visit = _Visit(moment, event.step, len(stack))
+            visits.append(visit)
+            stack = (*stack, visit)
+        elif stack and stack[-1].step == event.step:
+            _tell(stack[-1], event, moment)
+            if event.type in _ENDS and "goto" not in event.detail:
+                stack = stack[:-1]
+        open_after[event.id] = stack
+    return visits
+
+
+def _tell(visit: _Visit, event: StoredEvent, moment: float) -> None:
+    detail = event.detail
+    if event.type in _ENDS:
+        visit.ended = moment
+    if event.type == "StepSucceeded":
+        visit.told = f"→ {_short(detail['output'])}"
+    elif event.type == "StepFailed":
+        caught = f", caught: goto {detail['goto']}" if "goto" in detail else ""
+        visit.told = f"✗ {_error(detail)}{caught}"
+    elif event.type in ("TaskFailed", "TaskTimedOut"):
+        visit.notes.append(f"attempt {detail['attempt']}: {_error(detail)}")
+    elif event.type == "TaskStarted" and detail["start"] > 1:
+        visit.notes.append(f"attempt {detail['attempt']}: called again, its worker had died")
+
+
+def _end(result: RunResult) -> str:
+    told = f"{result.status.value} after {result.seconds:g} s"
+    if result.error is not None:
+        return f"{told}: {_error({'error': result.error, 'cause': result.cause})}".removesuffix(": ")
+    return told if result.output is None else f"{told}: {json.dumps(result.output, ensure_ascii=False)}"
+
+
+def _error(detail: dict[str, Json]) -> str:
+    return ": ".join(text for text in (detail["error"], detail["cause"]) if text)
+
+
+def _short(value: Json) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,0 +1,280 @@
+"""One execution in virtual time: its frames, moved by `decide` as the runtime and the store's scripts move them.
+
+What a script does in one go is one method here, and its events come in the same order with the same causes. Nothing
+in here knows what a step means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from pollflow.fdl.model import Flow, JsonObject
+from pollflow.machine import (
+    ROOT,
+    About,
+    Arrived,
+    Call,
+    CallRequest,
+    Children,
+    Decision,
+    Event,
+    FrameState,
+    HistoryEvent,
+    Join,
+    Joined,
+    Limits,
+    Message,
+    Outcome,
+    Phase,
+    Report,
+    Status,
+    TimedOut,
+    Wake,
+    begin,
+    call_of,
+    decide,
+)
+from pollflow.store import StoredEvent
+from pollflow.testing.agenda import EPOCH, Agenda, Rank
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call comes to, `takes` seconds after it began. Without an event its worker has died by then."""
+
+    event: Event | None
+    takes: float = 0
+
+
+@dataclass(slots=True)
+class Frame:
+    """A frame as the store keeps it. `turn` is its token: what was put down for an earlier turn is stale.
+
+    `deadline` is that of the present attempt, in seconds of virtual time; `starts` counts the calls begun for it.
+    """
+
+    state: FrameState
+    wake: Wake
+    last: int
+    turn: int = 0
+    starts: int = 0
+    deadline: float | None = None
+    join: Join | None = None
+    called: bool = False
+    results: dict[int, JsonObject] = field(default_factory=dict)
+
+    @property
+    def has_called(self) -> bool:
+        """Whether the present attempt's call has been made, so that somebody may have its task token."""
+        return self.starts > 0 or self.state.phase is Phase.CALLBACK
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an execution needs from the run: time, limits, how calls are made, and who hears of its end."""
+
+    agenda: Agenda
+    limits: Limits
+    call: Callable[[Execution, Frame, CallRequest], Answer]
+    ended: Callable[[Execution], None]
+
+
+class Execution:
+    """Runs one flow."""
+
+    def __init__(self, flow: Flow, about: About, given: JsonObject, around: Surroundings) -> None:
+        self.flow = flow
+        self.history: list[StoredEvent] = []
+        self.frames: dict[str, Frame] = {}
+        self.status = Status.RUNNING
+        self.outcome: Outcome | None = None
+        self.started = self.ended = around.agenda.now
+        self._about = about
+        self._given = given
+        self._around = around
+
+    @property
+    def about(self) -> About:
+        """What the machine knows of the execution at this moment."""
+        return replace(self._about, events=len(self.history))
+
+    def begin(self) -> None:
+        """Starts it."""
+        decision = begin(self.flow, self._given, self._about, self._around.limits)
+        self._new_frame(decision, 0)
+        if self.flow.timeout_seconds is not None:
+            self._around.agenda.put(self.started + self.flow.timeout_seconds, self._time_out, Rank.DEADLINE)
+
+    def end(self, status: Status, error: str, cause: str) -> bool:
+        """Stops it or ends it by its time limit; False if it has ended already."""
+        if self.status.ended:
+            return False
+        event = HistoryEvent(f"Execution{status.value}", "", {"error": error, "cause": cause})
+        self._end((event,), self.frames[ROOT].last, Outcome(status, None, error, cause))
+        return True
+
+    def report(self, name: str, turn: tuple[int, int], event: Event) -> bool:
+        """Reports the task that a frame is at; `turn` is the entry and the attempt. False if it waits no longer."""
+        frame = self.frames.get(name)
+        if self.status.ended or frame is None or (frame.state.entry, frame.state.attempt) != turn:
+            return False
+        self._decide(frame, event)
+        return True
+
+    def _time_out(self) -> None:
+        cause = f"the execution did not end within {self.flow.timeout_seconds:g} seconds"
+        self.end(Status.TIMED_OUT, "FnF.ExecutionTimeout", cause)
+
+    def _append(self, history: Sequence[HistoryEvent], cause: int) -> int:
+        """Each event is caused by the one before it, the first by `cause`. The number of the last one."""
+        moment = self._around.agenda.moment
+        for event in history:
+            number = len(self.history) + 1
+            self.history.append(StoredEvent(number, cause, moment, event.type, event.step, event.detail))
+            cause = number
+        self.ended = self._around.agenda.now
+        return cause
+
+    def _new_frame(self, decision: Decision, cause: int) -> None:
+        state, wake = _going_on(decision)
+        frame = Frame(state, wake, cause)
+        self.frames[state.frame] = frame
+        self._settle(frame, decision, hold=False)
+
+    def _settle(self, frame: Frame, decision: Decision, *, hold: bool) -> None:
+        """The frame goes on under a new token; with `hold` at once, in the place of whoever moved it here."""
+        frame.last = self._append(decision.history, frame.last)
+        frame.state, frame.wake = _going_on(decision)
+        frame.turn += 1
+        frame.starts = 0
+        frame.join, frame.results = None, {}
+        if isinstance(frame.wake, Report):
+            return
+        frame.deadline = None
+        if hold:
+            self._arrive(frame, frame.turn)
+        else:
+            self._send(frame)
+
+    def _send(self, frame: Frame) -> None:
+        now, wake, turn = self._around.agenda.now, frame.wake, frame.turn
+        due = now
+        if isinstance(wake, Message | Call):
+            due = now + wake.after
+        if isinstance(wake, Message) and wake.at is not None:
+            due = wake.at - EPOCH
+        self._around.agenda.put(due, lambda: self._arrive(frame, turn))
+
+    def _arrive(self, frame: Frame, turn: int) -> None:
+        """A message has come: what it brings is done, unless it is stale."""
+        if self.status.ended or frame.turn != turn:
+            return
+        if isinstance(frame.wake, Call):
+            self._start_call(frame, frame.wake, turn)
+        elif isinstance(frame.wake, Children):
+            self._look_at_children(frame)
+        else:
+            self._decide(frame, Arrived())
+
+    def _start_call(self, frame: Frame, wake: Call, turn: int) -> None:
+        agenda = self._around.agenda
+        if self.status.ended or frame.turn != turn:
+            return
+        if frame.deadline is not None and frame.deadline <= agenda.now:
+            return
+        frame.starts += 1
+        detail: JsonObject = {"attempt": wake.hint.attempt, "start": frame.starts}
+        frame.last = self._append((HistoryEvent("TaskStarted", wake.hint.step, detail),), frame.last)
+        if frame.deadline is None and wake.timeout is not None:
+            self._set_deadline(frame, agenda.now + wake.timeout)
+        request = call_of(self.flow, frame.state, self.about)
+        if request is None:
+            raise TypeError(frame.state)
+        answer = self._around.call(self, frame, request)
+        if answer.event is None:
+            # A lease has to lapse in production; here the call is made again as soon as its worker is dead.
+            agenda.put(agenda.now + answer.takes, lambda: self._start_call(frame, wake, turn))
+        elif answer.takes > 0:
+            event = answer.event
+            agenda.put(agenda.now + answer.takes, lambda: self._returns(frame, turn, event))
+        else:
+            self._returns(frame, turn, answer.event)
+
+    def _returns(self, frame: Frame, turn: int, event: Event) -> None:
+        if not self.status.ended and frame.turn == turn:
+            self._decide(frame, event)
+
+    def _set_deadline(self, frame: Frame, deadline: float) -> None:
+        frame.deadline = deadline
+        turn_of = (frame.state.entry, frame.state.attempt)
+
+        def passed() -> None:
+            still = (frame.state.entry, frame.state.attempt) == turn_of and frame.deadline is not None
+            if still and not self.status.ended and self.frames.get(frame.state.frame) is frame:
+                self._decide(frame, TimedOut())
+
+        self._around.agenda.put(deadline, passed, Rank.DEADLINE)
+
+    def _look_at_children(self, frame: Frame) -> None:
+        frame.called = False
+        join = frame.join
+        if join is None:
+            raise TypeError(frame)
+        if join.ended == join.total:
+            self._decide(frame, Joined(tuple(frame.results[index] for index in sorted(frame.results))))
+        elif join.made < join.total and join.open < self._around.limits.width:
+            self._decide(frame, Arrived(join))
+
+    def _decide(self, frame: Frame, event: Event) -> None:
+        # The message that ends a wait is that of the next step, which goes on at once.
+        hold = frame.state.phase is Phase.WAITING
+        decision = decide(self.flow, frame.state, event, about=self.about, limits=self._around.limits)
+        if decision.outcome is not None:
+            self._end_frame(frame, decision, decision.outcome)
+        elif isinstance(decision.wake, Children):
+            self._spread(frame, decision, decision.wake)
+        else:
+            self._settle(frame, decision, hold=hold)
+
+    def _spread(self, frame: Frame, decision: Decision, wake: Children) -> None:
+        join = frame.join or Join(total=wake.total or 0, made=0, ended=0)
+        frame.last = self._append(decision.history, frame.last)
+        frame.state, frame.wake = _going_on(decision)
+        frame.turn += frame.join is None
+        frame.join = replace(join, made=join.made + len(decision.spawn))
+        for child in decision.spawn:
+            self._new_frame(child, frame.last)
+
+    def _end_frame(self, frame: Frame, decision: Decision, outcome: Outcome) -> None:
+        name = frame.state.frame
+        if name == ROOT or outcome.status is Status.FAILED:
+            self._end(decision.history, frame.last, outcome)
+            return
+        self._append(decision.history, frame.last)
+        del self.frames[name]
+        frame.turn += 1
+        self._join(name, outcome)
+
+    def _join(self, child: str, outcome: Outcome) -> None:
+        above, _, index = child.rpartition(".")
+        parent = self.frames[above.rpartition(".")[0]]
+        if parent.join is None:
+            raise TypeError(parent)
+        parent.join = join = replace(parent.join, ended=parent.join.ended + 1)
+        parent.results[int(index)] = outcome.output or {}
+        # The last one always tells; a free slot is told once, until the parent has looked.
+        if join.ended == join.total or (join.made < join.total and not parent.called):
+            parent.called = True
+            self._send(parent)
+
+    def _end(self, history: Sequence[HistoryEvent], cause: int, outcome: Outcome) -> None:
+        self._append(history, cause)
+        self.status, self.outcome = outcome.status, outcome
+        self._around.ended(self)
+
+
+def _going_on(decision: Decision) -> tuple[FrameState, Wake]:
+    if decision.state is None or decision.wake is None:
+        raise TypeError(decision)
+    return decision.state, decision.wake

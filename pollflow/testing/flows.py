@@ -1,0 +1,52 @@
+"""Running a flow once from Python: `run_flow`, which pytest users have as the fixture `flow_run`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from pollflow.fdl import Flow, load_flow, read_flow
+from pollflow.fdl.model import JsonObject
+from pollflow.machine import Limits
+from pollflow.runtime.functions import Functions
+from pollflow.testing.acts import Act
+from pollflow.testing.replies import Source
+from pollflow.testing.result import RunResult
+from pollflow.testing.virtual import VirtualRun
+
+FlowLike: TypeAlias = Flow | str | os.PathLike[str] | JsonObject
+"""A flow; the path of its file; its definition as an object, or as a text of more than one line."""
+
+
+def run_flow(
+    flow: FlowLike,
+    given: JsonObject | None = None,
+    *,
+    functions: Functions | Mapping[str, Source] | None = None,
+    flows: Mapping[str, FlowLike] | None = None,
+    at: Sequence[Act] = (),
+    limits: Limits | None = None,
+    until: float | None = None,
+) -> RunResult:
+    """Runs a flow in virtual time.
+
+    `functions`: replies, or Python functions `(input, context)`, under the names that flows look them up by; or the
+    registry of an application. `flows`: the sub-flows that it may start, by name. `until`: virtual seconds after which
+    nobody looks any more. Raises `DefinitionError`, and `InvalidArgument` for a file that cannot be read.
+    """
+    others = {name: as_flow(other) for name, other in (flows or {}).items()}
+    run = VirtualRun(as_flow(flow), given, functions=functions, flows=others, acts=at, limits=limits)
+    return run.run(until)
+
+
+def as_flow(flow: FlowLike) -> Flow:
+    """The flow that was named or described."""
+    if isinstance(flow, Flow):
+        return flow
+    if isinstance(flow, dict):
+        return read_flow(json.dumps(flow))
+    if isinstance(flow, str) and "\n" in flow:
+        return read_flow(flow)
+    return load_flow(flow)

@@ -1,0 +1,91 @@
+"""What came of the cases, for people (a line a case) and for machines (JUnit's XML)."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+from pollflow.errors import InvalidArgument
+
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One case that was run; it passed if there are no differences. `seconds` is real time."""
+
+    path: str
+    name: str
+    line: int = 1
+    differences: tuple[str, ...] = ()
+    seconds: float = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether all that was expected holds."""
+        return not self.differences
+
+    def __str__(self) -> str:
+        told = f"{'ok    ' if self.passed else 'FAILED'} {self.path}: {self.name}"
+        return "\n".join([told, *(_indented(text) for text in self.differences)])
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All cases that were run, in their order."""
+
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def passed(self) -> int:
+        """How many passed."""
+        return sum(verdict.passed for verdict in self.verdicts)
+
+    @property
+    def failed(self) -> int:
+        """How many failed."""
+        return len(self.verdicts) - self.passed
+
+    @property
+    def summary(self) -> str:
+        """The last line."""
+        return f"{self.passed} passed, {self.failed} failed"
+
+    def write_junit(self, path: str | Path) -> None:
+        """Writes JUnit's XML. Raises `InvalidArgument` if the file cannot be written."""
+        seconds = sum(verdict.seconds for verdict in self.verdicts)
+        counts = {"tests": str(len(self.verdicts)), "failures": str(self.failed), "errors": "0", "skipped": "0"}
+        suites = ET.Element("testsuites")
+        suite = ET.SubElement(suites, "testsuite", {"name": "pollflow", **counts, "time": f"{seconds:.3f}"})
+        for verdict in self.verdicts:
+            suite.append(_element(verdict))
+        try:
+            ET.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
+        except OSError as error:
+            raise InvalidArgument(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _element(verdict: Verdict) -> ET.Element:
+    about = {
+        "classname": _plain(verdict.path),
+        "name": _plain(verdict.name),
+        "file": _plain(verdict.path),
+        "line": str(verdict.line),
+        "time": f"{verdict.seconds:.3f}",
+    }
+    element = ET.Element("testcase", about)
+    if not verdict.passed:
+        first = verdict.differences[0].splitlines()[0]
+        failure = ET.SubElement(element, "failure", {"message": _plain(first)})
+        failure.text = _plain("\n".join(verdict.differences))
+    return element
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
+
+
+def _plain(text: str) -> str:
+    return _NOT_IN_XML.sub("?", text)
