@@ -33,17 +33,22 @@ def _spread(walk: Walk, step: ParallelStep | ForeachStep, join: Join | None, tot
     join = join or Join(total=total, made=0, ended=0)
     room = max(0, walk.limits.width - join.open)
     indices = range(join.made, min(join.made + room, total))
-    spawn = tuple(_child(walk, step, index, number) for number, index in enumerate(indices))
+    spawn: list[Decision] = []
+    before = walk.about.events + len(walk.history)
+    for index in indices:
+        spawn.append(_child(walk, step, index, before))
+        before += len(spawn[-1].history)
     wake = Children(hint_of(step, walk.state.entry), total=None if begun else total)
-    return walk.goes_on(wake, spawn=spawn, phase=Phase.JOINING)
+    return walk.goes_on(wake, spawn=tuple(spawn), phase=Phase.JOINING)
 
 
 def _child(walk: Walk, step: ParallelStep | ForeachStep, index: int, before: int) -> Decision:
+    """The child at `index`; `before` is the number of events before its own, which are its entry and its step's."""
     series, extra, kind = _child_of(walk, step, index)
     state = FrameState(
         frame=f"{walk.state.frame}.{walk.state.entry}.{index}",
         input={**walk.input, **extra},
-        levels=(Level(series=series.path, step=0, local={}),),
+        levels=(Level(series=series.path, step=0, local={}, entered=before + 2),),
     )
     child = Walk(walk.flow, state, walk.about, walk.limits)
     child.history.append(HistoryEvent(kind, step.name, {"index": index}))
