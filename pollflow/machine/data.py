@@ -85,17 +85,17 @@ def _input_above(flow: Flow, state: FrameState, about: About, depth: int) -> Jso
             value = {**value, **level.local}
             continue
         innermost = number == len(state.levels)
-        context = step_context(step, level, about, state if innermost else None)
+        context = step_context(step, level, about, token_of=state if innermost else None)
         value = map_values(step.input_mappings, {"input": value, "local": level.local, "context": context})
     return value
 
 
-def step_context(step: Step, level: Level, about: About, state: FrameState | None) -> JsonObject:
-    """`$context` as the mappings of a step see it; with its task token where `state` is that of a waiting task."""
+def step_context(step: Step, level: Level, about: About, *, token_of: FrameState | None = None) -> JsonObject:
+    """`$context` as the mappings of a step see it; input mappings of a task that waits for a callback see its token."""
     context = _context(about)
     context["step"] = {"name": step.name, "eventId": level.entered}
-    if state is not None and isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
-        context["task"] = {"token": task_token(about, state.frame, state.entry, state.attempt)}
+    if token_of is not None and isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
+        context["task"] = {"token": task_token(about, token_of.frame, token_of.entry, token_of.attempt)}
     return context
 
 

@@ -106,8 +106,8 @@ class Walk:
         given, local = parent_input(self.flow, self.state, self.about), self.state.levels[-1].local
         taken = self.input
         self.note("StepEntered", input=given, local=local)
-        self._bound(given, local)
-        self._bound(taken)
+        self.bound(given, local)
+        self.bound(taken)
         self.note("StepStarted", input=taken)
         if isinstance(self.step, TaskStep):
             self.note("TaskScheduled", resourceArn=self.step.resource.arn, attempt=1)
@@ -148,12 +148,21 @@ class Walk:
             return Call(hint, after, self.step.timeout_seconds)
         return Message(hint, after)
 
+    def bound(self, *values: Json) -> None:
+        """Raises StepRefused if values take more than a step may hold."""
+        size = size_of(*values)
+        if size > self.limits.data_bytes:
+            raise StepRefused(
+                "FnF.DataLimitExceeded",
+                f"step {self.step.name!r} holds {size} bytes of data; {self.limits.data_bytes} are allowed",
+            )
+
     def _leave_with(self, output: JsonObject) -> None:
         level = self.state.levels[-1]
         level = replace(level, local={**level.local, **output})
         self.state = replace(self.state, levels=(*self.state.levels[:-1], level))
         self.note("StepExited", local=level.local)
-        self._bound(level.local)
+        self.bound(level.local)
 
     def _output(self, step: Step, level: Level, local: Json) -> JsonObject:
         wide = isinstance(step, ParallelStep | ForeachStep)
@@ -162,10 +171,10 @@ class Walk:
             measured = (self.input, output, {} if wide else local)
         else:
             taken = self.input
-            context = step_context(step, level, self.about, self.state)
+            context = step_context(step, level, self.about)
             output = map_values(step.output_mappings, {"input": taken, "local": local, "context": context})
             measured = (taken, output, {} if wide else local)
-        self._bound(*measured)
+        self.bound(*measured)
         self.note("StepSucceeded", output=output)
         return output
 
@@ -193,7 +202,7 @@ class Walk:
         level = self.state.levels[0]
         if self.state.frame == ROOT:
             output = flow_output(self.flow, self.state, self.about)
-            self._bound(output)
+            self.bound(output)
             self.history.append(HistoryEvent("ExecutionSucceeded", "", {"output": output}))
             return Decision(tuple(self.history), outcome=Outcome(Status.SUCCEEDED, output))
         owner = owner_of(self.flow, level.series)
@@ -208,14 +217,6 @@ class Walk:
             owners.append(owner)
             series = owner.path.rpartition("[")[0]
         return owners
-
-    def _bound(self, *values: Json) -> None:
-        size = size_of(*values)
-        if size > self.limits.data_bytes:
-            raise StepRefused(
-                "FnF.DataLimitExceeded",
-                f"step {self.step.name!r} holds {size} bytes of data; {self.limits.data_bytes} are allowed",
-            )
 
 
 def owner_of(flow: Flow, series: str) -> Step | None:

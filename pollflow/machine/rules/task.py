@@ -16,6 +16,8 @@ def returned(walk: Walk, step: TaskStep, event: Returned) -> Decision:
     if not isinstance(event.value, dict):
         kind = type(event.value).__name__
         return _failed(walk, step, "FnF.InvalidLocal", f"the result must be a JSON object, not {kind}")
+    # A result of any size may come; history keeps none that is over the limit.
+    walk.bound(event.value)
     walk.note("TaskSucceeded", output=event.value)
     return walk.leave(event.value)
 
@@ -33,6 +35,7 @@ def submitted(walk: Walk, step: TaskStep, event: Submitted) -> Decision:
 
 def reported_succeeded(walk: Walk, step: TaskStep, event: ReportedSucceeded) -> Decision:
     """The reported output is the step's local."""
+    walk.bound(event.output)
     walk.note("TaskSucceeded", output=event.output)
     return walk.leave(event.output)
 
@@ -78,6 +81,6 @@ def _failed(
 def _error_output(walk: Walk, step: TaskStep, error: str, cause: str) -> JsonObject:
     if step.error_mappings is None:
         return {}
-    context = step_context(step, walk.state.levels[-1], walk.about, walk.state)
+    context = step_context(step, walk.state.levels[-1], walk.about)
     roots = {"input": walk.input, "local": {"error": error, "cause": cause}, "context": context}
     return map_values(step.error_mappings, roots)
