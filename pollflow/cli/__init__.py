@@ -1,1 +1,5 @@
-"""The command `pollflow`."""
+"""Floor 5: the command `pollflow`. It knows terminals and processes; it may not know Redis keys or messages."""
+
+from pollflow.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,56 @@
+"""How commands end: their exit statuses, and errors as messages without a traceback."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from pollflow.cli.interruptions import Interrupted
+from pollflow.cli.texts import clean
+from pollflow.errors import DefinitionError, PollflowError
+
+SUCCEEDED = 0
+FAILED = 1
+"""The execution failed, timed out, was stopped or did not end in time; lint found errors."""
+REFUSED = 2
+"""The command could not do what it was asked: bad usage, a bad flow, bad input, no Redis."""
+INTERRUPTED = 130
+
+
+class NotDone(PollflowError):
+    """The command could not do what it was asked to do."""
+
+
+def status_of(execution_status: str) -> int:
+    """The exit status that tells how an execution has ended."""
+    return SUCCEEDED if execution_status == "Succeeded" else FAILED
+
+
+def report(error: BaseException) -> None:
+    """Tells what went wrong, on standard error. A definition's problems stand on a line each, as editors read them."""
+    text = "\n".join(clean(line) for line in str(error).splitlines())
+    typer.echo(text if isinstance(error, DefinitionError) else f"pollflow: {text}", err=True)
+
+
+class CommandGroup(TyperGroup):
+    """Runs a command, and turns what it raises into a message and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except PollflowError as error:
+            report(error)
+            raise typer.Exit(REFUSED) from error
+        except Interrupted as interrupted:
+            raise typer.Exit(interrupted.exit_status) from interrupted
+        except KeyboardInterrupt as interrupted:
+            raise typer.Exit(INTERRUPTED) from interrupted
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever read this has gone; typer ends the command quietly
+            report(error)
+            raise typer.Exit(REFUSED) from error

@@ -1,0 +1,48 @@
+"""Follows an execution from its history to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from pollflow.cli.progress import Progress
+from pollflow.cli.views import View
+from pollflow.client import Execution
+from pollflow.errors import WaitTimeout
+
+PAUSE_SECONDS = 0.1
+
+
+def follow(
+    execution: Execution,
+    progress: Progress,
+    view: View,
+    *,
+    timeout: float | None = None,
+    until: Callable[[Progress], bool] = lambda progress: progress.ended is not None,
+    check: Callable[[], object] = lambda: None,
+) -> None:
+    """Shows each event as it comes, until the execution has ended, or until another condition holds.
+
+    `check` is asked all the while, and may raise. Raises WaitTimeout after `timeout` seconds.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        for event in execution.events(after=progress.count):
+            line = progress.feed(event)
+            if line is not None:
+                view.tell(line)
+        view.tick(progress)
+        if progress.ended is not None or until(progress):
+            return
+        if deadline is not None and time.monotonic() > deadline:
+            name = f"{execution.flow}/{execution.name}"
+            raise WaitTimeout(f"{name} has not ended after {timeout:g} seconds; it goes on when a worker is there")
+        check()
+        time.sleep(PAUSE_SECONDS)
+
+
+def catch_up(execution: Execution, progress: Progress) -> None:
+    """Takes what has happened so far without showing it."""
+    for event in execution.events(after=progress.count):
+        progress.feed(event)

@@ -1,0 +1,84 @@
+"""`pollflow init`: a project to start from. It writes files, and never over one that exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pollflow.cli.exits import REFUSED
+from pollflow.cli.session import ENVIRONMENT
+from pollflow.cli.texts import columns
+
+TEMPLATES = Path(__file__).parent / "templates"
+SUFFIX = ".template"
+"""Template files are no modules of pollflow, so they are not called like modules."""
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="The project's folder; may exist.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of each file of a project, by its path in the project."""
+
+    new: tuple[str, ...]
+    same: tuple[str, ...]
+    """They existed, and hold what would have been written."""
+    kept: tuple[str, ...]
+    """They existed with other content, and were left as they are."""
+
+
+def init(folder: Folder) -> None:
+    """Write a project to start from: worker.py, beat_config.py, tasks/, flows/, docker-compose.yml.
+
+    It runs as written. No file is ever overwritten: one that exists is left as it is, and if it holds something else
+    the exit status is 2.
+    """
+    written = write_project(folder)
+    for path in written.new:
+        typer.echo(f"wrote   {folder / path}")
+    for path in written.same:
+        typer.echo(f"same    {folder / path}")
+    for path in written.kept:
+        typer.echo(f"exists  {folder / path}: left as it is", err=True)
+    if written.kept:
+        raise typer.Exit(REFUSED)
+    typer.echo()
+    for line in columns(next_commands(folder)):
+        typer.echo(line)
+
+
+def next_commands(folder: Path) -> list[tuple[str, str]]:
+    """What to type in a new project."""
+    return [
+        (f"cd {folder}", ""),
+        ("pollflow run flows/task_polling.yaml --input '{\"delay\": 20}'", "runs the flow and shows it"),
+        ("pollflow worker", "works until Ctrl-C"),
+        (f"{ENVIRONMENT}=redis://HOST:6379/0 celery -A worker worker", "the same on your own Redis"),
+    ]
+
+
+def templates() -> dict[str, str]:
+    """The files of a project: path to text."""
+    found = sorted(TEMPLATES.rglob(f"*{SUFFIX}"))
+    return {path.relative_to(TEMPLATES).as_posix().removesuffix(SUFFIX): path.read_text("utf-8") for path in found}
+
+
+def write_project(folder: Path) -> Written:
+    """Writes what is not there. A file is made only if none of its name exists at that very moment."""
+    new: list[str] = []
+    same: list[str] = []
+    kept: list[str] = []
+    for path, text in templates().items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with target.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            new.append(path)
+        except FileExistsError:
+            is_same = target.is_file() and target.read_bytes() == text.encode()
+            (same if is_same else kept).append(path)
+    return Written(tuple(new), tuple(same), tuple(kept))

@@ -1,0 +1,189 @@
+"""What an execution does, told from the events of its history: steps that are entered and left, tries, waits.
+
+Values only: it knows neither terminals nor Redis, and the same events always tell the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pollflow.cli.texts import duration
+from pollflow.client import HistoryEntry
+from pollflow.fdl import Flow, Step, WaitStep, parse_moment
+from pollflow.fdl.expr import Path
+
+Kind = Literal["entered", "left", "failed", "again"]
+ENDS = {
+    "ExecutionSucceeded": "Succeeded",
+    "ExecutionFailed": "Failed",
+    "ExecutionStopped": "Stopped",
+    "ExecutionTimedOut": "TimedOut",
+}
+
+
+@dataclass(slots=True)
+class Entry:
+    """One visit of a step: the `number`th of this step. `depth` counts the steps around it."""
+
+    id: int
+    step: str
+    type: str
+    number: int
+    depth: int
+    entered_at: datetime
+    until: datetime | None = None
+    """When its wait is over, if it waits."""
+    note: str = ""
+    """What it is doing, where that is worth saying."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something worth a line: a step was entered or left, it failed, or its call is made again."""
+
+    kind: Kind
+    at: datetime
+    step: str
+    type: str
+    number: int
+    depth: int
+    seconds: float = 0.0
+    note: str = ""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Follows one execution, event by event. `steps` tells of each step's name what the definition says of it."""
+
+    steps: dict[str, Step] = field(default_factory=dict)
+    open: dict[int, Entry] = field(default_factory=dict)
+    """The entries that have not ended, by the id of the event that began them."""
+    count: int = 0
+    started_at: datetime | None = None
+    ended: str | None = None
+    """The status that it has ended with."""
+    _visits: Counter[str] = field(default_factory=Counter)
+    _around: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
+    """By event: the entries around it, the innermost last. What an event causes happens inside the same ones."""
+
+    def feed(self, event: HistoryEntry) -> Line | None:
+        """Takes the next event; a line, if there is something to tell."""
+        self.count = event.id
+        if event.type == "ExecutionStarted":
+            self.started_at = event.time
+        if event.type in ENDS:
+            self.ended = ENDS[event.type]
+            self.open.clear()
+        around = self._around.get(event.cause, ())
+        if event.type == "StepEntered":
+            self._enter(event, around)
+            return None  # told when it starts, since its own input says how long it waits
+        self._around[event.id] = around
+        told = _TELLERS.get(event.type)
+        if told is None:
+            return None
+        entry = next((entry for entry in reversed(around) if entry.step == event.step), None)
+        return None if entry is None else told(self, entry, event)
+
+    def _enter(self, event: HistoryEntry, around: tuple[Entry, ...]) -> None:
+        self._visits[event.step] += 1
+        step = self.steps.get(event.step)
+        entry = Entry(
+            id=event.id,
+            step=event.step,
+            type="" if step is None else step.type,
+            number=self._visits[event.step],
+            depth=len(around),
+            entered_at=event.time,
+        )
+        self.open[entry.id] = entry
+        self._around[event.id] = (*around, entry)
+
+    def _start(self, entry: Entry, event: HistoryEntry) -> Line:
+        entry.until = end_of_wait(self.steps.get(event.step), event.detail.get("input"), event.time)
+        left = None if entry.until is None else (entry.until - event.time) / timedelta(seconds=1)
+        return _line("entered", entry, event, note="" if left is None else f"waits {duration(left)}")
+
+    def _leave(self, entry: Entry, event: HistoryEntry) -> Line:
+        self.open.pop(entry.id, None)
+        self._around[event.id] = tuple(e for e in self._around[event.id] if e is not entry)
+        return _line("left", entry, event)
+
+    def _fail(self, entry: Entry, event: HistoryEntry) -> Line | None:
+        if "goto" in event.detail:
+            return None  # caught: the step is left all the same
+        self.open.pop(entry.id, None)
+        return _line("failed", entry, event, note=_error(event.detail))
+
+    def _call(self, entry: Entry, event: HistoryEntry) -> Line | None:
+        attempt, start = event.detail.get("attempt", 1), event.detail.get("start", 1)
+        entry.note = f"attempt {attempt}" if attempt > 1 else ""
+        entry.until = None
+        return _line("again", entry, event, note="its worker was lost; called again") if start > 1 else None
+
+    def _miss(self, entry: Entry, event: HistoryEntry) -> Line:
+        return _line("again", entry, event, note=_error(event.detail))
+
+    def _schedule(self, entry: Entry, event: HistoryEntry) -> Line | None:
+        seconds = event.detail.get("afterSeconds")
+        if seconds is None:
+            return None
+        entry.until = event.time + timedelta(seconds=seconds)
+        entry.note = f"attempt {event.detail.get('attempt')}"
+        return _line("again", entry, event, note=f"{entry.note} in {duration(seconds)}")
+
+    def _submit(self, entry: Entry, event: HistoryEntry) -> None:
+        entry.note = "waits for a report"
+
+
+_TELLERS: dict[str, Callable[[Progress, Entry, HistoryEntry], Line | None]] = {
+    "StepStarted": Progress._start,
+    "StepExited": Progress._leave,
+    "StepFailed": Progress._fail,
+    "TaskStarted": Progress._call,
+    "TaskFailed": Progress._miss,
+    "TaskTimedOut": Progress._miss,
+    "TaskScheduled": Progress._schedule,
+    "TaskSubmitted": Progress._submit,
+}
+
+
+def steps_of(flow: Flow) -> dict[str, Step]:
+    """The steps of a flow by name; of several with one name, the first."""
+    steps: dict[str, Step] = {}
+    for series in flow.series.values():
+        for step in series.steps:
+            steps.setdefault(step.name, step)
+    return steps
+
+
+def end_of_wait(step: Step | None, given: Any, begin: datetime) -> datetime | None:
+    """When the wait of a step is over, as far as its definition and its input tell."""
+    if not isinstance(step, WaitStep):
+        return None
+    source = step.duration if step.timestamp is None else step.timestamp
+    value = source.read({"": given}) if isinstance(source, Path) else source
+    if step.timestamp is not None and isinstance(value, str):
+        value = parse_moment(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        if step.timestamp is None:
+            return begin + timedelta(seconds=value)
+        return datetime.fromtimestamp(value, begin.tzinfo)
+    except (OverflowError, ValueError):
+        return None
+
+
+def _line(kind: Kind, entry: Entry, event: HistoryEntry, *, note: str = "") -> Line:
+    seconds = (event.time - entry.entered_at) / timedelta(seconds=1)
+    return Line(kind, event.time, entry.step, entry.type, entry.number, entry.depth, seconds, note)
+
+
+def _error(detail: dict[str, Any]) -> str:
+    error, cause = detail.get("error") or "", detail.get("cause") or ""
+    return f"{error}: {cause}" if error and cause else error or cause or "no error is named"

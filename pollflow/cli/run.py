@@ -1,0 +1,182 @@
+"""`pollflow run`: a flow from its file to its end, with a server and a worker of its own where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pollflow.cli import documents
+from pollflow.cli.exits import FAILED, REFUSED, NotDone, report, status_of
+from pollflow.cli.following import catch_up, follow
+from pollflow.cli.inputs import read_input, split_execution
+from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
+from pollflow.cli.output import console, print_json
+from pollflow.cli.progress import Progress, steps_of
+from pollflow.cli.session import Place, Session, connected, find_place
+from pollflow.cli.summary import next_commands, tell_end, tell_next
+from pollflow.cli.texts import clean, compact, shortened
+from pollflow.cli.views import View, view
+from pollflow.cli.wanted import check_functions, wanted_functions
+from pollflow.cli.workers import Worker, check_project, working
+from pollflow.client import Client, Execution, name_of_file
+from pollflow.errors import StoreUnavailable, WaitTimeout
+from pollflow.fdl import Flow, load_flow, read_flow
+
+FlowFile = Annotated[Path | None, typer.Argument(metavar="FLOWFILE", help="The flow's YAML file.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop watching after so long; the execution goes on."),
+]
+NoWorker = Annotated[bool, typer.Option("--no-worker", help="Leave the work to workers that run already.")]
+Resume = Annotated[
+    str | None,
+    typer.Option("--resume", metavar="FLOW/NAME", help="Follow an execution that was started before to its end."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be run: a flow from a file, under an input; or an execution that exists already."""
+
+    flow: Flow | None
+    flow_name: str
+    input: dict[str, Any]
+    name: str | None
+    is_resumed: bool = False
+
+    def definition(self, client: Client) -> Flow:
+        """The flow: that of the file, or the one that the execution keeps."""
+        return self.flow or read_flow(client.execution(self.flow_name, self.name or "").definition)
+
+    def begin(self, client: Client) -> Execution:
+        """The execution, started unless it was before. Only now is anything stored."""
+        if self.is_resumed:
+            return client.execution(self.flow_name, self.name or "")
+        if self.flow is not None:
+            client.deploy_text(self.flow.text, self.flow_name)
+        return client.start(self.flow_name, self.input, name=self.name)
+
+
+@dataclass(slots=True)
+class Watched:
+    """The execution, as soon as there is one."""
+
+    execution: Execution | None = None
+
+
+def run(
+    flow_file: FlowFile = None,
+    input: Input = "{}",
+    name: Name = None,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+    no_worker: NoWorker = False,
+    resume: Resume = None,
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
+) -> None:
+    """Run a flow and watch it to its end.
+
+    Starts what is needed, a private Redis and a worker, and ends it with the run. What was started is durable: after
+    Ctrl-C or a crash it goes on where it was, with the command that is printed.
+
+    Exit status: 0 when the execution succeeded, 1 when it failed, timed out or was stopped, 2 for what could not be
+    run at all.
+    """
+    task = _task(flow_file, input, name, resume)
+    place = find_place(redis, project, near=flow_file)
+    if not no_worker:
+        check_project(place.project)
+    with _resumable(place) as watched, connected(place) as session:
+        _run(task, session, watched, timeout=timeout, as_json=as_json, with_worker=not no_worker)
+    if watched.execution is not None:
+        raise typer.Exit(status_of(watched.execution.status))
+
+
+def _task(flow_file: Path | None, input: str, name: str | None, resume: str | None) -> Task:
+    if resume is not None:
+        flow_name, execution_name = split_execution(resume)
+        return Task(None, flow_name, {}, execution_name, is_resumed=True)
+    if flow_file is None:
+        raise NotDone("which flow? Name its file: pollflow run flows/task_polling.yaml")
+    return Task(load_flow(flow_file), name_of_file(flow_file), read_input(input), name)
+
+
+def _run(
+    task: Task, session: Session, watched: Watched, *, timeout: float | None, as_json: bool, with_worker: bool
+) -> None:
+    with ExitStack() as stack:
+        flow = task.definition(session.client)
+        if task.is_resumed:
+            watched.execution = task.begin(session.client)
+        worker = stack.enter_context(working(session)) if with_worker else None
+        _check_functions(flow, session, worker)
+        watched.execution = execution = task.begin(session.client)
+        progress = Progress(steps_of(flow))
+        with view(console(), list(progress.steps), silent=as_json) as shown:
+            _tell_begin(execution, progress, task, shown)
+            follow(execution, progress, shown, timeout=timeout, check=worker.check if worker else lambda: None)
+        if as_json:
+            print_json(documents.of_execution(execution))
+            return
+        with view(console(), []) as shown:
+            tell_end(execution, shown)
+            tell_next(next_commands(execution, session.place), shown)
+
+
+def _check_functions(flow: Flow, session: Session, worker: Worker | None) -> None:
+    """Raises NotDone if the flow calls what its workers do not know."""
+    if not wanted_functions(flow):
+        return
+    if worker is None:
+        check_functions(flow, session.client.functions())
+        return
+    worker.wait_until_ready()
+    # On a Redis of others, other workers may know the function. On the embedded one, names of days ago tell nothing.
+    within = worker.seconds() + 1 if session.is_embedded else None
+    check_functions(flow, session.client.functions(within=within))
+
+
+def _tell_begin(execution: Execution, progress: Progress, task: Task, shown: View) -> None:
+    given = shortened(clean(compact(execution.input)), 200)
+    shown.say(f"{execution.flow}/{execution.name}  {given}", "bold")
+    if task.is_resumed:
+        catch_up(execution, progress)
+        places = ", ".join(entry.step for entry in progress.open.values())
+        shown.say(
+            f"resumed after {progress.count} events" + (f", at {shortened(clean(places), 200)}" if places else "")
+        )
+
+
+@contextmanager
+def _resumable(place: Place) -> Iterator[Watched]:
+    """However the watching ends before the execution does, the command that resumes it is told."""
+    watched = Watched()
+    try:
+        yield watched
+    except KeyboardInterrupt:
+        _tell_resume(watched, place, "interrupted")
+        raise
+    except WaitTimeout as error:
+        report(error)
+        _tell_resume(watched, place, "")
+        raise typer.Exit(FAILED) from error
+    except (StoreUnavailable, NotDone) as error:
+        report(error)
+        _tell_resume(watched, place, "")
+        raise typer.Exit(REFUSED) from error
+
+
+def _tell_resume(watched: Watched, place: Place, why: str) -> None:
+    if watched.execution is None:
+        typer.echo(f"{why}: nothing was started" if why else "nothing was started", err=True)
+        return
+    name = f"{watched.execution.flow}/{watched.execution.name}"
+    kept = f"what {name} has done is kept; watch it to its end with"
+    typer.echo(f"{why}: {kept}" if why else kept, err=True)
+    typer.echo(f"  {place.command(f'run --resume {name}')}", err=True)

@@ -1,0 +1,98 @@
+"""Where a command works: which project, which Redis; and a client there for as long as the command runs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pollflow.cli.interruptions import held
+from pollflow.client import Client
+from pollflow.server import ProjectServer
+
+ENVIRONMENT = "POLLFLOW_REDIS_URL"
+APP_FILE = "worker.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The project that a command works in, and the Redis that it was told to use, if it was."""
+
+    project: Path
+    redis_option: str | None = None
+    is_nearest: bool = True
+    """Whether another command, typed in the same folder, works in the same project unasked."""
+
+    @property
+    def redis_url(self) -> str | None:
+        """The URL that option or environment name; None means the embedded server."""
+        return self.redis_option or os.environ.get(ENVIRONMENT) or None
+
+    def command(self, text: str) -> str:
+        """A command to type next, with the options that bring it to this place."""
+        words = ["pollflow", text]
+        if not self.is_nearest:
+            words.append(f"--project {shlex.quote(str(self.project))}")
+        if self.redis_option:
+            # A password that was typed once is not shown again.
+            words.append(f"--redis {shlex.quote(self.redis_option) if '@' not in self.redis_option else '…'}")
+        return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A client, and the URL of the Redis that it speaks to."""
+
+    client: Client
+    url: str
+    place: Place
+    is_embedded: bool
+
+
+def find_place(redis: str | None, project: Path | None, *, near: Path | None = None) -> Place:
+    """The place that the options say; unless given, the project nearest to a file or the current folder."""
+    here = nearest_project(Path.cwd())
+    if project is None:
+        project = nearest_project(near.absolute().parent) if near is not None else here
+        if near is not None and not (project / APP_FILE).is_file():
+            project = here
+    project = project.absolute()
+    return Place(project, redis, project == here)
+
+
+def nearest_project(folder: Path) -> Path:
+    """The nearest folder upwards that has a `worker.py`; the folder itself if none has."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / APP_FILE).is_file():
+            return candidate
+    return folder
+
+
+@contextmanager
+def connected(place: Place) -> Iterator[Session]:
+    """A session there. The embedded server, if it is needed, lives as long as the commands that use it."""
+    with ExitStack() as stack:
+        url = place.redis_url
+        is_embedded = url is None
+        if url is None:
+            url = stack.enter_context(_serving(place.project))
+        client = Client(url)
+        stack.callback(client.close)
+        yield Session(client, url, place, is_embedded)
+
+
+@contextmanager
+def _serving(project: Path) -> Iterator[str]:
+    server, is_entered = ProjectServer(project), False
+    try:
+        with held():
+            server.__enter__()
+            is_entered = True
+        yield server.url
+    finally:
+        if is_entered:
+            with held():
+                server.__exit__(None, None, None)

@@ -1,0 +1,65 @@
+"""Small texts: durations, moments, JSON, and columns of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it, in few characters: `0.03 s`, `12.4 s`, `3 min 20 s`, `2 h 05 min`."""
+    seconds = max(0.0, seconds)
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600:02} h"
+
+
+def countdown(seconds: float) -> str:
+    """What is left of a wait: whole seconds, so that the eye has rest."""
+    whole = max(0, -int(-seconds // 1))
+    return f"{whole} s" if whole < 60 else duration(whole)
+
+
+def moment(at: datetime) -> str:
+    """A moment in the time of this machine."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def between(begin: datetime, end: datetime) -> str:
+    """How long it took."""
+    return duration((end - begin) / timedelta(seconds=1))
+
+
+def compact(value: Any) -> str:
+    """JSON on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def pretty(value: Any) -> str:
+    """JSON for people, and for programs."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def clean(text: str) -> str:
+    """The text on one line, without characters that a terminal would obey."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text.replace("\n", " "))
+
+
+def shortened(text: str, width: int) -> str:
+    """The beginning of a text that is too long."""
+    return text if len(text) <= width else text[: max(1, width - 1)] + "…"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, each column as wide as its widest text; nothing is cut off."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]

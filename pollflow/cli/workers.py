@@ -1,0 +1,170 @@
+"""The worker that a command starts beside itself: an ordinary Celery worker, which ends with the command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pollflow.cli import lifeline
+from pollflow.cli.exits import NotDone
+from pollflow.cli.interruptions import held
+from pollflow.cli.session import APP_FILE, ENVIRONMENT, Session
+from pollflow.server.project import FOLDER
+
+READY = " ready."
+"""What Celery logs when a worker consumes; its functions are written down by then."""
+START_SECONDS = 60.0
+STOP_SECONDS = 10.0
+"""A function that takes longer is called again by the next worker, under the same idempotency key."""
+LOG_BYTES = 5_000_000
+TAIL_LINES = 12
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker process, leader of a process group of its own. What it logs begins at `log_start` of its log."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    log_start: int
+    lifeline: int
+    started_at: float
+
+    def check(self) -> None:
+        """Raises NotDone, with the end of its log, if it has ended."""
+        status = self.process.poll()
+        if status is not None:
+            told = "\n".join(f"  {line}" for line in self._tail())
+            raise NotDone(f"the worker has ended (status {status}); the end of {shown(self.log)}:\n{told}")
+
+    def is_ready(self) -> bool:
+        """Whether it consumes messages. Raises NotDone if it has ended."""
+        self.check()
+        return READY in self._logged()
+
+    def wait_until_ready(self) -> None:
+        """Waits until it consumes messages. Raises NotDone if it ends, or does not come up."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self.is_ready():
+            if time.monotonic() > deadline:
+                raise NotDone(f"the worker is not ready after {START_SECONDS:g} s; its log is {shown(self.log)}")
+            time.sleep(0.02)
+
+    def seconds(self) -> float:
+        """How long ago it was started."""
+        return time.monotonic() - self.started_at
+
+    def kill(self) -> None:
+        """Ends the whole group at once, in the middle of whatever it does."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Lets it finish what it runs, for a while; then ends the whole group."""
+        with held():
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(STOP_SECONDS)
+            self.kill()
+            with suppress(OSError):
+                os.close(self.lifeline)
+
+    def _logged(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(self.log_start)
+            return log.read().decode(errors="replace")
+
+    def _tail(self) -> list[str]:
+        return [line for line in self._logged().splitlines() if line.strip()][-TAIL_LINES:]
+
+
+@contextmanager
+def working(session: Session, concurrency: int = 2) -> Iterator[Worker]:
+    """A worker of the project, for the length of the block. Raises NotDone where there is no `worker.py`."""
+    worker: Worker | None = None
+    try:
+        with held():
+            worker = start_worker(session, concurrency)
+        yield worker
+    finally:
+        if worker is not None:
+            worker.stop()
+
+
+def start_worker(session: Session, concurrency: int = 2) -> Worker:
+    """Starts a worker; whoever does so has to stop it."""
+    project = session.place.project
+    check_project(project)
+    log = _log_of(project)
+    name = f"run-{os.getpid()}-{time.monotonic_ns() % 1_000_000}@%h"
+    read_end, write_end = os.pipe()
+    try:
+        with log.open("ab") as output:
+            begin = output.tell()
+            process = subprocess.Popen(  # noqa: S603 - Celery, on the project's own app
+                [
+                    *celery_command("worker"),
+                    *("--concurrency", str(concurrency), "--pool", "prefork", "--loglevel", "INFO"),
+                    *("--hostname", name, "--without-mingle", "--without-gossip", "-I", lifeline.__name__),
+                ],
+                cwd=project,
+                env=environment(session) | {lifeline.VARIABLE: str(read_end)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(read_end,),
+                # Ctrl-C in the terminal is for the command, which then ends the worker.
+                start_new_session=True,
+            )
+    except BaseException:
+        os.close(write_end)
+        raise
+    finally:
+        os.close(read_end)
+    return Worker(process, log, begin, write_end, time.monotonic())
+
+
+def celery_command(*arguments: str) -> list[str]:
+    """Celery, of the environment that this command is installed in, on the project's `worker.py`."""
+    return [sys.executable, "-m", "celery", "-A", Path(APP_FILE).stem, *arguments]
+
+
+def environment(session: Session) -> dict[str, str]:
+    """What a worker finds in its environment."""
+    return {**os.environ, ENVIRONMENT: session.url, "PYTHONUNBUFFERED": "1"}
+
+
+def check_project(project: Path) -> None:
+    """Raises NotDone, with the ways out, where no worker can be started."""
+    if not (project / APP_FILE).is_file():
+        raise NotDone(
+            f"there is no {APP_FILE} in {shown(project)} or above it, so no worker can be started\n"
+            "  pollflow init DIR     writes a project to start from\n"
+            "  --project DIR         names the folder of one\n"
+            "  --no-worker           leaves the work to workers that run already"
+        )
+
+
+def shown(path: Path) -> str:
+    """A path as people say it in the current folder."""
+    with suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def _log_of(project: Path) -> Path:
+    folder = project / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n")
+    log = folder / "worker.log"
+    if log.exists() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    return log
