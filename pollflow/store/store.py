@@ -220,11 +220,27 @@ class Store:
 
     def vouch(self, address: Address, worker: str) -> bool:
         """Says that `worker` still holds the message, or runs its call. False if there is nothing to hold any more."""
+        return self._vouch(address, worker, self.timing.lease)
+
+    def hand_back(self, address: Address, worker: str) -> bool:
+        """Says that `worker` holds it no longer: the lease ends now, and the next sweep gives it to another one."""
+        return self._vouch(address, worker, 0)
+
+    def next_wake_up(self) -> float | None:
+        """When the next entry needs attention, epoch seconds; None where there is no live entry."""
+        with translated():
+            pipe = self.client.pipeline(transaction=False)
+            for shard in range(names.SHARDS):
+                pipe.zrange(self.keys.wake(shard), 0, 0, withscores=True)
+            scores = [score for found in pipe.execute() for _, score in found]
+        return min(scores, default=None)
+
+    def _vouch(self, address: Address, worker: str, seconds: float) -> bool:
         ref = address.ref
         reply = self._run(
             "vouch",
             (self.keys.execution(ref), self.keys.frame(ref, address.frame), self.keys.wake(ref.shard)),
-            [names.member(ref, address.frame), address.token, worker, self.timing.lease],
+            [names.member(ref, address.frame), address.token, worker, seconds],
         )
         return bool(reply)
 

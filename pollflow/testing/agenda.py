@@ -43,3 +43,13 @@ class Agenda:
         while self._entries and (until is None or self._entries[0][0] <= until):
             self.now, _, _, do = heapq.heappop(self._entries)
             do()
+
+    @property
+    def next(self) -> float | None:
+        """When the next thing is due, seconds since the start; None if there is none."""
+        return self._entries[0][0] if self._entries else None
+
+    def run_due(self) -> None:
+        """Does what is due at this moment, what comes of it included, but nothing later."""
+        while self._entries and self._entries[0][0] <= self.now:
+            heapq.heappop(self._entries)[3]()

@@ -90,3 +90,13 @@ def test_what_is_kept_does_not_grow_with_iterations_that_have_ended(bench: Bench
     bench.sweep()
     keys = [key for key in bench.redis.keys("*") if str(ref) in key]
     assert sorted(key.split(":")[2] for key in keys) == ["execution", "history"]
+
+
+def test_two_wide_steps_after_another_join_each_its_own_children(bench: Bench) -> None:
+    second = EACH.partition("steps:\n")[2].replace("name: Each", "name: Again").replace("$local[*].v", "$local[*].v")
+    ref = bench.start(EACH + second, {"items": [1, 2]})
+    bench.functions.register("call", lambda given, context: {"v": given["item"]})
+    bench.work()
+    assert bench.output(ref) == {"all": [1, 2]}
+    kinds = [event.type for event in bench.history(ref)]
+    assert kinds.count("IterationEntered") == kinds.count("IterationExited") == 4
