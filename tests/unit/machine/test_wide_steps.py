@@ -1,0 +1,170 @@
+"""Parallel and foreach: children in slices, their ends, their join."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pollflow.machine import (
+    Arrived,
+    Children,
+    Decision,
+    FrameState,
+    Hint,
+    Join,
+    Joined,
+    Level,
+    Message,
+    Outcome,
+    Phase,
+    Status,
+)
+from tests.unit.machine.sentences import ABOUT, after, at, at_next, entered, event, failed, flow_of, left, maps, step
+
+BOTH = flow_of(
+    step(
+        "parallel",
+        "P",
+        branches=[{"steps": [step("pass", "A")]}, {"steps": [step("pass", "B")]}],
+        outputMappings=maps(all="$local[*].v", given="$input.g"),
+    ),
+    step("pass", "Next"),
+)
+EACH = flow_of(
+    step(
+        "foreach",
+        "F",
+        iterationMapping={"collection": "$.list", "item": "x", "index": "i"},
+        steps=[step("pass", "A", inputMappings=maps(x="$input.x", i="$input.i", y="$input.y"))],
+    )
+)
+
+
+def child(name: str, series: str, given: Any, entered_by: int) -> FrameState:
+    return FrameState(name, given, (Level(series, 0, {}, entered=entered_by),))
+
+
+def test_branches_begin_together_with_the_steps_input_and_no_local() -> None:
+    spawned = tuple(
+        Decision(
+            (event("BranchEntered", "P", index=index), *entered(name, {"g": 1})),
+            state=child(f"r.1.{index}", f"steps[0].branches[{index}].steps", {"g": 1}, 12 + 3 * index),
+            wake=Message(Hint("pass", name)),
+        )
+        for index, name in enumerate("AB")
+    )
+    assert after(BOTH, at(given={"g": 1}), Arrived()) == Decision(
+        (), state=at(given={"g": 1}, phase=Phase.JOINING), wake=Children(Hint("parallel", "P"), total=2), spawn=spawned
+    )
+
+
+def test_an_iteration_has_its_element_and_its_position_beside_the_input() -> None:
+    given = {"list": [7], "y": 2}
+    decision = after(EACH, at(given=given, local={"y": 3}), Arrived())
+    inside = {"list": [7], "y": 3, "x": 7, "i": 0}
+    assert decision.spawn == (
+        Decision(
+            (event("IterationEntered", "F", index=0), *entered("A", inside, {}, {"x": 7, "i": 0, "y": 3})),
+            state=child("r.1.0", "steps[0].steps", inside, 12),
+            wake=Message(Hint("pass", "A")),
+        ),
+    )
+
+
+def test_no_more_children_begin_than_the_width_allows() -> None:
+    given = {"list": list(range(10))}
+    decision = after(EACH, at(given=given), Arrived(), width=3)
+    assert [state.frame for state in states(decision)] == ["r.1.0", "r.1.1", "r.1.2"]
+    assert decision.wake == Children(Hint("foreach", "F"), total=10)
+
+
+@pytest.mark.parametrize(
+    ("join", "begun"), [(Join(10, 3, 1), [3]), (Join(10, 3, 3), [3, 4, 5]), (Join(10, 9, 9), [9]), (Join(10, 3, 0), [])]
+)
+def test_further_slices_fill_what_is_free(join: Join, begun: list[int]) -> None:
+    state = at(given={"list": list(range(10))}, phase=Phase.JOINING)
+    decision = after(EACH, state, Arrived(join), width=3)
+    assert [child.input["i"] for child in states(decision)] == begun
+    assert (decision.wake, decision.state) == (Children(Hint("foreach", "F")), state)
+
+
+def test_an_empty_list_ends_the_step_at_once() -> None:
+    flow = flow_of(
+        step(
+            "foreach",
+            "F",
+            iterationMapping={"collection": "$.list", "item": "x"},
+            steps=[step("pass", "A")],
+            outputMappings=maps(all="$local", names="$local[*].name"),
+        )
+    )
+    decision = after(flow, at(given={"list": []}), Arrived())
+    assert decision.outcome == Outcome(Status.SUCCEEDED, {"all": [], "names": []})
+
+
+@pytest.mark.parametrize(("given", "told"), [({}, "is missing"), ({"list": "abc"}, "is no list")])
+def test_what_is_no_list_is_a_runtime_error(given: Any, told: str) -> None:
+    cause = f"collection of step 'F': $.list {told}"
+    assert after(EACH, at(given=given), Arrived()) == Decision(
+        failed("F", error="FnF.RuntimeError", cause=cause),
+        outcome=Outcome(Status.FAILED, None, "FnF.RuntimeError", cause),
+    )
+
+
+def test_the_children_joined_the_step_ends_with_their_locals_in_order() -> None:
+    state = at(given={"g": 1}, phase=Phase.JOINING)
+    local = {"all": [1, 2], "given": 1}
+    assert after(BOTH, state, Joined(({"v": 1}, {"v": 2}))) == Decision(
+        (*left("P", local, local), *entered("Next", {"g": 1}, local)),
+        state=at_next(state, 1, local, events=2),
+        wake=Message(Hint("pass", "Next", entry=2)),
+    )
+
+
+def test_without_output_mappings_a_wide_step_puts_nothing_out() -> None:
+    decision = after(EACH, at(given={"list": [1]}, phase=Phase.JOINING), Joined(({"v": 1},)))
+    assert decision.outcome == Outcome(Status.SUCCEEDED, {})
+
+
+@pytest.mark.parametrize(
+    ("flow", "series", "kind", "owner"),
+    [
+        (BOTH, "steps[0].branches[1].steps", "BranchExited", "P"),
+        (EACH, "steps[0].steps", "IterationExited", "F"),
+    ],
+)
+def test_a_child_ends_with_its_local(flow: Any, series: str, kind: str, owner: str) -> None:
+    state = replace(child("r.1.1", series, {}, 12), levels=(Level(series, 0, {"v": 1}, entered=12),))
+    name = flow.series[series].steps[0].name
+    assert after(flow, state, Arrived()) == Decision(
+        (*left(name, local={"v": 1}), event(kind, owner, index=1, local={"v": 1})),
+        outcome=Outcome(Status.SUCCEEDED, {"v": 1}),
+    )
+
+
+def test_a_failure_in_a_child_fails_everything_around_it() -> None:
+    inner = step("parallel", "Inner", branches=[{"steps": [step("fail", "Bad", error="E", cause="c")]}])
+    option = step("choice", "C", default={"steps": [inner]})
+    flow = flow_of(
+        step("foreach", "Outer", iterationMapping={"collection": "$.list", "item": "x"}, steps=[option]),
+    )
+    series = "steps[0].steps[0].default.steps[0].branches[0].steps"
+    state = child("r.1.0.2.0", series, {}, 20)
+    assert after(flow, state, Arrived()) == Decision(
+        failed("Bad", "Inner", "C", "Outer", error="E", cause="c"), outcome=Outcome(Status.FAILED, None, "E", "c")
+    )
+
+
+def test_a_step_in_a_branch_knows_the_event_that_entered_it() -> None:
+    branch = {"steps": [step("pass", "A", inputMappings=maps(id="$context.step.eventId"))]}
+    flow = flow_of(step("parallel", "P", branches=[branch, branch]))
+    decision = after(flow, at(), Arrived())
+    events = [event for spawned in decision.spawn for event in spawned.history]
+    ids = [ABOUT.events + 1 + position for position, event in enumerate(events) if event.type == "StepEntered"]
+    assert [event.detail["input"]["id"] for event in events if event.type == "StepStarted"] == ids
+
+
+def states(decision: Decision) -> list[FrameState]:
+    return [spawned.state for spawned in decision.spawn if spawned.state is not None]
