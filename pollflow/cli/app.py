@@ -9,9 +9,15 @@ from typing import Annotated, NamedTuple
 import typer
 
 from pollflow.cli import interruptions
+from pollflow.cli.demo import demo
+from pollflow.cli.executions import history, list_, purge, show, stop
 from pollflow.cli.exits import CommandGroup
+from pollflow.cli.flows import deploy, flows
 from pollflow.cli.init import init
+from pollflow.cli.lint import lint
 from pollflow.cli.run import run
+from pollflow.cli.start import start
+from pollflow.cli.worker import worker
 
 RUNNING, LOOKING, WRITING = "Run flows", "Look at executions", "Write flows"
 
@@ -26,7 +32,18 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command(run, RUNNING, """pollflow run flows/task_polling.yaml --input '{"delay": 20}'"""),
+    Command(deploy, RUNNING, "pollflow deploy flows/task_polling.yaml"),
+    Command(flows, RUNNING, "pollflow flows"),
+    Command(start, RUNNING, """pollflow start task-polling --input '{"delay": 20}' --name nightly --wait"""),
+    Command(worker, RUNNING, "pollflow worker --concurrency 8"),
+    Command(list_, LOOKING, "pollflow list --flow task-polling --status Failed"),
+    Command(show, LOOKING, "pollflow show task-polling/nightly"),
+    Command(history, LOOKING, "pollflow history task-polling/nightly"),
+    Command(stop, LOOKING, "pollflow stop task-polling/nightly --error NotNeeded --cause 'started by mistake'"),
+    Command(purge, LOOKING, "pollflow purge task-polling/nightly"),
+    Command(demo, WRITING, "pollflow demo"),
     Command(init, WRITING, "pollflow init my-project"),
+    Command(lint, WRITING, "pollflow lint flows"),
 )
 
 

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from pollflow.cli.interruptions import Interrupted
 from pollflow.cli.texts import clean
-from pollflow.errors import DefinitionError, PollflowError
+from pollflow.errors import DefinitionError, PollflowError, StoreUnavailable
 
 SUCCEEDED = 0
 FAILED = 1
@@ -18,6 +18,7 @@ FAILED = 1
 REFUSED = 2
 """The command could not do what it was asked: bad usage, a bad flow, bad input, no Redis."""
 INTERRUPTED = 130
+WHICH_REDIS = "Redis is that of --redis, else that of POLLFLOW_REDIS_URL, else the project's embedded server."
 
 
 class NotDone(PollflowError):
@@ -32,6 +33,8 @@ def status_of(execution_status: str) -> int:
 def report(error: BaseException) -> None:
     """Tells what went wrong, on standard error. A definition's problems stand on a line each, as editors read them."""
     text = "\n".join(clean(line) for line in str(error).splitlines())
+    if isinstance(error, StoreUnavailable):
+        text += f"\n{WHICH_REDIS}"
     typer.echo(text if isinstance(error, DefinitionError) else f"pollflow: {text}", err=True)
 
 

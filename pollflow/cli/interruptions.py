@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -26,6 +26,7 @@ class _Received:
     holds: int = 0
     waiting: int | None = None
     is_ending: bool = False
+    hand_on: Callable[[int], object] | None = None
 
 
 _received = _Received()
@@ -50,7 +51,23 @@ def held() -> Iterator[None]:
             _raise(_received.waiting)
 
 
+@contextmanager
+def handed_on(receiver: Callable[[int], object]) -> Iterator[None]:
+    """Signals that come during the block, or wait for the end of one around it, are somebody else's."""
+    _received.hand_on = receiver
+    if _received.waiting is not None:
+        number, _received.waiting = _received.waiting, None
+        receiver(number)
+    try:
+        yield
+    finally:
+        _received.hand_on = None
+
+
 def _receive(number: int, frame: FrameType | None) -> None:
+    if _received.hand_on is not None:
+        _received.hand_on(number)
+        return
     if _received.is_ending:
         return  # the command tidies up already; it does not take long
     if _received.holds:

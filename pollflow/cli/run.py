@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,20 +10,20 @@ from typing import Annotated, Any
 import typer
 
 from pollflow.cli import documents
-from pollflow.cli.exits import FAILED, REFUSED, NotDone, report, status_of
+from pollflow.cli.exits import NotDone, status_of
 from pollflow.cli.following import catch_up, follow
 from pollflow.cli.inputs import read_input, split_execution
 from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
 from pollflow.cli.output import console, print_json
 from pollflow.cli.progress import Progress, steps_of
-from pollflow.cli.session import Place, Session, connected, find_place
+from pollflow.cli.resuming import Watched, resumable
+from pollflow.cli.session import Session, connected, find_place
 from pollflow.cli.summary import next_commands, tell_end, tell_next
 from pollflow.cli.texts import clean, compact, shortened
 from pollflow.cli.views import View, view
 from pollflow.cli.wanted import check_functions, wanted_functions
 from pollflow.cli.workers import Worker, check_project, working
 from pollflow.client import Client, Execution, name_of_file
-from pollflow.errors import StoreUnavailable, WaitTimeout
 from pollflow.fdl import Flow, load_flow, read_flow
 
 FlowFile = Annotated[Path | None, typer.Argument(metavar="FLOWFILE", help="The flow's YAML file.")]
@@ -62,13 +61,6 @@ class Task:
         return client.start(self.flow_name, self.input, name=self.name)
 
 
-@dataclass(slots=True)
-class Watched:
-    """The execution, as soon as there is one."""
-
-    execution: Execution | None = None
-
-
 def run(
     flow_file: FlowFile = None,
     input: Input = "{}",
@@ -92,7 +84,7 @@ def run(
     place = find_place(redis, project, near=flow_file)
     if not no_worker:
         check_project(place.project)
-    with _resumable(place) as watched, connected(place) as session:
+    with resumable(place) as watched, connected(place) as session:
         _run(task, session, watched, timeout=timeout, as_json=as_json, with_worker=not no_worker)
     if watched.execution is not None:
         raise typer.Exit(status_of(watched.execution.status))
@@ -151,32 +143,3 @@ def _tell_begin(execution: Execution, progress: Progress, task: Task, shown: Vie
         shown.say(
             f"resumed after {progress.count} events" + (f", at {shortened(clean(places), 200)}" if places else "")
         )
-
-
-@contextmanager
-def _resumable(place: Place) -> Iterator[Watched]:
-    """However the watching ends before the execution does, the command that resumes it is told."""
-    watched = Watched()
-    try:
-        yield watched
-    except KeyboardInterrupt:
-        _tell_resume(watched, place, "interrupted")
-        raise
-    except WaitTimeout as error:
-        report(error)
-        _tell_resume(watched, place, "")
-        raise typer.Exit(FAILED) from error
-    except (StoreUnavailable, NotDone) as error:
-        report(error)
-        _tell_resume(watched, place, "")
-        raise typer.Exit(REFUSED) from error
-
-
-def _tell_resume(watched: Watched, place: Place, why: str) -> None:
-    if watched.execution is None:
-        typer.echo(f"{why}: nothing was started" if why else "nothing was started", err=True)
-        return
-    name = f"{watched.execution.flow}/{watched.execution.name}"
-    kept = f"what {name} has done is kept; watch it to its end with"
-    typer.echo(f"{why}: {kept}" if why else kept, err=True)
-    typer.echo(f"  {place.command(f'run --resume {name}')}", err=True)

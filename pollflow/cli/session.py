@@ -26,10 +26,14 @@ class Place:
     is_nearest: bool = True
     """Whether another command, typed in the same folder, works in the same project unasked."""
 
+    asks_environment: bool = True
+    """Whether the environment may name a Redis."""
+
     @property
     def redis_url(self) -> str | None:
         """The URL that option or environment name; None means the embedded server."""
-        return self.redis_option or os.environ.get(ENVIRONMENT) or None
+        named = os.environ.get(ENVIRONMENT) if self.asks_environment else None
+        return self.redis_option or named or None
 
     def command(self, text: str) -> str:
         """A command to type next, with the options that bring it to this place."""

@@ -156,7 +156,9 @@ def _open_line(entry: Entry, now: datetime, name_width: int, frame: str) -> Text
     else:
         left = (entry.until - now) / timedelta(seconds=1)
         whole = (entry.until - entry.entered_at) / timedelta(seconds=1)
-        text.append(countdown(left).rjust(12), "cyan").append("  ").append_text(_bar(1 - left / whole if whole else 1))
+        text.append((countdown(left) if left > 0 else "due").rjust(12), "cyan").append("  ").append_text(
+            _bar(1 - left / whole if whole else 1)
+        )
     if entry.note:
         text.append("  ").append(clean(entry.note), "yellow")
     return text

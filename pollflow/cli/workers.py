@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pollflow.cli import lifeline
 from pollflow.cli.exits import NotDone
@@ -105,40 +106,40 @@ def start_worker(session: Session, concurrency: int = 2) -> Worker:
     check_project(project)
     log = _log_of(project)
     name = f"run-{os.getpid()}-{time.monotonic_ns() % 1_000_000}@%h"
+    options = ("--concurrency", str(concurrency), "--pool", "prefork", "--loglevel", "INFO", "--hostname", name)
+    with log.open("ab") as output:
+        begin = output.tell()
+        process, write_end = spawn(session, *options, "--without-mingle", "--without-gossip", output=output)
+    return Worker(process, log, begin, write_end, time.monotonic())
+
+
+def spawn(session: Session, *options: str, output: IO[bytes] | None = None) -> tuple[subprocess.Popen[bytes], int]:
+    """Starts Celery's worker on the project's `worker.py`, and the descriptor that it lives as long as.
+
+    It leads a session of its own: Ctrl-C in the terminal is for the command, which then ends the worker.
+    """
     read_end, write_end = os.pipe()
+    command = [sys.executable, "-m", "celery", "-A", Path(APP_FILE).stem, "worker", "-I", lifeline.__name__, *options]
     try:
-        with log.open("ab") as output:
-            begin = output.tell()
-            process = subprocess.Popen(  # noqa: S603 - Celery, on the project's own app
-                [
-                    *celery_command("worker"),
-                    *("--concurrency", str(concurrency), "--pool", "prefork", "--loglevel", "INFO"),
-                    *("--hostname", name, "--without-mingle", "--without-gossip", "-I", lifeline.__name__),
-                ],
-                cwd=project,
-                env=environment(session) | {lifeline.VARIABLE: str(read_end)},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=(read_end,),
-                # Ctrl-C in the terminal is for the command, which then ends the worker.
-                start_new_session=True,
-            )
+        process = subprocess.Popen(  # noqa: S603 - Celery, on the project's own app
+            command,
+            cwd=session.place.project,
+            env=_environment(session) | {lifeline.VARIABLE: str(read_end)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+            pass_fds=(read_end,),
+            start_new_session=True,
+        )
     except BaseException:
         os.close(write_end)
         raise
     finally:
         os.close(read_end)
-    return Worker(process, log, begin, write_end, time.monotonic())
+    return process, write_end
 
 
-def celery_command(*arguments: str) -> list[str]:
-    """Celery, of the environment that this command is installed in, on the project's `worker.py`."""
-    return [sys.executable, "-m", "celery", "-A", Path(APP_FILE).stem, *arguments]
-
-
-def environment(session: Session) -> dict[str, str]:
-    """What a worker finds in its environment."""
+def _environment(session: Session) -> dict[str, str]:
     return {**os.environ, ENVIRONMENT: session.url, "PYTHONUNBUFFERED": "1"}
 
 
@@ -160,11 +161,16 @@ def shown(path: Path) -> str:
     return str(path)
 
 
-def _log_of(project: Path) -> Path:
+def private_folder(project: Path) -> Path:
+    """The folder of a project that is pollflow's own; made if it is not there."""
     folder = project / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
-    log = folder / "worker.log"
+    return folder
+
+
+def _log_of(project: Path) -> Path:
+    log = private_folder(project) / "worker.log"
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))
     return log

@@ -1,0 +1,138 @@
+"""`pollflow list, show, history, stop, purge`: what became of executions."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from pollflow.cli import documents
+from pollflow.cli.inputs import split_execution
+from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl
+from pollflow.cli.output import print_json, print_table
+from pollflow.cli.session import connected, find_place
+from pollflow.cli.texts import between, clean, columns, compact, moment, pretty
+from pollflow.client import Execution
+
+
+class Status(str, Enum):
+    """The statuses of executions."""
+
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    STOPPED = "Stopped"
+    TIMED_OUT = "TimedOut"
+
+
+OfFlow = Annotated[str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Only those of this flow.")]
+InStatus = Annotated[
+    Status | None, typer.Option("--status", "-s", case_sensitive=False, help="Only those in this status.")
+]
+Limit = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, max=10_000, help="At most so many.")]
+Error = Annotated[str, typer.Option("--error", metavar="NAME", help="The error's name, at most 128 characters.")]
+Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text beside it.")]
+
+
+def list_(
+    flow: OfFlow = None,
+    status: InStatus = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
+) -> None:
+    """List executions, the latest first."""
+    with connected(find_place(redis, project)) as session:
+        found = session.client.executions(flow=flow, status=status.value if status else None, limit=limit)
+        if as_json:
+            print_json([documents.of_execution(execution) for execution in found])
+            return
+        rows = [(_name(e), e.status, moment(e.started_at), _took(e), clean(e.error or "")) for e in found]
+    print_table(("EXECUTION", "STATUS", "STARTED", "TOOK", "ERROR"), rows, empty="no such execution")
+
+
+def show(
+    execution: ExecutionName, as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None
+) -> None:
+    """Show an execution: its status, where it is, its times, its input, its output or error."""
+    flow, name = split_execution(execution)
+    with connected(find_place(redis, project)) as session:
+        found = session.client.execution(flow, name)
+        last_step, count = "", 0
+        for event in found.events():
+            count = event.id
+            if event.type == "StepEntered":
+                last_step = event.step
+        if as_json:
+            print_json({**documents.of_execution(found), "events": count, "last_step": last_step or None})
+            return
+        _tell(found, last_step, count)
+
+
+def history(
+    execution: ExecutionName, as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None
+) -> None:
+    """Print every event of an execution: number, moment, type, step and detail."""
+    flow, name = split_execution(execution)
+    with connected(find_place(redis, project)) as session:
+        events = session.client.execution(flow, name).events()
+        if as_json:
+            print_json([documents.of_event(event) for event in events])
+            return
+        for event in events:
+            time = event.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
+            words = (f"{event.id:>6}", time, event.type.ljust(18), clean(event.step).ljust(20), compact(event.detail))
+            typer.echo("  ".join(words))
+
+
+def stop(
+    execution: ExecutionName,
+    error: Error = "",
+    cause: Cause = "",
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
+) -> None:
+    """Stop an execution that runs. What it has done so far is kept."""
+    flow, name = split_execution(execution)
+    with connected(find_place(redis, project)) as session:
+        session.client.execution(flow, name).stop(error, cause)
+    typer.echo(f"stopped {execution}")
+
+
+def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
+    """Delete an execution that has ended, its history included."""
+    flow, name = split_execution(execution)
+    with connected(find_place(redis, project)) as session:
+        session.client.execution(flow, name).purge()
+    typer.echo(f"deleted {execution}")
+
+
+def _name(execution: Execution) -> str:
+    return f"{execution.flow}/{execution.name}"
+
+
+def _took(execution: Execution) -> str:
+    return between(execution.started_at, execution.ended_at or datetime.now(timezone.utc))
+
+
+def _tell(execution: Execution, last_step: str, count: int) -> None:
+    ended_at = execution.ended_at
+    rows = [
+        ("execution", _name(execution)),
+        ("status", execution.status),
+        ("step", clean(last_step) + ("" if ended_at is None else "  (the last one)")),
+        ("started", moment(execution.started_at)),
+        ("ended", moment(ended_at) if ended_at is not None else "not yet"),
+        ("took", _took(execution) + ("" if ended_at is not None else " so far")),
+        ("events", str(count)),
+    ]
+    if execution.error is not None:
+        rows += [("error", clean(execution.error)), ("cause", clean(execution.cause or ""))]
+    for line in columns(rows):
+        typer.echo(line)
+    for name, value in (("input", execution.input), ("output", execution.output)):
+        if value is not None:
+            typer.echo(f"{name}\n{pretty(value)}")

@@ -1,0 +1,75 @@
+"""`pollflow deploy` and `pollflow flows`: the definitions that executions can be started from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pollflow.cli import documents
+from pollflow.cli.exits import NotDone
+from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl
+from pollflow.cli.output import print_json, print_table
+from pollflow.cli.session import connected, find_place
+from pollflow.cli.texts import moment
+from pollflow.client import name_of_file
+from pollflow.errors import DefinitionError
+from pollflow.fdl import Flow, Problem, load_flow
+
+FlowFiles = Annotated[list[Path], typer.Argument(metavar="FLOWFILE...", help="The flows' YAML files.")]
+FlowName = Annotated[
+    str | None,
+    typer.Option("--name", "-n", metavar="NAME", help="The flow's name; the file's, with - for _, unless given."),
+]
+
+
+def deploy(
+    flow_files: FlowFiles,
+    name: FlowName = None,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
+) -> None:
+    """Deploy flows, so that executions of them can be started.
+
+    All files are checked before the first is deployed. Executions that run keep the definition they started with.
+    """
+    if name is not None and len(flow_files) > 1:
+        raise NotDone("--name names one flow; several files were given")
+    flows = _load_all(flow_files)
+    with connected(find_place(redis, project, near=flow_files[0])) as session:
+        deployed = [
+            session.client.deploy_text(flow.text, name or name_of_file(path))
+            for path, flow in zip(flow_files, flows, strict=True)
+        ]
+    if as_json:
+        print_json([documents.of_flow(flow) for flow in deployed])
+        return
+    for path, flow in zip(flow_files, deployed, strict=True):
+        typer.echo(f"deployed {flow.name} from {path} ({flow.digest[:12]})")
+
+
+def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
+    """List the deployed flows."""
+    with connected(find_place(redis, project)) as session:
+        found = session.client.flows()
+    if as_json:
+        print_json([documents.of_flow(flow) for flow in found])
+        return
+    rows = [(flow.name, moment(flow.modified_at), flow.digest[:12], flow.description) for flow in found]
+    print_table(("FLOW", "DEPLOYED", "DIGEST", "DESCRIPTION"), rows, empty="no flow is deployed")
+
+
+def _load_all(paths: list[Path]) -> list[Flow]:
+    """The flows in all files. Raises DefinitionError with the problems of all of them."""
+    found: list[Flow] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            found.append(load_flow(path))
+        except DefinitionError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise DefinitionError(problems)
+    return found

@@ -1,0 +1,77 @@
+"""`pollflow lint`: errors and warnings of flow files, for people and for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pollflow.cli.exits import FAILED, NotDone
+from pollflow.cli.lint_formats import as_github, as_json, as_sarif, as_text
+from pollflow.client import name_of_file
+from pollflow.errors import DefinitionError
+from pollflow.fdl import Problem, load_flow
+from pollflow.fdl import lint as warnings_of
+
+SUFFIXES = (".yaml", ".yml")
+
+
+class Format(str, Enum):
+    """How problems are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
+FORMATS: dict[Format, Callable[[Sequence[Problem]], str]] = {
+    Format.TEXT: as_text,
+    Format.JSON: as_json,
+    Format.GITHUB: as_github,
+    Format.SARIF: as_sarif,
+}
+
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow files, or folders of .yaml and .yml files.")]
+AsFormat = Annotated[Format, typer.Option("--format", help="For people, programs, GitHub's annotations, or SARIF.")]
+Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+
+
+def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> None:
+    """Check flow files without running them.
+
+    Errors are what `pollflow deploy` refuses, and give exit status 1. Warnings are what runs but is probably wrong.
+    """
+    files = _files(paths)
+    problems = [problem for file in files for problem in problems_of(file)]
+    chosen = Format.JSON if json else format
+    printed = FORMATS[chosen](problems)
+    if printed:
+        typer.echo(printed)
+    errors = sum(problem.severity == "error" for problem in problems)
+    if chosen is Format.TEXT:
+        typer.echo(f"{len(files)} files, {errors} errors, {len(problems) - errors} warnings", err=True)
+    if errors:
+        raise typer.Exit(FAILED)
+
+
+def problems_of(file: Path) -> tuple[Problem, ...]:
+    """The errors of a file, or its warnings if it has none."""
+    try:
+        flow = load_flow(file)
+    except DefinitionError as error:
+        return error.problems
+    return warnings_of(flow, flow_name=name_of_file(file), path=str(file))
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file()) if path.is_dir() else [path]
+        if not inside:
+            raise NotDone(f"{path}: there is no .yaml or .yml file in it")
+        found += inside
+    return list(dict.fromkeys(found))

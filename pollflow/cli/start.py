@@ -1,0 +1,65 @@
+"""`pollflow start`: starts an execution, and leaves it to workers that run elsewhere."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pollflow.cli import documents
+from pollflow.cli.exits import status_of
+from pollflow.cli.inputs import read_input
+from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
+from pollflow.cli.output import print_json
+from pollflow.cli.resuming import resumable
+from pollflow.cli.session import Session, connected, find_place
+from pollflow.cli.summary import next_commands, tell_end, tell_next
+from pollflow.cli.views import Plain, Silent
+from pollflow.client import Execution
+
+FlowName = Annotated[str, typer.Argument(metavar="FLOW", help="The name of a deployed flow.")]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end, and exit with 1 unless it succeeded.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="With --wait: wait no longer than this.")
+]
+
+
+def start(
+    flow: FlowName,
+    input: Input = "{}",
+    name: Name = None,
+    wait: Wait = False,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
+) -> None:
+    """Start an execution of a deployed flow.
+
+    Under the name of an execution that runs, it answers that one: starting twice starts once. Workers, started with
+    `pollflow worker` or `celery -A worker worker`, do the work.
+    """
+    given = read_input(input)
+    place = find_place(redis, project)
+    with resumable(place) as watched, connected(place) as session:
+        execution = session.client.start(flow, given, name=name)
+        if wait:
+            watched.execution = execution
+            execution.wait(timeout)
+        _tell(execution, session, wait=wait, as_json=as_json)
+    if wait:
+        raise typer.Exit(status_of(execution.status))
+
+
+def _tell(execution: Execution, session: Session, *, wait: bool, as_json: bool) -> None:
+    shown = Silent() if as_json else Plain()
+    if as_json:
+        print_json(documents.of_execution(execution))
+    elif wait:
+        tell_end(execution, shown)
+    else:
+        shown.say(f"started {execution.flow}/{execution.name}")
+    commands = next_commands(execution, session.place)
+    if session.is_embedded and not wait:
+        commands.insert(0, (session.place.command("worker"), "works on it, unless a worker runs"))
+    tell_next(commands, shown)

@@ -1,0 +1,51 @@
+"""`pollflow worker`: Celery's worker on the project's `worker.py`, in the foreground."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from pollflow.cli.interruptions import handed_on, held
+from pollflow.cli.options import ProjectFolder, RedisUrl
+from pollflow.cli.session import connected, find_place
+from pollflow.cli.workers import check_project, private_folder, spawn
+
+Concurrency = Annotated[int, typer.Option("--concurrency", "-c", metavar="N", min=1, help="Calls at the same time.")]
+Beat = Annotated[bool, typer.Option("--beat", "-B", help="Run the beat schedule too. Workers sweep without it.")]
+LogLevel = Annotated[str, typer.Option("--loglevel", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR.")]
+
+
+def worker(
+    concurrency: Concurrency = 2,
+    beat: Beat = False,
+    loglevel: LogLevel = "INFO",
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
+) -> None:
+    """Work on executions until Ctrl-C.
+
+    The same as `celery -A worker worker` in the project's folder, on the project's embedded Redis if none is named.
+    A second Ctrl-C does not wait for the functions that run: another worker calls them again.
+    """
+    place = find_place(redis, project)
+    check_project(place.project)
+    options = ["--concurrency", str(concurrency), "--loglevel", loglevel.upper()]
+    if beat:
+        options += ["--beat", "--schedule", str(private_folder(place.project) / "celerybeat-schedule")]
+    with connected(place) as session, held():
+        process, write_end = spawn(session, *options)
+        with handed_on(lambda number: _hand_on(number, process)):
+            status = process.wait()
+        os.close(write_end)
+    raise typer.Exit(128 - status if status < 0 else status)
+
+
+def _hand_on(number: int, process: subprocess.Popen[bytes]) -> None:
+    """Ctrl-C is Ctrl-C for the worker too. The end of the terminal is its end: by itself it would start anew."""
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
