@@ -242,7 +242,11 @@ class Execution:
         frame.last = self._append(decision.history, frame.last)
         frame.state, frame.wake = _going_on(decision)
         frame.turn += frame.join is None
-        frame.join = replace(join, made=join.made + len(decision.spawn))
+        frame.join = join = replace(join, made=join.made + len(decision.spawn))
+        # A slice is smaller than the room: what is left is made by the next message.
+        frame.called = join.made < join.total and join.open < self._around.limits.width
+        if frame.called:
+            self._send(frame)
         for child in decision.spawn:
             self._new_frame(child, frame.last)
 

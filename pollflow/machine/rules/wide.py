@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pollflow.fdl.expr import MISSING
 from pollflow.fdl.model import ForeachStep, Json, JsonObject, ParallelStep, Series
+from pollflow.machine.data import size_of
 from pollflow.machine.decision import Children, Decision, HistoryEvent
 from pollflow.machine.events import Arrived, Joined
 from pollflow.machine.state import FrameState, Join, Level, Phase
 from pollflow.machine.walk import StepRefused, Walk, hint_of
+
+_MOST_CHILDREN = 25
+_MOST_BYTES = 64 * 1024
+"""Of inputs, each of which is written three times: in the state and in two events."""
 
 
 def branches(walk: Walk, step: ParallelStep, event: Arrived) -> Decision:
@@ -32,7 +37,7 @@ def _spread(walk: Walk, step: ParallelStep | ForeachStep, join: Join | None, tot
     begun = join is not None
     join = join or Join(total=total, made=0, ended=0)
     room = max(0, walk.limits.width - join.open)
-    indices = range(join.made, min(join.made + room, total))
+    indices = range(join.made, min(join.made + min(room, _slice(walk)), total))
     spawn: list[Decision] = []
     before = walk.about.events + len(walk.history)
     for index in indices:
@@ -40,6 +45,11 @@ def _spread(walk: Walk, step: ParallelStep | ForeachStep, join: Join | None, tot
         before += len(spawn[-1].history)
     wake = Children(hint_of(step, walk.state.entry), total=None if begun else total)
     return walk.goes_on(wake, spawn=tuple(spawn), phase=Phase.JOINING)
+
+
+def _slice(walk: Walk) -> int:
+    """How many children one commit makes: what it writes, their inputs above all, must stay small."""
+    return max(1, min(_MOST_CHILDREN, _MOST_BYTES // max(1, size_of(walk.input))))
 
 
 def _child(walk: Walk, step: ParallelStep | ForeachStep, index: int, before: int) -> Decision:
