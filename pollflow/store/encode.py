@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pollflow.machine import About, Call, Decision, FrameState, HistoryEvent, Message, Report
+from pollflow.store.folding import fold
 from pollflow.store.keys import ExecutionRef
 from pollflow.store.records import (
     NOT_IN_SCRIPT,
     Address,
     Envelope,
     Letter,
-    dump_event,
     dump_hint,
     dump_json,
     dump_state,
@@ -125,9 +125,17 @@ def state_of(decision: Decision) -> FrameState:
     return decision.state
 
 
-def counted_events(history: Sequence[HistoryEvent]) -> list[Argument]:
-    """The number of events, then each."""
-    return [len(history), *(dump_event(event) for event in history)]
+def folded_events(history: Sequence[HistoryEvent], values: dict[str, str] | None = None) -> list[Argument]:
+    """What `append` takes: the long values, those in `values` included, and the events."""
+    found = {} if values is None else values
+    events = [fold(event, found) for event in history]
+    return [*counted_fields(found), len(events), *events]
+
+
+def events_folded_into(values: dict[str, str], history: Sequence[HistoryEvent]) -> list[Argument]:
+    """As `folded_events`, but the long values go into `values`, which another `append` of the same script takes."""
+    events = [fold(event, values) for event in history]
+    return [0, len(events), *events]
 
 
 def counted_fields(fields: Mapping[str, str]) -> list[Argument]:

@@ -67,6 +67,10 @@ class Keys:
         """List: the execution's events, event N at position N - 1. Until it is purged."""
         return self._of(ref.shard, "history", str(ref))
 
+    def values(self, ref: ExecutionRef) -> str:
+        """Hash: long values that the events of the history refer to, by digest. Until it is purged."""
+        return self._of(ref.shard, "values", str(ref))
+
     def wake(self, shard: int) -> str:
         """Sorted set, for ever: the wake-up index, `REF|FRAME` or `REF|!duty` by the moment it needs attention."""
         return self._of(shard, "wake")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pollflow.errors import ExecutionNotExists
-from pollflow.fdl.model import JsonObject
+from pollflow.fdl.model import Json, JsonObject
 from pollflow.machine import ROOT, Status
 from pollflow.store.clock import Clock
 from pollflow.store.connection import Connection
+from pollflow.store.folding import digests_in, load_values, unfold
 from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parent_of
 from pollflow.store.records import ExecutionRecord, FrameRecord, StoredEvent
 from pollflow.store.scripts import translated
@@ -63,7 +64,17 @@ class Reading:
         """Up to `most` events whose ids are greater than `after`."""
         with translated():
             texts = self.client.lrange(self.keys.history(ref), after, after + most - 1)
-        return [StoredEvent.load(after + position, text) for position, text in enumerate(texts, start=1)]
+        events = [StoredEvent.load(after + position, text) for position, text in enumerate(texts, start=1)]
+        values = self._values(ref, digests_in(event.detail for event in events))
+        return [replace(event, detail=unfold(event.detail, values.__getitem__)) for event in events]
+
+    def _values(self, ref: ExecutionRef, digests: set[str]) -> dict[str, Json]:
+        if not digests:
+            return {}
+        wanted = sorted(digests)
+        with translated():
+            texts = self.client.hmget(self.keys.values(ref), wanted)
+        return load_values(dict(zip(wanted, texts, strict=True)))
 
     def whole_history(self, ref: ExecutionRef, after: int = 0) -> Iterator[StoredEvent]:
         """All events whose ids are greater than `after`, read in slices."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from pollflow.errors import UnreadableRecord
 from pollflow.fdl.model import Json, JsonObject
-from pollflow.machine import About, FrameState, Hint, HistoryEvent, Join, Level, Phase, Status
+from pollflow.machine import About, FrameState, Hint, Join, Level, Phase, Status
 from pollflow.store.keys import ExecutionRef
 
 LAYOUT = 1
@@ -53,11 +53,6 @@ def load_state(frame: str, text: str) -> FrameState:
     )
 
 
-def dump_event(event: HistoryEvent) -> str:
-    """What follows the moment and the cause in an event's stored form."""
-    return f"{dump_json(event.type)},{dump_json(event.step)},{dump_json(event.detail)}"
-
-
 def dump_hint(hint: Hint) -> str:
     """The stored form of a hint."""
     return dump_json([hint.type, hint.step, hint.attempt, hint.entry])
@@ -81,7 +76,7 @@ class StoredEvent:
 
     @classmethod
     def load(cls, number: int, text: str) -> StoredEvent:
-        """The event that stands at `number`, from 1."""
+        """The event that stands at `number`, from 1; its detail still folded."""
         at, cause, type_, step, detail = json.loads(text)
         return cls(number, cause, at, type_, step, detail)
 

@@ -20,8 +20,9 @@ from pollflow.store.encode import (
     Post,
     Settled,
     Timing,
-    counted_events,
     counted_fields,
+    events_folded_into,
+    folded_events,
     kind_of,
     settle,
     state_of,
@@ -133,7 +134,7 @@ class Store:
                 names.duty(ref, "deadline"),
                 "" if limit is None else limit,
                 *counted_fields(fields),
-                *counted_events(decision.history),
+                *folded_events(decision.history),
                 *settled.args,
             ],
         )
@@ -147,7 +148,7 @@ class Store:
         parent = frame if frame == ROOT else names.parent_of(frame)[0]
         reply = self._run(
             "claim",
-            (*self._base(ref, frame), self.keys.wake(ref.shard), self.keys.frame(ref, parent)),
+            (*self._base(ref, frame)[:3], self.keys.wake(ref.shard), self.keys.frame(ref, parent)),
             [names.member(ref, frame), address.token, nonce, self.timing.lease],
         )
         if reply[0] == "claimed":
@@ -269,6 +270,7 @@ class Store:
         keys = (
             self.keys.execution(ref),
             self.keys.history(ref),
+            self.keys.values(ref),
             self.keys.frames(ref),
             self.keys.wake(ref.shard),
             *indexes,
@@ -299,7 +301,7 @@ class Store:
                 claimed.about.events if expect_events else "",
                 hold,
                 self.timing.lease,
-                *counted_events(decision.history),
+                *folded_events(decision.history),
                 *settled.args,
             ],
         )
@@ -333,6 +335,7 @@ class Store:
         own = Letter(replace(address, token=token), claimed.about.execution_id, wake.hint)
         envelope = self._post(own)
         letters: list[Letter] = []
+        values: dict[str, str] = {}
         args: list[Argument] = []
         for child in decision.spawn:
             child_frame = state_of(child).frame
@@ -341,7 +344,7 @@ class Store:
             args += [
                 child_frame,
                 names.member(ref, child_frame),
-                *counted_events(child.history),
+                *events_folded_into(values, child.history),
                 *settled.args,
             ]
         reply = self._run(
@@ -363,7 +366,7 @@ class Store:
                 dump_state(state),
                 dump_hint(wake.hint),
                 self.timing.grace,
-                *counted_events(decision.history),
+                *folded_events(decision.history, values),
                 envelope.head,
                 envelope.tail,
                 *args,
@@ -402,7 +405,7 @@ class Store:
                 index,
                 dump_json(outcome.output),
                 self.timing.grace,
-                *counted_events(decision.history),
+                *folded_events(decision.history),
                 envelope.head,
                 envelope.tail,
             ],
@@ -448,7 +451,7 @@ class Store:
                 names.member(ref),
                 *(names.duty(ref, name) for name in ("deadline", "tidy", "purge", "notify")),
                 *counted_fields(fields),
-                *counted_events(history),
+                *folded_events(history),
             ],
         )
         return reply
@@ -459,8 +462,9 @@ class Store:
         post = self._post if sends else _in_no_script
         return settle(ref, about, decision, token, timing=self.timing, post=post)
 
-    def _base(self, ref: ExecutionRef, frame: str) -> tuple[str, str, str]:
-        return self.keys.execution(ref), self.keys.frame(ref, frame), self.keys.history(ref)
+    def _base(self, ref: ExecutionRef, frame: str) -> tuple[str, str, str, str]:
+        keys = self.keys
+        return keys.execution(ref), keys.frame(ref, frame), keys.history(ref), keys.values(ref)
 
     def _queue(self, ref: ExecutionRef, envelope: Envelope) -> str:
         """The list to publish to; where the script does not publish, a key of the shard that it leaves alone."""

@@ -1,12 +1,12 @@
 -- Commits a transition after which the frame goes on. Called by Store.commit.
--- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 wake-ups (zset)  5 queue (list)
---      6 results of the children that were joined, if any (hash): deleted
+-- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 long values (hash)  5 wake-ups (zset)  6 queue (list)
+--      7 results of the children that were joined, if any (hash): deleted
 -- ARGV 1 clock  2 member  3 token  4 nonce or '*'  5 next token  6 events expected so far or ''
---      7 nonce of the call to go on with at once ('hold') or ''  8 its lease, s  9 count of events, the events
+--      7 nonce of the call to go on with at once ('hold') or ''  8 its lease, s  9 events (see `append`)
 --      10 what `settle` takes
 -- Replies {'stale'}, {'moved', events} or {'done', moment, unpublished, starts, events, deadline}.
 local member, token, nonce, next_token, expected, held, seconds = take(), take(), take(), take(), take(), take(), take()
-local execution, frame, history, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local execution, frame, history, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6]
 local verdict = guard(execution, frame, token, nonce, next_token)
 if verdict == 'stale' then
   return {'stale'}
@@ -18,9 +18,9 @@ if verdict == 'fresh' then
   if expected ~= '' and events ~= expected then
     return {'moved', events}
   end
-  local last = append(execution, history, at, redis.call('HGET', frame, 'last'), tonumber(take()))
-  if KEYS[6] then
-    redis.call('UNLINK', KEYS[6])
+  local last = append(execution, history, KEYS[4], at, redis.call('HGET', frame, 'last'))
+  if KEYS[7] then
+    redis.call('UNLINK', KEYS[7])
   end
   unpublished = settle(frame, wake, member, queue, at, last)
   if held ~= '' and redis.call('HGET', frame, 'kind') == 'call' then

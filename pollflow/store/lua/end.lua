@@ -1,13 +1,13 @@
 -- Ends an execution: by its last transition, by a stop or by its time limit. Called by Store.commit and Store.end.
--- KEYS 1 execution (hash)  2 frame that ends it, or the root frame (hash)  3 history (list)  4 wake-ups (zset)
---      5 frames (set)  6, 7 indexes to leave (zsets)  8.. indexes to join (zsets)
+-- KEYS 1 execution (hash)  2 frame that ends it, or the root frame (hash)  3 history (list)  4 long values (hash)  5 wake-ups (zset)
+--      6 frames (set)  7, 8 indexes to leave (zsets)  9.. indexes to join (zsets)
 -- ARGV 1 clock  2 ref  3 token ('' for stop and time limit)  4 nonce or '*'  5 status  6 end id
 --      7 retention, s  8 member of the frame  9 member of the root frame  10 of the deadline  11 of tidying  12 of the purge  13 of telling the parent
---      14 count of fields, then name and value of each  15 count of events, the events
+--      14 count of fields, then name and value of each  15 events (see `append`)
 -- Replies {'stale'}, {'ended', status} (it had ended before) or {'done', moment}.
 local ref, token, nonce, status, end_id, retention = take(), take(), take(), take(), take(), tonumber(take())
 local member, root, deadline, tidy, purge, notify = take(), take(), take(), take(), take(), take()
-local execution, frame, history, wake, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local execution, frame, history, wake, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6]
 local before = redis.call('HMGET', execution, 'status', 'end_id', 'started_at', 'at')
 if before[2] == end_id then
   return {'done', before[4]}
@@ -23,11 +23,11 @@ for _ = 1, tonumber(take()) do
   redis.call('HSET', execution, take(), take())
 end
 redis.call('HSET', execution, 'status', status, 'ended_at', text(at), 'end_id', end_id)
-append(execution, history, at, redis.call('HGET', frame, 'last') or 0, tonumber(take()))
-for index = 6, 7 do
+append(execution, history, KEYS[4], at, redis.call('HGET', frame, 'last') or 0)
+for index = 7, 8 do
   redis.call('ZREM', KEYS[index], ref)
 end
-for index = 8, #KEYS do
+for index = 9, #KEYS do
   redis.call('ZADD', KEYS[index], before[3], ref)
 end
 redis.call('ZREM', wake, member, root, deadline)

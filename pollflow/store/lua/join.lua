@@ -1,19 +1,19 @@
 -- Commits the end of a branch or iteration: its local is kept for the parent, who is told if there is something to do.
 -- Called by Store.commit.
--- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 wake-ups (zset)  5 queue (list)  6 frames (set)
---      7 parent's frame (hash)  8 parent's results (hash)
+-- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 long values (hash)  5 wake-ups (zset)  6 queue (list)  7 frames (set)
+--      8 parent's frame (hash)  9 parent's results (hash)
 -- ARGV 1 clock  2 member  3 token  4 nonce or '*'  5 frame's name  6 parent's member  7 parent's token
---      8 index  9 result  10 grace, s  11 count of events, the events  12 head, tail of the parent's message
+--      8 index  9 result  10 grace, s  11 events (see `append`)  12 head, tail of the parent's message
 -- Replies {'stale'} or {'done', moment, unpublished}.
 local member, token, nonce, name, above, parent_token = take(), take(), take(), take(), take(), take()
 local index, result, grace = take(), take(), tonumber(take())
-local execution, frame, history, wake, queue, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local parent, results = KEYS[7], KEYS[8]
+local execution, frame, history, wake, queue, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7]
+local parent, results = KEYS[8], KEYS[9]
 if guard(execution, frame, token, nonce, '') == 'stale' or redis.call('HGET', parent, 'token') ~= parent_token then
   return {'stale'}
 end
 local at = moment_of(execution)
-append(execution, history, at, redis.call('HGET', frame, 'last'), tonumber(take()))
+append(execution, history, KEYS[4], at, redis.call('HGET', frame, 'last'))
 redis.call('HSET', results, index, result)
 redis.call('DEL', frame)
 redis.call('SREM', frames, name)

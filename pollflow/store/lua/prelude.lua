@@ -35,11 +35,14 @@ local function is_running(execution)
   return redis.call('HGET', execution, 'status') == 'Running'
 end
 
--- Appends `count` events taken from the arguments. Each is caused by the one before it, the first by `cause`.
--- Answers the number of the last one.
-local function append(execution, history, at, cause, count)
+-- Appends events. Takes the count of the long values that they refer to, digest and text of each, the count of events,
+-- the events. Each is caused by the one before it, the first by `cause`. Answers the number of the last one.
+local function append(execution, history, values, at, cause)
+  for _ = 1, tonumber(take()) do
+    redis.call('HSETNX', values, take(), take())
+  end
   local number = tonumber(redis.call('HGET', execution, 'events') or '0')
-  for _ = 1, count do
+  for _ = 1, tonumber(take()) do
     redis.call('RPUSH', history, '[' .. text(at) .. ',' .. cause .. ',' .. take() .. ']')
     number = number + 1
     cause = number

@@ -1,11 +1,11 @@
 -- Starts an execution, unless one has its ref. Called by Store.start.
--- KEYS 1 execution (hash)  2 root frame (hash)  3 history (list)  4 frames (set)  5 wake-ups (zset)  6 queue (list)
---      7.. indexes to join (zsets)
+-- KEYS 1 execution (hash)  2 root frame (hash)  3 history (list)  4 long values (hash)  5 frames (set)  6 wake-ups (zset)  7 queue (list)
+--      8.. indexes to join (zsets)
 -- ARGV 1 clock  2 ref  3 member of the root frame  4 member of the deadline  5 time limit, s or ''
---      6 count of fields, then name and value of each  7 count of events, the events  8 what `settle` takes
+--      6 count of fields, then name and value of each  7 events (see `append`)  8 what `settle` takes
 -- Replies {'started', moment, unpublished} or {'exists', id, status}.
 local ref, member, duty, limit = take(), take(), take(), take()
-local execution, frame, history, frames, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local execution, frame, history, frames, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7]
 local found = redis.call('HMGET', execution, 'id', 'status')
 if found[1] then
   return {'exists', found[1], found[2]}
@@ -15,9 +15,9 @@ for _ = 1, tonumber(take()) do
   redis.call('HSET', execution, take(), take())
 end
 redis.call('HSET', execution, 'status', 'Running', 'at', text(at), 'events', 0)
-local last = append(execution, history, at, 0, tonumber(take()))
+local last = append(execution, history, KEYS[4], at, 0)
 redis.call('SADD', frames, 'r')
-for index = 7, #KEYS do
+for index = 8, #KEYS do
   redis.call('ZADD', KEYS[index], text(at), ref)
 end
 if limit ~= '' then

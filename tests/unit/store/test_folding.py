@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pollflow.machine import HistoryEvent
+from pollflow.store.folding import digests_in, fold, load_values, unfold
+
+LONG = list(range(200))
+
+texts = st.text(max_size=300) | st.text(alphabet="\x00a", max_size=5)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(texts, inner, max_size=5),
+    max_leaves=40,
+)
+details = st.dictionaries(st.sampled_from(["input", "local", "output", "error"]), json_values)
+
+
+def there_and_back(detail: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    values: dict[str, str] = {}
+    text = fold(HistoryEvent("Type", "Step", detail), values)
+    type_, step, folded = json.loads(f"[{text}]")
+    assert (type_, step) == ("Type", "Step")
+    assert digests_in([folded]) == set(values)
+    loaded = load_values(dict(values))
+    return unfold(folded, loaded.__getitem__), values
+
+
+@given(details)
+def test_what_is_folded_unfolds_as_it_was(detail: dict[str, Any]) -> None:
+    assert there_and_back(detail)[0] == detail
+
+
+def test_a_long_value_is_kept_once_however_often_it_is_shown() -> None:
+    values: dict[str, str] = {}
+    shown = [fold(HistoryEvent("T", "S", {"input": {"items": LONG, "i": i}}), values) for i in range(50)]
+    assert list(values.values()) == [json.dumps(LONG, separators=(",", ":"))]
+    assert max(map(len, shown)) < 120
+
+
+def test_a_short_value_stays_in_its_event() -> None:
+    assert there_and_back({"input": {"a": "b" * 100}})[1] == {}
