@@ -1,0 +1,40 @@
+"""Ten thousand iterations on real workers: nothing is lost, and what is kept stays small."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+from redis import Redis
+
+from tests.process.jobs import Jobs
+
+pytestmark = pytest.mark.process
+
+# The second pass of CI, on another server, need not take as long.
+ITERATIONS = 1_000 if os.environ.get("POLLFLOW_TEST_SERVER") else 10_000
+
+FLOW = """
+version: v1
+type: flow
+steps:
+  - type: foreach
+    name: Each
+    iterationMapping: {collection: $.items, item: item}
+    steps:
+      - {type: pass, name: Look}
+"""
+
+
+def test_ten_thousand_iterations_end_and_redis_is_never_held_up(jobs: Jobs) -> None:
+    jobs.client.deploy_text(FLOW, "wide")
+    jobs.worker("-c", "2")
+    with Redis.from_url(jobs.url) as client:
+        client.config_set("slowlog-log-slower-than", 50_000)
+        execution = jobs.client.start("wide", {"items": [0] * ITERATIONS}).wait(300)
+        assert execution.status == "Succeeded"
+        kinds = Counter(event.type for event in execution.history())
+        assert kinds["IterationEntered"] == kinds["IterationExited"] == ITERATIONS
+        assert [entry["command"] for entry in client.slowlog_get(10)] == []
+        assert client.info("memory")["used_memory_peak"] < 64 * 1024 * 1024
