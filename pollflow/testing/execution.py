@@ -192,17 +192,18 @@ class Execution:
         if request is None:
             raise TypeError(frame.state)
         answer = self._around.call(self, frame, request)
-        if answer.event is None:
-            # A lease has to lapse in production; here the call is made again as soon as its worker is dead.
-            agenda.put(agenda.now + answer.takes, lambda: self._start_call(frame, wake, turn))
-        elif answer.takes > 0:
-            event = answer.event
-            agenda.put(agenda.now + answer.takes, lambda: self._returns(frame, turn, event))
+        if answer.takes > 0:
+            agenda.put(agenda.now + answer.takes, lambda: self._end_call(frame, wake, turn, answer.event))
         else:
-            self._returns(frame, turn, answer.event)
+            self._end_call(frame, wake, turn, answer.event)
 
-    def _returns(self, frame: Frame, turn: int, event: Event) -> None:
-        if not self.status.ended and frame.turn == turn:
+    def _end_call(self, frame: Frame, wake: Call, turn: int, event: Event | None) -> None:
+        if self.status.ended or frame.turn != turn:
+            return
+        if event is None:
+            # A lease has to lapse in production; here the call is made again as soon as its worker is dead.
+            self._start_call(frame, wake, turn)
+        else:
             self._decide(frame, event)
 
     def _set_deadline(self, frame: Frame, deadline: float) -> None:
