@@ -55,7 +55,7 @@ def assemble(
     """Makes the parts on one connection pool. Nothing is asked of Redis yet."""
     keys, limits, clock = settings.keys, settings.limits, clock or Clock()
     store = Store(client, keys=keys, timing=settings.timing, post=routes.post, clock=clock)
-    reading, definitions = Reading(client, keys, clock), Definitions(client, keys)
+    reading, definitions = Reading(client, keys, clock, store.scripts), Definitions(client, keys)
     flows = FlowCache(definitions)
     starter = Starter(store, reading, definitions, flows, limits, publish)
     caller = Caller(functions, SubFlows(starter, reading), settings.lost_attempts)

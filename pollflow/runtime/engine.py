@@ -42,6 +42,7 @@ from pollflow.store import (
     Reading,
     Refusal,
     Store,
+    is_time_to_pack,
     new_token,
 )
 
@@ -177,10 +178,16 @@ class Engine:
             return result
         for letter in result.letters:
             self.publish(letter)
+        if is_time_to_pack(claimed.about.events, claimed.about.events + _events_in(decision)):
+            self.store.pack(claimed.address.ref)
         return result
 
     def _nonce(self) -> str:
         return f"{self.worker()}.{new_token()}"
+
+
+def _events_in(decision: Decision) -> int:
+    return len(decision.history) + sum(len(child.history) for child in decision.spawn)
 
 
 def _is_over(decision: Decision) -> bool:

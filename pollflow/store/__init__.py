@@ -5,6 +5,7 @@ from pollflow.store.connection import Connection, connect
 from pollflow.store.definitions import Definitions, FlowRecord
 from pollflow.store.encode import Timing
 from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parse_member
+from pollflow.store.packing import is_time_to_pack
 from pollflow.store.reading import Reading
 from pollflow.store.records import (
     HELD,
@@ -51,6 +52,7 @@ __all__ = [
     "Timing",
     "connect",
     "dump_json",
+    "is_time_to_pack",
     "new_token",
     "parse_member",
     "translated",

@@ -64,8 +64,12 @@ class Keys:
         return self._of(ref.shard, "results", str(ref), frame)
 
     def history(self, ref: ExecutionRef) -> str:
-        """List: the execution's events, event N at position N - 1. Until it is purged."""
+        """List: the execution's newer events, in their order. Until it is purged."""
         return self._of(ref.shard, "history", str(ref))
+
+    def blocks(self, ref: ExecutionRef) -> str:
+        """List: the older events of the history, packed a thousand to a block. Until it is purged."""
+        return self._of(ref.shard, "blocks", str(ref))
 
     def values(self, ref: ExecutionRef) -> str:
         """Hash: long values that the events of the history refer to, by digest. Until it is purged."""

@@ -14,8 +14,9 @@ from pollflow.store.clock import Clock
 from pollflow.store.connection import Connection
 from pollflow.store.folding import digests_in, load_values, unfold
 from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parent_of
+from pollflow.store.packing import BLOCK, unpack
 from pollflow.store.records import ExecutionRecord, FrameRecord, StoredEvent
-from pollflow.store.scripts import translated
+from pollflow.store.scripts import Scripts, translated
 
 _SLICE = 500
 
@@ -27,6 +28,7 @@ class Reading:
     client: Connection
     keys: Keys
     clock: Clock
+    scripts: Scripts
 
     def execution(self, ref: ExecutionRef) -> ExecutionRecord:
         """One execution. Raises ExecutionNotExists."""
@@ -62,9 +64,12 @@ class Reading:
 
     def history(self, ref: ExecutionRef, after: int = 0, most: int = _SLICE) -> list[StoredEvent]:
         """Up to `most` events whose ids are greater than `after`."""
-        with translated():
-            texts = self.client.lrange(self.keys.history(ref), after, after + most - 1)
-        events = [StoredEvent.load(after + position, text) for position, text in enumerate(texts, start=1)]
+        keys = (self.keys.execution(ref), self.keys.history(ref), self.keys.blocks(ref))
+        before, count, *texts = self.scripts.run("history", keys, [after, most, BLOCK])
+        blocks, newer = texts[:count], texts[count:]
+        unpacked = [*(text for block in blocks for text in unpack(block)), *newer]
+        wanted = unpacked[after - before : after - before + most]
+        events = [StoredEvent.load(after + position, text) for position, text in enumerate(wanted, start=1)]
         values = self._values(ref, digests_in(event.detail for event in events))
         return [replace(event, detail=unfold(event.detail, values.__getitem__)) for event in events]
 

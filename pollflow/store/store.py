@@ -28,6 +28,7 @@ from pollflow.store.encode import (
     state_of,
 )
 from pollflow.store.keys import ExecutionRef, Keys
+from pollflow.store.packing import BLOCK, pack
 from pollflow.store.records import (
     HELD,
     NOT_IN_SCRIPT,
@@ -271,12 +272,29 @@ class Store:
             self.keys.execution(ref),
             self.keys.history(ref),
             self.keys.values(ref),
+            self.keys.blocks(ref),
             self.keys.frames(ref),
             self.keys.wake(ref.shard),
             *indexes,
         )
         duties = [names.duty(ref, name) for name in ("tidy", "purge", "deadline")]
         return bool(self._run("purge", keys, [str(ref), execution_id, *duties]))
+
+    def pack(self, ref: ExecutionRef) -> int:
+        """Packs the older events of a history, all but the newest block's worth; how many blocks were made.
+
+        Whoever dies in the middle leaves them as they were, and the next one packs them.
+        """
+        keys = (self.keys.execution(ref), self.keys.history(ref), self.keys.blocks(ref))
+        made = 0
+        while True:
+            with translated():
+                packed = self.client.hget(keys[0], "packed") or "0"
+                events = self.client.lrange(keys[1], 0, BLOCK - 1)
+                left = self.client.llen(keys[1])
+            if left < 2 * BLOCK or not self._run("pack", keys, [packed, len(events), pack(events)]):
+                return made
+            made += 1
 
     def _advance(
         self, claimed: Claimed, decision: Decision, nonce: str, hold: str, expect_events: bool

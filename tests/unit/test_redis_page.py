@@ -22,6 +22,7 @@ def test_the_page_lists_the_keys_that_there_are() -> None:
         keys.results(REF, "FRAME"),
         keys.history(REF),
         keys.values(REF),
+        keys.blocks(REF),
         keys.wake(shard),
         keys.index(shard, "FLOW", Status.RUNNING).replace("Running", "STATUS"),
         keys.flow("NAME"),
@@ -40,5 +41,17 @@ def test_the_page_lists_the_keys_that_there_are() -> None:
 
 def test_no_key_of_the_module_is_missing_here() -> None:
     methods = {name for name in vars(Keys) if not name.startswith("_") and callable(getattr(Keys, name))}
-    covered = {"execution", "frame", "frames", "results", "history", "values", "wake", "index", "flow", "flows"}
+    covered = {
+        "execution",
+        "frame",
+        "frames",
+        "results",
+        "history",
+        "blocks",
+        "values",
+        "wake",
+        "index",
+        "flow",
+        "flows",
+    }
     assert methods - covered - {"definition", "route", "functions", "sweeper"} == {"indexes", "lasting_indexes"}

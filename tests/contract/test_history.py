@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import Any
+
+from pollflow.store.packing import BLOCK
+from tests.contract.conftest import Bench
+
+LOOP = """
+version: v1
+type: flow
+steps:
+  - {type: task, name: Count, resourceArn: "acs:fc:::services/s/functions/count"}
+  - type: choice
+    name: More
+    choices: [{condition: $.n < 300, goto: Count}]
+"""
+
+
+def test_old_events_are_packed_exactly_and_read_as_before(bench: Bench) -> None:
+    kept: list[Any] = []
+
+    def count(given: dict[str, Any], context: object) -> dict[str, Any]:
+        return {"n": given.get("n", 0) + 1, "long": "x" * 500}
+
+    bench.functions.register("count", count)
+    ref = bench.start(LOOP)
+    store, reading = bench.parts.store, bench.parts.reading
+    while (address := bench.take()) is not None:
+        bench.parts.engine.handle(address)
+        kept += reading.history(ref, after=len(kept))
+    assert len(kept) > 3 * BLOCK
+    assert bench.redis.llen(store.keys.blocks(ref)) == len(kept) // BLOCK - 1
+    assert bench.redis.llen(store.keys.history(ref)) < 2 * BLOCK
+    assert [event.id for event in kept] == list(range(1, len(kept) + 1))
+    assert list(reading.whole_history(ref)) == kept
+    for after, most in [(0, 1), (BLOCK - 1, 2), (BLOCK, 5), (2 * BLOCK - 3, 7), (len(kept) - 2, 10), (len(kept), 3)]:
+        assert reading.history(ref, after, most) == kept[after : after + most]
+
+
+def test_packing_twice_at_once_packs_once(bench: Bench) -> None:
+    bench.functions.register("count", lambda given, context: {"n": given.get("n", 0) + 1})
+    ref = bench.start(LOOP)
+    bench.work()
+    store = bench.parts.store
+    before = list(bench.parts.reading.whole_history(ref))
+    keys = (store.keys.execution(ref), store.keys.history(ref), store.keys.blocks(ref))
+    assert store.scripts.run("pack", keys, ["0", BLOCK, "late"]) == 0
+    assert store.pack(ref) == 0
+    assert list(bench.parts.reading.whole_history(ref)) == before
