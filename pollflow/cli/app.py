@@ -50,7 +50,7 @@ COMMANDS = (
 def main() -> None:
     """The entry point."""
     interruptions.listen()
-    app()
+    app(prog_name="pollflow")
 
 
 def made(commands: Sequence[Command]) -> typer.Typer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -50,7 +51,9 @@ def demo() -> None:
         flow = load_flow(project / FLOW)
         progress = Progress(steps_of(flow))
         # A Redis that the environment names is not for plays.
-        with connected(Place(project, asks_environment=False)) as session:
+        with connected(Place(project, asks_environment=False)) as opened:
+            # A killed worker leaves temporary files: here they go with the folder.
+            session = replace(opened, worker_environment={"TMPDIR": folder})
             session.client.deploy_text(flow.text, FLOW_NAME)
             with view(console(), list(progress.steps)) as shown:
                 execution = _play(session, progress, shown)

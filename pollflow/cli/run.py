@@ -103,6 +103,8 @@ def _run(
     task: Task, session: Session, watched: Watched, *, timeout: float | None, as_json: bool, with_worker: bool
 ) -> None:
     with ExitStack() as stack:
+        # Asked first, since a worker would try for long to reach what is not there.
+        session.client.functions()
         flow = task.definition(session.client)
         if task.is_resumed:
             watched.execution = task.begin(session.client)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pollflow.cli.interruptions import held
@@ -54,6 +54,8 @@ class Session:
     url: str
     place: Place
     is_embedded: bool
+    worker_environment: Mapping[str, str] = field(default_factory=dict)
+    """What its workers find in their environment besides what the command finds in its own."""
 
 
 def find_place(redis: str | None, project: Path | None, *, near: Path | None = None) -> Place:

@@ -29,7 +29,7 @@ def findings(history: Sequence[HistoryEntry]) -> list[tuple[bool, str]]:
             f"{entered} times a step was entered, {left} times one was left: each entry once",
         ),
         (
-            set(calls) == scheduled and set(calls.values()) == {1},
+            set(calls) == scheduled and all(results == 1 for results in calls.values()),
             f"{len(calls)} calls, each with an idempotency key of its own and one result",
         ),
         (

@@ -30,22 +30,26 @@ def worker(
     """Work on executions until Ctrl-C.
 
     The same as `celery -A worker worker` in the project's folder, on the project's embedded Redis if none is named.
-    A second Ctrl-C does not wait for the functions that run: another worker calls them again.
+    A second Ctrl-C does not wait for the functions that run: another worker calls them again. Exit status: 0 when it
+    was asked to end, else Celery's.
     """
     place = find_place(redis, project)
     check_project(place.project)
     options = ["--concurrency", str(concurrency), "--loglevel", loglevel.upper()]
     if beat:
         options += ["--beat", "--schedule", str(private_folder(place.project) / "celerybeat-schedule")]
+    asked: list[int] = []
     with connected(place) as session, held():
         process, write_end = spawn(session, *options)
-        with handed_on(lambda number: _hand_on(number, process)):
+        with handed_on(lambda number: _hand_on(number, process, asked)):
             status = process.wait()
         os.close(write_end)
-    raise typer.Exit(128 - status if status < 0 else status)
+    if status and not asked:
+        raise typer.Exit(128 - status if status < 0 else status)
 
 
-def _hand_on(number: int, process: subprocess.Popen[bytes]) -> None:
+def _hand_on(number: int, process: subprocess.Popen[bytes], asked: list[int]) -> None:
     """Ctrl-C is Ctrl-C for the worker too. The end of the terminal is its end: by itself it would start anew."""
+    asked.append(number)
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)

@@ -140,7 +140,7 @@ def spawn(session: Session, *options: str, output: IO[bytes] | None = None) -> t
 
 
 def _environment(session: Session) -> dict[str, str]:
-    return {**os.environ, ENVIRONMENT: session.url, "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, ENVIRONMENT: session.url, "PYTHONUNBUFFERED": "1", **session.worker_environment}
 
 
 def check_project(project: Path) -> None:

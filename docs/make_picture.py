@@ -1,0 +1,69 @@
+"""Makes docs/run.svg, the picture of a run in the README, from a real run: `python docs/make_picture.py`."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from pollflow.cli.following import follow
+from pollflow.cli.init import write_project
+from pollflow.cli.progress import Line, Progress, steps_of
+from pollflow.cli.session import Place, connected
+from pollflow.cli.summary import next_commands, tell_end, tell_next
+from pollflow.cli.views import done_line
+from pollflow.cli.workers import working
+from pollflow.fdl import load_flow
+
+FLOW = "flows/task_polling.yaml"
+COMMAND = f"pollflow run {FLOW} --input '{{\"delay\": 20}}' --name nightly"
+PICTURE = Path(__file__).parent / "run.svg"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Writes what stays on a terminal to a console that records."""
+
+    console: Console
+    name_width: int
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """A line of its own."""
+        self.console.print(Text(text, style))
+
+    def tell(self, line: Line) -> None:
+        """A line for what has been done."""
+        if line.kind != "entered":
+            self.console.print(done_line(line, self.name_width))
+
+    def tick(self, progress: Progress) -> None:
+        """Nothing: a picture does not move."""
+
+
+def main() -> None:
+    """Run the flow and write the picture."""
+    console = Console(record=True, width=84, file=io.StringIO(), force_terminal=True, highlight=False)
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        write_project(project)
+        flow = load_flow(project / FLOW)
+        progress = Progress(steps_of(flow))
+        recorder = Recorder(console, max(map(len, progress.steps)))
+        with connected(Place(project, asks_environment=False)) as session, working(session) as worker:
+            session.client.deploy_text(flow.text, "task-polling")
+            worker.wait_until_ready()
+            recorder.say(f"$ {COMMAND}")
+            recorder.say('task-polling/nightly  {"delay": 20}', "bold")
+            execution = session.client.start("task-polling", {"delay": 20}, name="nightly")
+            follow(execution, progress, recorder, check=worker.check)
+            tell_end(execution, recorder)
+            tell_next(next_commands(execution, session.place), recorder)
+    PICTURE.write_text(console.export_svg(title="pollflow", unique_id="pollflow"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,341 @@
+"""The command as its users meet it: in a project of its own, on the embedded server, piped."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pollflow.cli.init import write_project
+from pollflow.server import EmbeddedServer
+from tests.processes import PROC, Processes, Started, wait_until
+from tests.servers import RedisServer, free_port
+
+pytestmark = pytest.mark.process
+
+COMMAND = [sys.executable, "-m", "pollflow.cli"]
+FLOW = "flows/task_polling.yaml"
+
+
+class Project:
+    """A project as `pollflow init` writes it, with shorter waits; and commands typed in it."""
+
+    def __init__(self, folder: Path, processes: Processes) -> None:
+        self.folder = folder
+        self._processes = processes
+        write_project(folder)
+        self.set_wait("1")
+
+    def set_wait(self, seconds: str) -> None:
+        flow = self.folder / FLOW
+        flow.write_text(re.sub(r"duration: .*", f"duration: {seconds}", flow.read_text()))
+
+    def command(self, *words: str, **env: str) -> Started:
+        # An empty URL is none: the project's own server is used.
+        return self._processes.start("pollflow", [*COMMAND, *words], cwd=self.folder, env={ENV: "", **env})
+
+    def ends(self, *words: str, **env: str) -> tuple[int, str]:
+        """The exit status and the output of a command."""
+        started = self.command(*words, **env)
+        return started.process.wait(60), started.output()
+
+    def json(self, *words: str) -> object:
+        status, output = self.ends(*words, "--json")
+        assert status == 0, output
+        return json.loads(output)
+
+    def server(self) -> EmbeddedServer:
+        server = EmbeddedServer(self.folder / ".pollflow" / "redis")
+        assert server.join()
+        return server
+
+
+ENV = "POLLFLOW_REDIS_URL"
+
+
+@pytest.fixture
+def project(tmp_path: Path, processes: Processes) -> Iterator[Project]:
+    made = Project(tmp_path / "project", processes)
+    yield made
+    assert living_in(tmp_path) == []
+
+
+def living_in(folder: Path) -> list[str]:
+    """The processes that work below a folder."""
+    if not PROC.is_dir():
+        return []
+    found = []
+    for process in (path for path in PROC.iterdir() if path.name.isdigit()):
+        try:
+            cwd, command = (process / "cwd").readlink(), (process / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has just ended, or only waits to be reaped
+        if cwd.is_relative_to(folder):
+            found.append(f"{process.name} {command!r}")
+    return found
+
+
+def assert_calm(output: str) -> None:
+    assert "Traceback" not in output
+    assert 'File "' not in output
+
+
+def resume_command(output: str) -> list[str]:
+    """The words of the command that the output says to type."""
+    match = re.search(r"^  pollflow (run --resume \S+)$", output, re.MULTILINE)
+    assert match, output
+    return match[1].split()
+
+
+def test_a_run_tells_each_step_in_plain_lines_and_what_to_type_next(project: Project) -> None:
+    status, output = project.ends("run", FLOW, "--input", '{"delay": 1.5}', "--name", "one")
+    assert status == 0, output
+    told = [re.sub(r"^ *\+[0-9.]+s  |[0-9.]+ s$", "", line).split() for line in output.splitlines() if " (" in line]
+    left = [line[1] for line in told if line[0] == "left"]
+    assert left == [
+        *("StartJob", "Init", "Wait10s", "GetJobStatus", "CheckJobComplete"),
+        *("Wait10s", "GetJobStatus", "CheckJobComplete", "JobSucceeded"),
+    ]
+    assert [line[1] for line in told if line[0] == "entered"] == left
+    assert "left    GetJobStatus (task) try 2 after " in output
+    assert "\x1b" not in output
+    assert "\nSucceeded after " in output
+    assert "pollflow show task-polling/one" in output
+
+
+def test_a_run_prints_one_json_document(project: Project) -> None:
+    document = project.json("run", FLOW, "--input", '{"delay": 0}', "--name", "one")
+    assert isinstance(document, dict)
+    assert (document["flow"], document["name"], document["status"]) == ("task-polling", "one", "Succeeded")
+    assert document["output"]["job_status"] == "success"
+    shown = project.json("show", "task-polling/one")
+    assert isinstance(shown, dict)
+    assert shown.items() >= document.items()
+    assert shown["last_step"] == "JobSucceeded"
+    events = project.json("history", "task-polling/one")
+    assert isinstance(events, list)
+    assert [event["id"] for event in events] == list(range(1, shown["events"] + 1))
+
+
+def test_a_failed_execution_gives_status_one(project: Project) -> None:
+    project.set_wait("0.1")
+    status, output = project.ends("run", FLOW, "--input", '{"delay": 300}')
+    assert status == 1
+    assert output.count("left    GetJobStatus") == 4
+    assert "\nFailed after " in output
+    assert_calm(output)
+
+
+def test_a_bad_flow_gives_status_two_and_every_problem_and_starts_nothing(project: Project) -> None:
+    bad = project.folder / "flows" / "bad.yaml"
+    bad.write_text(
+        "version: v1\ntype: flow\nsteps:\n  - type: wait\n    name: A\n    duration: ten\n    goto: Nowhere\n"
+    )
+    status, output = project.ends("run", "flows/bad.yaml")
+    assert status == 2
+    lines = output.splitlines()
+    assert lines[0].startswith("flows/bad.yaml:6:15: steps[0].duration: ")
+    assert lines[1].startswith("flows/bad.yaml:7:5: steps[0].goto: ")
+    assert_calm(output)
+    assert not (project.folder / ".pollflow").exists()
+
+
+@pytest.mark.parametrize("given", ["[1]", "{", "@missing.json", '{"a": NaN}'])
+def test_bad_input_gives_status_two_and_starts_nothing(project: Project, given: str) -> None:
+    status, output = project.ends("run", FLOW, "--input", given)
+    assert status == 2
+    assert_calm(output)
+    assert not (project.folder / ".pollflow").exists()
+
+
+def test_a_function_that_nobody_registered_is_told_with_the_near_names(project: Project) -> None:
+    flow = project.folder / FLOW
+    flow.write_text(flow.read_text().replace("functions/GetJobStatus", "functions/GetJobState"))
+    status, output = project.ends("run", FLOW)
+    assert status == 2
+    assert "step GetJobStatus: no function is registered as 'fnf-demo/GetJobState'" in output
+    assert "fnf-demo/GetJobStatus" in output.partition("registered: ")[2]
+    assert_calm(output)
+    assert project.json("list") == []
+
+
+def test_a_worker_that_cannot_start_is_told_with_the_end_of_its_log(project: Project) -> None:
+    (project.folder / "tasks" / "polling.py").write_text("import no_such_module\n")
+    status, output = project.ends("run", FLOW)
+    assert status == 2
+    assert "the worker has ended" in output
+    assert "No module named 'no_such_module'" in output
+
+
+def test_without_a_project_the_ways_out_are_told(tmp_path: Path, processes: Processes) -> None:
+    project = Project(tmp_path / "project", processes)
+    (project.folder / "worker.py").unlink()
+    status, output = project.ends("run", FLOW)
+    assert status == 2
+    assert "pollflow init DIR" in output
+    assert not (project.folder / ".pollflow").exists()
+
+
+@pytest.mark.parametrize("words", [["run", FLOW], ["list"], ["show", "a/b"], ["deploy", FLOW]])
+def test_a_wrong_redis_url_is_told_without_a_traceback(project: Project, words: list[str]) -> None:
+    status, output = project.ends(*words, "--redis", f"redis://127.0.0.1:{free_port()}/0")
+    assert status == 2
+    assert "pollflow: Redis cannot serve: " in output
+    assert "Connection refused" in output
+    assert_calm(output)
+
+
+def test_redis_killed_in_the_middle_of_a_run_loses_nothing(project: Project) -> None:
+    project.set_wait("3")
+    run = project.command("run", FLOW, "--input", '{"delay": 0}')
+    run.wait_for_output("entered Wait10s")
+    os.kill(project.server().pid, signal.SIGKILL)
+    assert run.process.wait(60) == 2
+    assert "pollflow: Redis cannot serve: " in run.output()
+    assert_calm(run.output())
+    assert living_in(project.folder) == []
+    status, output = project.ends(*resume_command(run.output()))
+    assert status == 0, output
+    assert output.count("left    GetJobStatus") == 1
+
+
+def test_redis_gone_in_the_middle_of_a_list_is_told_without_a_traceback(
+    project: Project, redis_server: RedisServer
+) -> None:
+    with Cutter(redis_server.url, b"ZREVRANGEBYSCORE") as cutter:
+        status, output = project.ends("list", "--redis", cutter.url)
+    assert cutter.has_cut
+    assert status == 2
+    assert "pollflow: Redis cannot serve: " in output
+    assert_calm(output)
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_interrupted_run_leaves_nothing_running_and_says_how_to_go_on(
+    project: Project, number: int, expected: int
+) -> None:
+    project.set_wait("4")
+    run = project.command("run", FLOW, "--input", '{"delay": 0}', "--name", "one")
+    run.wait_for_output("entered Wait10s")
+    run.signal_group(number)
+    assert run.process.wait(60) == expected
+    assert_calm(run.output())
+    assert living_in(project.folder) == []
+    assert resume_command(run.output()) == ["run", "--resume", "task-polling/one"]
+    status, output = project.ends(*resume_command(run.output()))
+    assert status == 0, output
+    assert "resumed after 14 events, at Wait10s" in output
+    assert output.count("left    Wait10s") == 1
+
+
+def test_a_killed_run_takes_its_worker_with_it_and_the_next_command_its_server(project: Project) -> None:
+    project.set_wait("60")
+    run = project.command("run", FLOW, "--name", "one")
+    run.wait_for_output("entered Wait10s")
+    run.kill_group()
+    wait_until(lambda: not any("celery" in line for line in living_in(project.folder)), "the end of the worker")
+    assert project.ends("stop", "task-polling/one")[0] == 0
+    assert living_in(project.folder) == []
+
+
+def test_a_run_that_takes_too_long_is_left_to_later(project: Project) -> None:
+    project.set_wait("60")
+    status, output = project.ends("run", FLOW, "--timeout", "1", "--name", "one")
+    assert status == 1
+    assert "task-polling/one has not ended after 1 seconds" in output
+    assert resume_command(output) == ["run", "--resume", "task-polling/one"]
+
+
+def test_a_worker_in_one_terminal_serves_the_commands_in_another(project: Project) -> None:
+    worker = project.command("worker")
+    worker.wait_for_output(" ready.")
+    assert project.ends("deploy", FLOW)[0] == 0
+    status, output = project.ends("start", "task-polling", "--input", '{"delay": 0}', "--name", "one", "--wait")
+    assert status == 0, output
+    assert project.ends("start", "task-polling", "--name", "one")[0] == 2
+    assert project.ends("run", FLOW, "--input", '{"delay": 0}', "--no-worker")[0] == 0
+    worker.signal_group(signal.SIGINT)
+    assert worker.process.wait(30) == 0
+
+
+def test_what_was_started_can_be_listed_shown_stopped_and_purged(project: Project) -> None:
+    assert project.ends("deploy", FLOW)[0] == 0
+    flows = project.json("flows")
+    assert isinstance(flows, list)
+    assert [flow["name"] for flow in flows] == ["task-polling"]
+    assert project.ends("start", "task-polling", "--name", "one")[0] == 0
+    assert project.ends("purge", "task-polling/one")[0] == 2
+    assert project.ends("stop", "task-polling/one", "--error", "NotNeeded", "--cause", "a test")[0] == 0
+    status, output = project.ends("list", "--status", "stopped")
+    assert (status, output.split()[-1]) == (0, "NotNeeded")
+    status, output = project.ends("show", "task-polling/one")
+    assert "cause      a test" in output
+    assert project.ends("purge", "task-polling/one")[0] == 0
+    assert project.ends("show", "task-polling/one") == (2, "pollflow: flow 'task-polling' has no execution 'one'\n")
+
+
+def test_the_demo_tells_its_story_and_leaves_nothing(tmp_path: Path, processes: Processes) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    env = {ENV: "redis://127.0.0.1:1/0", "TMPDIR": str(folder)}
+    demo = processes.start("demo", [*COMMAND, "demo"], cwd=tmp_path, env=env)
+    assert demo.process.wait(90) == 0, demo.output()
+    assert "is killed with SIGKILL" in demo.output()
+    assert "Nothing was lost, and nothing was done twice." in demo.output()
+    assert "pollflow init my-project" in demo.output()
+    assert list(folder.iterdir()) == []
+    assert living_in(folder) == []
+
+
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, processes: Processes) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    demo = processes.start("demo", [*COMMAND, "demo"], cwd=tmp_path, env={"TMPDIR": str(folder)})
+    demo.wait_for_output("entered Wait10s")
+    demo.signal_group(signal.SIGINT)
+    assert demo.process.wait(60) == 130
+    assert_calm(demo.output())
+    assert list(folder.iterdir()) == []
+    assert living_in(folder) == []
+
+
+class Cutter:
+    """Stands before a Redis, and cuts all connections for ever when it sees a word on the way there."""
+
+    def __init__(self, url: str, word: bytes) -> None:
+        match = re.fullmatch(r"(redis://.*@)127\.0\.0\.1:(\d+)(/\d+)", url)
+        assert match
+        self._target, self._word = int(match[2]), word
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"{match[1]}127.0.0.1:{self._listener.getsockname()[1]}{match[3]}"
+        self.has_cut = False
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Cutter:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(30)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        """One connection at a time is what a command makes."""
+        while not self.has_cut:
+            near, _ = self._listener.accept()
+            with near, socket.create_connection(("127.0.0.1", self._target)) as far:
+                while data := near.recv(65_536):
+                    if self._word in data:
+                        self.has_cut = True
+                        break
+                    far.sendall(data)
+                    near.sendall(far.recv(65_536))
+        self._listener.close()

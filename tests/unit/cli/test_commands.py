@@ -1,0 +1,217 @@
+"""What commands answer where no server is needed: usage, input, files that are there already, problems of flows."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pollflow import HistoryEntry
+from pollflow.cli.app import COMMANDS, app
+from pollflow.cli.init import templates, write_project
+from pollflow.cli.inputs import read_input, split_execution
+from pollflow.cli.session import Place, find_place, nearest_project
+from pollflow.cli.soundness import findings
+from pollflow.cli.texts import clean, columns, countdown, duration
+from pollflow.cli.wanted import check_functions
+from pollflow.errors import InvalidArgument, PollflowError
+from pollflow.fdl import read_flow
+
+PROJECT = Path(__file__).parents[3]
+BAD = "version: v1\ntype: flow\nsteps:\n  - type: wait\n    name: A\n    duration: ten\n"
+SAME_AS_OURS = [
+    *("worker.py", "beat_config.py", "docker-compose.yml", "flows/task_polling.yaml"),
+    *("tasks/__init__.py", "tasks/polling.py"),
+]
+
+runner = CliRunner()
+
+
+@pytest.mark.parametrize("command", [command.function.__name__.rstrip("_") for command in COMMANDS])
+def test_every_command_has_a_help_with_an_example(command: str) -> None:
+    result = runner.invoke(app, [command, "--help"], terminal_width=200)
+    assert result.exit_code == 0
+    assert f"Example: pollflow {command}" in result.output
+
+
+def test_all_commands_are_there() -> None:
+    wanted = "run deploy flows start list show history stop purge worker lint init demo"
+    assert set(wanted.split()) <= {command.function.__name__.rstrip("_") for command in COMMANDS}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nonsense"],
+        ["run"],
+        ["run", "missing.yaml"],
+        ["show", "no-slash"],
+        ["list", "--status", "odd"],
+        ["deploy", "a.yaml", "b.yaml", "--name", "one"],
+        ["list", "--redis", "nonsense"],
+        ["run", "--resume", "no-slash"],
+    ],
+)
+def test_bad_usage_gives_status_two(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = runner.invoke(app, words)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("[1]", "must be a JSON object such as {}, not a list"),
+        ("null", "not null"),
+        ("3", "not a number"),
+        ('"a"', "not a text"),
+        ("{", "is no JSON"),
+        ('{"a": NaN}', "is no JSON"),
+        ("@/no/such/file", "cannot be read"),
+        ("[" * 100_000, "is no JSON"),
+    ],
+)
+def test_what_is_no_json_object_is_no_input(given: str, told: str) -> None:
+    with pytest.raises(InvalidArgument, match=told.replace("{", r"\{").replace("}", r"\}")):
+        read_input(given)
+
+
+def test_input_comes_from_the_option_from_a_file_or_from_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "input.json").write_text('{"a": "ä"}', "utf-8")
+    assert read_input('{"a": 1}') == {"a": 1}
+    assert read_input(f"@{tmp_path / 'input.json'}") == {"a": "ä"}
+    with (tmp_path / "input.json").open(encoding="utf-8") as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert read_input("-") == {"a": "ä"}
+
+
+def test_an_execution_is_named_by_flow_and_name() -> None:
+    assert split_execution("flow/name") == ("flow", "name")
+    for wrong in ("flow", "flow/", "/name", ""):
+        with pytest.raises(InvalidArgument):
+            split_execution(wrong)
+
+
+def test_init_writes_what_the_reference_application_is() -> None:
+    written = templates()
+    assert {path: (PROJECT / path).read_text() for path in SAME_AS_OURS} == {
+        path: written[path] for path in SAME_AS_OURS
+    }
+
+
+def test_init_writes_all_that_its_image_needs() -> None:
+    written = templates()
+    copied = [line.split()[1:-1] for line in written["Dockerfile"].splitlines() if line.startswith("COPY")]
+    for name in (name for names in copied for name in names):
+        assert any(path == name or path.startswith(f"{name}/") for path in written), name
+
+
+def test_init_never_overwrites_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    assert runner.invoke(app, ["init", str(folder)]).exit_code == 0
+    assert runner.invoke(app, ["init", str(folder)]).exit_code == 0
+    (folder / "worker.py").write_text("mine\n")
+    (folder / "tasks" / "polling.py").unlink()
+    result = runner.invoke(app, ["init", str(folder)])
+    assert result.exit_code == 2
+    assert f"exists  {folder / 'worker.py'}: left as it is" in result.output
+    assert (folder / "worker.py").read_text() == "mine\n"
+    assert (folder / "tasks" / "polling.py").read_text() == templates()["tasks/polling.py"]
+    assert write_project(folder).kept == ("worker.py",)
+
+
+def test_lint_prints_problems_for_people_and_programs(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(BAD)
+    result = runner.invoke(app, ["lint", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"{bad}:6:15: steps[0].duration: " in result.output
+    (problem,) = json.loads(runner.invoke(app, ["lint", str(bad), "--json"]).output)
+    assert (problem["line"], problem["column"], problem["severity"]) == (6, 15, "error")
+    github = runner.invoke(app, ["lint", str(bad), "--format", "github"]).output
+    assert github.startswith(f"::error file={bad},line=6,col=15,title=")
+    sarif = json.loads(runner.invoke(app, ["lint", str(bad), "--format", "sarif"]).output)
+    (found,) = sarif["runs"][0]["results"]
+    assert found["locations"][0]["physicalLocation"]["region"] == {"startLine": 6, "startColumn": 15}
+    assert {rule["id"] for rule in sarif["runs"][0]["tool"]["driver"]["rules"]} == {found["ruleId"]}
+
+
+def test_lint_passes_what_has_only_warnings(tmp_path: Path) -> None:
+    flow = PROJECT / "flows" / "task_polling.yaml"
+    result = runner.invoke(app, ["lint", str(flow)])
+    assert result.exit_code == 0
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert runner.invoke(app, ["lint", str(empty)]).exit_code == 2
+
+
+def test_the_project_is_the_nearest_folder_upwards_with_a_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("POLLFLOW_REDIS_URL", raising=False)
+    inner = tmp_path / "project" / "flows" / "deep"
+    inner.mkdir(parents=True)
+    assert nearest_project(inner) == inner
+    (tmp_path / "project" / "worker.py").touch()
+    assert nearest_project(inner) == tmp_path / "project"
+    monkeypatch.chdir(tmp_path)
+    place = find_place(None, None, near=Path("project/flows/a.yaml"))
+    assert place == Place(tmp_path / "project", None, is_nearest=False)
+    assert place.command("list") == f"pollflow list --project {tmp_path / 'project'}"
+    monkeypatch.chdir(inner)
+    assert find_place(None, None).command("list") == "pollflow list"
+
+
+def test_a_password_is_not_shown_again(tmp_path: Path) -> None:
+    assert "secret" not in Place(tmp_path, "redis://:secret@host/0").command("list")
+    assert Place(tmp_path, "redis://host/0").command("list") == "pollflow list --redis redis://host/0"
+
+
+def test_functions_that_nobody_registered_are_told_with_the_near_names() -> None:
+    arns = ["acs:fc:::services/s/functions/start", "acs:fc:::services/s/functions/stat", "acs:fnf:::flow/other"]
+    steps = "".join(f'  - {{type: task, name: S{i}, resourceArn: "{arn}"}}\n' for i, arn in enumerate(arns))
+    flow = read_flow(f"version: v1\ntype: flow\nsteps:\n{steps}")
+    check_functions(flow, ["s/start", "stat"])
+    with pytest.raises(PollflowError) as raised:
+        check_functions(flow, ["s/start", "s/state"])
+    assert "step S1: no function is registered as 's/stat'; registered: s/state" in str(raised.value)
+    assert "S0" not in str(raised.value)
+    assert "S2" not in str(raised.value)
+
+
+def test_a_history_with_a_gap_is_not_sound() -> None:
+    now = datetime.now(timezone.utc)
+    types = ["ExecutionStarted", "StepEntered", "StepStarted", "StepSucceeded", "StepExited", "ExecutionSucceeded"]
+    whole = [HistoryEntry(i, i - 1, now, type, "A", {}) for i, type in enumerate(types, start=1)]
+    assert all(is_so for is_so, _ in findings(whole))
+    assert not all(is_so for is_so, _ in findings([*whole[:2], *whole[3:]]))
+    assert not all(is_so for is_so, _ in findings([*whole[:2], whole[1], *whole[2:]]))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-1, "0.00 s"),
+        (0.034, "0.03 s"),
+        (12.44, "12.4 s"),
+        (59.96, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 05 min"),
+        (200_000, "2 d 07 h"),
+    ],
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_small_texts() -> None:
+    assert [countdown(9.2), countdown(0), countdown(-3), countdown(75.5)] == ["10 s", "0 s", "0 s", "1 min 16 s"]
+    assert clean("a\x1b[2J\nb") == "a\\x1b[2J b"
+    assert columns([("a", "b"), ("ccc", "d")]) == ["a    b", "ccc  d"]

@@ -1,0 +1,193 @@
+"""What is told of an execution, from recorded events of its history to lines."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from rich.console import Console
+
+from pollflow import HistoryEntry
+from pollflow.cli.progress import Line, Progress, steps_of
+from pollflow.cli.views import done_line, open_lines, plain_line
+from pollflow.fdl import read_flow
+
+BEGIN = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+FLOW = """
+version: v1
+type: flow
+steps:
+  - {type: task, name: Ask, resourceArn: "acs:fc:::services/s/functions/ask"}
+  - {type: wait, name: Wait, duration: $.long}
+  - type: choice
+    name: Check
+    choices:
+      - condition: $.done == true
+        steps:
+          - {type: succeed, name: Done}
+    default: {goto: Ask}
+  - type: foreach
+    name: Each
+    iterationMapping: {collection: $.list, item: one}
+    steps:
+      - {type: pass, name: Inner}
+"""
+
+Told = tuple[float, int, str, str, dict[str, Any]]
+
+
+def fed(*told: Told) -> tuple[Progress, list[Line]]:
+    """Progress and lines of events: seconds, cause, type, step, detail."""
+    progress = Progress(steps_of(read_flow(FLOW)))
+    events = [
+        HistoryEntry(number, cause, BEGIN + timedelta(seconds=seconds), type, step, detail)
+        for number, (seconds, cause, type, step, detail) in enumerate(told, start=1)
+    ]
+    lines = [progress.feed(event) for event in events]
+    return progress, [line for line in lines if line is not None]
+
+
+def plain(lines: list[Line]) -> list[str]:
+    return [plain_line(line, BEGIN).strip() for line in lines]
+
+
+def entered(seconds: float, cause: int, step: str, **given: Any) -> tuple[Told, Told]:
+    """The two events of entering; the cause is the id before theirs unless another entry caused it."""
+    detail = {"input": given}
+    return (seconds, cause, "StepEntered", step, detail), (seconds, cause + 1, "StepStarted", step, detail)
+
+
+START: Told = (0, 0, "ExecutionStarted", "", {})
+
+
+def test_steps_are_told_when_entered_and_when_left_with_their_duration() -> None:
+    progress, lines = fed(
+        START,
+        *entered(0, 1, "Ask"),
+        (0, 3, "TaskScheduled", "Ask", {"attempt": 1}),
+        (0.1, 4, "TaskStarted", "Ask", {"attempt": 1, "start": 1}),
+        (0.25, 5, "TaskSucceeded", "Ask", {}),
+        (0.25, 6, "StepSucceeded", "Ask", {}),
+        (0.25, 7, "StepExited", "Ask", {}),
+        *entered(0.25, 8, "Wait", long=90),
+    )
+    assert plain(lines) == [
+        "+0.00s  entered Ask (task) try 1",
+        "+0.25s  left    Ask (task) try 1 after 0.25 s",
+        "+0.25s  entered Wait (wait) waits 1 min 30 s",
+    ]
+    (entry,) = progress.open.values()
+    assert (entry.step, entry.until) == ("Wait", BEGIN + timedelta(seconds=90.25))
+
+
+def test_the_tries_of_a_step_are_counted() -> None:
+    _, lines = fed(
+        START,
+        *entered(0, 1, "Ask"),
+        (1, 3, "StepExited", "Ask", {}),
+        *entered(1, 4, "Check"),
+        (2, 6, "StepExited", "Check", {}),
+        *entered(2, 7, "Ask"),
+        (3, 9, "StepExited", "Ask", {}),
+        *entered(3, 10, "Check"),
+    )
+    assert [(line.step, line.number) for line in lines if line.kind == "entered"] == [
+        ("Ask", 1),
+        ("Check", 1),
+        ("Ask", 2),
+        ("Check", 2),
+    ]
+
+
+def test_a_failed_call_and_its_retry_are_told() -> None:
+    progress, lines = fed(
+        START,
+        *entered(0, 1, "Ask"),
+        (0, 3, "TaskStarted", "Ask", {"attempt": 1, "start": 1}),
+        (1, 4, "TaskFailed", "Ask", {"error": "Busy", "cause": "later\x1b[2J\nplease", "attempt": 1}),
+        (1, 5, "TaskScheduled", "Ask", {"attempt": 2, "afterSeconds": 3}),
+    )
+    assert plain(lines)[1:] == [
+        "+1.00s  again   Ask (task) try 1 Busy: later\\x1b[2J please",
+        "+1.00s  again   Ask (task) try 1 attempt 2 in 3.00 s",
+    ]
+    (entry,) = progress.open.values()
+    assert (entry.note, entry.until) == ("attempt 2", BEGIN + timedelta(seconds=4))
+
+
+def test_a_call_that_its_worker_took_to_the_grave_is_told() -> None:
+    _, lines = fed(
+        START,
+        *entered(0, 1, "Ask"),
+        (0, 3, "TaskStarted", "Ask", {"attempt": 1, "start": 1}),
+        (5, 4, "TaskStarted", "Ask", {"attempt": 1, "start": 2}),
+    )
+    assert plain(lines)[1:] == ["+5.00s  again   Ask (task) try 1 its worker was lost; called again"]
+
+
+def test_a_failure_fails_all_around_it_and_a_caught_one_does_not() -> None:
+    caught = (1, 3, "StepFailed", "Ask", {"error": "E", "cause": "c", "goto": "Check"})
+    _, lines = fed(START, *entered(0, 1, "Ask"), caught, (1, 4, "StepExited", "Ask", {}))
+    assert [line.kind for line in lines] == ["entered", "left"]
+    detail = {"error": "E", "cause": "c"}
+    progress, lines = fed(
+        START,
+        *entered(0, 1, "Check"),
+        *entered(0, 3, "Done"),
+        (1, 5, "StepFailed", "Done", detail),
+        (1, 6, "StepFailed", "Check", detail),
+        (1, 7, "ExecutionFailed", "", detail),
+    )
+    assert plain(lines)[2:] == [
+        "+1.00s  failed    Done (succeed) after 1.00 s E: c",
+        "+1.00s  failed  Check (choice) after 1.00 s E: c",
+    ]
+    assert (progress.ended, progress.open) == ("Failed", {})
+
+
+def test_iterations_side_by_side_are_told_apart() -> None:
+    _, lines = fed(
+        START,
+        *entered(0, 1, "Each"),
+        (0, 3, "IterationEntered", "Each", {"index": 0}),
+        *entered(0, 4, "Inner"),
+        (0, 3, "IterationEntered", "Each", {"index": 1}),
+        *entered(1, 7, "Inner"),
+        (3, 6, "StepExited", "Inner", {}),
+        (3, 10, "IterationExited", "Each", {"index": 0}),
+        (5, 9, "StepExited", "Inner", {}),
+        (5, 12, "IterationExited", "Each", {"index": 1}),
+        (5, 13, "StepExited", "Each", {}),
+    )
+    left = [(line.step, line.number, line.depth, line.seconds) for line in lines if line.kind == "left"]
+    assert left == [("Inner", 1, 1, 3.0), ("Inner", 2, 1, 4.0), ("Each", 1, 0, 5.0)]
+
+
+def test_what_is_open_is_drawn_with_what_is_left_of_its_wait() -> None:
+    progress, _ = fed(START, *entered(0, 1, "Wait", long=10))
+    assert drawn(progress, 4) == " * Wait  wait                      6 s  ━━━━━━━━━━━━━━━━━━━━━━━━"
+    assert drawn(progress, 12).split()[3] == "due"
+
+
+def test_of_very_many_open_entries_the_newest_are_drawn() -> None:
+    iterations = [
+        event
+        for index in range(50)
+        for event in ((0, 3, "IterationEntered", "Each", {}), *entered(0, 4 + 3 * index, "Inner"))
+    ]
+    progress, _ = fed(START, *entered(0, 1, "Each"), *iterations)
+    lines = drawn(progress, 1).splitlines()
+    assert len(lines) == 7
+    assert lines[-1].strip() == "and 45 more"
+
+
+def test_what_is_done_stays_as_a_line() -> None:
+    _, (_, left) = fed(START, *entered(0, 1, "Ask"), (1.5, 3, "StepExited", "Ask", {}))
+    assert done_line(left, 8).plain == " ✓ Ask       task      try 1        1.50 s"
+
+
+def drawn(progress: Progress, seconds: float) -> str:
+    console = Console(width=100, no_color=True)
+    with console.capture() as capture:
+        console.print(open_lines(progress, BEGIN + timedelta(seconds=seconds), 4, "*"))
+    return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())
