@@ -31,6 +31,7 @@ class RedisServer:
     """A running server with its append-only file; its URL stays the same when it is stopped and started again."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._server = EmbeddedServer(folder)
         self._server.start()
         self.url = self._server.url
