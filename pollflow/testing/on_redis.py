@@ -189,7 +189,8 @@ class RedisRun:
         resource = request.resource
         scripted = self._functions.find(resource) is not None
         is_flow = isinstance(resource, FlowResource)
-        if scripted or is_flow:
+        is_made = claimed.starts <= self._parts.engine.caller.lost_attempts
+        if is_made and (scripted or is_flow):
             name = claimed.about.flow_name
             self._calls.append(CallMade(self._agenda.now, name, request.step, resource, request.payload))
         if scripted and is_flow:

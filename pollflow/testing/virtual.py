@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pollflow.errors import FlowNotExists, InvalidArgument
+from pollflow.errors import EntityTooLarge, ExecutionAlreadyExists, FlowNotExists, InvalidArgument
 from pollflow.fdl.model import Flow, FlowResource, JsonObject, Pattern, ServiceResource, Step, TaskStep
 from pollflow.machine import (
     About,
@@ -78,7 +78,9 @@ class VirtualRun:
         self._waiters: list[_Waiter] = []
         self._calls: list[CallMade] = []
         self._refused: list[str] = []
-        self._root = self._start(ExecutionRef(flow_name or flow.name or "flow", execution_name), flow, given or {})
+        ref = ExecutionRef(flow_name or flow.name or "flow", execution_name)
+        self._flows[ref.flow] = flow
+        self._root = self._start(ref, flow, given or {})
         for act in acts:
             self._put(act)
 
@@ -121,7 +123,8 @@ class VirtualRun:
     def _call(self, execution: Execution, frame: Frame, request: CallRequest) -> Answer:
         resource = request.resource
         scripted = self._functions.find(resource) is not None
-        if scripted or isinstance(resource, FlowResource):
+        is_made = frame.starts <= LOST_ATTEMPTS
+        if is_made and (scripted or isinstance(resource, FlowResource)):
             given = request.payload
             self._calls.append(CallMade(self._agenda.now, execution.about.flow_name, request.step, resource, given))
         if isinstance(resource, FlowResource):
@@ -143,11 +146,9 @@ class VirtualRun:
         except ValueError as error:
             return Raised("FnF.RuntimeError", str(error))
         try:
-            sub = self._sub_execution(flow_name, name, given)
-        except (FlowNotExists, InvalidArgument) as error:
+            sub = self._sub_execution(ExecutionRef(flow_name, name), given)
+        except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
-        if sub is None:
-            return Raised("fnf.ExecutionAlreadyExists", f"flow {flow_name!r} has an execution {name!r} already")
         started = {"FlowName": flow_name, "Name": name}
         if request.pattern is Pattern.REQUEST_RESPONSE:
             return Returned({**started, "Status": sub.status.value})
@@ -157,18 +158,23 @@ class VirtualRun:
         self._waiters.append(_Waiter(execution, frame.state.frame, turn, sub, hears_success))
         return Submitted(started)
 
-    def _sub_execution(self, flow_name: str, name: str, given: JsonObject) -> Execution | None:
-        """Starts it, or finds the one that runs under the name; None if an ended one has it."""
-        ref = ExecutionRef(checked_name("a flow", flow_name), checked_name("an execution", name))
-        known = self._executions.get(ref)
-        if known is not None:
-            return None if known.status.ended else known
-        flow = self._flows.get(flow_name)
-        if flow is None:
-            raise FlowNotExists(f"no flow {flow_name!r} is deployed")
+    def _sub_execution(self, ref: ExecutionRef, given: JsonObject) -> Execution:
+        """Starts it, or finds the one that runs under the name; what it raises is what starting raises."""
+        checked_name("a flow", ref.flow)
+        checked_name("an execution", ref.name)
         if size_of(given) > self._limits.data_bytes:
-            raise InvalidArgument(f"the input has {size_of(given)} bytes; {self._limits.data_bytes} are allowed")
-        return self._start(ref, flow, given)
+            raise EntityTooLarge(f"the input has {size_of(given)} bytes; {self._limits.data_bytes} are allowed")
+        flow = self._flows.get(ref.flow)
+        if flow is None:
+            deployed = ", ".join(sorted(self._flows))
+            raise FlowNotExists(f"no flow {ref.flow!r} is deployed; deployed: {deployed}")
+        known = self._executions.get(ref)
+        if known is None:
+            return self._start(ref, flow, given)
+        if known.status.ended:
+            told = f"already, which has ended ({known.status.value})"
+            raise ExecutionAlreadyExists(f"flow {ref.flow!r} has an execution {ref.name!r} {told}")
+        return known
 
     def _ended(self, execution: Execution) -> None:
         self._agenda.put(self._agenda.now, lambda: self._tell(execution))
