@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Annotated, NamedTuple
 
 import typer
@@ -15,6 +14,7 @@ from pollflow.cli.exits import CommandGroup
 from pollflow.cli.flows import deploy, flows
 from pollflow.cli.init import init
 from pollflow.cli.lint import lint
+from pollflow.cli.release import release
 from pollflow.cli.run import run
 from pollflow.cli.start import start
 from pollflow.cli.worker import worker
@@ -81,7 +81,7 @@ def _unwrapped(text: str) -> str:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"pollflow {version('pollflow')}")
+        typer.echo(f"pollflow {release()}")
         raise typer.Exit
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import PurePath
 from typing import Any
 
+from pollflow.cli.release import release
 from pollflow.cli.texts import clean, pretty
 from pollflow.fdl import LINT_CODES, Problem
 
@@ -37,7 +37,7 @@ def as_sarif(problems: Sequence[Problem]) -> str:
     """One SARIF log with one run."""
     codes = sorted({problem.code for problem in problems})
     rules = [{"id": code, "shortDescription": {"text": LINT_CODES.get(code, code)}} for code in codes]
-    driver = {"name": "pollflow", "version": version("pollflow"), "rules": rules}
+    driver = {"name": "pollflow", "version": release(), "rules": rules}
     run = {"tool": {"driver": driver}, "results": [_sarif_result(problem) for problem in problems]}
     return pretty({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
 

@@ -20,7 +20,7 @@ from pollflow.cli.resuming import Watched, resumable
 from pollflow.cli.session import Session, connected, find_place
 from pollflow.cli.summary import next_commands, tell_end, tell_next
 from pollflow.cli.texts import clean, compact, shortened
-from pollflow.cli.views import View, view
+from pollflow.cli.views import View, patience, view
 from pollflow.cli.wanted import check_functions, wanted_functions
 from pollflow.cli.workers import Worker, check_project, working
 from pollflow.client import Client, Execution, name_of_file
@@ -108,8 +108,9 @@ def _run(
         flow = task.definition(session.client)
         if task.is_resumed:
             watched.execution = task.begin(session.client)
-        worker = stack.enter_context(working(session)) if with_worker else None
-        _check_functions(flow, session, worker)
+        with patience(console(), "starting a worker", silent=as_json or not with_worker):
+            worker = stack.enter_context(working(session)) if with_worker else None
+            _check_functions(flow, session, worker)
         watched.execution = execution = task.begin(session.client)
         progress = Progress(steps_of(flow))
         with view(console(), list(progress.steps), silent=as_json) as shown:

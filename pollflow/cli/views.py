@@ -110,6 +110,16 @@ def view(console: Console, names: Iterator[str] | list[str], *, silent: bool = F
             yield Terminal(console, live, width)
 
 
+@contextmanager
+def patience(console: Console, text: str, *, silent: bool = False) -> Iterator[None]:
+    """A word on a terminal while there is nothing else to see."""
+    if silent or not console.is_terminal or console.is_dumb_terminal:
+        yield
+    else:
+        with console.status(Text(text, "dim"), spinner_style="cyan"):
+            yield
+
+
 def plain_line(line: Line, begin: datetime) -> str:
     """A line for files: seconds since the beginning, what happened, to which step."""
     since = f"+{(line.at - begin) / timedelta(seconds=1):.2f}s".rjust(9)
