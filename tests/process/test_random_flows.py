@@ -1,0 +1,103 @@
+"""Random flows on real workers, many at once: each writes the history that the pure machine writes in virtual time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from redis import Redis
+
+from pollflow import Client
+from pollflow.fdl import Flow, ForeachStep, ParallelStep
+from pollflow.testing import Reply, RunResult, VirtualRun
+from tests.processes import Processes
+from tests.properties.test_machine import LIMITS, flows, functions, inputs
+from tests.servers import RedisServer
+from tests.workers import PROJECT, Workers
+
+pytestmark = pytest.mark.process
+
+LONGEST_SECONDS = 6
+
+
+@dataclass
+class Sample:
+    flow: Flow
+    given: dict[str, Any]
+    answers: dict[str, Reply]
+    expected: RunResult
+
+    @property
+    def is_wide(self) -> bool:
+        return any(isinstance(s, ParallelStep | ForeachStep) for x in self.flow.series.values() for s in x.steps)
+
+
+def samples(seed_examples: int) -> list[Sample]:
+    """Flows that end soon, with what the pure machine makes of them; the same ones each time."""
+    found: list[Sample] = []
+
+    @settings(
+        max_examples=seed_examples,
+        phases=[Phase.generate],
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(flows(), inputs, functions, st.none())
+    def collect(flow: Flow, given_input: Any, answers: Any, _: None) -> None:
+        # One answer for each function, at once: calls of branches that run together have no order of their own.
+        fixed = {name: [Reply(r[0].returns, r[0].raises)] for name, r in answers.items()}
+        run = VirtualRun(flow, given_input, functions=fixed, limits=LIMITS).run()
+        # A time limit that a loaded machine could meet says nothing.
+        has_time = flow.timeout_seconds is None or flow.timeout_seconds > 30
+        if has_time and run.status.ended and run.seconds <= LONGEST_SECONDS and len(run.history) > 6:
+            found.append(Sample(flow, given_input, {name: r[0] for name, r in fixed.items()}, run))
+
+    collect()
+    return found
+
+
+def told(events: Any) -> list[str]:
+    return sorted(json.dumps([e.type, e.step, e.detail], sort_keys=True) for e in events)
+
+
+def test_random_flows_write_the_history_of_virtual_time(redis_server: RedisServer, processes: Processes) -> None:
+    processes.env["POLLFLOW_REDIS_URL"] = redis_server.url
+    chosen = samples(400)
+    assert len(chosen) > 60
+    client = Client(redis_server.url)
+    workers = Workers(processes, PROJECT)
+    for name in ("one", "two"):
+        workers.start("-c", "2", app="tests.apps.answers", name=name)
+    started = []
+    with Redis.from_url(redis_server.url) as redis:
+        for number, sample in enumerate(chosen):
+            name = f"flow-{number}"
+            answers = {
+                function: {
+                    "returns": reply.returns,
+                    "raises": [reply.raises.error, reply.raises.cause] if reply.raises else None,
+                }
+                for function, reply in sample.answers.items()
+            }
+            redis.hset("test:answers", name, json.dumps(answers))
+            client.deploy_text(sample.flow.text, name)
+            started.append(client.start(name, sample.given, name="x"))
+    succeeded = 0
+    for sample, execution in zip(chosen, started, strict=True):
+        execution.wait(120)
+        expected = sample.expected
+        assert execution.status == expected.status.value, (sample.flow.text, sample.given, execution.history())
+        assert (execution.output, execution.error or None) == (expected.output, expected.error or None)
+        history = execution.history()
+        assert [event.id for event in history] == list(range(1, len(history) + 1))
+        # Of branches that run together, which one fails first is nobody's to say; nor what an event's number is.
+        if not sample.is_wide or (execution.status == "Succeeded" and "eventId" not in sample.flow.text):
+            assert told(history) == told(expected.history), sample.flow.text
+            succeeded += execution.status == "Succeeded"
+    assert succeeded > 20
