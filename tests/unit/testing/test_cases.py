@@ -1,0 +1,121 @@
+"""Reading flow test files: what they say, and what is wrong with them, with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from pollflow.errors import DefinitionError, InvalidArgument
+from pollflow.machine import Limits, Status
+from pollflow.testing import Reply, ReportFailed, ReportSucceeded, Stop, load_cases
+
+FLOW = "definition: {version: v1, type: flow, steps: [{type: pass, name: A}]}\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path):  # type: ignore[no-untyped-def]
+    def write(text: str, name: str = "x.flowtest.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(dedent(text), encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_everything_that_a_case_may_say(write) -> None:  # type: ignore[no-untyped-def]
+    path = write(
+        FLOW
+        + """\
+cases:
+  - name: all
+    input: {a: 1}
+    functions:
+      f: [{returns: {b: 1}, takes: 1.5}, {raises: {error: E, cause: 503}}, {lost: true}]
+    at:
+      - {seconds: 1, stop: {error: S, cause: c}}
+      - {seconds: 2, report_succeeded: {step: A, output: {x: 1}}}
+      - {seconds: 3, report_failed: {step: A, error: E}}
+    limits: {events: 7, width: 2}
+    until: 60
+    expect: {status: TimedOut, error: {cause_contains: x}, seconds: 1, steps: [A], refused: 1}
+    lint: [short-wait]
+"""
+    )
+    (case,) = load_cases(path)
+    assert (case.name, case.line, case.given, case.until, case.lint) == ("all", 3, {"a": 1}, 60, ("short-wait",))
+    first, second, third = case.functions["f"]
+    assert (first, third) == (Reply({"b": 1}, takes=1.5), Reply(lost=True))
+    assert second.raises is not None and (second.raises.error, second.raises.cause) == ("E", "503")
+    assert case.acts == (Stop(1, "S", "c"), ReportSucceeded(2, "A", {"x": 1}), ReportFailed(3, "A", "E"))
+    assert case.limits == Limits(events=7, width=2)
+    assert (case.expected.status, case.expected.steps, case.expected.refused) == (Status.TIMED_OUT, ("A",), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("cases: [{name: x, expect: {}}]", 1, "exactly one of flow, definition"),
+        (FLOW, 1, '"cases" is missing'),
+        (FLOW + "cases: []", 2, "at least one case"),
+        (FLOW + "cases:\n  - expect: {}", 3, '"name" is missing'),
+        (FLOW + "cases:\n  - name: x", 3, '"expect" is missing'),
+        (FLOW + "cases:\n  - name: x\n    expct: {}", 4, 'did you mean "expect"?'),
+        (FLOW + "cases:\n  - name: x\n    expect:\n      status: Done", 5, "must be one of Running"),
+        (FLOW + "cases:\n  - name: x\n    expect: {}\n    functions:\n      f: []", 6, "at least one reply"),
+        (FLOW + "cases:\n  - name: x\n    expect: {}\n    functions:\n      f: [{}]", 6, "exactly one of returns"),
+        (FLOW + "cases:\n  - name: x\n    expect: {}\n    functions:\n      f: [{lost: no}]", 6, "must be true"),
+        (FLOW + "cases:\n  - name: x\n    expect: {}\n    functions: {f: [{returns: 1, takes: -1}]}", 5, "0 or more"),
+        (FLOW + "cases:\n  - name: x\n    expect: {}\n    at: [{stop: }]", 5, '"seconds" is missing'),
+        (FLOW + "cases:\n  - name: x\n    expect: {}\n    at: [{seconds: 1}]", 5, "exactly one of stop"),
+        (FLOW + "cases:\n  - name: x\n    expect: {visits: {A: 1.5}}", 4, "whole number"),
+        (FLOW + "cases:\n  - name: x\n    expect: {output_contains: 1}", 4, "must be an object"),
+        (FLOW + "cases:\n  - name: x\n    expect: {steps: A}", 4, "must be a list"),
+        (FLOW + "cases:\n  - name: x\n    input: [1]\n    expect: {}", 4, "must be an object"),
+        ("flow: nowhere.yaml\ncases: [{name: x, expect: {}}]", 1, "there is no such file"),
+        ("cases: [", 1, "not YAML"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(write, text: str, line: int, told: str) -> None:  # type: ignore[no-untyped-def]
+    path = write(text)
+    with pytest.raises(DefinitionError) as caught:
+        load_cases(path)
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.line) == (str(path), line)
+    assert told in problem.message
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="there is no such file"):
+        load_cases(tmp_path / "x.flowtest.yaml")
+
+
+def test_a_definition_keeps_its_own_text_and_lines(write) -> None:  # type: ignore[no-untyped-def]
+    path = write(
+        """\
+        definition:
+          version: v1      # a comment
+          type: flow
+          name: mine
+
+          steps:
+            - {type: wait, name: W, timestamp: 2026-01-01}
+        cases: [{name: x, expect: {}}]
+        """
+    )
+    definition = load_cases(path)[0].definition
+    assert definition.text.splitlines()[0] == "version: v1      # a comment"
+    assert definition.name == "mine"
+    assert definition.read().steps.steps[0].line == 6
+
+
+def test_a_definition_on_one_line_is_taken_as_json(write) -> None:  # type: ignore[no-untyped-def]
+    flow = load_cases(write(FLOW + "cases: [{name: x, expect: {}}]"))[0].definition.read()
+    assert [step.name for step in flow.steps.steps] == ["A"]
+
+
+def test_a_flow_runs_under_the_name_of_its_file(write) -> None:  # type: ignore[no-untyped-def]
+    write("version: v1\ntype: flow\nsteps: [{type: pass, name: A}]", "my_flow.yaml")
+    path = write("flow: my_flow.yaml\ncases: [{name: x, expect: {}}]")
+    assert load_cases(path)[0].definition.name == "my_flow"

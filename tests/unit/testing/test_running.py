@@ -1,0 +1,192 @@
+"""Running files: what fails and how it is told, the report, JUnit, the commands."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pollflow import Functions, InvalidArgument
+from pollflow.testing import command, run_paths
+
+FLOW = """\
+definition:
+  version: v1
+  type: flow
+  steps:
+    - {type: task, name: Call, resourceArn: "acs:fc:::services/s/functions/call"}
+    - {type: wait, name: Wait, duration: 10}
+    - {type: pass, name: End}
+cases:
+"""
+CASE = "  - {name: one, functions: {call: [{returns: {a: 1, b: [1, 2]}}]}, expect: %s}\n"
+
+
+def told(tmp_path: Path, expect: str) -> list[str]:
+    (tmp_path / "x.flowtest.yaml").write_text(FLOW + CASE % expect, encoding="utf-8")
+    (verdict,) = run_paths([tmp_path]).verdicts
+    return list(verdict.differences)
+
+
+@pytest.mark.parametrize(
+    ("expect", "differences"),
+    [
+        ("{}", []),
+        ("{status: Succeeded, output: {a: 1.0, b: [1, 2]}, seconds: 10, output_contains: {a: 1}}", []),
+        ("{status: Failed}", ["status: expected Failed, actual Succeeded"]),
+        ("{seconds: 9.5}", ["seconds: expected 9.5, actual 10"]),
+        ("{output: {a: 2, c: 1}}", ["output.a: expected 2, actual 1", "output.c: expected 1, actual: missing"]),
+        ("{output: {a: true, b: [1, 2]}}", ["output.a: expected true, actual 1"]),
+        ("{output_contains: {b: [1, 3]}}", ["output.b[1]: expected 3, actual 2"]),
+        ("{output: null}", ['output: expected nothing, actual {"a": 1, "b": [1, 2]}']),
+        ("{error: {error: E}}", ['error: expected "E", actual nothing']),
+        ("{error: {cause_contains: x}}", ['cause: expected to contain "x", actual nothing']),
+        ("{visits: {Wait: 2, Nope: 0}}", ["visits of Wait: expected 2, actual 1"]),
+        ("{calls: {s/call: []}}", ["calls of s/call: expected [], actual [{}]"]),
+        ("{calls: {call: [{x: 1}]}}", ["calls of call[0].x: expected 1, actual: missing"]),
+        ("{refused: 1}", ["refused: expected 1, actual 0"]),
+        ("{invalid: []}", ["the definition is not refused"]),
+        (
+            "{steps: [Call, End]}",
+            ["steps:\n      expected  actual\n    1 Call      Call\n!   2           Wait\n    3 End       End"],
+        ),
+    ],
+)
+def test_what_does_not_hold_is_told(tmp_path: Path, expect: str, differences: list[str]) -> None:
+    found = told(tmp_path, expect)
+    if differences and differences[0].startswith("output.a: expected 2"):
+        differences = [*differences, "output.b: unexpected: [1, 2]"]
+    assert found == differences
+
+
+def test_a_failed_execution_tells_why(tmp_path: Path) -> None:
+    case = "  - {name: one, functions: {call: [{raises: {error: E, cause: c}}]}, expect: {status: Succeeded}}\n"
+    (tmp_path / "x.flowtest.yaml").write_text(FLOW + case, encoding="utf-8")
+    (verdict,) = run_paths([tmp_path]).verdicts
+    assert verdict.differences == ("status: expected Succeeded, actual Failed (E: c)",)
+
+
+def test_what_came_in_vain_is_told_where_a_case_fails(tmp_path: Path) -> None:
+    case = (
+        "  - {name: one, functions: {call: [{returns: {}}]}, at: [{seconds: 99, stop: }], expect: {status: Stopped}}\n"
+    )
+    (tmp_path / "x.flowtest.yaml").write_text(FLOW + case, encoding="utf-8")
+    (verdict,) = run_paths([tmp_path]).verdicts
+    assert verdict.differences[1] == "at 99 s: the execution has ended, so it cannot be stopped"
+
+
+def test_a_report_at_a_step_that_is_not_there_fails_the_case(tmp_path: Path) -> None:
+    case = "  - {name: one, at: [{seconds: 1, report_failed: {step: Nope}}], expect: {status: Failed}}\n"
+    (tmp_path / "x.flowtest.yaml").write_text(FLOW + case, encoding="utf-8")
+    (verdict,) = run_paths([tmp_path]).verdicts
+    assert verdict.differences == ("at: no step is named 'Nope'",)
+
+
+def test_a_definition_that_is_refused_fails_its_cases_with_its_errors(tmp_path: Path) -> None:
+    text = (
+        "definition: |\n  version: v1\n  type: flow\n  steps: [{type: wait, name: W}]\ncases: [{name: x, expect: {}}]"
+    )
+    (tmp_path / "x.flowtest.yaml").write_text(text.replace("{}}]", "{seconds: 1}}]"), encoding="utf-8")
+    (verdict,) = run_paths([tmp_path]).verdicts
+    assert "the definition is refused: " in verdict.differences[0] and ":3:" in verdict.differences[0]
+
+
+def test_errors_that_are_missing_or_unexpected_are_told(tmp_path: Path) -> None:
+    text = (
+        "definition: |\n  version: v1\n  type: flow\n  steps: [{type: wait, name: W}]\n"
+        "cases: [{name: x, expect: {invalid: [{line: 1, message_contains: duration}]}}]"
+    )
+    (tmp_path / "x.flowtest.yaml").write_text(text, encoding="utf-8")
+    (verdict,) = run_paths([tmp_path]).verdicts
+    missing, unexpected = verdict.differences
+    assert missing == "missing: line 1: … duration …"
+    assert unexpected.startswith("unexpected: line 3: steps[0].duration: ")
+
+
+def test_lint_is_checked_where_it_is_given(tmp_path: Path) -> None:
+    case = "  - {name: one, lint: [short-wait]}\n"
+    (tmp_path / "x.flowtest.yaml").write_text(FLOW + case, encoding="utf-8")
+    (verdict,) = run_paths([tmp_path]).verdicts
+    assert verdict.differences == ("lint: no warning short-wait",)
+
+
+def test_the_command_writes_a_line_a_case_and_the_sum_last(tmp_path: Path) -> None:
+    path = tmp_path / "x.flowtest.yaml"
+    path.write_text(FLOW + CASE % "{}" + CASE.replace("one", "two") % "{status: Failed}", encoding="utf-8")
+    lines: list[str] = []
+    assert command.test([tmp_path], write=lines.append) == 1
+    assert lines == [
+        f"ok     {path}: one",
+        f"FAILED {path}: two\n    status: expected Failed, actual Succeeded",
+        "1 passed, 1 failed",
+    ]
+    assert command.test([path], keyword="ONE", write=lines.append) == 0
+    assert lines[-1] == "1 passed, 0 failed"
+    assert command.test([path], keyword="nothing", write=lines.append) == 1
+
+
+def test_a_wrong_file_is_one_failed_case_and_a_wrong_path_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.flowtest.yaml"
+    path.write_text("cases: 1", encoding="utf-8")
+    report = run_paths([path])
+    assert (report.summary, report.verdicts[0].differences[0][: len(str(path))]) == ("0 passed, 1 failed", str(path))
+    with pytest.raises(InvalidArgument, match="no such file or folder"):
+        run_paths([tmp_path / "nope"])
+
+
+def test_junit_has_every_case(tmp_path: Path) -> None:
+    path = tmp_path / "x.flowtest.yaml"
+    path.write_text(FLOW + CASE % "{}" + CASE % '{output: "\\u0001<"}', encoding="utf-8")
+    assert command.test([path], junit=tmp_path / "out.xml", write=lambda line: None) == 1
+    suite = ET.parse(tmp_path / "out.xml").getroot()[0]  # noqa: S314 - our own file
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert [(case.get("name"), len(case)) for case in suite] == [("one", 0), ("one", 1)]
+    with pytest.raises(InvalidArgument, match="cannot be written"):
+        command.test([path], junit=tmp_path / "no" / "out.xml", write=lambda line: None)
+
+
+def test_a_simulation_draws_the_run(tmp_path: Path) -> None:
+    flow, script = tmp_path / "f.yaml", tmp_path / "script.yaml"
+    lines = FLOW.splitlines()[1:-1]
+    flow.write_text("\n".join(line[2:] for line in lines), encoding="utf-8")
+    script.write_text("functions: {call: [{lost: true, takes: 1}, {returns: {a: 1}}]}", encoding="utf-8")
+    drawn: list[str] = []
+    command.simulate(flow, script=script, write=drawn.append)
+    assert drawn[0].splitlines() == [
+        '        0 s  Call        1 s  → {"a": 1}',
+        "                              · attempt 1: called again, its worker had died",
+        "        1 s  Wait       10 s  → {}",
+        "       11 s  End              → {}",
+        'Succeeded after 11 s: {"a": 1}',
+    ]
+
+
+def test_a_simulation_asks_what_functions_answer(tmp_path: Path) -> None:
+    flow = tmp_path / "f.yaml"
+    flow.write_text("\n".join(line[2:] for line in FLOW.splitlines()[1:-1]), encoding="utf-8")
+    answers = iter(["{a: ", "{a: 2}"])
+    asked: list[str] = []
+
+    def ask(prompt: str) -> str:
+        asked.append(prompt)
+        return next(answers)
+
+    result = command.simulate(flow, {"x": 1}, ask=ask, write=lambda text: None)
+    assert (result.output, len(asked)) == ({"a": 2}, 2)
+    assert "acs:fc:::services/s/functions/call" in asked[0] and "once more" in asked[1]
+    failed = command.simulate(flow, ask=lambda prompt: "! Mine because", write=lambda text: None)
+    assert (failed.error, failed.cause) == ("Mine", "because")
+
+
+def test_a_simulation_may_use_an_applications_functions(tmp_path: Path) -> None:
+    flow = tmp_path / "f.yaml"
+    flow.write_text("\n".join(line[2:] for line in FLOW.splitlines()[1:-1]), encoding="utf-8")
+    functions = Functions()
+
+    @functions.function
+    def call(given: Any, context: Any) -> dict[str, Any]:
+        return {"step": context.step}
+
+    assert command.simulate(flow, functions=functions, write=lambda text: None).output == {"step": "Call"}

@@ -1,0 +1,136 @@
+"""Virtual time: histories with numbers, causes and moments, and what the file format has no words for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pollflow import TaskError
+from pollflow.machine import Limits, Status
+from pollflow.testing import Reply, Stop, run_flow
+
+START = 1_767_225_600.0
+TASK = {"type": "task", "name": "T", "resourceArn": "acs:fc:::services/s/functions/f"}
+
+
+def flow(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"version": "v1", "type": "flow", "steps": list(steps), **fields}
+
+
+def test_history_is_what_the_store_would_have() -> None:
+    definition = flow({"type": "wait", "name": "W", "duration": 2}, {**TASK, "end": True})
+    result = run_flow(definition, functions={"f": [Reply({}, takes=0.5)]})
+    told = [(event.id, event.cause, event.at - START, event.type, event.step) for event in result.history]
+    assert told == [
+        (1, 0, 0, "ExecutionStarted", ""),
+        (2, 1, 0, "StepEntered", "W"),
+        (3, 2, 0, "StepStarted", "W"),
+        (4, 3, 2, "StepSucceeded", "W"),
+        (5, 4, 2, "StepExited", "W"),
+        (6, 5, 2, "StepEntered", "T"),
+        (7, 6, 2, "StepStarted", "T"),
+        (8, 7, 2, "TaskScheduled", "T"),
+        (9, 8, 2, "TaskStarted", "T"),
+        (10, 9, 2.5, "TaskSucceeded", "T"),
+        (11, 10, 2.5, "StepSucceeded", "T"),
+        (12, 11, 2.5, "StepExited", "T"),
+        (13, 12, 2.5, "ExecutionSucceeded", ""),
+    ]
+    assert result.history[8].detail == {"attempt": 1, "start": 1}
+
+
+def test_the_events_of_branches_are_caused_by_their_own_and_the_step_around() -> None:
+    branch = {"steps": [{"type": "pass", "name": "A"}]}
+    result = run_flow(flow({"type": "parallel", "name": "P", "branches": [branch, branch]}))
+    told = [(event.id, event.cause, event.type) for event in result.history]
+    assert told[2:] == [
+        (3, 2, "StepStarted"),
+        (4, 3, "BranchEntered"),
+        (5, 4, "StepEntered"),
+        (6, 5, "StepStarted"),
+        (7, 3, "BranchEntered"),
+        (8, 7, "StepEntered"),
+        (9, 8, "StepStarted"),
+        (10, 6, "StepSucceeded"),
+        (11, 10, "StepExited"),
+        (12, 11, "BranchExited"),
+        (13, 9, "StepSucceeded"),
+        (14, 13, "StepExited"),
+        (15, 14, "BranchExited"),
+        (16, 3, "StepSucceeded"),
+        (17, 16, "StepExited"),
+        (18, 17, "ExecutionSucceeded"),
+    ]
+
+
+def test_fractions_of_seconds_do_not_add_up_to_noise() -> None:
+    steps = [{"type": "wait", "name": f"W{n}", "duration": 0.1} for n in range(3)]
+    assert run_flow(flow(*steps)).seconds == 0.3
+
+
+def test_python_functions_answer_as_in_production() -> None:
+    def function(given: dict[str, Any], context: Any) -> Any:
+        if context.attempt == 1:
+            raise LookupError("not yet")
+        return {"key": context.idempotency_key, "t": (1, 2)}
+
+    definition = flow({**TASK, "retry": [{"errors": ["LookupError"]}]})
+    result = run_flow(definition, functions={"f": function})
+    assert (result.output, result.seconds) == ({"key": "virtual-1/T/r.1/2", "t": [1, 2]}, 1)
+
+
+def test_a_subclass_of_an_error_is_caught_by_its_base() -> None:
+    class Mine(TaskError):
+        pass
+
+    def function(given: Any, context: Any) -> Any:
+        raise Mine("Special", "c")
+
+    definition = flow({**TASK, "catch": [{"errors": ["TaskError"], "goto": "A"}]}, {"type": "pass", "name": "A"})
+    assert run_flow(definition, functions={"f": function}).status is Status.SUCCEEDED
+
+
+async def slow(given: Any, context: Any) -> Any:
+    return {"async": True}
+
+
+def test_async_functions_are_awaited() -> None:
+    assert run_flow(flow(TASK), functions={"f": slow}).output == {"async": True}
+
+
+def test_a_function_is_told_its_deadline() -> None:
+    deadlines: list[Any] = []
+    definition = flow({"type": "wait", "name": "W", "duration": 5}, {**TASK, "timeoutSeconds": 10})
+    run_flow(definition, functions={"f": lambda given, context: deadlines.append(context.deadline) or {}})
+    assert deadlines[0].isoformat() == "2026-01-01T00:00:15+00:00"
+
+
+def test_a_sub_execution_has_a_result_of_its_own() -> None:
+    child = flow({"type": "wait", "name": "W", "duration": 100})
+    parent = flow({"type": "task", "name": "C", "resourceArn": "acs:fnf:::flow/child", "pattern": "sync"})
+    result = run_flow(parent, {"a": 1}, flows={"child": child}, at=[Stop(3, "S", "c")])
+    (sub,) = result.sub_executions
+    assert (sub.flow, sub.status, sub.error, sub.cause, sub.seconds) == ("child", Status.STOPPED, "S", "c", 3)
+    assert sub.history[0].detail == {"input": {"a": 1}}
+
+
+def test_two_steps_wait_for_one_sub_execution() -> None:
+    child = flow({"type": "wait", "name": "W", "duration": 4})
+    call = {"type": "task", "resourceArn": "acs:fnf:::flow/child", "pattern": "sync"}
+    branches = [{"steps": [{**call, "name": n, "serviceParams": {"ExecutionName": "one"}}]} for n in "AB"]
+    result = run_flow(flow({"type": "parallel", "name": "P", "branches": branches}), flows={"child": child})
+    assert (result.status, result.seconds, len(result.sub_executions)) == (Status.SUCCEEDED, 4, 1)
+
+
+def test_two_thousand_iterations_are_no_matter() -> None:
+    each = {"iterationMapping": {"collection": "$.l", "item": "x"}, "steps": [{"type": "pass", "name": "A"}]}
+    definition = flow({"type": "foreach", "name": "F", **each})
+    limits = Limits(data_bytes=1 << 20)
+    result = run_flow(definition, {"l": [0] * 2000}, limits=limits)
+    assert (result.status, result.visits["A"]) == (Status.SUCCEEDED, 2000)
+
+
+def test_a_function_without_replies_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no replies"):
+        run_flow(flow(TASK), functions={"f": []})
