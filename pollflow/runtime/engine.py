@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pollflow.errors import InvalidTaskToken, TaskAlreadyCompleted, UnreadableRecord
+from pollflow.errors import ExecutionNotExists, InvalidTaskToken, TaskAlreadyCompleted, UnreadableRecord
 from pollflow.fdl import Flow
 from pollflow.machine import (
     Arrived,
@@ -93,10 +93,15 @@ class Engine:
         self._commit(self.flows.get(execution.digest), claimed, TimedOut(), from_outside=True)
 
     def end(self, ref: ExecutionRef, status: Status, error: str, cause: str) -> Status | None:
-        """Stops an execution, or ends it by its time limit. None if this did it, else the status that it has."""
+        """Stops an execution, or ends it by its time limit. None if this did it, else the status that it has.
+
+        Raises ExecutionNotExists.
+        """
         detail = {"error": error, "cause": cause}
         history = [HistoryEvent(f"Execution{status.value}", "", detail)]
         before = self.store.end(ref, status, history, Outcome(status, None, error, cause))
+        if before == "":
+            raise ExecutionNotExists(f"flow {ref.flow!r} has no execution {ref.name!r}")
         return None if before is None else Status(before)
 
     def report(self, token: str, event: Event) -> None:
@@ -111,13 +116,16 @@ class Engine:
         except LookupError as error:
             raise InvalidTaskToken("the execution that the token names does not exist") from error
         verify(asked, execution.about)
-        record = self.reading.frame(ref, asked.frame)
-        if record is None or not is_awaited(asked, record.state):
-            raise TaskAlreadyCompleted
-        claimed = _from_outside(ref, asked.frame, record, execution)
-        result = self._commit(self.flows.get(execution.digest), claimed, event, from_outside=True)
-        if not isinstance(result, Committed):
-            raise TaskAlreadyCompleted
+        flow, token = self.flows.get(execution.digest), ""
+        while True:
+            record = self.reading.frame(ref, asked.frame)
+            if record is None or record.token == token or not is_awaited(asked, record.state):
+                raise TaskAlreadyCompleted
+            # Refused though still awaited under another token: the call has returned meanwhile, and waits now.
+            token = record.token
+            claimed = _from_outside(ref, asked.frame, record, execution)
+            if isinstance(self._commit(flow, claimed, event, from_outside=True), Committed):
+                return
 
     def _claim(self, address: Address) -> Claimed | None:
         nonce = self._nonce()

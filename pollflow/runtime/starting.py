@@ -64,13 +64,18 @@ class Starter:
             raise EntityTooLarge(f"the input has {size} bytes; {self.limits.data_bytes} are allowed")
 
     def _check_existing(self, ref: ExecutionRef, started: Started, parent: str) -> None:
-        if started.existing is None or not started.existing.ended:
+        if started.existing is None:
             return
-        if parent and self.reading.execution(ref).parent == parent:
+        if parent:
+            # An execution tells one parent of its end: whoever waits for another one's would wait for ever.
+            if self.reading.execution(ref).parent == parent:
+                return
+            which = "which is not the step's own"
+        elif not started.existing.ended:
             return
-        raise ExecutionAlreadyExists(
-            f"flow {ref.flow!r} has an execution {ref.name!r} already, which has ended ({started.existing.value})"
-        )
+        else:
+            which = f"which has ended ({started.existing.value})"
+        raise ExecutionAlreadyExists(f"flow {ref.flow!r} has an execution {ref.name!r} already, {which}")
 
 
 def checked_name(kind: str, name: str) -> str:

@@ -13,10 +13,21 @@ from dataclasses import dataclass
 
 from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument
 from pollflow.fdl.model import FlowResource, JsonObject, Pattern
-from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
+from pollflow.machine import (
+    About,
+    CallRequest,
+    Event,
+    FrameState,
+    HistoryEvent,
+    Outcome,
+    Raised,
+    Returned,
+    Status,
+    Submitted,
+)
 from pollflow.machine.callback import task_token
 from pollflow.runtime.starting import Starter
-from pollflow.store import Claimed, Reading
+from pollflow.store import Claimed, ExecutionRef, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +46,36 @@ class SubFlows:
         except ValueError as error:
             return Raised("FnF.RuntimeError", str(error))
         waits = request.pattern is not Pattern.REQUEST_RESPONSE
-        token = task_token(claimed.about, claimed.address.frame, claimed.state.entry, claimed.state.attempt)
+        token = token_of(claimed.about, claimed.state)
         try:
             ref = self.starter.start(flow_name, given, name, parent=token if waits else "")
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         started = {"FlowName": ref.flow, "Name": ref.name}
         if waits:
+            self._stop_if_alone(ref, token, claimed)
             return Submitted(started)
         return Returned({**started, "Status": self.reading.execution(ref).status.value})
+
+    def _stop_if_alone(self, ref: ExecutionRef, token: str, claimed: Claimed) -> None:
+        """Whoever stopped the parent meanwhile has found no sub-execution to stop."""
+        try:
+            parent = self.reading.execution(claimed.address.ref)
+            if parent.id == claimed.about.execution_id and not parent.status.ended:
+                return
+            error, cause = parent.error or "", parent.cause or ""
+        except LookupError:
+            error, cause = "", "its parent is gone"
+        if self.reading.execution(ref).parent != token:
+            return
+        detail: JsonObject = {"error": error, "cause": cause}
+        history = [HistoryEvent("ExecutionStopped", "", detail)]
+        self.starter.store.end(ref, Status.STOPPED, history, Outcome(Status.STOPPED, None, error, cause))
+
+
+def token_of(about: About, state: FrameState) -> str:
+    """The task token of a step that waits for a sub-execution: the sub-execution's `parent`."""
+    return task_token(about, state.frame, state.entry, state.attempt)
 
 
 def asked_of(request: CallRequest, resource: FlowResource) -> tuple[str, str, JsonObject]:
