@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pollflow.errors import ExecutionNotExists, InvalidTaskToken, TaskAlreadyCompleted
-from pollflow.fdl.model import FlowResource, Pattern
-from pollflow.machine import Event, ReportedFailed, ReportedSucceeded, Status, call_of
+from pollflow.fdl.model import Flow, FlowResource, Pattern
+from pollflow.machine import Event, FrameState, ReportedFailed, ReportedSucceeded, Status, call_of
 from pollflow.runtime.engine import Engine
-from pollflow.runtime.subflows import asked_of
+from pollflow.runtime.subflows import asked_of, token_of
 from pollflow.store import ExecutionRecord, ExecutionRef
 
 _SLICE = 100
@@ -54,36 +54,47 @@ class Duties:
 
     def _time_out(self, record: ExecutionRecord) -> None:
         flow = self.engine.flows.get(record.digest)
-        cause = f"the execution did not end within {flow.timeout_seconds:g} seconds"
+        limit = flow.timeout_seconds or 0.0
+        if self.engine.reading.now() < record.started_at + limit:
+            return  # taken for an execution that is no more; this one has its name, and a time limit of its own
+        cause = f"the execution did not end within {limit:g} seconds"
         self.engine.end(record.ref, Status.TIMED_OUT, "FnF.ExecutionTimeout", cause)
         self.engine.store.done(record.ref, "deadline")
 
     def _tidy(self, record: ExecutionRecord) -> None:
-        self._stop_sub_flows(record)
-        self.engine.store.tidy(record.ref, _SLICE)
+        self._tidy_slice(record)
 
     def purge(self, record: ExecutionRecord) -> None:
         """Deletes an ended execution and all that is left of it. What runs is left alone."""
-        left = 1
-        while left > 0:
-            self._stop_sub_flows(record)
-            left = self.engine.store.tidy(record.ref, _SLICE)
+        self.notify(record)
+        while self._tidy_slice(record) > 0:
+            pass
         self.engine.store.purge(record.ref, record.id, record.status)
 
-    def _stop_sub_flows(self, record: ExecutionRecord) -> None:
-        """Stops the executions that steps of an ended one waited for."""
+    def _tidy_slice(self, record: ExecutionRecord) -> int:
+        """Deletes some frames of an ended execution, and stops what just these waited for. How many are left."""
+        frames = self.engine.reading.frame_names(record.ref, _SLICE)
         flow = self.engine.flows.get(record.digest)
-        for frame in self.engine.reading.frames(record.ref, _SLICE).values():
-            request = call_of(flow, frame.state, record.about)
-            if request is None or not isinstance(request.resource, FlowResource):
-                continue
-            if request.pattern is Pattern.REQUEST_RESPONSE:
-                continue
-            try:
-                flow_name, name, _ = asked_of(request, request.resource)
-                self.engine.end(ExecutionRef(flow_name, name), Status.STOPPED, record.error or "", record.cause or "")
-            except (ValueError, LookupError):
-                logger.info("no sub-execution to stop", extra={"execution": str(record.ref)})
+        for name in frames:
+            frame = self.engine.reading.frame(record.ref, name)
+            if frame is not None:
+                self._stop_sub_flow(record, flow, frame.state)
+        return self.engine.store.tidy(record.ref, frames)
+
+    def _stop_sub_flow(self, record: ExecutionRecord, flow: Flow, state: FrameState) -> None:
+        """Stops the execution that a step of an ended one waited for, if it is the one that the step has started."""
+        request = call_of(flow, state, record.about)
+        if request is None or not isinstance(request.resource, FlowResource):
+            return
+        if request.pattern is Pattern.REQUEST_RESPONSE:
+            return
+        try:
+            flow_name, name, _ = asked_of(request, request.resource)
+            ref = ExecutionRef(flow_name, name)
+            if self.engine.reading.execution(ref).parent == token_of(record.about, state):
+                self.engine.end(ref, Status.STOPPED, record.error or "", record.cause or "")
+        except (ValueError, LookupError):
+            logger.info("no sub-execution to stop", extra={"execution": str(record.ref)})
 
 
 def _end_event(record: ExecutionRecord) -> Event:

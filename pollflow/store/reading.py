@@ -40,10 +40,13 @@ class Reading:
 
     def frames(self, ref: ExecutionRef, most: int = _SLICE) -> dict[str, FrameRecord]:
         """Up to `most` live frames of an execution, by name."""
-        with translated():
-            found = self.client.srandmember(self.keys.frames(ref), most) or []
-        records = {frame: self.frame(ref, frame) for frame in sorted(found)}
+        records = {frame: self.frame(ref, frame) for frame in self.frame_names(ref, most)}
         return {frame: record for frame, record in records.items() if record is not None}
+
+    def frame_names(self, ref: ExecutionRef, most: int = _SLICE) -> list[str]:
+        """The names of up to `most` live frames of an execution."""
+        with translated():
+            return sorted(self.client.srandmember(self.keys.frames(ref), most) or [])
 
     def frame(self, ref: ExecutionRef, frame: str) -> FrameRecord | None:
         """One frame; None if it has ended."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pollflow.errors import UnreadableRecord
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import ROOT, About, Children, Decision, HistoryEvent, Outcome, Status
 from pollflow.store import keys as names
@@ -31,6 +32,7 @@ from pollflow.store.keys import ExecutionRef, Keys
 from pollflow.store.packing import BLOCK, pack
 from pollflow.store.records import (
     HELD,
+    LAYOUT,
     NOT_IN_SCRIPT,
     STALE,
     Address,
@@ -144,18 +146,23 @@ class Store:
         return Started(about.execution_id, None, _unsent(settled.letter, reply[0] == "started" and reply[2]))
 
     def claim(self, address: Address, nonce: str) -> Claimed | Early | Refusal:
-        """What the holder of a message may act on; a call is leased to `nonce` for the lease's time."""
+        """What the holder of a message may act on; a call is leased to `nonce` for the lease's time.
+
+        Raises UnreadableRecord for a state of a later release, which is left as it was.
+        """
         ref, frame = address.ref, address.frame
         parent = frame if frame == ROOT else names.parent_of(frame)[0]
         reply = self._run(
             "claim",
             (*self._base(ref, frame)[:3], self.keys.wake(ref.shard), self.keys.frame(ref, parent)),
-            [names.member(ref, frame), address.token, nonce, self.timing.lease],
+            [names.member(ref, frame), address.token, nonce, self.timing.lease, LAYOUT],
         )
         if reply[0] == "claimed":
             return _claimed(address, nonce, reply[1:])
         if reply[0] == "early":
             return Early(float(reply[1]))
+        if reply[0] == "unreadable":
+            raise UnreadableRecord(f"state of layout {reply[1]}; this release reads {LAYOUT}")
         return HELD if reply[0] == "held" else STALE
 
     def commit(
@@ -180,7 +187,7 @@ class Store:
                 return self._end_by(claimed, decision, nonce)
             return self._join(claimed, decision, nonce)
         if isinstance(decision.wake, Children):
-            return self._spread(claimed, decision)
+            return self._spread(claimed, decision, expect_events)
         return self._advance(claimed, decision, nonce, hold, expect_events)
 
     def end(self, ref: ExecutionRef, status: Status, history: Sequence[HistoryEvent], outcome: Outcome) -> str | None:
@@ -255,9 +262,8 @@ class Store:
         """Drops the wake-up of a frame that is no more."""
         self._run("forget", (self.keys.frame(ref, frame), self.keys.wake(ref.shard)), [names.member(ref, frame)])
 
-    def tidy(self, ref: ExecutionRef, most: int = 100) -> int:
-        """Deletes up to `most` frames of an execution that has ended; how many are left, or -1 if it runs."""
-        frames = self._some_frames(ref, most)
+    def tidy(self, ref: ExecutionRef, frames: Sequence[str]) -> int:
+        """Deletes frames of an execution that has ended; how many others are left, or -1 if it runs."""
         doomed = [key for f in frames for key in (self.keys.frame(ref, f), self.keys.results(ref, f))]
         args: list[Argument] = [names.duty(ref, "tidy"), len(frames)]
         for frame in frames:
@@ -319,6 +325,7 @@ class Store:
                 claimed.about.events if expect_events else "",
                 hold,
                 self.timing.lease,
+                _joiner(claimed),
                 *folded_events(decision.history),
                 *settled.args,
             ],
@@ -344,7 +351,7 @@ class Store:
         )
         return Committed(held=held)
 
-    def _spread(self, claimed: Claimed, decision: Decision) -> Committed | Refusal:
+    def _spread(self, claimed: Claimed, decision: Decision, expect_events: bool) -> Committed | Moved | Refusal:
         address, state, wake = claimed.address, state_of(decision), decision.wake
         if not isinstance(wake, Children):
             raise TypeError(wake)
@@ -353,12 +360,14 @@ class Store:
         own = Letter(replace(address, token=token), claimed.about.execution_id, wake.hint)
         envelope = self._post(own)
         letters: list[Letter] = []
+        children: list[str] = []
         values: dict[str, str] = {}
         args: list[Argument] = []
         for child in decision.spawn:
             child_frame = state_of(child).frame
             settled = self._settle(ref, claimed.about, child, new_token())
             letters += _unsent(settled.letter, True)
+            children += [self.keys.frame(ref, child_frame), self._queue(ref, settled.envelope)]
             args += [
                 child_frame,
                 names.member(ref, child_frame),
@@ -372,7 +381,7 @@ class Store:
                 self.keys.wake(ref.shard),
                 self._queue(ref, envelope),
                 self.keys.frames(ref),
-                *(self.keys.frame(ref, letter.address.frame) for letter in letters),
+                *children,
             ),
             [
                 names.member(ref, address.frame),
@@ -381,6 +390,8 @@ class Store:
                 claimed.join.total if claimed.join else wake.total or 0,
                 claimed.join.made if claimed.join else 0,
                 self.timing.width,
+                _joiner(claimed),
+                claimed.about.events if expect_events else "",
                 dump_state(state),
                 dump_hint(wake.hint),
                 self.timing.grace,
@@ -392,6 +403,8 @@ class Store:
         )
         if reply[0] == "stale":
             return STALE
+        if reply[0] == "moved":
+            return Moved(int(reply[1]))
         unsent = [letter for letter, left in zip((*letters, own), reply[2:], strict=True) if left]
         return Committed(tuple(unsent))
 
@@ -412,6 +425,7 @@ class Store:
                 self.keys.frames(ref),
                 self.keys.frame(ref, parent),
                 self.keys.results(ref, parent),
+                self.keys.results(ref, address.frame),
             ),
             [
                 names.member(ref, address.frame),
@@ -423,6 +437,7 @@ class Store:
                 index,
                 dump_json(outcome.output),
                 self.timing.grace,
+                _joiner(claimed),
                 *folded_events(decision.history),
                 envelope.head,
                 envelope.tail,
@@ -434,7 +449,9 @@ class Store:
         if decision.outcome is None:
             raise TypeError(decision)
         address = claimed.address
-        reply = self._end(address.ref, address.token, nonce, address.frame, decision.outcome, decision.history)
+        reply = self._end(
+            address.ref, address.token, nonce, address.frame, decision.outcome, decision.history, _joiner(claimed)
+        )
         return Committed() if reply[0] == "done" else STALE
 
     def _end(
@@ -445,6 +462,7 @@ class Store:
         frame: str,
         outcome: Outcome,
         history: Sequence[HistoryEvent],
+        joiner: str = "",
     ) -> list[Any]:
         fields = {"error": outcome.error, "cause": outcome.cause}
         if outcome.output is not None:
@@ -468,6 +486,7 @@ class Store:
                 names.member(ref, frame),
                 names.member(ref),
                 *(names.duty(ref, name) for name in ("deadline", "tidy", "purge", "notify")),
+                joiner,
                 *counted_fields(fields),
                 *folded_events(history),
             ],
@@ -488,16 +507,17 @@ class Store:
         """The list to publish to; where the script does not publish, a key of the shard that it leaves alone."""
         return envelope.queue or self.keys.execution(ref)
 
-    def _some_frames(self, ref: ExecutionRef, most: int) -> list[str]:
-        with translated():
-            return list(self.client.srandmember(self.keys.frames(ref), most) or [])
-
     def _run(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         return self.scripts.run(name, keys, args)
 
 
 def _unsent(letter: Letter | None, is_left: bool) -> tuple[Letter, ...]:
     return (letter,) if letter is not None and is_left else ()
+
+
+def _joiner(claimed: Claimed) -> str:
+    """The nonce of a claim that has read how far its children are; '' for any other."""
+    return claimed.nonce if claimed.join is not None else ""
 
 
 def _claimed(address: Address, nonce: str, reply: Sequence[Any]) -> Claimed:

@@ -2,13 +2,14 @@
 -- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 long values (hash)  5 wake-ups (zset)  6 queue (list)
 --      7 results of the children that were joined, if any (hash): deleted
 -- ARGV 1 clock  2 member  3 token  4 nonce or '*'  5 next token  6 events expected so far or ''
---      7 nonce of the call to go on with at once ('hold') or ''  8 its lease, s  9 events (see `append`)
---      10 what `settle` takes
+--      7 nonce of the call to go on with at once ('hold') or ''  8 its lease, s
+--      9 nonce of the claim that has read the results, or ''  10 events (see `append`)  11 what `settle` takes
 -- Replies {'stale'}, {'moved', events} or {'done', moment, unpublished, starts, events, deadline}.
 local member, token, nonce, next_token, expected, held, seconds = take(), take(), take(), take(), take(), take(), take()
+local joiner = take()
 local execution, frame, history, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6]
 local verdict = guard(execution, frame, token, nonce, next_token)
-if verdict == 'stale' then
+if verdict == 'stale' or (verdict == 'fresh' and is_overtaken(frame, joiner)) then
   return {'stale'}
 end
 local at = moment_of(execution)

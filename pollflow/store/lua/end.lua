@@ -3,16 +3,17 @@
 --      6 frames (set)  7, 8 indexes to leave (zsets)  9.. indexes to join (zsets)
 -- ARGV 1 clock  2 ref  3 token ('' for stop and time limit)  4 nonce or '*'  5 status  6 end id
 --      7 retention, s  8 member of the frame  9 member of the root frame  10 of the deadline  11 of tidying  12 of the purge  13 of telling the parent
---      14 count of fields, then name and value of each  15 events (see `append`)
+--      14 nonce of the claim that has read the results of children, or ''  15 count of fields, then name and value of each
+--      16 events (see `append`)
 -- Replies {'stale'}, {'ended', status} (it had ended before) or {'done', moment}.
 local ref, token, nonce, status, end_id, retention = take(), take(), take(), take(), take(), tonumber(take())
-local member, root, deadline, tidy, purge, notify = take(), take(), take(), take(), take(), take()
+local member, root, deadline, tidy, purge, notify, joiner = take(), take(), take(), take(), take(), take(), take()
 local execution, frame, history, wake, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6]
 local before = redis.call('HMGET', execution, 'status', 'end_id', 'started_at', 'at')
 if before[2] == end_id then
   return {'done', before[4]}
 end
-if token ~= '' and guard(execution, frame, token, nonce, '') == 'stale' then
+if token ~= '' and (guard(execution, frame, token, nonce, '') == 'stale' or is_overtaken(frame, joiner)) then
   return {'stale'}
 end
 if before[1] ~= 'Running' then

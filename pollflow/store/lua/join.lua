@@ -1,21 +1,23 @@
 -- Commits the end of a branch or iteration: its local is kept for the parent, who is told if there is something to do.
 -- Called by Store.commit.
 -- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 long values (hash)  5 wake-ups (zset)  6 queue (list)  7 frames (set)
---      8 parent's frame (hash)  9 parent's results (hash)
+--      8 parent's frame (hash)  9 parent's results (hash)  10 the frame's own results, of a last step that was wide (hash): deleted
 -- ARGV 1 clock  2 member  3 token  4 nonce or '*'  5 frame's name  6 parent's member  7 parent's token
---      8 index  9 result  10 grace, s  11 events (see `append`)  12 head, tail of the parent's message
+--      8 index  9 result  10 grace, s  11 nonce of the claim that has read the results of the frame's own children, or ''
+--      12 events (see `append`)  13 head, tail of the parent's message
 -- Replies {'stale'} or {'done', moment, unpublished}.
 local member, token, nonce, name, above, parent_token = take(), take(), take(), take(), take(), take()
-local index, result, grace = take(), take(), tonumber(take())
+local index, result, grace, joiner = take(), take(), tonumber(take()), take()
 local execution, frame, history, wake, queue, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7]
 local parent, results = KEYS[8], KEYS[9]
-if guard(execution, frame, token, nonce, '') == 'stale' or redis.call('HGET', parent, 'token') ~= parent_token then
+if guard(execution, frame, token, nonce, '') == 'stale' or is_overtaken(frame, joiner)
+  or redis.call('HGET', parent, 'token') ~= parent_token then
   return {'stale'}
 end
 local at = moment_of(execution)
 append(execution, history, KEYS[4], at, redis.call('HGET', frame, 'last'))
 redis.call('HSET', results, index, result)
-redis.call('DEL', frame)
+redis.call('UNLINK', frame, KEYS[10])
 redis.call('SREM', frames, name)
 redis.call('ZREM', wake, member)
 local ended = redis.call('HINCRBY', parent, 'ended', 1)

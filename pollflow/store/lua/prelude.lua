@@ -77,7 +77,7 @@ local function settle(frame, wake, member, queue, at, last)
   redis.call('HSET', frame, 'token', token, 'state', state, 'kind', kind, 'hint', hint, 'started', started,
     'due', text(due), 'timeout', timeout, 'claim', '', 'lease', '0', 'starts', '0',
     'sent', sends and '1' or '0', 'sent_at', text(at), 'last', last)
-  redis.call('HDEL', frame, 'total', 'made', 'ended', 'width', 'called')
+  redis.call('HDEL', frame, 'total', 'made', 'ended', 'width', 'called', 'joiner')
   if kind ~= 'report' then
     redis.call('HDEL', frame, 'deadline')
   end
@@ -103,10 +103,10 @@ local function lease_call(execution, frame, history, wake, member, at, nonce, se
   local number = redis.call('HINCRBY', execution, 'events', 1)
   redis.call('RPUSH', history, '[' .. text(at) .. ',' .. found[5] .. ',' .. found[2] .. starts .. '}]')
   redis.call('HSET', execution, 'at', text(at))
-  local lease = at + seconds
+  local lease = clock() + seconds
   local deadline = tonumber(found[4] or '')
   if not deadline and found[3] ~= '' then
-    deadline = at + tonumber(found[3])
+    deadline = clock() + tonumber(found[3])
     redis.call('HSET', frame, 'deadline', text(deadline))
   end
   redis.call('HSET', frame, 'claim', nonce, 'lease', text(lease), 'starts', starts, 'last', number)
@@ -129,4 +129,9 @@ local function guard(execution, frame, token, nonce, next_token)
     return 'stale'
   end
   return 'fresh'
+end
+
+-- Whether a frame that joins its children has been claimed since by another nonce than `joiner` ('' if it does not join).
+local function is_overtaken(frame, joiner)
+  return joiner ~= '' and redis.call('HGET', frame, 'joiner') ~= joiner
 end

@@ -16,14 +16,16 @@ local deadline = tonumber(found[7] or '')
 local function look_again(seconds)
   redis.call('ZADD', wake, text(math.min(at + seconds, deadline or at + seconds)), member)
 end
-local lapsed = found[5] ~= ''
-if lapsed and tonumber(found[6]) > at then
-  look_again(tonumber(found[6]) - at)
+local claim, lease, sent_at = found[5], tonumber(found[6] or '0'), tonumber(found[4])
+if claim ~= '' and lease > at then
+  look_again(lease - at)
   return {'held'}
 end
--- First in, first out: what was put in after the oldest message there is still in the queue itself.
-if not lapsed and sent > 0 and oldest and tonumber(found[4]) >= oldest then
-  look_again(math.min(math.max(grace, (at - tonumber(found[4])) / 2), longest))
+-- First in, first out: what was put in after the oldest message there is still in the queue itself. The message of a
+-- call that has lapsed is one that was put in since; the one before has been taken.
+local is_out = sent > 0 and (claim == '' or sent_at >= lease)
+if is_out and oldest and sent_at >= oldest then
+  look_again(math.min(math.max(grace, (at - sent_at) / 2), longest))
   return {'queued'}
 end
 local elsewhere = ARGV[cursor + 1] == ''

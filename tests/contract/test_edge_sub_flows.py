@@ -1,0 +1,157 @@
+"""Edges of what crosses shards: sub-flows that start, end, stop and are purged while their parent looks elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pollflow import ExecutionNotExists, TaskAlreadyCompleted
+from pollflow.machine import ReportedSucceeded, Status
+from pollflow.machine.callback import task_token
+from pollflow.store import STALE, Claimed, ExecutionRef
+from tests.contract.conftest import Bench
+from tests.contract.flows import CALLBACK, TASK, WAIT
+from tests.contract.test_callbacks_and_sub_flows import PARENT, ask, settle
+
+WIDE_PARENT = """
+version: v1
+type: flow
+steps:
+  - type: foreach
+    name: Each
+    iterationMapping: {collection: $.items, item: item}
+    steps:
+      - type: task
+        name: Sub
+        resourceArn: acs:fnf:::flow/child
+        pattern: sync
+        serviceParams: {Input: {seconds: 100000}}
+"""
+KID = ExecutionRef("child", "kid")
+
+
+def before(bench: Bench, name: str, act: Callable[[], Any]) -> None:
+    """Does something just before the next run of a script."""
+    once, left = bench.parts.store.scripts.run, [act]
+
+    def run(script: str, keys: Any, args: Any) -> Any:
+        if script == name and left:
+            left.pop()()
+        return once(script, keys, args)
+
+    bench.parts.store.scripts.run = run  # type: ignore[method-assign]
+
+
+def claim_next(bench: Bench) -> Claimed:
+    address = bench.take()
+    assert address is not None
+    claimed = bench.parts.store.claim(address, "w.1")
+    assert isinstance(claimed, Claimed)
+    return claimed
+
+
+def test_a_report_that_is_overtaken_by_the_return_of_its_call_counts(bench: Bench) -> None:
+    bench.returns("ask", {})
+    ref = bench.start(CALLBACK)
+    claimed = claim_next(bench)
+    before(bench, "end", lambda: bench.parts.engine.move(claimed))
+    bench.parts.engine.report(task_token(claimed.about, "r", 1, 1), ReportedSucceeded({"by": "boss"}))
+    assert bench.output(ref) == {"by": "boss"}
+
+
+def test_the_end_of_a_sub_flow_that_is_overtaken_by_the_return_of_its_start_is_told(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
+    claimed = claim_next(bench)
+    held: list[Callable[[], Any]] = []
+    commit = bench.parts.store.commit
+
+    def commit_later(*args: Any, **options: Any) -> Any:
+        if args[0] is claimed and not held:
+            held.append(lambda: commit(*args, **options))
+            return STALE
+        return commit(*args, **options)
+
+    bench.parts.store.commit = commit_later  # type: ignore[method-assign]
+    bench.parts.engine.move(claimed)
+    bench.work()
+    assert bench.status(KID) == "Succeeded"
+    before(bench, "advance", held[0])
+    settle(bench)
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_a_report_for_an_execution_that_has_ended_is_refused(bench: Bench) -> None:
+    ref, token = ask(bench)
+    bench.parts.engine.end(ref, Status.STOPPED, "", "")
+    with pytest.raises(TaskAlreadyCompleted):
+        bench.parts.engine.report(token, ReportedSucceeded({}))
+
+
+def test_a_sub_flow_that_is_purged_at_once_has_told_its_parent(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
+    bench.work()
+    bench.parts.duties.purge(bench.parts.reading.execution(KID))
+    settle(bench)
+    assert bench.status(ref) == "Succeeded"
+    assert bench.wakes(KID) == {}
+
+
+@pytest.mark.parametrize("own", ["client", "parent"])
+def test_a_step_does_not_wait_for_the_sub_flow_of_somebody_else(bench: Bench, own: str) -> None:
+    """Nobody would tell it of the end."""
+    bench.deploy(WAIT, "child")
+    text = PARENT.format(pattern="sync", name="kid")
+    if own == "client":
+        bench.parts.starter.start("child", {"seconds": 1000}, "kid")
+    else:
+        bench.start(text, {"seconds": 1000}, name="first")
+        bench.work()
+    ref = bench.start(text, {"seconds": 1000}, name="second")
+    bench.work()
+    assert bench.output(ref)["error"] == "fnf.ExecutionAlreadyExists"
+
+
+def test_stopping_a_parent_leaves_executions_of_others_alone(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    bench.parts.starter.start("child", {"seconds": 1000}, "kid")
+    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+    bench.parts.engine.end(ref, Status.STOPPED, "", "")
+    settle(bench)
+    assert bench.status(KID) == "Running"
+
+
+def test_all_sub_flows_of_a_wide_step_are_stopped(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    bench.assemble(width=230)
+    ref = bench.start(WIDE_PARENT, {"items": list(range(230))})
+    bench.work()
+    bench.parts.engine.end(ref, Status.STOPPED, "", "")
+    for _ in range(10):
+        bench.pass_time(2)
+        settle(bench)
+    assert bench.redis.scard(bench.parts.store.keys.frames(ref)) == 0
+    assert bench.parts.reading.count(flow="child", status=Status.STOPPED) == 230
+
+
+def test_a_sub_flow_that_is_started_while_its_parent_is_stopped_is_stopped_too(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+
+    def stop() -> None:
+        bench.parts.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
+        bench.sweep()
+
+    before(bench, "start", stop)
+    settle(bench)
+    assert bench.status(KID) == "Stopped"
+
+
+def test_a_stop_that_a_purge_overtakes_says_that_there_is_no_such_execution(bench: Bench) -> None:
+    ref = bench.start(TASK)
+    bench.redis.flushall()
+    with pytest.raises(ExecutionNotExists):
+        bench.parts.engine.end(ref, Status.STOPPED, "", "")

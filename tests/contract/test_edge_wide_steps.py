@@ -1,0 +1,134 @@
+"""Edges of wide steps: children inside children, queues of their own, slices that others overtake."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pollflow.runtime.routes import Routes
+from pollflow.store import Address
+from tests.contract.conftest import Bench
+from tests.contract.flows import EACH
+
+NESTED = """
+version: v1
+type: flow
+steps:
+  - type: foreach
+    name: Outer
+    iterationMapping: {collection: $.rows, item: row}
+    steps:
+      - type: foreach
+        name: Inner
+        iterationMapping: {collection: $.row, item: item}
+        steps:
+          - {type: task, name: Call, resourceArn: "acs:fc:::services/s/functions/call"}
+        outputMappings: [{target: all, source: "$local[*].v"}]
+    outputMappings: [{target: all, source: "$local[*].all"}]
+"""
+
+NUMBERED = """
+version: v1
+type: flow
+steps:
+  - type: foreach
+    name: Each
+    iterationMapping: {collection: $.items, item: item}
+    steps:
+      - type: task
+        name: Call
+        resourceArn: acs:fc:::services/s/functions/call
+        inputMappings: [{target: event, source: $context.step.eventId}, {target: item, source: $input.item}]
+"""
+
+
+def take(bench: Bench) -> Address:
+    address = bench.take()
+    assert address is not None
+    return address
+
+
+def before_script(bench: Bench, name: str, act: Any) -> None:
+    """Does something just before the next run of a script."""
+    once, left = bench.parts.store.scripts.run, [act]
+
+    def run(script: str, keys: Any, args: Any) -> Any:
+        if script == name and left:
+            left.pop()()
+        return once(script, keys, args)
+
+    bench.parts.store.scripts.run = run  # type: ignore[method-assign]
+
+
+def test_nothing_of_an_inner_wide_step_is_left_when_its_iteration_has_ended(bench: Bench) -> None:
+    ref = bench.start(NESTED, {"rows": [[1, 2], [3]]})
+    bench.functions.register("call", lambda given, context: {"v": given["item"]})
+    bench.work()
+    bench.sweep()
+    assert bench.output(ref) == {"all": [[1, 2], [3]]}
+    assert [key for key in bench.redis.keys("*") if ":results:" in key] == []
+
+
+def test_results_of_a_purged_execution_are_none_of_the_next_one_under_its_name(bench: Bench) -> None:
+    bench.functions.register("call", lambda given, context: {"v": given["item"]})
+    ref = bench.start(NESTED, {"rows": [[1, 2, 3]]})
+    bench.work()
+    bench.parts.duties.purge(bench.parts.reading.execution(ref))
+    assert [key for key in bench.redis.keys("*") if str(ref) in key] == []
+    ref = bench.start(NESTED, {"rows": [[9]]})
+    bench.work()
+    assert bench.output(ref) == {"all": [[9]]}
+
+
+def test_children_go_to_the_queues_of_their_steps(bench: Bench) -> None:
+    bench.assemble(routes=Routes(queues={"task": "calls", "foreach": "celery"}))
+    bench.start(EACH, {"items": [1, 2]})
+    bench.parts.engine.handle(take(bench))
+    assert bench.queued() == []
+    letters = [json.loads(text) for text in bench.redis.lrange("calls", 0, -1)]
+    assert [letter["properties"]["delivery_info"]["routing_key"] for letter in letters] == ["calls"] * 2
+
+
+def test_ids_of_events_in_a_slice_are_right_though_another_frame_got_in_between(bench: Bench) -> None:
+    bench.assemble(width=2)
+    seen: dict[int, int] = {}
+
+    def call(given: dict[str, int], context: object) -> dict[str, int]:
+        seen[given["item"]] = given["event"]
+        return {}
+
+    bench.functions.register("call", call)
+    ref = bench.start(NUMBERED, {"items": [0, 1, 2, 3]})
+    bench.parts.engine.handle(take(bench))
+    first, second = take(bench), take(bench)
+    bench.parts.engine.handle(first)
+    before_script(bench, "spread", lambda: bench.parts.engine.handle(second))
+    bench.work()
+    entered = [event for event in bench.history(ref) if event.type == "StepEntered" and event.step == "Call"]
+    assert seen == {event.detail["input"]["item"]: event.id for event in entered}
+
+
+def test_a_join_that_was_read_in_a_lost_second_is_not_committed(bench: Bench) -> None:
+    """Redis goes back in time between the claim of the parent and its commit: an iteration runs again."""
+    bench.assemble(width=2)
+    bench.functions.register("call", lambda given, context: {"v": given["item"]})
+    ref = bench.start(EACH, {"items": [0, 1]})
+    bench.parts.engine.handle(take(bench))
+    bench.parts.engine.handle(take(bench))
+    older = {key: bench.redis.dump(key) for key in bench.redis.keys("*")}
+    bench.parts.engine.handle(take(bench))
+
+    def go_back() -> None:
+        bench.redis.flushall()
+        for key, text in older.items():
+            bench.redis.restore(key, 0, text)
+
+    before_script(bench, "advance", go_back)
+    before_script(bench, "end", go_back)
+    bench.parts.engine.handle(take(bench))
+    assert bench.status(ref) == "Running"
+    bench.pass_time(3)
+    bench.sweep()
+    bench.work()
+    kinds = [event.type for event in bench.history(ref)]
+    assert (bench.output(ref), kinds.count("IterationExited")) == ({"all": [0, 1]}, 2)
