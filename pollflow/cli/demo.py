@@ -32,7 +32,7 @@ INPUT = {"delay": 15}
 KILLED_AFTER_SECONDS = 3.0
 TIMEOUT_SECONDS = 120.0
 NEXT = [
-    ("pollflow init my-project", "writes the files that this ran on: make them your own"),
+    ("pollflow init my-project", "writes the files of this demo, to make your own"),
     ("cd my-project", ""),
     (f"pollflow run {FLOW} --input '{{\"delay\": 20}}'", "runs the flow and shows it"),
 ]
