@@ -17,6 +17,7 @@ from pollflow.cli.lint import lint
 from pollflow.cli.release import release
 from pollflow.cli.run import run
 from pollflow.cli.start import start
+from pollflow.cli.testing import schema, simulate, test
 from pollflow.cli.worker import worker
 
 RUNNING, LOOKING, WRITING = "Run flows", "Look at executions", "Write flows"
@@ -44,6 +45,9 @@ COMMANDS = (
     Command(demo, WRITING, "pollflow demo"),
     Command(init, WRITING, "pollflow init my-project"),
     Command(lint, WRITING, "pollflow lint flows"),
+    Command(test, WRITING, "pollflow test flows"),
+    Command(simulate, WRITING, """pollflow simulate flows/task_polling.yaml --input '{"delay": 20}' --functions"""),
+    Command(schema, WRITING, "pollflow schema > fdl.schema.json"),
 )
 
 

@@ -14,7 +14,7 @@ from pollflow.testing.cases import load_script
 from pollflow.testing.drawing import draw
 from pollflow.testing.replies import Reply, Source
 from pollflow.testing.result import RunResult
-from pollflow.testing.running import run_paths
+from pollflow.testing.running import Runner, run_paths
 from pollflow.testing.virtual import VirtualRun
 
 Write = Callable[[str], None]
@@ -22,13 +22,18 @@ Ask = Callable[[str], str]
 
 
 def test(
-    paths: Sequence[str | Path], *, keyword: str | None = None, junit: str | Path | None = None, write: Write
+    paths: Sequence[str | Path],
+    *,
+    keyword: str | None = None,
+    junit: str | Path | None = None,
+    runner: Runner | None = None,
+    write: Write,
 ) -> int:
     """Runs flow tests: a line a case, `N passed, M failed` last. The exit status: 1 on a failure, or without a case.
 
     Raises `InvalidArgument` for a path that does not exist.
     """
-    report = run_paths(paths, keyword=keyword, tell=lambda verdict: write(str(verdict)))
+    report = run_paths(paths, keyword=keyword, tell=lambda verdict: write(str(verdict)), runner=runner)
     if junit is not None:
         report.write_junit(junit)
     write(report.summary)

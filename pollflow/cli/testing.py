@@ -1,0 +1,115 @@
+"""`pollflow test`, `pollflow simulate`, `pollflow schema`: flows without waiting for their waits."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pollflow.cli.exits import NotDone, status_of
+from pollflow.cli.inputs import read_input
+from pollflow.cli.options import Input, ProjectFolder
+from pollflow.cli.session import APP_FILE, ENVIRONMENT, find_place
+from pollflow.fdl import json_schema
+from pollflow.runtime.functions import Functions
+from pollflow.runtime.functions import default as registered
+from pollflow.server import EmbeddedServer
+from pollflow.testing import command
+from pollflow.testing.on_redis import run_on_redis
+
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders of them.")]
+Keyword = Annotated[
+    str | None, typer.Option("-k", metavar="TEXT", help="Only cases with this in their name or their file's.")
+]
+Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report, as CI servers read it.")]
+OnRedis = Annotated[
+    bool,
+    typer.Option(
+        "--redis",
+        help="On a real Redis with a frozen clock: that of POLLFLOW_REDIS_URL, else a server of the test's own.",
+    ),
+]
+FlowFile = Annotated[Path, typer.Argument(metavar="FLOW", help="The flow's file.")]
+Script = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A YAML file with `functions` and `at`, as a case of a flow test has them."),
+]
+WithFunctions = Annotated[bool, typer.Option("--functions", help="Call the project's own functions, in this process.")]
+Until = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so many virtual seconds.")]
+
+
+def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRedis = False) -> None:
+    """Run flow tests in virtual time.
+
+    A flow that polls for an hour takes milliseconds. Prints a line a case, what differs where one fails, and how many
+    passed; exit status 1 on a failure. docs/testing.md has the format.
+    """
+    if not redis:
+        raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, write=typer.echo))
+    with _redis() as url:
+        runner = functools.partial(run_on_redis, url)
+        raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, runner=runner, write=typer.echo))
+
+
+def simulate(
+    flow: FlowFile,
+    input: Input = "{}",
+    script: Script = None,
+    functions: WithFunctions = False,
+    until: Until = None,
+    project: ProjectFolder = None,
+) -> None:
+    """Run a flow once in virtual time, and draw the run.
+
+    What its functions answer is asked for at the terminal, unless a script or the project's functions answer.
+    """
+    if script is not None and functions:
+        raise NotDone("--script and --functions cannot both answer")
+    result = command.simulate(
+        flow,
+        read_input(input),
+        script=script,
+        functions=_functions_of(find_place(None, project, near=flow).project) if functions else None,
+        ask=None if script is not None or functions else lambda question: str(typer.prompt(question, default="")),
+        until=until,
+        write=typer.echo,
+    )
+    raise typer.Exit(status_of(result.status.value))
+
+
+def schema() -> None:
+    """Print the JSON Schema of the language, by which editors complete and check flow files."""
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    url = os.environ.get(ENVIRONMENT)
+    if url:
+        yield url
+        return
+    with tempfile.TemporaryDirectory(prefix="pollflow-test-") as folder:
+        server = EmbeddedServer(Path(folder))
+        server.start()
+        try:
+            yield server.url
+        finally:
+            server.stop()
+
+
+def _functions_of(project: Path) -> Functions:
+    """The functions that the project's app registers."""
+    if not (project / APP_FILE).is_file():
+        raise NotDone(f"{project} has no {APP_FILE}, so it has no functions; write one with `pollflow init`")
+    sys.path.insert(0, str(project))
+    importlib.import_module(Path(APP_FILE).stem).app.loader.import_default_modules()
+    return registered

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pollflow.cli.app import app
+from pollflow.fdl import json_schema
+
+CASES = """
+definition:
+  version: v1
+  type: flow
+  steps:
+    - {type: wait, name: Hour, duration: 3600}
+    - {type: task, name: Ask, resourceArn: "acs:fc:::services/s/functions/ask"}
+cases:
+  - name: an hour passes at once
+    functions: {s/ask: [{returns: {ok: true}}]}
+    expect: {status: Succeeded, seconds: 3600, output: {ok: EXPECTED}}
+"""
+SCRIPT = """
+functions:
+  s/ask: [{returns: {ok: true}, takes: 5}]
+"""
+
+
+def run(*args: str, input: str | None = None) -> tuple[int, str]:
+    result = CliRunner().invoke(app, args, input=input)
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "good.flowtest.yaml").write_text(CASES.replace("EXPECTED", "true"))
+    definition = CASES.partition("definition:\n")[2].partition("cases:")[0]
+    (tmp_path / "flow.yaml").write_text("\n".join(line[2:] for line in definition.splitlines()))
+    (tmp_path / "script.yaml").write_text(SCRIPT)
+    return tmp_path
+
+
+def test_flow_tests_that_pass_print_a_line_a_case_and_exit_with_0(folder: Path) -> None:
+    status, output = run("test", str(folder))
+    assert status == 0
+    assert output.splitlines()[0].startswith("ok")
+    assert output.splitlines()[-1] == "1 passed, 0 failed"
+
+
+def test_flow_tests_that_fail_show_what_differs_and_exit_with_1(folder: Path) -> None:
+    (folder / "bad.flowtest.yaml").write_text(CASES.replace("EXPECTED", "false"))
+    status, output = run("test", str(folder), "--junit", str(folder / "junit.xml"))
+    assert status == 1
+    assert "output" in output and output.splitlines()[-1] == "1 passed, 1 failed"
+    assert "<failure" in (folder / "junit.xml").read_text()
+
+
+def test_a_keyword_chooses_cases(folder: Path) -> None:
+    assert run("test", str(folder), "-k", "no such case")[0] == 1
+
+
+def test_a_path_that_is_not_there_exits_with_2(tmp_path: Path) -> None:
+    assert run("test", str(tmp_path / "nothing"))[0] == 2
+
+
+def test_a_simulation_draws_the_run_that_a_script_answers(folder: Path) -> None:
+    status, output = run("simulate", str(folder / "flow.yaml"), "--script", str(folder / "script.yaml"))
+    assert status == 0
+    assert "Hour" in output and "Ask" in output and "Succeeded after 3605 s" in output.replace(",", "")
+
+
+def test_a_simulation_asks_for_answers_at_the_terminal(folder: Path) -> None:
+    status, output = run("simulate", str(folder / "flow.yaml"), input='{"from": "me"}\n')
+    assert status == 0
+    assert '"from": "me"' in output
+
+
+def test_a_simulation_that_fails_exits_with_1(folder: Path) -> None:
+    assert run("simulate", str(folder / "flow.yaml"), input="! Broken badly\n")[0] == 1
+
+
+def test_the_schema_is_that_of_the_language() -> None:
+    status, output = run("schema")
+    assert (status, json.loads(output)) == (0, json_schema())
