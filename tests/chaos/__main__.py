@@ -1,0 +1,48 @@
+"""`python -m tests.chaos --duration 180 --seed 42`: one run; its exit status is 1 if the checker found anything."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from tests.chaos.harness import Order, run, say
+from tests.servers import choose_server
+
+
+def main() -> int:
+    """Runs as the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--duration", type=float, default=180, help="seconds of faults (180)")
+    parser.add_argument("--seed", type=int, default=None, help="what decides load and faults (random, and printed)")
+    parser.add_argument("--executions-per-minute", type=float, default=95, help="how many are started (95)")
+    parser.add_argument("--durability", choices=("always", "everysec"), default="always", help="appendfsync (always)")
+    parser.add_argument("--summary", type=Path, default=None, help="a file for the summary as JSON")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the logs of all processes")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    choose_server()
+    seed = random.randrange(2**31) if given.seed is None else given.seed
+    order = Order(seed, given.duration, given.executions_per_minute, given.durability)
+    summary = run(order)
+    say(str(summary))
+    if given.summary is not None:
+        given.summary.write_text(summary.as_json())
+    if summary.problems or given.keep:
+        (order.folder / "summary.json").write_text(summary.as_json())
+        say(f"the logs are in {order.folder}")
+    else:
+        shutil.rmtree(order.folder, ignore_errors=True)
+    return 1 if summary.problems else 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

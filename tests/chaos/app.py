@@ -1,0 +1,84 @@
+"""The Celery app of the load. Run as `celery -A tests.chaos.app worker`; its surroundings say where it is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery, signals
+
+import pollflow
+from tests.chaos.functions import FUNCTIONS, Answer
+from tests.chaos.ledger import ACKS, LEDGER_URL, SLOT, Ledger
+
+CONF = {
+    # Short enough that some waits of the load stand in the index alone.
+    "pollflow_horizon": 6,
+    # So many faults would otherwise make a call look like poison.
+    "pollflow_lost_attempts": 60,
+}
+
+url = os.environ["POLLFLOW_REDIS_URL"]
+ledger = Ledger(os.environ[LEDGER_URL])
+
+app = Celery("chaos", broker=url)
+app.conf.update(CONF)
+app.conf.broker_transport_options = {
+    "ack_emulation": os.environ.get(ACKS) == "1",
+    "visibility_timeout": 3600,
+}
+app.conf.broker_connection_retry_on_startup = True
+app.conf.broker_connection_max_retries = None
+pollflow.attach(app, url)
+app.conf.beat_schedule = pollflow.beat_schedule(1)
+
+
+class _Ear(logging.Handler):
+    """Counts what pollflow logs, by its constant messages."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        ledger.heard(str(record.msg))
+
+
+def _registered(name: str, answer: Callable[[dict[str, Any], pollflow.Context], Answer]) -> None:
+    def call(given: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+        written = ledger.call_started(
+            key=context.idempotency_key,
+            flow=context.flow_name,
+            execution=context.execution_name,
+            step=context.step,
+            group=os.getpgrp(),
+            pid=os.getpid(),
+        )
+        if "token" in given:
+            ledger.hand_token(given["token"], given["salt"])
+        answered = answer(given, context)
+        time.sleep(answered.takes)
+        ledger.call_ended(written)
+        if answered.error:
+            raise pollflow.TaskError(answered.error, "by its rule")
+        return answered.value
+
+    call.__qualname__ = name
+    pollflow.function(f"chaos/{name}")(call)
+
+
+for _name, _answer in FUNCTIONS.items():
+    _registered(_name, _answer)
+
+
+def _listen(**_: Any) -> None:
+    logger = logging.getLogger("pollflow")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_Ear())
+
+
+signals.after_setup_logger.connect(_listen, weak=False)
+
+
+@signals.worker_ready.connect(weak=False)
+def _say_ready(**_: Any) -> None:
+    ledger.ready(os.environ.get(SLOT, "worker"))

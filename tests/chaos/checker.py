@@ -1,0 +1,223 @@
+"""Reads everything when all is quiet, and tells what is lost, doubled, different or left over."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pollflow import Client
+from pollflow.errors import ExecutionNotExists
+from pollflow.machine import Status
+from pollflow.store import SHARDS, ExecutionRecord, ExecutionRef, Keys, connect, parse_member
+from pollflow.testing import RunResult
+from tests.chaos.expected import expected, flows
+from tests.chaos.flows import CHILD, DEFINITIONS
+from tests.chaos.histories import History, Waited, shown
+from tests.chaos.ledger import Ledger
+from tests.chaos.plan import Planned
+
+_KEPT_KINDS = ("execution", "history", "values")
+_HISTORY_SHOWN = 40
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the checker found wrong, and what it saw on the way."""
+
+    problems: list[str] = field(default_factory=list)
+    executions: int = 0
+    sub_executions: int = 0
+    events: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    flows: Counter[str] = field(default_factory=Counter)
+    waits: list[Waited] = field(default_factory=list)
+    late_results: int = 0
+
+
+class Checker:
+    """Checks one run."""
+
+    def __init__(self, url: str, ledger: Ledger, planned: list[Planned]) -> None:
+        self._redis = connect(url)
+        self._keys = Keys()
+        self._reading = Client(url)._parts.reading
+        self._ledger = ledger
+        self._planned = {ExecutionRef(p.flow, p.name): p for p in planned}
+        self._stops = ledger.stops()
+        self._starts: dict[str, int] = {}
+        self._children: dict[str, list[ExecutionRecord]] = defaultdict(list)
+        self.findings = Findings()
+
+    def running(self) -> list[str]:
+        """The refs of executions that have not ended."""
+        return self._indexed(Status.RUNNING)
+
+    def restless(self) -> list[str]:
+        """Members of the wake-up index that are not the purge of an ended execution."""
+        found = []
+        for shard in range(SHARDS):
+            for member in self._redis.zrange(self._keys.wake(shard), 0, -1):
+                if parse_member(member)[2] != "purge":
+                    found.append(member)
+        return found
+
+    def check(self) -> Findings:
+        """Checks everything."""
+        complain = self.findings.problems.extend
+        complain(f"seen while it ran: {text}" for text in self._ledger.complaints())
+        refs = {ExecutionRef.parse(text) for text in self._indexed(None)}
+        complain(self._missing(refs))
+        for ref in sorted(refs, key=str):
+            if ref.flow == CHILD:
+                record = self._reading.execution(ref)
+                self._children[record.input["salt"]].append(record)
+        for ref in sorted(refs, key=str):
+            complain(self._told(ref, self._check_execution(ref)))
+        complain(self._check_calls())
+        complain(self._check_indexes(refs))
+        complain(self._check_wake_ups(refs))
+        complain(self._check_keys(refs))
+        return self.findings
+
+    def _indexed(self, status: Status | None) -> list[str]:
+        keys = [self._keys.index(shard, None, status) for shard in range(SHARDS)]
+        return [ref for key in keys for ref in self._redis.zrange(key, 0, -1)]
+
+    def _missing(self, refs: set[ExecutionRef]) -> Iterator[str]:
+        acknowledged = self._ledger.acknowledgements()
+        for ref, planned in self._planned.items():
+            if planned.name not in acknowledged:
+                yield f"{ref} was never acknowledged"
+            elif ref not in refs:
+                yield f"{ref} was acknowledged ({acknowledged[planned.name]}) and is lost"
+        for ref in refs - set(self._planned):
+            if ref.flow != CHILD:
+                yield f"{ref} was started by nobody"
+
+    def _told(self, ref: ExecutionRef, problems: Iterator[str]) -> Iterator[str]:
+        found = list(problems)
+        if found:
+            events = list(self._reading.whole_history(ref))[-_HISTORY_SHOWN:]
+            lines = "\n      ".join(shown(event) for event in events)
+            yield f"{ref}: " + "\n    ".join(found) + f"\n    its history:\n      {lines}"
+
+    def _check_execution(self, ref: ExecutionRef) -> Iterator[str]:
+        record = self._reading.execution(ref)
+        history = History(list(self._reading.whole_history(ref)))
+        self._count(record, history)
+        if not record.status.ended:
+            yield f"it is {record.status.value}"
+            return
+        yield from history.problems()
+        for waited in history.waits(flows()[ref.flow]):
+            self.findings.waits.append(waited)
+            if waited.late < 0:
+                yield f"a wait of {waited.seconds} s ended {-waited.late:.6f} s early"
+        planned = self._planned.get(ref)
+        if planned is not None:
+            yield from self._check_planned(planned, record, history)
+
+    def _count(self, record: ExecutionRecord, history: History) -> None:
+        self._starts[record.id] = history.starts()
+        self.findings.events += len(history.events)
+        self.findings.statuses[record.status.value] += 1
+        self.findings.flows[record.ref.flow] += 1
+        if record.ref.flow == CHILD:
+            self.findings.sub_executions += 1
+        else:
+            self.findings.executions += 1
+
+    def _check_planned(self, planned: Planned, record: ExecutionRecord, history: History) -> Iterator[str]:
+        stop = self._stops.get(planned.name, "")
+        if record.status is Status.STOPPED:
+            if not stop:
+                yield "it was stopped by nobody"
+            yield from self._check_children(planned, None)
+            return
+        if stop == "stopped":
+            yield f"its stop was acknowledged, and it is {record.status.value}"
+        runs = expected(planned)
+        run = next((run for run in runs if _outcome_of(run) == _outcome(record)), None)
+        if run is None:
+            yield f"it came to {_outcome(record)} and not to {_outcome_of(runs[0])}"
+            return
+        self.findings.late_results += run is not runs[0]
+        yield from history.differences(run.history)
+        yield from self._check_children(planned, run)
+
+    def _check_children(self, planned: Planned, run: RunResult | None) -> Iterator[str]:
+        """`run` is what the parent must come to; None if it was stopped, and its child perhaps with it."""
+        children = self._children.pop(planned.given["salt"], [])
+        if planned.flow != "chaos-sub-flow":
+            return
+        if len(children) > 1 or (run is not None and not children):
+            yield f"it has {len(children)} sub-executions: {[str(child.ref) for child in children]}"
+            return
+        wanted = expected(planned)[0].sub_executions[0]
+        for child in children:
+            if run is None and child.status is Status.STOPPED:
+                continue
+            if _outcome(child) != _outcome_of(wanted):
+                yield f"its sub-execution came to {_outcome(child)} and not to {_outcome_of(wanted)}"
+            else:
+                history = History(list(self._reading.whole_history(child.ref)))
+                yield from (f"its sub-execution: {text}" for text in history.differences(wanted.history))
+
+    def _check_calls(self) -> Iterator[str]:
+        """Nobody calls a function without having claimed the step."""
+        made = Counter(call.key.partition("/")[0] for call in self._ledger.calls())
+        for execution_id, count in made.items():
+            begun = self._starts.get(execution_id)
+            if begun is None:
+                yield f"{count} calls were made for the unknown execution {execution_id}"
+            elif count > begun:
+                yield f"{count} calls were made for execution {execution_id}, and {begun} were begun in its history"
+
+    def _check_indexes(self, refs: set[ExecutionRef]) -> Iterator[str]:
+        for ref in refs:
+            try:
+                is_in = {s for s in Status if self._is_in(self._keys.indexes(ref, s), ref)}
+                status = self._reading.execution(ref).status
+            except ExecutionNotExists:
+                yield f"{ref} stands in the indexes and does not exist"
+                continue
+            if is_in != {status}:
+                yield f"{ref} is {status.value} and stands in the indexes of {[s.value for s in is_in]}"
+        for salt, children in self._children.items():
+            yield f"sub-executions without a parent for {salt}: {[str(child.ref) for child in children]}"
+
+    def _is_in(self, indexes: tuple[str, ...], ref: ExecutionRef) -> bool:
+        return all(self._redis.zscore(key, str(ref)) is not None for key in indexes)
+
+    def _check_wake_ups(self, refs: set[ExecutionRef]) -> Iterator[str]:
+        yield from (f"a wake-up is left over: {member}" for member in self.restless())
+        purges = set()
+        for shard in range(SHARDS):
+            for member in self._redis.zrange(self._keys.wake(shard), 0, -1):
+                ref, _, duty = parse_member(member)
+                if duty == "purge":
+                    purges.add(ref)
+        yield from (f"{ref} will never be purged" for ref in refs - purges)
+        yield from (f"{ref} is to be purged and does not exist" for ref in purges - refs)
+
+    def _check_keys(self, refs: set[ExecutionRef]) -> Iterator[str]:
+        lasting = {self._keys.flow(name) for name in DEFINITIONS}
+        lasting |= {self._keys.flows(), self._keys.route(), self._keys.functions(), self._keys.sweeper()}
+        lasting |= {self._keys.wake(shard) for shard in range(SHARDS)}
+        lasting |= {self._keys.definition(flow.digest) for flow in flows().values()}
+        for ref in refs:
+            lasting |= {self._keys.execution(ref), self._keys.history(ref), self._keys.values(ref)}
+            lasting |= set(self._keys.lasting_indexes(ref))
+            lasting |= {key for status in Status for key in self._keys.indexes(ref, status)}
+        for key in self._redis.scan_iter(f"{self._keys.prefix}:*", count=1000):
+            if key not in lasting and self._redis.ttl(key) == -1:
+                yield f"a key is left over: {key}"
+
+
+def _outcome(record: ExecutionRecord) -> tuple[str, object, str, str]:
+    return record.status.value, record.output, record.error or "", record.cause or ""
+
+
+def _outcome_of(run: RunResult) -> tuple[str, object, str, str]:
+    return run.status.value, run.output, run.error or "", run.cause or ""

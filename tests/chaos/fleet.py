@@ -1,0 +1,185 @@
+"""The processes of a run, each in a group of its own, and the supervisor that starts again what died."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.chaos.ledger import ACKS, SLOT
+from tests.processes import Processes, Started, group_members
+from tests.workers import PROJECT
+
+WORKERS, BEATS, CLIENT = "worker", "beat", "client"
+_RESTART_AFTER_SECONDS = 0.5
+_LOOK_EVERY_SECONDS = 0.1
+_GRACEFUL_SECONDS = 30.0
+_CELERY = (sys.executable, "-m", "celery", "-A", "tests.chaos.app")
+_QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+
+
+@dataclass(slots=True)
+class Slot:
+    """A place of the fleet: what is started there again and again."""
+
+    name: str
+    role: str
+    command: list[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    has_children: bool = False
+    running: Started | None = None
+    starts: int = 0
+    is_wanted: bool = True
+    is_killed: bool = False
+    died_alone: int = 0
+
+
+class Fleet:
+    """Starts, supervises and ends the processes of a run."""
+
+    def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
+        self._processes = Processes(folder)
+        self._processes.env = dict(env)
+        self._folder = folder
+        self._slots: dict[str, Slot] = {}
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
+        self._groups: set[int] = set()
+        self.left_over: list[str] = []
+
+    def worker(self, name: str, *options: str, acks: bool = False, quiet: bool = True) -> None:
+        """Add a worker; it is started with the others."""
+        command = [
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "tests.chaos.app",
+            "worker",
+            "-l",
+            "WARNING",
+            "-n",
+            f"{name}@%h",
+        ]
+        command += [*options, *(_QUIET if quiet else ())]
+        env = {SLOT: name, ACKS: str(int(acks))}
+        self._slots[name] = Slot(name, WORKERS, command, env, has_children="prefork" in options)
+
+    def beat(self, name: str) -> None:
+        """Add a beat."""
+        schedule = str(self._folder / f"schedule-{name}")
+        self._slots[name] = Slot(name, BEATS, [*_CELERY, "beat", "-l", "WARNING", "-s", schedule])
+
+    def client(self, *arguments: str) -> None:
+        """Start the client process and look after it from now on."""
+        slot = Slot("client", CLIENT, [sys.executable, "-m", "tests.chaos.load", *arguments])
+        with self._lock:
+            self._slots[slot.name] = slot
+            self._start(slot)
+
+    def start(self) -> None:
+        """Start all, and the supervisor."""
+        with self._lock:
+            for slot in self._slots.values():
+                self._start(slot)
+        self._supervisor.start()
+
+    def slots(self, role: str, *, with_children: bool = False) -> list[Slot]:
+        """The places of a role, in the order in which they were added."""
+        return [s for s in self._slots.values() if s.role == role and (s.has_children or not with_children)]
+
+    def died_alone(self) -> dict[str, int]:
+        """How often processes ended that nobody had killed."""
+        return {slot.name: slot.died_alone for slot in self._slots.values() if slot.died_alone}
+
+    def kill(self, slot: Slot) -> int | None:
+        """End the whole group with SIGKILL; its group's id, None if nothing ran there."""
+        with self._lock:
+            running = slot.running
+            if running is None or running.process.poll() is not None:
+                return None
+            slot.is_killed = True
+            running.kill_group()
+            return running.pid
+
+    def dismiss(self, slot: Slot) -> None:
+        """Ask it to end, and start it no more; SIGKILL if it does not hear. What outlives its leader is noted."""
+        with self._lock:
+            slot.is_wanted = False
+            running = slot.running
+        if running is None:
+            return
+        try:
+            running.stop(_GRACEFUL_SECONDS)
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            self.left_over.append(f"{slot.name} after SIGTERM: {error}\n{tail(running.log)}")
+            running.end()
+
+    def dismiss_all(self) -> None:
+        """Ask all to end, workers at the same time."""
+        self._over.set()
+        threads = [threading.Thread(target=self.dismiss, args=(slot,)) for slot in self._slots.values()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.left_over += [f"group {group}: {members}" for group in self._groups if (members := group_members(group))]
+
+    def end(self) -> None:
+        """End everything, whatever happens."""
+        self._over.set()
+        with self._lock:
+            for slot in self._slots.values():
+                slot.is_wanted = False
+            with suppress(AssertionError):
+                self._processes.end_all()
+
+    def _supervise(self) -> None:
+        while not self._over.wait(_LOOK_EVERY_SECONDS):
+            for slot in list(self._slots.values()):
+                self._look_after(slot)
+
+    def _look_after(self, slot: Slot) -> None:
+        running = slot.running
+        if running is None or running.process.poll() is None or not slot.is_wanted:
+            return
+        with self._lock:
+            if not slot.is_killed:
+                slot.died_alone += 1
+            running.end()
+        if not self._over.wait(_RESTART_AFTER_SECONDS):
+            with self._lock:
+                if slot.is_wanted:
+                    self._start(slot)
+
+    def _start(self, slot: Slot) -> None:
+        slot.starts += 1
+        slot.is_killed = False
+        slot.running = self._processes.start(f"{slot.name}-{slot.starts}", slot.command, cwd=PROJECT, env=slot.env)
+        self._groups.add(slot.running.pid)
+
+
+def children_of(slot: Slot) -> list[int]:
+    """The pool children of a worker."""
+    return [] if slot.running is None else sorted(set(group_members(slot.running.pid)) - {slot.running.pid})
+
+
+def tail(log: Path, lines: int = 25) -> str:
+    """The end of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def wait_for(condition: Callable[[], object], seconds: float) -> bool:
+    """Ask until it holds; False after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True

@@ -1,0 +1,155 @@
+"""One run: servers and processes up, load and faults, quiet, the check, everything ended."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pollflow import Client
+from tests.chaos.checker import Checker
+from tests.chaos.fleet import Fleet, tail, wait_for
+from tests.chaos.flows import DEFINITIONS
+from tests.chaos.ledger import LEDGER_URL, Ledger
+from tests.chaos.load import DONE, ENOUGH
+from tests.chaos.nemesis import Nemesis
+from tests.chaos.plan import executions, faults
+from tests.chaos.servers import ChaosServer
+from tests.chaos.summary import Summary, summarize
+
+_READY_SECONDS = 60.0
+_LOAD_SECONDS = 120.0
+_SETTLE_SECONDS = 240.0
+_TIDY_SECONDS = 30.0
+_WATCH_EVERY_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is asked of a run. `durability` is the server's `appendfsync`."""
+
+    seed: int
+    duration: float
+    executions_per_minute: float = 95.0
+    durability: str = "always"
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="pollflow-chaos-")))
+
+    @property
+    def count(self) -> int:
+        """How many executions are started."""
+        return round(self.duration * self.executions_per_minute / 60)
+
+    @property
+    def interval(self) -> float:
+        """The seconds from one start to the next; the last ones are started before the faults end."""
+        return self.duration * 0.97 / self.count
+
+
+def say(text: str) -> None:
+    """One line for whoever watches."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def run(order: Order) -> Summary:
+    """Runs, checks and sums up. Ends everything that it started, whatever happens."""
+    say(f"seed {order.seed}: {order.count} executions in {order.duration:g} s; logs in {order.folder}")
+    with _servers(order) as (server, record):
+        ledger = Ledger(record.url)
+        fleet = Fleet(order.folder, {"POLLFLOW_REDIS_URL": server.url, LEDGER_URL: record.url})
+        try:
+            return _Run(order, server, ledger, fleet).run()
+        finally:
+            fleet.end()
+
+
+@contextmanager
+def _servers(order: Order) -> Iterator[tuple[ChaosServer, ChaosServer]]:
+    server, record = ChaosServer(order.folder / "redis", order.durability), ChaosServer(order.folder / "ledger", "no")
+    try:
+        server.start()
+        record.start()
+        yield server, record
+    finally:
+        server.kill()
+        record.kill()
+
+
+class _Run:
+    def __init__(self, order: Order, server: ChaosServer, ledger: Ledger, fleet: Fleet) -> None:
+        self._order = order
+        self._server = server
+        self._ledger = ledger
+        self._fleet = fleet
+        self._nemesis = Nemesis(fleet, server, say)
+        self._planned = executions(order.seed, order.count)
+        self._is_over = threading.Event()
+
+    def run(self) -> Summary:
+        self._begin()
+        watcher = threading.Thread(target=self._watch, daemon=True)
+        watcher.start()
+        try:
+            self._nemesis.run(faults(self._order.seed, self._order.duration), self._order.duration)
+            ended_at = time.time()
+            say("no more faults")
+            problems = self._settle()
+        finally:
+            self._is_over.set()
+            watcher.join()
+        settled_after = time.time() - ended_at
+        self._fleet.dismiss_all()
+        findings = Checker(self._server.url, self._ledger, self._planned).check()
+        findings.problems += [*problems, *(f"a process is left over: {text}" for text in self._fleet.left_over)]
+        return summarize(
+            seed=self._order.seed,
+            duration=self._order.duration,
+            settled_after=settled_after,
+            findings=findings,
+            faults=self._nemesis.done,
+            counts=self._nemesis.counts(),
+            calls=self._ledger.calls(),
+            slow=self._server.slow_log(),
+            died_alone=self._fleet.died_alone(),
+            worker_log=self._ledger.words(),
+        )
+
+    def _begin(self) -> None:
+        with_client = Client(self._server.url)
+        for name, text in DEFINITIONS.items():
+            with_client.deploy_text(text, name)
+        with_client.close()
+        self._fleet.worker("prefork-a", "-P", "prefork", "-c", "2")
+        self._fleet.worker("prefork-b", "-P", "prefork", "-c", "2", quiet=False)
+        self._fleet.worker("threads", "-P", "threads", "-c", "4")
+        self._fleet.worker("acknowledging", "-P", "prefork", "-c", "2", acks=True)
+        self._fleet.beat("beat-a")
+        self._fleet.beat("beat-b")
+        self._fleet.start()
+        if not wait_for(lambda: len(self._ledger.readiness()) == 4, _READY_SECONDS):
+            logs = "\n".join(tail(log) for log in self._order.folder.glob("*.log"))
+            raise AssertionError(f"not all workers came up: {self._ledger.readiness()}\n{logs}")
+        self._fleet.client(str(self._order.seed), str(self._order.count), repr(self._order.interval))
+
+    def _settle(self) -> list[str]:
+        """Waits until all has been started, has ended and is tidied up; what took too long."""
+        checker = Checker(self._server.url, self._ledger, self._planned)
+        problems = []
+        if not wait_for(lambda: self._ledger.mark(DONE), _LOAD_SECONDS):
+            problems.append(f"the load was not done {_LOAD_SECONDS:g} s after the faults")
+        if not wait_for(lambda: not checker.running(), _SETTLE_SECONDS):
+            problems.append(f"{len(checker.running())} executions ran on {_SETTLE_SECONDS:g} s after the load was done")
+        if not wait_for(lambda: not checker.restless(), _TIDY_SECONDS):
+            problems.append(f"wake-ups were left {_TIDY_SECONDS:g} s after the last end: {checker.restless()[:10]}")
+        self._ledger.set_mark(ENOUGH, "1")
+        self._server.watch()
+        return problems
+
+    def _watch(self) -> None:
+        while not self._is_over.wait(_WATCH_EVERY_SECONDS):
+            self._server.watch()

@@ -1,0 +1,128 @@
+"""What must hold of any history, and what it tells of the time that waits took."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pollflow.fdl import Flow
+from pollflow.fdl.expr import Path
+from pollflow.fdl.model import Json, WaitStep
+from pollflow.store import StoredEvent
+
+_FORKS = ("BranchEntered", "IterationEntered")
+_RESULTS = ("TaskSucceeded", "TaskFailed", "TaskTimedOut")
+_ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionStopped", "ExecutionTimedOut")
+# How often a call was begun depends on the faults; and a report may come before the call that asked for it returns.
+_BY_CHANCE = ("TaskStarted", "TaskSubmitted")
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """A wait that ended: how long it was to be, and how much later the next step came."""
+
+    seconds: float
+    late: float
+
+
+class History:
+    """The history of one execution."""
+
+    def __init__(self, events: Sequence[StoredEvent]) -> None:
+        self.events = events
+        self._next: dict[int, list[StoredEvent]] = defaultdict(list)
+        for event in events:
+            if event.type not in _FORKS:
+                self._next[event.cause].append(event)
+
+    def problems(self) -> Iterator[str]:
+        """All that is wrong with it in itself."""
+        yield from self._order()
+        yield from self._ends()
+        for cause, following in self._next.items():
+            if len(following) > 1:
+                yield f"event {cause} was followed twice: by {[shown(event) for event in following]}"
+        for event in self.events:
+            if event.type == "TaskScheduled":
+                results = self._results_of(event)
+                if len(results) > 1:
+                    yield f"the call scheduled by {shown(event)} has {len(results)} results: {results}"
+
+    def differences(self, other: Sequence[StoredEvent]) -> Iterator[str]:
+        """What it has and another has not, and the reverse, whatever the order of branches."""
+        own, theirs = Counter(map(_told, _certain(self.events))), Counter(map(_told, _certain(other)))
+        for text, count in (own - theirs).items():
+            yield f"{count} too many of {text}"
+        for text, count in (theirs - own).items():
+            yield f"{count} missing of {text}"
+
+    def waits(self, flow: Flow) -> Iterator[Waited]:
+        """The waits that ended by themselves."""
+        steps = (step for series in flow.series.values() for step in series.steps)
+        waits = {step.name: step for step in steps if isinstance(step, WaitStep) and step.duration is not None}
+        for event in self.events:
+            step = waits.get(event.step)
+            if event.type != "StepStarted" or step is None or step.duration is None:
+                continue
+            ended = next((e for e in self._next[event.id] if e.type == "StepSucceeded"), None)
+            if ended is not None:
+                seconds = _duration(step.duration, event.detail["input"])
+                yield Waited(seconds, ended.at - event.at - seconds)
+
+    def starts(self) -> int:
+        """How many calls were begun."""
+        return sum(event.type == "TaskStarted" for event in self.events)
+
+    def _order(self) -> Iterator[str]:
+        last = 0.0
+        for number, event in enumerate(self.events, start=1):
+            if event.id != number:
+                yield f"event {event.id} stands at position {number}"
+            if not event.cause < event.id:
+                yield f"{shown(event)} is caused by {event.cause}"
+            if event.at < last:
+                yield f"{shown(event)} happened {last - event.at:.6f} s before the event in front of it"
+            last = event.at
+
+    def _ends(self) -> Iterator[str]:
+        types = [event.type for event in self.events]
+        if types[:1] != ["ExecutionStarted"] or types.count("ExecutionStarted") != 1:
+            yield f"it starts with {types[:1]} and has {types.count('ExecutionStarted')} starts"
+        if not types or types[-1] not in _ENDS or sum(map(types.count, _ENDS)) != 1:
+            yield f"it ends with {types[-1:]} and has {sum(map(types.count, _ENDS))} ends"
+
+    def _results_of(self, scheduled: StoredEvent) -> list[str]:
+        found, event = [], scheduled
+        while following := self._next[event.id]:
+            event = following[0]
+            if event.type in ("TaskScheduled", "StepEntered", "StepExited"):
+                break
+            if event.type in _RESULTS:
+                found.append(shown(event))
+        return found
+
+
+def shown(event: StoredEvent) -> str:
+    """An event in one line."""
+    return f"{event.id}<-{event.cause} {event.at:.3f} {event.type} {event.step} {json.dumps(event.detail)[:200]}"
+
+
+def _certain(events: Sequence[StoredEvent]) -> Iterator[StoredEvent]:
+    return (event for event in events if event.type not in _BY_CHANCE)
+
+
+def _told(event: StoredEvent) -> str:
+    return f"{event.type} {event.step} {json.dumps(_without_token(event.detail), sort_keys=True)}"
+
+
+def _without_token(value: Json) -> Json:
+    if not isinstance(value, dict):
+        return value
+    return {key: "…" if key == "token" else _without_token(inner) for key, inner in value.items()}
+
+
+def _duration(duration: Path | float, given: Json) -> float:
+    value = duration.read({"": given}) if isinstance(duration, Path) else duration
+    return float(value)  # type: ignore[arg-type]

@@ -1,0 +1,162 @@
+"""What really happened, written down in a Redis of the harness' own that is never harmed.
+
+Moments are that server's, which runs on the machine of all others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+LEDGER_URL, SLOT, ACKS = "CHAOS_LEDGER_URL", "CHAOS_SLOT", "CHAOS_ACKS"
+"""Environment variables: where it is, the place of a process in the fleet, whether kombu acknowledges."""
+
+_CALLS, _TOKENS = "calls", "tokens"
+_INTENTS, _ACKS, _STOPS, _REPORTS = "intents", "acks", "stops", "reports"
+_WORDS, _READY, _COMPLAINTS = "words", "ready", "complaints"
+_PAGE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a function. `ended_at` is None if it was cut off."""
+
+    key: str
+    flow: str
+    execution: str
+    step: str
+    group: int
+    pid: int
+    started_at: float
+    ended_at: float | None = None
+
+
+class Ledger:
+    """The record of a run."""
+
+    def __init__(self, url: str) -> None:
+        self.redis: Any = Redis.from_url(url, decode_responses=True)
+
+    def now(self) -> float:
+        """The moment now, epoch seconds."""
+        seconds, micros = self.redis.time()
+        return float(seconds) + float(micros) / 1e6
+
+    def call_started(self, **fields: str | int) -> str:
+        """Writes down that a call begins; its id."""
+        return str(self.redis.xadd(_CALLS, fields))
+
+    def call_ended(self, call: str) -> None:
+        """Writes down that the call has ended."""
+        self.redis.xadd(_CALLS, {"ends": call})
+
+    def calls(self) -> list[Call]:
+        """All calls, by their start."""
+        started: dict[str, dict[str, str]] = {}
+        ended: dict[str, float] = {}
+        for entry, fields in self._stream(_CALLS):
+            if "ends" in fields:
+                ended[fields["ends"]] = _moment(entry)
+            else:
+                started[entry] = fields
+        return [
+            Call(
+                key=fields["key"],
+                flow=fields["flow"],
+                execution=fields["execution"],
+                step=fields["step"],
+                group=int(fields["group"]),
+                pid=int(fields["pid"]),
+                started_at=_moment(entry),
+                ended_at=ended.get(entry),
+            )
+            for entry, fields in started.items()
+        ]
+
+    def hand_token(self, token: str, salt: str) -> None:
+        """A function hands the task token of a callback to the load."""
+        self.redis.xadd(_TOKENS, {"token": token, "salt": salt})
+
+    def tokens(self, after: str, block_ms: int) -> list[tuple[str, str, str]]:
+        """Id, token and salt of what was handed over after an id, waiting a while for the first."""
+        found = self.redis.xread({_TOKENS: after}, count=100, block=block_ms)
+        return [(entry, fields["token"], fields["salt"]) for _, page in found for entry, fields in page]
+
+    def reported(self, token: str, outcome: str) -> None:
+        """How the report by a token came out."""
+        self.redis.hset(_REPORTS, token, outcome)
+
+    def reports(self) -> dict[str, str]:
+        """How reports came out, by token."""
+        return dict(self.redis.hgetall(_REPORTS))
+
+    def intend(self, name: str) -> bool:
+        """The load is about to start an execution; False if it was before."""
+        return bool(self.redis.hsetnx(_INTENTS, name, repr(self.now())))
+
+    def intents(self) -> dict[str, float]:
+        """When each execution was first about to be started."""
+        return {name: float(at) for name, at in self.redis.hgetall(_INTENTS).items()}
+
+    def acknowledge(self, name: str, how: str) -> None:
+        """The start was acknowledged: `started`, or `exists` when one had ended already under the name."""
+        self.redis.hsetnx(_ACKS, name, json.dumps({"at": self.now(), "how": how}))
+
+    def acknowledgements(self) -> dict[str, dict[str, Any]]:
+        """Moment and manner of each acknowledgement."""
+        return {name: json.loads(text) for name, text in self.redis.hgetall(_ACKS).items()}
+
+    def stopped(self, name: str, outcome: str) -> None:
+        """How stopping came out: `tried`, then `stopped` or the status that it had ended with."""
+        self.redis.hset(_STOPS, name, outcome)
+
+    def stops(self) -> dict[str, str]:
+        """The last word on each execution that was to be stopped."""
+        return dict(self.redis.hgetall(_STOPS))
+
+    def heard(self, word: str) -> None:
+        """Counts a line that a worker logged."""
+        self.redis.hincrby(_WORDS, word, 1)
+
+    def words(self) -> dict[str, int]:
+        """How often workers logged each line."""
+        return {word: int(count) for word, count in self.redis.hgetall(_WORDS).items()}
+
+    def complain(self, text: str) -> None:
+        """Something that must not happen has been seen while the run went on."""
+        self.redis.rpush(_COMPLAINTS, text)
+
+    def complaints(self) -> list[str]:
+        """What was complained of."""
+        return list(self.redis.lrange(_COMPLAINTS, 0, -1))
+
+    def ready(self, slot: str) -> None:
+        """A worker takes messages."""
+        self.redis.hincrby(_READY, slot, 1)
+
+    def readiness(self) -> dict[str, int]:
+        """How often each worker has come up."""
+        return {slot: int(count) for slot, count in self.redis.hgetall(_READY).items()}
+
+    def set_mark(self, name: str, value: str) -> None:
+        """A word between the harness and the load, such as the moment at which it began."""
+        self.redis.set(f"mark:{name}", value)
+
+    def mark(self, name: str) -> str | None:
+        """The word, if it has been said."""
+        found: str | None = self.redis.get(f"mark:{name}")
+        return found
+
+    def _stream(self, name: str) -> Iterator[tuple[str, dict[str, str]]]:
+        after = "-"
+        while page := self.redis.xrange(name, after, "+", count=_PAGE):
+            yield from page
+            after = f"({page[-1][0]}"
+
+
+def _moment(entry: str) -> float:
+    return int(entry.partition("-")[0]) / 1000

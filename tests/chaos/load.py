@@ -1,0 +1,132 @@
+"""The client process: starts executions steadily, reports callbacks, stops a few. Killed, it goes on where it was.
+
+What it did stands in the ledger before and after each step, so a start whose answer was not heard is made again under
+the same name, and so is a report.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from pollflow import Client
+from pollflow.errors import (
+    ExecutionAlreadyCompleted,
+    ExecutionAlreadyExists,
+    ExecutionNotExists,
+    StoreUnavailable,
+    TaskAlreadyCompleted,
+)
+from tests.chaos.functions import report_on
+from tests.chaos.ledger import LEDGER_URL, Ledger
+from tests.chaos.plan import Planned, executions
+
+BEGAN, DONE, ENOUGH = "load-began", "load-done", "load-enough"
+_PAUSE = 0.2
+
+
+class Load:
+    """The load of one seed."""
+
+    def __init__(self, ledger: Ledger, seed: int, count: int, interval: float) -> None:
+        self._ledger = ledger
+        self._planned = executions(seed, count)
+        self._interval = interval
+        self._client = Client(os.environ["POLLFLOW_REDIS_URL"])
+
+    def run(self) -> None:
+        """Works until the harness has had enough."""
+        threads = [threading.Thread(target=work, daemon=True) for work in (self._start_all, self._report_all)]
+        for thread in threads:
+            thread.start()
+        self._stop_some()
+
+    def _is_enough(self) -> bool:
+        return self._ledger.mark(ENOUGH) is not None
+
+    def _start_all(self) -> None:
+        if self._ledger.mark(BEGAN) is None:
+            self._ledger.set_mark(BEGAN, repr(self._ledger.now()))
+        began = float(self._ledger.mark(BEGAN) or 0)
+        acknowledged = self._ledger.acknowledgements()
+        for number, planned in enumerate(self._planned):
+            if planned.name not in acknowledged:
+                time.sleep(max(0.0, began + number * self._interval - self._ledger.now()))
+                self._start(planned)
+        self._ledger.set_mark(DONE, repr(self._ledger.now()))
+
+    def _start(self, planned: Planned) -> None:
+        is_first = self._ledger.intend(planned.name)
+        while True:
+            try:
+                self._client.start(planned.flow, planned.given, name=planned.name)
+                self._ledger.acknowledge(planned.name, "started")
+                return
+            except ExecutionAlreadyExists:
+                if is_first:
+                    self._ledger.complain(f"{planned.name} existed before it was ever started")
+                self._ledger.acknowledge(planned.name, "exists")
+                return
+            except StoreUnavailable:
+                is_first = False
+                time.sleep(_PAUSE)
+
+    def _report_all(self) -> None:
+        reported, after = self._ledger.reports(), "0"
+        while True:
+            for entry, token, salt in self._ledger.tokens(after, block_ms=500):
+                after = entry
+                if token not in reported:
+                    outcome = _until_heard(lambda token=token, salt=salt: self._report(token, salt))
+                    self._ledger.reported(token, outcome)
+                    reported[token] = outcome
+
+    def _report(self, token: str, salt: str) -> str:
+        answer = report_on(salt)
+        try:
+            if answer.error:
+                self._client.report_failed(token, answer.error, "by its rule")
+            else:
+                self._client.report_succeeded(token, answer.value)
+        except TaskAlreadyCompleted:
+            return "too late"
+        return "reported"
+
+    def _stop_some(self) -> None:
+        doomed = [planned for planned in self._planned if planned.stop_after is not None]
+        while not self._is_enough():
+            acknowledged, stops = self._ledger.acknowledgements(), self._ledger.stops()
+            for planned in doomed:
+                known = acknowledged.get(planned.name)
+                if known is None or stops.get(planned.name, "tried") != "tried":
+                    continue
+                if known["at"] + (planned.stop_after or 0) <= self._ledger.now():
+                    _until_heard(lambda planned=planned: self._stop(planned))
+            time.sleep(0.5)
+
+    def _stop(self, planned: Planned) -> str:
+        self._ledger.stopped(planned.name, "tried")
+        try:
+            self._client.execution(planned.flow, planned.name).stop("Chaos.Stopped", "by the load")
+            self._ledger.stopped(planned.name, "stopped")
+        except ExecutionAlreadyCompleted as error:
+            self._ledger.stopped(planned.name, f"refused: {error}")
+        except ExecutionNotExists:
+            self._ledger.complain(f"{planned.name} was acknowledged and is not there")
+            self._ledger.stopped(planned.name, "not there")
+        return "done"
+
+
+def _until_heard(act: Callable[[], str]) -> str:
+    while True:
+        try:
+            return act()
+        except StoreUnavailable:
+            time.sleep(_PAUSE)
+
+
+if __name__ == "__main__":
+    Load(Ledger(os.environ[LEDGER_URL]), int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])).run()

@@ -1,0 +1,244 @@
+"""Does the faults of the plan, one after another, and writes each down with its moment."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import os
+import signal
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from pollflow.errors import StoreUnavailable
+from tests.chaos.fleet import BEATS, CLIENT, WORKERS, Fleet, Slot, children_of
+from tests.chaos.plan import Fault
+from tests.chaos.servers import ChaosServer
+
+QUEUE = "celery"
+LEASE_SECONDS = 3.0
+_RIVAL_SECONDS = 1.5
+_REMEMBERED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """What came of a fault: in words, and the id of the group or the process that was killed, if any."""
+
+    told: str
+    group: int | None = None
+    pid: int | None = None
+    is_done: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A fault with the moment at which it was begun and, for those that the nemesis waits for, ended."""
+
+    at: float
+    until: float
+    kind: str
+    harm: Harm
+
+
+class Nemesis:
+    """Harms the fleet and the server by a plan."""
+
+    def __init__(self, fleet: Fleet, server: ChaosServer, say: Callable[[str], None]) -> None:
+        self._fleet = fleet
+        self._server = server
+        self._say = say
+        self._began = time.time()
+        self._later: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._seen: deque[str] = deque(maxlen=_REMEMBERED)
+        self.done: list[Done] = []
+
+    def run(self, faults: list[Fault], duration: float) -> None:
+        """Does the faults; returns when the duration is over and everything is let go."""
+        self._began = time.time()
+        acts: dict[str, Callable[[Fault], Harm]] = {
+            "kill worker": self._kill_worker,
+            "kill pool child": self._kill_child,
+            "kill beat": lambda fault: self._kill(fault, self._fleet.slots(BEATS)),
+            "kill client": lambda fault: self._kill(fault, self._fleet.slots(CLIENT)),
+            "stop worker": self._stop_worker,
+            "stop main process": self._stop_main,
+            "kill redis": self._kill_redis,
+            "freeze redis": self._freeze_redis,
+            "cut connections": self._cut_connections,
+            "drop messages": self._drop,
+            "duplicate messages": self._duplicate,
+            "skew countdowns": self._skew,
+            "fill redis": self._fill_redis,
+        }
+        try:
+            for fault in faults:
+                self._sleep_until(self._began + fault.at)
+                self._do(fault, acts[fault.kind])
+            self._sleep_until(self._began + duration)
+        finally:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Undoes whatever still lasts."""
+        while self._later:
+            heapq.heappop(self._later)[2]()
+
+    def counts(self) -> Counter[str]:
+        """How often each kind of fault was done."""
+        return Counter(done.kind for done in self.done if done.harm.is_done)
+
+    def _do(self, fault: Fault, act: Callable[[Fault], Harm]) -> None:
+        at = time.time()
+        try:
+            harm = act(fault)
+        except (RedisError, StoreUnavailable) as error:
+            harm = Harm(f"not done: {error}", is_done=False)
+        self.done.append(Done(at, time.time(), fault.kind, harm))
+        self._say(f"{at - self._began:8.2f} s  {fault.kind}: {harm.told}")
+
+    def _sleep_until(self, moment: float) -> None:
+        while True:
+            next_at = min(moment, self._later[0][0]) if self._later else moment
+            time.sleep(max(0.0, next_at - time.time()))
+            if not self._later or self._later[0][0] > time.time():
+                if time.time() >= moment:
+                    return
+                continue
+            heapq.heappop(self._later)[2]()
+
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._later, (time.time() + seconds, next(self._numbers), act))
+
+    # Processes
+
+    def _kill(self, fault: Fault, slots: list[Slot]) -> Harm:
+        slot = slots[fault.target % len(slots)]
+        group = self._fleet.kill(slot)
+        return _absent(slot) if group is None else Harm(slot.name, group=group)
+
+    def _kill_worker(self, fault: Fault) -> Harm:
+        return self._kill(fault, self._fleet.slots(WORKERS))
+
+    def _kill_child(self, fault: Fault) -> Harm:
+        slots = self._fleet.slots(WORKERS, with_children=True)
+        slot = slots[fault.target % len(slots)]
+        children = children_of(slot)
+        if not children:
+            return _absent(slot)
+        pid = children[fault.target % len(children)]
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        return Harm(f"{pid} of {slot.name}", pid=pid)
+
+    def _stop_worker(self, fault: Fault) -> Harm:
+        return self._stop(fault, whole=True)
+
+    def _stop_main(self, fault: Fault) -> Harm:
+        """The pool goes on with its calls while nobody renews their leases."""
+        return self._stop(fault, whole=False)
+
+    def _stop(self, fault: Fault, *, whole: bool) -> Harm:
+        slots = self._fleet.slots(WORKERS)
+        slot = slots[fault.target % len(slots)]
+        started, seconds = slot.running, LEASE_SECONDS + 1 + 4 * fault.length
+        if started is None or started.process.poll() is not None:
+            return _absent(slot)
+        send = started.signal_group if whole else started.process.send_signal
+        send(signal.SIGSTOP)
+        self._after(seconds, lambda: send(signal.SIGCONT))
+        return Harm(f"{slot.name} for {seconds:.1f} s")
+
+    # Redis
+
+    def _kill_redis(self, fault: Fault) -> Harm:
+        seconds = 0.2 + 2.5 * fault.length
+        self._server.watch()
+        self._server.kill()
+        time.sleep(seconds)
+        self._server.start()
+        return Harm(f"away for {seconds:.1f} s")
+
+    def _freeze_redis(self, fault: Fault) -> Harm:
+        seconds = 1 + 4.5 * fault.length
+        self._server.freeze()
+        try:
+            time.sleep(seconds)
+        finally:
+            self._server.thaw()
+        return Harm(f"for {seconds:.1f} s")
+
+    def _cut_connections(self, fault: Fault) -> Harm:
+        with self._server.client() as client:
+            cut = client.client_kill_filter(_type="normal", skipme=True)
+        return Harm(f"{cut} connections")
+
+    def _fill_redis(self, fault: Fault) -> Harm:
+        seconds = 1 + 3 * fault.length
+        with self._server.client() as client:
+            used = int(client.info("memory")["used_memory"])
+            client.config_set("maxmemory", max(1, int(used * 0.95)))
+            try:
+                time.sleep(seconds)
+            finally:
+                client.config_set("maxmemory", 0)
+        return Harm(f"at its limit of {used * 0.95 / 2**20:.1f} MB for {seconds:.1f} s")
+
+    # Messages
+
+    def _take(self, count: int, seconds: float = _RIVAL_SECONDS) -> list[str]:
+        """Takes messages from the queue as a rival of the workers."""
+        taken: list[str] = []
+        deadline = time.time() + seconds
+        with self._server.client() as client:
+            while len(taken) < count and (left := deadline - time.time()) > 0.05:
+                found = client.brpop([QUEUE], timeout=left)
+                if found:
+                    taken.append(found[1])
+        self._seen.extend(taken)
+        return taken
+
+    def _drop(self, fault: Fault) -> Harm:
+        return Harm(f"{len(self._take(fault.count))} messages")
+
+    def _duplicate(self, fault: Fault) -> Harm:
+        """Puts what it takes back twice, and beside it messages of long ago."""
+        old = list(self._seen)[: fault.count]
+        taken = self._take(fault.count)
+        with self._server.client() as client:
+            for text in [*taken, *taken, *old]:
+                client.lpush(QUEUE, text)
+        return Harm(f"{len(taken)} messages, and {len(old)} old ones")
+
+    def _skew(self, fault: Fault) -> Harm:
+        """As if the clocks of those that publish were wrong by up to two seconds, either way."""
+        skew = (2 + 2 * fault.length) * (1 if fault.target % 2 else -1) / 2
+        changed = 0
+        taken = self._take(fault.count * 10)
+        with self._server.client() as client:
+            for text in taken:
+                skewed = _skewed(text, skew)
+                changed += skewed != text
+                client.lpush(QUEUE, skewed)
+        return Harm(f"{changed} countdowns by {skew:+.1f} s ({len(taken)} messages)")
+
+
+def _absent(slot: Slot) -> Harm:
+    return Harm(f"{slot.name} was not up", is_done=False)
+
+
+def _skewed(text: str, seconds: float) -> str:
+    message: dict[str, Any] = json.loads(text)
+    eta = message["headers"].get("eta")
+    if not eta:
+        return text
+    message["headers"]["eta"] = (datetime.fromisoformat(eta) + timedelta(seconds=seconds)).isoformat()
+    return json.dumps(message)

@@ -1,0 +1,82 @@
+"""What a seed decides: the executions of the load, and the faults with their moments. Nothing here looks at a clock."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from tests.chaos.flows import KINDS, Given
+
+_STOPPED_SHARE = 0.04
+_FIRST_FAULT_AT, _QUIET_SECONDS = 3.0, 4.0
+_SHORTEST_GAP, _LONGEST_GAP = 3.4, 6.6
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An execution that the load starts. `stop_after` is how many seconds after its acknowledgement it is stopped."""
+
+    flow: str
+    name: str
+    given: Given
+    stop_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault, `at` seconds after the first start.
+
+    `target` picks among what there is; `length`, from 0 to 1, is how long it lasts within the bounds of its kind;
+    `count` is how many messages it takes.
+    """
+
+    at: float
+    kind: str
+    target: int
+    length: float
+    count: int
+
+
+FAULTS = {
+    "kill worker": 20,
+    "kill pool child": 14,
+    "kill beat": 6,
+    "kill client": 8,
+    "stop worker": 10,
+    "stop main process": 3,
+    "kill redis": 8,
+    "freeze redis": 6,
+    "cut connections": 8,
+    "drop messages": 7,
+    "duplicate messages": 7,
+    "skew countdowns": 6,
+    "fill redis": 5,
+}
+"""How often each kind of fault comes, relative to the others."""
+
+
+def executions(seed: int, count: int) -> list[Planned]:
+    """The executions of the load, in the order of their starts."""
+    dice = random.Random(f"{seed}/executions")
+    names, weights = list(KINDS), [kind.weight for kind in KINDS.values()]
+    planned = []
+    for number in range(count):
+        flow = dice.choices(names, weights)[0]
+        given = {"salt": f"{seed}-{number}", **KINDS[flow].given(dice)}
+        stop_after = dice.uniform(0.3, 5) if dice.random() < _STOPPED_SHARE else None
+        planned.append(Planned(flow, f"e{number}", given, stop_after))
+    return planned
+
+
+def faults(seed: int, duration: float) -> list[Fault]:
+    """The faults of a run, by their moments. Every kind comes once before any comes by its weight."""
+    dice = random.Random(f"{seed}/faults")
+    first = list(FAULTS)
+    dice.shuffle(first)
+    planned: list[Fault] = []
+    at = _FIRST_FAULT_AT
+    while at < duration - _QUIET_SECONDS:
+        kind = first.pop() if first else dice.choices(list(FAULTS), list(FAULTS.values()))[0]
+        planned.append(Fault(round(at, 2), kind, dice.randrange(2**16), round(dice.random(), 3), dice.randint(2, 6)))
+        at += dice.uniform(_SHORTEST_GAP, _LONGEST_GAP)
+    return planned

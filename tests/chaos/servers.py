@@ -1,0 +1,102 @@
+"""The Redis under test: killed and started again on its append-only file, frozen, and asked for its slow log."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from pollflow.errors import StoreUnavailable
+from pollflow.server import EmbeddedServer
+
+SLOW_MS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """An entry of the slow log."""
+
+    at: float
+    ms: float
+    command: str
+
+
+class ChaosServer:
+    """A server of the run's own. Its URL stays the same while it is killed and started again."""
+
+    def __init__(self, folder: Path, appendfsync: str = "always") -> None:
+        self._server = EmbeddedServer(folder)
+        self._appendfsync = appendfsync
+        self._slow: dict[tuple[int, int, int], Slow] = {}
+        self._lives = 0
+        self._watching = threading.Lock()
+        self.pid = 0
+
+    @property
+    def url(self) -> str:
+        """Its URL, password included."""
+        return self._server.url
+
+    def client(self, timeout: float = 5) -> Any:
+        """A connection that gives up at once."""
+        return Redis.from_url(
+            self.url,
+            decode_responses=True,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    def start(self) -> None:
+        """Start it on what its append-only file holds."""
+        self._server.start()
+        self.pid = self._server.pid
+        self._lives += 1
+        with self.client() as client:
+            client.config_set("appendfsync", self._appendfsync)
+            client.config_set("slowlog-log-slower-than", SLOW_MS * 1000)
+            client.config_set("slowlog-max-len", 1000)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, frozen or not."""
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self._server.wait()
+        self.pid = 0
+
+    def freeze(self) -> None:
+        """Stop it where it is."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGCONT)
+
+    def is_alive(self) -> bool:
+        """Whether its process lives."""
+        return self._server.is_alive()
+
+    def watch(self) -> None:
+        """Take over what is new in its slow log, which dies with it."""
+        with self._watching, suppress(RedisError, StoreUnavailable), self.client(timeout=2) as client:
+            for entry in client.slowlog_get(1000):
+                command = entry["command"]
+                text = command if isinstance(command, str) else bytes(command).decode(errors="replace")
+                key = (self._lives, int(entry["id"]), int(entry["start_time"]))
+                self._slow[key] = Slow(float(entry["start_time"]), entry["duration"] / 1000, text[:200])
+
+    def slow_log(self) -> list[Slow]:
+        """All that was slow so far."""
+        with self._watching:
+            return sorted(self._slow.values(), key=lambda slow: slow.at)

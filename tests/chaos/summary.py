@@ -1,0 +1,156 @@
+"""What a run tells in the end: how much there was of everything, and how long it took to go on after a kill."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+from tests.chaos.checker import Findings
+from tests.chaos.ledger import Call
+from tests.chaos.nemesis import Done
+from tests.chaos.servers import Slow
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A distribution, in seconds."""
+
+    count: int
+    p50: float
+    p99: float
+    max: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Of the values; all 0 if there is none."""
+        ranked = sorted(values) or [0.0]
+        at = [ranked[min(len(ranked) - 1, int(len(ranked) * share))] for share in (0.5, 0.99)]
+        return cls(len(values), round(at[0], 3), round(at[1], 3), round(ranked[-1], 3))
+
+    def __str__(self) -> str:
+        return f"p50 {self.p50:.2f} s, p99 {self.p99:.2f} s, max {self.max:.2f} s ({self.count})"
+
+
+@dataclass(slots=True)
+class Summary:
+    """All figures of a run."""
+
+    seed: int
+    duration: float
+    settled_after: float
+    executions: int
+    sub_executions: int
+    events: int
+    statuses: dict[str, int]
+    flows: dict[str, int]
+    faults: dict[str, int]
+    calls: int
+    calls_made_again: int
+    from_kill_to_next_call: Spread
+    waits_late_by: Spread
+    late_results: int
+    slow_scripts: list[Slow]
+    other_slow_commands: int
+    died_alone: dict[str, int]
+    worker_log: dict[str, int]
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def fault_count(self) -> int:
+        """How many faults were done."""
+        return sum(self.faults.values())
+
+    def as_json(self) -> str:
+        """For machines."""
+        return json.dumps(asdict(self), indent=1)
+
+    def __str__(self) -> str:
+        slow = ", ".join(f"{s.ms:.0f} ms" for s in sorted(self.slow_scripts, key=lambda s: -s.ms)[:10]) or "none"
+        lines = [
+            f"seed {self.seed}, {self.duration:g} s of faults, quiet {self.settled_after:.1f} s after them",
+            f"executions          {self.executions}, and {self.sub_executions} sub-executions: {_list(self.statuses)}",
+            f"  of                {_list(self.flows)}",
+            f"events              {self.events}",
+            f"faults              {self.fault_count}: {_list(self.faults)}",
+            f"calls               {self.calls}, {self.calls_made_again} of them made again",
+            f"kill to next call   {self.from_kill_to_next_call}",
+            f"waits late by       {self.waits_late_by}",
+            f"results after time  {self.late_results}",
+            f"scripts over 10 ms  {len(self.slow_scripts)}: {slow}; other commands {self.other_slow_commands}",
+            f"died by themselves  {_list(self.died_alone) or 'none'}",
+            f"workers logged      {_list(self.worker_log)}",
+            f"problems            {len(self.problems)}",
+        ]
+        return "\n".join([*lines, *(f"\n  - {problem}" for problem in self.problems)])
+
+
+def _list(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda c: -c[1]))
+
+
+def from_kill_to_next_call(calls: Sequence[Call], faults: Sequence[Done]) -> list[float]:
+    """For each call that a kill of its worker or pool child cut off: how long until it was made again."""
+    again: dict[str, list[float]] = defaultdict(list)
+    for call in calls:
+        again[call.key].append(call.started_at)
+    took = []
+    for fault in faults:
+        for call in calls:
+            dies = fault.harm.group == call.group or fault.harm.pid == call.pid
+            if not dies or call.ended_at is not None or not call.started_at <= fault.at:
+                continue
+            following = [moment for moment in again[call.key] if moment > fault.at]
+            if following:
+                took.append(min(following) - fault.at)
+    return took
+
+
+def made_again(calls: Sequence[Call]) -> int:
+    """How many calls were not the first under their idempotency key."""
+    return len(calls) - len(Counter(call.key for call in calls))
+
+
+def split(slow: Sequence[Slow]) -> tuple[list[Slow], int]:
+    """The scripts in a slow log, and how many other commands are in there."""
+    scripts = [entry for entry in slow if entry.command.upper().startswith("EVAL")]
+    return scripts, len(slow) - len(scripts)
+
+
+def summarize(
+    *,
+    seed: int,
+    duration: float,
+    settled_after: float,
+    findings: Findings,
+    faults: Sequence[Done],
+    counts: Counter[str],
+    calls: Sequence[Call],
+    slow: Sequence[Slow],
+    died_alone: dict[str, int],
+    worker_log: dict[str, int],
+) -> Summary:
+    """Puts the figures together."""
+    scripts, others = split(slow)
+    return Summary(
+        seed=seed,
+        duration=duration,
+        settled_after=settled_after,
+        executions=findings.executions,
+        sub_executions=findings.sub_executions,
+        events=findings.events,
+        statuses=dict(findings.statuses),
+        flows=dict(findings.flows),
+        faults=dict(counts),
+        calls=len(calls),
+        calls_made_again=made_again(calls),
+        from_kill_to_next_call=Spread.of(from_kill_to_next_call(calls, faults)),
+        waits_late_by=Spread.of([waited.late for waited in findings.waits]),
+        late_results=findings.late_results,
+        slow_scripts=scripts,
+        other_slow_commands=others,
+        died_alone=died_alone,
+        worker_log=worker_log,
+        problems=list(findings.problems),
+    )
