@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +11,8 @@ import typer
 
 from pollflow.cli.exits import FAILED, NotDone
 from pollflow.cli.lint_formats import as_github, as_json, as_sarif, as_text
+from pollflow.cli.registered import functions_of
+from pollflow.cli.session import APP_FILE, find_place
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
 from pollflow.fdl import Problem, load_flow
@@ -46,7 +48,8 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
     Errors are what `pollflow deploy` refuses, and give exit status 1. Warnings are what runs but is probably wrong.
     """
     files = _files(paths)
-    problems = [problem for file in files for problem in problems_of(file)]
+    known = _registered_near(files)
+    problems = [problem for file in files for problem in problems_of(file, known)]
     chosen = Format.JSON if json else format
     printed = FORMATS[chosen](problems)
     if printed:
@@ -58,13 +61,25 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
         raise typer.Exit(FAILED)
 
 
-def problems_of(file: Path) -> tuple[Problem, ...]:
+def problems_of(file: Path, known_functions: Collection[str] | None = None) -> tuple[Problem, ...]:
     """The errors of a file, or its warnings if it has none."""
     try:
         flow = load_flow(file)
     except DefinitionError as error:
         return error.problems
-    return warnings_of(flow, flow_name=name_of_file(file), path=str(file))
+    return warnings_of(flow, known_functions=known_functions, flow_name=name_of_file(file), path=str(file))
+
+
+def _registered_near(files: Sequence[Path]) -> Collection[str] | None:
+    """The functions of the project that the files are in; None if they are in none, so that nobody can tell."""
+    project = find_place(None, None, near=files[0]).project
+    if not (project / APP_FILE).is_file():
+        return None
+    try:
+        return list(functions_of(project))
+    except NotDone as error:
+        typer.echo(f"functions are not checked: {error}", err=True)
+        return None
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +16,9 @@ import typer
 from pollflow.cli.exits import NotDone, status_of
 from pollflow.cli.inputs import read_input
 from pollflow.cli.options import Input, ProjectFolder
-from pollflow.cli.session import APP_FILE, ENVIRONMENT, find_place
+from pollflow.cli.registered import functions_of
+from pollflow.cli.session import ENVIRONMENT, find_place
 from pollflow.fdl import json_schema
-from pollflow.runtime.functions import Functions
-from pollflow.runtime.functions import default as registered
 from pollflow.server import EmbeddedServer
 from pollflow.testing import command
 from pollflow.testing.on_redis import run_on_redis
@@ -78,7 +75,7 @@ def simulate(
         flow,
         read_input(input),
         script=script,
-        functions=_functions_of(find_place(None, project, near=flow).project) if functions else None,
+        functions=functions_of(find_place(None, project, near=flow).project) if functions else None,
         ask=None if script is not None or functions else lambda question: str(typer.prompt(question, default="")),
         until=until,
         write=typer.echo,
@@ -104,12 +101,3 @@ def _redis() -> Iterator[str]:
             yield server.url
         finally:
             server.stop()
-
-
-def _functions_of(project: Path) -> Functions:
-    """The functions that the project's app registers."""
-    if not (project / APP_FILE).is_file():
-        raise NotDone(f"{project} has no {APP_FILE}, so it has no functions; write one with `pollflow init`")
-    sys.path.insert(0, str(project))
-    importlib.import_module(Path(APP_FILE).stem).app.loader.import_default_modules()
-    return registered
