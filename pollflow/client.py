@@ -150,7 +150,7 @@ class Execution:
     def events(self, after: int = 0) -> Iterator[HistoryEntry]:
         """As `history`, read as one goes."""
         self._record()
-        return (_entry(event) for event in self._client._parts.reading.whole_history(self._ref, after))
+        return (entry_of(event) for event in self._client._parts.reading.whole_history(self._ref, after))
 
     def stop(self, error: str = "", cause: str = "") -> Execution:
         """Ends it at once: what runs is cancelled. Raises ExecutionAlreadyCompleted if it has ended."""
@@ -238,13 +238,17 @@ class Client:
         definitions = self._parts.definitions
         return [self._deployed(definitions.flow(name)) for name in definitions.names()]
 
-    def start(self, flow: str, input: JsonObject | None = None, *, name: str | None = None) -> Execution:
+    def start(
+        self, flow: str, input: JsonObject | None = None, *, name: str | None = None, durable: bool = False
+    ) -> Execution:
         """Starts an execution; with the name of one that runs, answers that one.
 
-        Raises FlowNotExists, ExecutionAlreadyExists if one of that name has ended, InvalidArgument, EntityTooLarge.
+        `durable`: answers only when the append-only file of Redis has it. Raises FlowNotExists,
+        ExecutionAlreadyExists if one of that name has ended, InvalidArgument, EntityTooLarge, NotDurable. After
+        NotDurable and StoreUnavailable it may be there or not: starting again under the same name settles it.
         """
         given: Any = {} if input is None else input
-        return Execution(self, self._parts.starter.start(flow, given, name))
+        return Execution(self, self._parts.starter.start(flow, given, name, durable=durable))
 
     def execution(self, flow: str, name: str) -> Execution:
         """An execution that exists. Raises ExecutionNotExists."""
@@ -333,7 +337,8 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
-def _entry(event: StoredEvent) -> HistoryEntry:
+def entry_of(event: StoredEvent) -> HistoryEntry:
+    """An event of the store as users see it."""
     return HistoryEntry(event.id, event.cause, _moment(event.at), event.type, event.step, event.detail)
 
 

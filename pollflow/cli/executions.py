@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from enum import Enum
 from typing import Annotated
@@ -12,6 +13,7 @@ from pollflow.cli import documents
 from pollflow.cli.inputs import split_execution
 from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json, print_table
+from pollflow.cli.rounds import Rounds, folded
 from pollflow.cli.session import connected, find_place
 from pollflow.cli.texts import between, clean, columns, compact, moment, pretty
 from pollflow.client import Execution
@@ -32,6 +34,7 @@ InStatus = Annotated[
     Status | None, typer.Option("--status", "-s", case_sensitive=False, help="Only those in this status.")
 ]
 Limit = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, max=10_000, help="At most so many.")]
+EveryRound = Annotated[bool, typer.Option("--all", "-a", help="Print every event, those of equal rounds too.")]
 Error = Annotated[str, typer.Option("--error", metavar="NAME", help="The error's name, at most 128 characters.")]
 Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text beside it.")]
 
@@ -62,27 +65,42 @@ def show(
     with connected(find_place(redis, project)) as session:
         found = session.client.execution(flow, name)
         last_step, count = "", 0
-        for event in found.events():
+        rounds: list[Rounds] = []
+        for event in folded(found.events()):
+            if isinstance(event, Rounds):
+                rounds.append(event)
+                count = event.last_event
+                continue
             count = event.id
             if event.type == "StepEntered":
                 last_step = event.step
         if as_json:
             print_json({**documents.of_execution(found), "events": count, "last_step": last_step or None})
             return
-        _tell(found, last_step, count)
+        _tell(found, last_step, count, rounds)
 
 
 def history(
-    execution: ExecutionName, as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None
+    execution: ExecutionName,
+    every: EveryRound = False,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
 ) -> None:
-    """Print every event of an execution: number, moment, type, step and detail."""
+    """Print the events of an execution: number, moment, type, step and detail.
+
+    Rounds of a loop that are like the one before them are told in one line; --all prints every event of them.
+    """
     flow, name = split_execution(execution)
     with connected(find_place(redis, project)) as session:
         events = session.client.execution(flow, name).events()
         if as_json:
             print_json([documents.of_event(event) for event in events])
             return
-        for event in events:
+        for event in events if every else folded(events):
+            if isinstance(event, Rounds):
+                typer.echo(f"        {event}")
+                continue
             time = event.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
             words = (f"{event.id:>6}", time, event.type.ljust(18), clean(event.step).ljust(20), compact(event.detail))
             typer.echo("  ".join(words))
@@ -118,7 +136,7 @@ def _took(execution: Execution) -> str:
     return between(execution.started_at, execution.ended_at or datetime.now(timezone.utc))
 
 
-def _tell(execution: Execution, last_step: str, count: int) -> None:
+def _tell(execution: Execution, last_step: str, count: int, rounds: Sequence[Rounds]) -> None:
     ended_at = execution.ended_at
     rows = [
         ("execution", _name(execution)),
@@ -127,7 +145,8 @@ def _tell(execution: Execution, last_step: str, count: int) -> None:
         ("started", moment(execution.started_at)),
         ("ended", moment(ended_at) if ended_at is not None else "not yet"),
         ("took", _took(execution) + ("" if ended_at is not None else " so far")),
-        ("events", str(count)),
+        ("events", f"{count:,}"),
+        *(("", str(each)) for each in rounds),
     ]
     if execution.error is not None:
         rows += [("error", clean(execution.error)), ("cause", clean(execution.cause or ""))]
