@@ -49,7 +49,18 @@ class Agenda:
         """When the next thing is due, seconds since the start; None if there is none."""
         return self._entries[0][0] if self._entries else None
 
-    def run_due(self) -> None:
-        """Does what is due at this moment, what comes of it included, but nothing later."""
-        while self._entries and self._entries[0][0] <= self.now:
+    def run_due(self) -> bool:
+        """Does the first of what is due at this moment: all the work, or else one thing. False if nothing is due.
+
+        What follows from it may be work of this moment again, which comes before the next thing from outside.
+        """
+        if not self._is_due():
+            return False
+        rank = self._entries[0][1]
+        heapq.heappop(self._entries)[3]()
+        while rank is Rank.WORK and self._is_due() and self._entries[0][1] is rank:
             heapq.heappop(self._entries)[3]()
+        return True
+
+    def _is_due(self) -> bool:
+        return bool(self._entries) and self._entries[0][0] <= self.now

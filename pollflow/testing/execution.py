@@ -202,7 +202,7 @@ class Execution:
             return
         if event is None:
             # A lease has to lapse in production; here the call is made again as soon as its worker is dead.
-            self._start_call(frame, wake, turn)
+            self._around.agenda.put(self._around.agenda.now, lambda: self._start_call(frame, wake, turn))
         else:
             self._decide(frame, event)
 

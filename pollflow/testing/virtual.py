@@ -145,12 +145,13 @@ class VirtualRun:
             flow_name, name, given = asked_of(request, request.resource)
         except ValueError as error:
             return Raised("FnF.RuntimeError", str(error))
+        waits = request.pattern is not Pattern.REQUEST_RESPONSE
         try:
-            sub = self._sub_execution(ExecutionRef(flow_name, name), given)
+            sub = self._sub_execution(ExecutionRef(flow_name, name), given, waits=waits)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         started = {"FlowName": flow_name, "Name": name}
-        if request.pattern is Pattern.REQUEST_RESPONSE:
+        if not waits:
             return Returned({**started, "Status": sub.status.value})
         turn = (frame.state.entry, frame.state.attempt)
         # A callback is waited for whatever the sub-flow returns; but its failure is that of the call.
@@ -158,7 +159,7 @@ class VirtualRun:
         self._waiters.append(_Waiter(execution, frame.state.frame, turn, sub, hears_success))
         return Submitted(started)
 
-    def _sub_execution(self, ref: ExecutionRef, given: JsonObject) -> Execution:
+    def _sub_execution(self, ref: ExecutionRef, given: JsonObject, *, waits: bool) -> Execution:
         """Starts it, or finds the one that runs under the name; what it raises is what starting raises."""
         checked_name("a flow", ref.flow)
         checked_name("an execution", ref.name)
@@ -172,8 +173,8 @@ class VirtualRun:
         if known is None:
             return self._start(ref, flow, given)
         if known.status.ended:
-            told = f"already, which has ended ({known.status.value})"
-            raise ExecutionAlreadyExists(f"flow {ref.flow!r} has an execution {ref.name!r} {told}")
+            which = "which is not the step's own" if waits else f"which has ended ({known.status.value})"
+            raise ExecutionAlreadyExists(f"flow {ref.flow!r} has an execution {ref.name!r} already, {which}")
         return known
 
     def _ended(self, execution: Execution) -> None:
