@@ -14,6 +14,8 @@ PollflowError
 ├── TaskAlreadyCompleted                    a callback was reported before, or too late
 ├── ConfigurationError (ValueError)         settings that cannot work together
 ├── StoreUnavailable (ConnectionError)      Redis cannot be reached, or answers that it cannot serve
+│   └── StoreFull                           Redis is at its memory limit and takes nothing more
+├── NotDurable                              written, perhaps; the append-only file has not acknowledged it
 ├── UnreadableRecord                        a stored record has a layout this release does not know
 └── WaitTimeout (TimeoutError)              an execution did not end within the time given to wait
 
@@ -103,7 +105,26 @@ class ConfigurationError(PollflowError, ValueError):
 
 
 class StoreUnavailable(PollflowError, ConnectionError):
-    """Redis cannot be reached, or cannot serve."""
+    """Redis cannot be reached, or cannot serve.
+
+    What was asked may have been done or not; to ask again is safe. `is_passing` tells what ends by itself or by an
+    operator (no connection, loading, full, read-only) from what does not.
+    """
+
+    def __init__(self, message: str = "", *, is_passing: bool = True) -> None:
+        self.is_passing = is_passing
+        super().__init__(message)
+
+
+class StoreFull(StoreUnavailable):
+    """Redis is at its memory limit, and takes nothing more until there is room."""
+
+
+class NotDurable(PollflowError):
+    """The append-only file of Redis has not acknowledged what was written.
+
+    What was asked may have been done or not; asking again settles it.
+    """
 
 
 class UnreadableRecord(PollflowError):

@@ -11,32 +11,39 @@ from typing import Any
 from celery import Celery, signals
 from kombu.utils.url import parse_url
 
-from pollflow.errors import ConfigurationError
+from pollflow.errors import ConfigurationError, NotDurable, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
 from pollflow.runtime import functions as function_registry
 from pollflow.runtime import messages
 from pollflow.runtime.assembly import Assembly, assemble
 from pollflow.runtime.functions import Functions
+from pollflow.runtime.health import before_start, check_durability, check_server
 from pollflow.runtime.keeper import WORKER, Keeper
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Letter, connect
+from pollflow.store import NO_PATIENCE, Insistence, Letter, Patience, connect
 
 SWEEP_TASK = "pollflow.sweep"
 _DEFAULT_VISIBILITY_TIMEOUT = 3600
-_WORKER_PATIENCE_SECONDS = 60
+_WORKER_PATIENCE_SECONDS = 5
+_BACKGROUND_PATIENCE_SECONDS = 2
 
 logger = logging.getLogger("pollflow")
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What `attach` made: the app's settings, and the parts that its step tasks use."""
+    """What `attach` made: the app's settings, and the parts that its step tasks use.
+
+    The step tasks have patience with a Redis that does not serve, since they hold what a function has answered.
+    `background` are the same parts without it: what works in rounds goes on with the next one.
+    """
 
     app: Celery
     settings: Settings
     functions: Functions
     assembly: Assembly
+    background: Assembly
 
 
 def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | None = None) -> Attached:
@@ -52,15 +59,29 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     check_visibility_timeout(app, settings)
     registry = functions or function_registry.default
     routes = _routes(app, url)
-    assembly = assemble(
-        connect(url, patience_seconds=_WORKER_PATIENCE_SECONDS),
+    publish = _publisher(app)
+
+    def parts(patience_seconds: float, patience: Patience) -> Assembly:
+        return assemble(
+            connect(url, patience_seconds=patience_seconds),
+            settings,
+            routes=routes,
+            publish=publish,
+            functions=registry,
+            worker=lambda: WORKER,
+            insistence=Insistence(patience, settings.durable, _tell),
+        )
+
+    attached = Attached(
+        app,
         settings,
-        routes=routes,
-        publish=_publisher(app),
-        functions=registry,
-        worker=lambda: WORKER,
+        registry,
+        parts(_WORKER_PATIENCE_SECONDS, Patience()),
+        parts(_BACKGROUND_PATIENCE_SECONDS, NO_PATIENCE),
     )
-    attached = Attached(app, settings, registry, assembly)
+    if _is_redis(_broker_url(app)):
+        # Otherwise a Redis that is full or read-only ends the workers that it refuses.
+        app.conf.broker_channel_error_retry = True
     _add_tasks(app, attached)
     _follow_worker(app, attached)
     return attached
@@ -95,7 +116,7 @@ def _add_tasks(app: Celery, attached: Attached) -> None:
         _task(app, messages.TASK_PREFIX + step_type)(step)
 
     def sweep() -> None:
-        attached.assembly.sweeper.sweep()
+        attached.background.sweeper.sweep()
 
     _task(app, SWEEP_TASK)(sweep)
 
@@ -109,28 +130,42 @@ def _task(app: Celery, name: str) -> Callable[[Callable[..., None]], Any]:
 
 
 def _follow_worker(app: Celery, attached: Attached) -> None:
-    """Starts the background work when a worker of this very app is ready."""
+    """Looks at Redis before a worker of this very app starts, and starts the background work when it is ready."""
+    keepers: list[Keeper] = []
 
-    def on_init(sender: Any = None, **_: Any) -> None:
-        if sender is not None and sender.app is not app:
-            return
+    def check() -> None:
         check_visibility_timeout(app, attached.settings)
+        store = attached.background.store
+        check_server(store.client, "Redis of pollflow")
+        broker = _broker_url(app)
+        if broker.startswith(("redis://", "rediss://")) and not attached.assembly.routes.in_script:
+            check_server(connect(broker), "broker")
+        if attached.settings.durable:
+            check_durability(store)
 
     def on_ready(sender: Any = None, **_: Any) -> None:
         if sender is not None and getattr(sender, "app", app) is not app:
             return
-        settings, assembly = attached.settings, attached.assembly
-        assembly.announce(attached.functions)
-        keeper = Keeper(
-            assembly.store,
-            assembly.sweeper if settings.sweep_in_workers else None,
-            settings.sweep_every,
-            _terminator(getattr(sender, "pool", None)),
-        )
+        keeper = Keeper(attached.background, attached.functions, _terminator(getattr(sender, "pool", None)))
+        try:
+            attached.background.announce(attached.functions)
+        except StoreUnavailable as error:
+            logger.warning("%s; clients are told later what this worker takes", error)
         keeper.start()
+        keepers.append(keeper)
 
-    signals.worker_init.connect(on_init, weak=False)
+    def on_stopping(**_: Any) -> None:
+        for keeper in keepers:
+            keeper.give_up()
+
+    app.steps["worker"].add(before_start(check))
     signals.worker_ready.connect(on_ready, weak=False)
+    signals.worker_shutting_down.connect(on_stopping, weak=False)
+
+
+def _tell(problem: NotDurable) -> None:
+    """The commit of a worker is made; that it may be lost is told, and does not undo it."""
+    logger.warning("a commit was not acknowledged: %s", problem)
 
 
 def _terminator(pool: Any) -> Callable[[int], None] | None:

@@ -15,7 +15,7 @@ from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import Starter
 from pollflow.runtime.subflows import SubFlows
 from pollflow.runtime.sweep import Sweeper
-from pollflow.store import Clock, Connection, Definitions, Reading, Store, translated
+from pollflow.store import Clock, Connection, Definitions, Insistence, Reading, Store, translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class Assembly:
     duties: Duties
     sweeper: Sweeper
     routes: Routes
+
+    def is_announced(self) -> bool:
+        """Whether it is written down where clients look; it is not when Redis has lost its data."""
+        with translated():
+            return bool(self.store.client.exists(self.store.keys.route()))
 
     def announce(self, functions: Functions) -> None:
         """Writes down what a worker of this app takes and calls, for clients."""
@@ -51,10 +56,15 @@ def assemble(
     functions: Functions,
     worker: Callable[[], str],
     clock: Clock | None = None,
+    insistence: Insistence | None = None,
 ) -> Assembly:
-    """Makes the parts on one connection pool. Nothing is asked of Redis yet."""
+    """Makes the parts on one connection pool. Nothing is asked of Redis yet.
+
+    `insistence`: how long this process tries again while Redis cannot serve; not at all unless given.
+    """
     keys, limits, clock = settings.keys, settings.limits, clock or Clock()
-    store = Store(client, keys=keys, timing=settings.timing, post=routes.post, clock=clock)
+    insistence = insistence or Insistence(is_durable=settings.durable)
+    store = Store(client, keys=keys, timing=settings.timing, post=routes.post, clock=clock, insistence=insistence)
     reading, definitions = Reading(client, keys, clock, store.scripts), Definitions(client, keys)
     flows = FlowCache(definitions)
     starter = Starter(store, reading, definitions, flows, limits, publish)

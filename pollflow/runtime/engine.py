@@ -7,7 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pollflow.errors import ExecutionNotExists, InvalidTaskToken, TaskAlreadyCompleted, UnreadableRecord
+from pollflow.errors import (
+    ExecutionNotExists,
+    InvalidTaskToken,
+    StoreUnavailable,
+    TaskAlreadyCompleted,
+    UnreadableRecord,
+)
 from pollflow.fdl import Flow
 from pollflow.machine import (
     Arrived,
@@ -72,6 +78,8 @@ class Engine:
         except UnreadableRecord:
             # A worker of a later release reads it; the sweep brings it there.
             logger.warning("left to a later release", extra=_ids(address), exc_info=True)
+        except StoreUnavailable as error:
+            logger.warning("%s; a message is given up, and the sweep brings it again", error, extra=_ids(address))
 
     def move(self, claimed: Claimed, event: Event | None = None) -> Claimed | None:
         """Commits what follows for a claimed frame; what it goes on with at once, if anything.
@@ -79,13 +87,42 @@ class Engine:
         The event is what comes of the frame's call, or of its message, unless it is given.
         """
         flow = self.flows.get(claimed.digest)
-        event = event or self._event(flow, claimed)
+        try:
+            event = event or self._event(flow, claimed)
+        except Exception:
+            raise
+        except BaseException:
+            # The call was cut off: a worker that stops, a hard time limit, a revoke. Nobody is to wait for its lease.
+            self.hand_back(claimed)
+            raise
         if event is None:
             return None
         # The message that ends a wait is that of the next step, which goes on in this very task.
         hold = self._nonce() if claimed.state.phase is Phase.WAITING else ""
         result = self._commit(flow, claimed, event, hold=hold)
         return result.held if isinstance(result, Committed) else None
+
+    def hand_back(self, claimed: Claimed) -> None:
+        """Gives up a call that was cut off: its message is published again, at once."""
+        try:
+            record = self.reading.frame(claimed.address.ref, claimed.address.frame)
+            if record is None or record.token != claimed.address.token:
+                return
+            letter = Letter(claimed.address, claimed.about.execution_id, record.hint)
+            result, unpublished = self.store.hand_back(letter, claimed.nonce)
+            if unpublished:
+                self.publish(letter)
+        except StoreUnavailable as error:
+            logger.warning("%s; a call that was cut off goes on when its lease has lapsed", error)
+            return
+        if result == "sent":
+            logger.warning("a call was cut off and is handed back", extra=_ids(claimed.address))
+
+    def post_again(self, address: Address) -> None:
+        """Publishes the message of an entry that nobody has begun, because its holder will not begin it."""
+        record = self.reading.frame(address.ref, address.frame)
+        if record is not None and record.token == address.token:
+            self._redeliver(address, record, max(0.0, record.due - self.reading.now()))
 
     def time_out_step(self, ref: ExecutionRef, frame: str, record: FrameRecord, execution: ExecutionRecord) -> None:
         """Commits that the attempt's deadline has passed."""
@@ -144,8 +181,10 @@ class Engine:
     def _post_again(self, address: Address, seconds: float) -> None:
         """A clock runs ahead: the message has come long before its time."""
         record = self.reading.frame(address.ref, address.frame)
-        if record is None or record.token != address.token:
-            return
+        if record is not None and record.token == address.token:
+            self._redeliver(address, record, seconds)
+
+    def _redeliver(self, address: Address, record: FrameRecord, seconds: float) -> None:
         execution = self.reading.execution(address.ref)
         letter = Letter(address, execution.id, record.hint, countdown=seconds)
         _, unpublished = self.store.redeliver(letter, record.sent, None)

@@ -40,6 +40,8 @@ class Settings:
     """After so many calls that were cut off by the death of their process, a step fails with `FC.Unknown`."""
     retention: float = 30.0 * 86_400
     """How long an execution is kept after its end."""
+    durable: bool = False
+    """Whether starts, stops, reports and the commits of workers wait until the append-only file has them."""
     max_data_bytes: int = 32 * 1024
     """Bounds a step's input, output and local together, and an execution's input."""
     max_events: int = 250_000

@@ -29,11 +29,13 @@ class Starter:
     limits: Limits
     publish: Publish
 
-    def start(self, flow_name: str, given: JsonObject, name: str | None, parent: str = "") -> ExecutionRef:
+    def start(
+        self, flow_name: str, given: JsonObject, name: str | None, *, parent: str = "", durable: bool = False
+    ) -> ExecutionRef:
         """Starts an execution, or finds the one that runs under the name already.
 
         Raises FlowNotExists; ExecutionAlreadyExists if an ended one has the name; InvalidArgument and
-        EntityTooLarge before anything is stored.
+        EntityTooLarge before anything is stored; NotDurable where it is to be durable and may not be.
         """
         ref = ExecutionRef(checked_name("a flow", flow_name), checked_name("an execution", name or _random_name()))
         self._check_input(given)
@@ -47,6 +49,7 @@ class Starter:
             execution_input=given,
             limit=flow.timeout_seconds,
             parent=parent,
+            durable=durable,
         )
         for letter in started.letters:
             self.publish(letter)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from pollflow.errors import StoreFull, UnreadableRecord
 from pollflow.runtime import messages
 from pollflow.runtime.duties import Duties
 from pollflow.runtime.engine import Engine
@@ -35,22 +36,36 @@ class Sweeper:
         if not at_once and not self._is_my_turn():
             return 0
         oldest = self._oldest() if self.routes.in_script else {}
-        return sum(self._sweep_shard(shard, oldest) for shard in range(SHARDS))
+        found = 0
+        full: StoreFull | None = None
+        for shard in range(SHARDS):
+            at, members = self.engine.store.due(shard, _MOST_PER_SHARD)
+            found += len(members)
+            for member in members:
+                # What is refused comes back a grace later; among those behind it may be purges, which make room.
+                full = self._serve(member, at, oldest) or full
+        if full is not None:
+            raise full
+        return found
 
     def _is_my_turn(self) -> bool:
         store = self.engine.store
         lock_ms = max(1, int(self.every_seconds * 900))
-        with translated():
-            return bool(store.client.set(store.keys.sweeper(), "1", nx=True, px=lock_ms))
+        try:
+            with translated():
+                return bool(store.client.set(store.keys.sweeper(), "1", nx=True, px=lock_ms))
+        except StoreFull:
+            # What a sweep deletes makes room. That others sweep too is no harm.
+            return True
 
-    def _sweep_shard(self, shard: int, oldest: dict[str, float]) -> int:
-        at, members = self.engine.store.due(shard, _MOST_PER_SHARD)
-        for member in members:
-            try:
-                self._look_at(member, at, oldest)
-            except LookupError:
-                logger.warning("a wake-up could not be served", extra={"member": member}, exc_info=True)
-        return len(members)
+    def _serve(self, member: str, at: float, oldest: dict[str, float]) -> StoreFull | None:
+        try:
+            self._look_at(member, at, oldest)
+        except (LookupError, UnreadableRecord):
+            logger.warning("a wake-up could not be served", extra={"member": member}, exc_info=True)
+        except StoreFull as error:
+            return error
+        return None
 
     def _look_at(self, member: str, at: float, oldest: dict[str, float]) -> None:
         ref, frame, duty = parse_member(member)

@@ -6,6 +6,7 @@ from pollflow.store.definitions import Definitions, FlowRecord
 from pollflow.store.encode import Timing
 from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parse_member
 from pollflow.store.packing import is_time_to_pack
+from pollflow.store.patience import NO_PATIENCE, Patience
 from pollflow.store.reading import Reading
 from pollflow.store.records import (
     HELD,
@@ -23,10 +24,11 @@ from pollflow.store.records import (
     dump_json,
 )
 from pollflow.store.scripts import translated
-from pollflow.store.store import Moved, Started, Store, new_token
+from pollflow.store.store import Insistence, Moved, Started, Store, new_token
 
 __all__ = [
     "HELD",
+    "NO_PATIENCE",
     "SHARDS",
     "STALE",
     "Address",
@@ -41,9 +43,11 @@ __all__ = [
     "ExecutionRef",
     "FlowRecord",
     "FrameRecord",
+    "Insistence",
     "Keys",
     "Letter",
     "Moved",
+    "Patience",
     "Reading",
     "Refusal",
     "Started",

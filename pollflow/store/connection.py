@@ -6,12 +6,35 @@ from typing import Any, TypeAlias
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, TimeoutError
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
 from redis.retry import Retry
 
-from pollflow.errors import InvalidArgument
+from pollflow.errors import InvalidArgument, StoreFull, StoreUnavailable
 
 _LONGEST_PAUSE_SECONDS = 1.0
+
+# What Redis answers while it cannot serve: by code, and within scripts of older servers anywhere in the text.
+_FULL = "OOM command not allowed"
+_READ_ONLY = "READONLY "
+_PASSING = (
+    _FULL,
+    _READ_ONLY,
+    "LOADING ",
+    "MISCONF ",
+    "NOREPLICAS ",
+    "MASTERDOWN ",
+    "CLUSTERDOWN ",
+    "TRYAGAIN ",
+    "BUSY ",
+)
 
 Connection: TypeAlias = Any
 """A `redis.Redis` that decodes its replies to text, which the types of redis-py cannot say."""
@@ -39,3 +62,19 @@ def connect(url: str, *, patience_seconds: float = 2) -> Connection:
         raise InvalidArgument(
             f"{url!r} is no URL of a Redis; write redis://HOST:PORT/DB, rediss://… or unix:///PATH?db=N"
         ) from error
+
+
+def unavailable(error: RedisError) -> StoreUnavailable:
+    """What a caller of the store is told of an error of Redis."""
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or _FULL in text:
+        return StoreFull("Redis is full (maxmemory) and refuses to write; free memory or raise maxmemory")
+    if isinstance(error, ReadOnlyError) or _READ_ONLY in text:
+        return StoreUnavailable(
+            "Redis refuses to write: the server is a read-only replica; nothing happens until it is "
+            "a primary, or the address leads to one"
+        )
+    if isinstance(error, BusyLoadingError):
+        return StoreUnavailable("Redis loads its data, and serves when that is done")
+    is_passing = not isinstance(error, ResponseError) or any(code in text for code in _PASSING)
+    return StoreUnavailable(f"Redis cannot serve: {text}", is_passing=is_passing)

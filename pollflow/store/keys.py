@@ -115,6 +115,10 @@ class Keys:
         """String, for a second: who sweeps now, so that many workers do not all do it."""
         return f"{self.prefix}:sweeper"
 
+    def mark(self) -> str:
+        """String, for a minute: written behind what has to stand in the append-only file."""
+        return f"{self.prefix}:mark"
+
 
 def member(ref: ExecutionRef, frame: str = ROOT) -> str:
     """A frame's member of the wake-up index."""

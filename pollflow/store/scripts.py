@@ -10,9 +10,11 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from pollflow.errors import StoreUnavailable
+from pollflow.errors import NotDurable
 from pollflow.store.clock import Clock
-from pollflow.store.connection import Connection
+from pollflow.store.connection import Connection, unavailable
+from pollflow.store.durability import Durability
+from pollflow.store.patience import patiently
 
 Argument = str | int | float
 
@@ -35,11 +37,25 @@ class Scripts:
 
     def run(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Runs a script; the reply is what its head says. Raises StoreUnavailable."""
+        with translated():
+            return self._script(name)(keys=keys, args=[self._clock.argument(), *args])
+
+    def run_patiently(self, name: str, keys: Sequence[str], args: Sequence[Argument], seconds: float) -> Any:
+        """As `run`, the same arguments again and again while Redis cannot serve, for so long."""
+        return patiently(lambda: self.run(name, keys, args), seconds)
+
+    def run_durably(
+        self, name: str, keys: Sequence[str], args: Sequence[Argument], seconds: float, durability: Durability
+    ) -> tuple[Any, NotDurable | None]:
+        """As `run_patiently`, and waits for the append-only file; what is to be said if it does not acknowledge."""
+        timed = [self._clock.argument(), *args]
+        return patiently(lambda: durability.run(self._script(name), keys, timed), seconds)
+
+    def _script(self, name: str) -> Any:
         script = self._registered.get(name)
         if script is None:
             script = self._registered[name] = self._client.register_script(source(name))
-        with translated():
-            return script(keys=keys, args=[self._clock.argument(), *args])
+        return script
 
 
 @contextmanager
@@ -48,4 +64,4 @@ def translated() -> Iterator[None]:
     try:
         yield
     except RedisError as error:
-        raise StoreUnavailable(f"Redis cannot serve: {error}") from error
+        raise unavailable(error) from error

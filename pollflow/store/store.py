@@ -7,16 +7,17 @@ second time with the same arguments, because the connection broke before its rep
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pollflow.errors import UnreadableRecord
+from pollflow.errors import NotDurable, UnreadableRecord
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import ROOT, About, Children, Decision, HistoryEvent, Outcome, Status
 from pollflow.store import keys as names
 from pollflow.store.clock import Clock
 from pollflow.store.connection import Connection
+from pollflow.store.durability import Durability
 from pollflow.store.encode import (
     Post,
     Settled,
@@ -30,6 +31,7 @@ from pollflow.store.encode import (
 )
 from pollflow.store.keys import ExecutionRef, Keys
 from pollflow.store.packing import BLOCK, pack
+from pollflow.store.patience import NO_PATIENCE, Patience
 from pollflow.store.records import (
     HELD,
     LAYOUT,
@@ -64,6 +66,21 @@ class Started:
     letters: tuple[Letter, ...] = ()
 
 
+def _raise(problem: NotDurable) -> None:
+    raise problem
+
+
+@dataclass(frozen=True, slots=True)
+class Insistence:
+    """What a store does beyond one try. `is_durable`: every commit waits for the append-only file, and
+    `on_not_durable` is told of one that was made and not acknowledged; what it does not raise is let pass.
+    """
+
+    patience: Patience = NO_PATIENCE
+    is_durable: bool = False
+    on_not_durable: Callable[[NotDurable], None] = _raise
+
+
 @dataclass(frozen=True, slots=True)
 class Moved:
     """Other frames have added events, and the decision depends on their number: decide again."""
@@ -91,12 +108,15 @@ class Store:
         timing: Timing | None = None,
         post: Post = _in_no_script,
         clock: Clock | None = None,
+        insistence: Insistence | None = None,
     ) -> None:
         self.client = client
         self.keys = keys or Keys()
         self.timing = timing or Timing()
         self.scripts = Scripts(client, clock or Clock())
+        self.durability = Durability(client, self.keys.mark())
         self._post = post
+        self._insistence = insistence or Insistence()
 
     def start(
         self,
@@ -107,8 +127,12 @@ class Store:
         execution_input: JsonObject,
         limit: float | None,
         parent: str = "",
+        durable: bool = False,
     ) -> Started:
-        """Starts an execution by its first decision, unless its name is taken. `limit` is its time limit in seconds."""
+        """Starts an execution by its first decision, unless its name is taken. `limit` is its time limit in seconds.
+
+        `durable`: waits for the append-only file, also where the execution is there already. Raises NotDurable.
+        """
         ref = ExecutionRef(about.flow_name, about.execution_name)
         fields = {
             "id": about.execution_id,
@@ -122,7 +146,7 @@ class Store:
         }
         settled = self._settle(ref, about, decision, new_token())
         indexes = (*self.keys.lasting_indexes(ref), *self.keys.indexes(ref, Status.RUNNING))
-        reply = self._run(
+        reply = self._commit(
             "start",
             (
                 *self._base(ref, ROOT),
@@ -140,6 +164,7 @@ class Store:
                 *folded_events(decision.history),
                 *settled.args,
             ],
+            durable=durable,
         )
         if reply[0] == "exists" and reply[1] != about.execution_id:
             return Started(reply[1], Status(reply[2]))
@@ -152,10 +177,11 @@ class Store:
         """
         ref, frame = address.ref, address.frame
         parent = frame if frame == ROOT else names.parent_of(frame)[0]
-        reply = self._run(
+        reply = self.scripts.run_patiently(
             "claim",
             (*self._base(ref, frame)[:3], self.keys.wake(ref.shard), self.keys.frame(ref, parent)),
             [names.member(ref, frame), address.token, nonce, self.timing.lease, LAYOUT],
+            self._insistence.patience.claim_seconds,
         )
         if reply[0] == "claimed":
             return _claimed(address, nonce, reply[1:])
@@ -229,11 +255,38 @@ class Store:
 
     def vouch(self, address: Address, worker: str) -> bool:
         """Says that `worker` still holds the message, or runs its call. False if there is nothing to hold any more."""
-        return self._vouch(address, worker, self.timing.lease)
+        ref = address.ref
+        reply = self._run(
+            "vouch",
+            (self.keys.execution(ref), self.keys.frame(ref, address.frame), self.keys.wake(ref.shard)),
+            [names.member(ref, address.frame), address.token, worker, self.timing.lease],
+        )
+        return bool(reply)
 
-    def hand_back(self, address: Address, worker: str) -> bool:
-        """Says that `worker` holds it no longer: the lease ends now, and the next sweep gives it to another one."""
-        return self._vouch(address, worker, 0)
+    def hand_back(self, letter: Letter, nonce: str) -> tuple[str, bool]:
+        """Ends the lease of the call with that nonce, which cannot commit any more, and publishes its message again.
+
+        Answers `stale` or `sent`, and whether the caller has to publish it.
+        """
+        ref, envelope = letter.address.ref, self._post(letter)
+        reply = self._run(
+            "hand_back",
+            (
+                self.keys.execution(ref),
+                self.keys.frame(ref, letter.address.frame),
+                self.keys.wake(ref.shard),
+                self._queue(ref, envelope),
+            ),
+            [
+                names.member(ref, letter.address.frame),
+                letter.address.token,
+                nonce,
+                self.timing.grace,
+                envelope.head,
+                envelope.tail,
+            ],
+        )
+        return reply[0], reply[0] == "sent" and bool(reply[1])
 
     def next_wake_up(self) -> float | None:
         """When the next entry needs attention, epoch seconds; None where there is no live entry."""
@@ -243,15 +296,6 @@ class Store:
                 pipe.zrange(self.keys.wake(shard), 0, 0, withscores=True)
             scores = [score for found in pipe.execute() for _, score in found]
         return min(scores, default=None)
-
-    def _vouch(self, address: Address, worker: str, seconds: float) -> bool:
-        ref = address.ref
-        reply = self._run(
-            "vouch",
-            (self.keys.execution(ref), self.keys.frame(ref, address.frame), self.keys.wake(ref.shard)),
-            [names.member(ref, address.frame), address.token, worker, seconds],
-        )
-        return bool(reply)
 
     def done(self, ref: ExecutionRef, duty: str) -> None:
         """A duty of the execution is done."""
@@ -314,7 +358,7 @@ class Store:
         keys = [*self._base(ref, frame), self.keys.wake(ref.shard), self._queue(ref, settled.envelope)]
         if claimed.join is not None:
             keys.append(self.keys.results(ref, frame))
-        reply = self._run(
+        reply = self._commit(
             "advance",
             keys,
             [
@@ -374,7 +418,7 @@ class Store:
                 *events_folded_into(values, child.history),
                 *settled.args,
             ]
-        reply = self._run(
+        reply = self._commit(
             "spread",
             (
                 *self._base(ref, address.frame),
@@ -416,7 +460,7 @@ class Store:
         parent, index = names.parent_of(address.frame)
         letter = Letter(Address(ref, parent, claimed.parent_token), claimed.about.execution_id, claimed.parent_hint)
         envelope = self._post(letter)
-        reply = self._run(
+        reply = self._commit(
             "join",
             (
                 *self._base(ref, address.frame),
@@ -467,7 +511,7 @@ class Store:
         fields = {"error": outcome.error, "cause": outcome.cause}
         if outcome.output is not None:
             fields = {"output": dump_json(outcome.output)}
-        reply: list[Any] = self._run(
+        reply: list[Any] = self._commit(
             "end",
             (
                 *self._base(ref, frame),
@@ -509,6 +553,16 @@ class Store:
 
     def _run(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         return self.scripts.run(name, keys, args)
+
+    def _commit(self, name: str, keys: Sequence[str], args: Sequence[Argument], *, durable: bool = False) -> Any:
+        insistence = self._insistence
+        seconds = insistence.patience.commit_seconds
+        if not durable and not insistence.is_durable:
+            return self.scripts.run_patiently(name, keys, args, seconds)
+        reply, problem = self.scripts.run_durably(name, keys, args, seconds, self.durability)
+        if problem is not None:
+            insistence.on_not_durable(problem)
+        return reply
 
 
 def _unsent(letter: Letter | None, is_left: bool) -> tuple[Letter, ...]:

@@ -113,8 +113,8 @@ class RedisRun:
             self._agenda.now = moment
             self._clock.frozen_at = self._agenda.moment
             self._keep()
-            self._agenda.run_due()
-            self._work()
+            while self._agenda.run_due():
+                self._work()
             self._parts.sweeper.sweep(at_once=True)
             self._work()
 
@@ -169,8 +169,7 @@ class RedisRun:
             self._proceed(self._parts.engine.move(claimed, event))
             return
         # Its worker is dead: the lease is let go at once, where in production it would have to lapse.
-        if self._parts.store.hand_back(claimed.address, WORKER):
-            self._deliver(claimed.address)
+        self._parts.engine.hand_back(claimed)
 
     def _event(self, claimed: Claimed) -> Event | None:
         """What comes of the call; None if its worker dies."""

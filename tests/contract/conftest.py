@@ -16,7 +16,7 @@ from pollflow.runtime import messages
 from pollflow.runtime.assembly import Assembly, assemble
 from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Address, Clock, ExecutionRef, Letter, StoredEvent
+from pollflow.store import Address, Clock, ExecutionRef, Insistence, Letter, StoredEvent
 
 
 class Bench:
@@ -29,7 +29,14 @@ class Bench:
         self.clock = Clock()
         self.parts = self.assemble()
 
-    def assemble(self, *, routes: Routes | None = None, worker: str = "w", **settings: Any) -> Assembly:
+    def assemble(
+        self,
+        *,
+        routes: Routes | None = None,
+        worker: str = "w",
+        insistence: Insistence | None = None,
+        **settings: Any,
+    ) -> Assembly:
         self.parts = assemble(
             self.redis,
             Settings(**settings),
@@ -38,6 +45,7 @@ class Bench:
             functions=self.functions,
             worker=lambda: worker,
             clock=self.clock,
+            insistence=insistence,
         )
         return self.parts
 

@@ -31,6 +31,7 @@ def test_the_page_lists_the_keys_that_there_are() -> None:
         keys.route(),
         keys.functions(),
         keys.sweeper(),
+        keys.mark(),
     }
     named = {
         key.replace("{S}", f"{{{shard}}}").replace("REF", str(REF))
@@ -54,4 +55,4 @@ def test_no_key_of_the_module_is_missing_here() -> None:
         "flow",
         "flows",
     }
-    assert methods - covered - {"definition", "route", "functions", "sweeper"} == {"indexes", "lasting_indexes"}
+    assert methods - covered - {"definition", "route", "functions", "sweeper", "mark"} == {"indexes", "lasting_indexes"}

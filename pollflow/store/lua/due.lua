@@ -5,6 +5,7 @@
 -- Replies {moment, member, member, ...}.
 local most, grace = tonumber(take()), tonumber(take())
 local at = clock()
+go_on_when_full(KEYS[1])
 local members = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(at), 'LIMIT', 0, most)
 for _, member in ipairs(members) do
   redis.call('ZADD', KEYS[1], text(at + grace), member)

@@ -31,6 +31,12 @@ local function moment_of(execution)
   return math.max(clock(), last)
 end
 
+-- Redis at its memory limit refuses a script only at its first write, if that write needs memory. So a script that lets
+-- nothing grow, or that what makes room depends on, begins with a write that needs none: removing what is not there.
+local function go_on_when_full(wake)
+  redis.call('ZREM', wake, '')
+end
+
 local function is_running(execution)
   return redis.call('HGET', execution, 'status') == 'Running'
 end

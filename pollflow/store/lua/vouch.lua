@@ -10,6 +10,7 @@ local is_held = found[1] and (found[1] == token or string.sub(found[1], 1, #toke
 if not is_held or not is_running(execution) then
   return 0
 end
+go_on_when_full(wake)
 local at = clock()
 local claim, deadline = found[2], tonumber(found[3] or '')
 if claim ~= '' then

@@ -1,0 +1,189 @@
+"""A full Redis refuses a script at its first write or not at all, and what makes room is never refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from pollflow import StoreFull, StoreUnavailable
+from pollflow.machine import Status
+from pollflow.store import Address, Claimed, ExecutionRef, Insistence, Patience, connect
+from pollflow.store.patience import patiently
+from tests.contract.conftest import Bench
+from tests.contract.flows import EACH, PASSES, TASK
+
+Act = Callable[[], Any]
+
+
+@pytest.fixture
+def server(store_url: str) -> Iterator[Bench]:
+    with Redis.from_url(store_url, decode_responses=True) as client:
+        yield Bench(client)
+
+
+@contextmanager
+def full(bench: Bench) -> Iterator[None]:
+    bench.redis.config_set("maxmemory", 1_000_000)
+    try:
+        yield
+    finally:
+        bench.redis.config_set("maxmemory", 0)
+
+
+def everything(bench: Bench) -> dict[str, str]:
+    """Each key with a digest of its value."""
+    digest = "return redis.sha1hex(redis.call('DUMP', ARGV[1]))"
+    return {key: bench.redis.eval(digest, 0, key) for key in bench.redis.scan_iter("*")}
+
+
+def take(bench: Bench) -> Address:
+    address = bench.take()
+    assert address is not None
+    return address
+
+
+def claimed(bench: Bench, address: Address) -> Claimed:
+    answer = bench.parts.store.claim(address, "w.1")
+    assert isinstance(answer, Claimed)
+    return answer
+
+
+def move_after(bench: Bench, handled: int) -> Act:
+    for _ in range(handled):
+        bench.parts.engine.handle(take(bench))
+    held = claimed(bench, take(bench))
+    return lambda: bench.parts.engine.move(held)
+
+
+def start(bench: Bench) -> Act:
+    bench.deploy(PASSES)
+    return lambda: bench.parts.starter.start("flow", {}, "x")
+
+
+def claim(bench: Bench) -> Act:
+    bench.start(TASK)
+    address = take(bench)
+    return lambda: bench.parts.store.claim(address, "w.1")
+
+
+def advance(bench: Bench) -> Act:
+    bench.start(PASSES)
+    return move_after(bench, 0)
+
+
+def spread(bench: Bench) -> Act:
+    bench.start(EACH, {"items": [1, 2]})
+    return move_after(bench, 0)
+
+
+def join(bench: Bench) -> Act:
+    bench.returns("call", {"v": 1})
+    bench.start(EACH, {"items": [1, 2]})
+    return move_after(bench, 1)
+
+
+def go_on_after_joining(bench: Bench) -> Act:
+    bench.returns("call", {"v": 1})
+    bench.start(EACH, {"items": [1, 2]})
+    return move_after(bench, 3)
+
+
+def end(bench: Bench) -> Act:
+    ref = bench.start(PASSES)
+    return lambda: bench.parts.engine.end(ref, Status.STOPPED, "", "")
+
+
+@pytest.mark.parametrize("prepare", [start, claim, advance, spread, join, go_on_after_joining, end])
+def test_what_is_refused_changes_nothing_and_is_done_when_there_is_room(
+    server: Bench, prepare: Callable[[Bench], Act]
+) -> None:
+    act = prepare(server)
+    before = everything(server)
+    with full(server):
+        with pytest.raises(StoreFull):
+            act()
+        assert everything(server) == before
+    act()
+    assert everything(server) != before
+
+
+def test_leases_are_kept_while_redis_is_full(server: Bench) -> None:
+    server.start(TASK)
+    address = take(server)
+    claimed(server, address)
+    with full(server):
+        for _ in range(5):
+            server.pass_time(2)
+            assert server.parts.store.vouch(address, "w")
+            assert server.sweep() == 0
+
+
+def test_a_sweep_of_a_full_redis_still_purges(server: Bench) -> None:
+    ended = server.start(PASSES, name="ended")
+    server.work()
+    server.sweep()
+    server.pass_time(31 * 86_400)
+    lost = server.start(PASSES, name="lost")
+    take(server)
+    server.pass_time(3)
+    with full(server):
+        with pytest.raises(StoreFull):
+            server.parts.sweeper.sweep()
+        assert server.redis.exists(server.parts.store.keys.execution(ended)) == 0
+    server.pass_time(2.1)
+    server.sweep()
+    server.work()
+    assert server.status(lost) == "Succeeded"
+
+
+def test_a_call_that_is_cut_off_is_handed_back_though_redis_is_full(server: Bench) -> None:
+    ref = server.start(TASK)
+    held = claimed(server, take(server))
+    with full(server):
+        server.parts.engine.hand_back(held)
+    server.returns("call", {})
+    server.work()
+    assert server.status(ref) == "Succeeded"
+
+
+def test_a_patient_worker_keeps_a_result_until_there_is_room(server: Bench) -> None:
+    ref = server.start(TASK)
+    server.assemble(insistence=Insistence(Patience()))
+    scripts = server.parts.store.scripts
+    asked: list[str] = []
+    run = scripts.run
+
+    def watched(name: str, *rest: Any) -> Any:
+        asked.append(name)
+        server.redis.config_set("maxmemory", 1_000_000 if 1 < len(asked) < 4 else 0)
+        return run(name, *rest)
+
+    scripts.run = watched  # type: ignore[method-assign]
+    inputs = server.returns("call", {"done": True})
+    server.parts.engine.handle(take(server))
+    assert asked == ["claim", "end", "end", "end"]
+    assert server.output(ref) == {"done": True}
+    assert len(inputs) == 1
+
+
+def test_what_does_not_pass_is_not_tried_again() -> None:
+    tries = []
+
+    def attempt() -> None:
+        tries.append(1)
+        raise StoreUnavailable("WRONGTYPE", is_passing=False)
+
+    with pytest.raises(StoreUnavailable):
+        patiently(attempt, float("inf"))
+    assert len(tries) == 1
+
+
+def test_patience_for_a_message_comes_to_an_end() -> None:
+    bench = Bench(connect("redis://127.0.0.1:1/0", patience_seconds=0))
+    bench.assemble(insistence=Insistence(Patience(claim_seconds=0.2)))
+    with pytest.raises(StoreUnavailable):
+        bench.parts.store.claim(Address(ExecutionRef("flow", "x"), "r", "t"), "w.1")
