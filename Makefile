@@ -1,9 +1,11 @@
 # make demo    runs the polling flow on an embedded Redis
 # make test    checks and tests everything
 # make check   style, types and floors only
+# make chaos   harms everything for DURATION seconds, as SEED decides, and checks that nothing is lost or done twice
 # make clean   removes what was made here; the data of runs, in .pollflow/, is kept
 #
-# PYTHON=python3.12 chooses another interpreter, PYTEST_ARGS what is tested: make test PYTEST_ARGS=tests/unit
+# PYTHON=python3.12 chooses another interpreter, PYTEST_ARGS what is tested: make test PYTEST_ARGS=tests/unit;
+# make chaos DURATION=1800 SEED=42 is the long run; CHAOS_ARGS="--summary FILE" keeps its figures
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +13,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test check ready clean
+DURATION ?= 180
+SEED ?= 42
+
+.PHONY: demo test check chaos ready clean
 
 demo: ready
 	$(BIN)/pollflow run flows/task_polling.yaml --input '{"delay": 20}'
@@ -26,6 +31,9 @@ check: ready
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chaos: ready
+	$(BIN)/python -m tests.chaos --duration $(DURATION) --seed $(SEED) $(CHAOS_ARGS)
 
 ready: $(READY)
 

@@ -21,6 +21,8 @@ CONF = {
     "pollflow_lost_attempts": 60,
 }
 
+STEP, SWEEP_TASK = "pollflow.", "pollflow.sweep"
+
 url = os.environ["POLLFLOW_REDIS_URL"]
 ledger = Ledger(os.environ[LEDGER_URL])
 
@@ -82,3 +84,15 @@ signals.after_setup_logger.connect(_listen, weak=False)
 @signals.worker_ready.connect(weak=False)
 def _say_ready(**_: Any) -> None:
     ledger.ready(os.environ.get(SLOT, "worker"))
+
+
+@signals.task_received.connect(weak=False)
+def _note_received(request: Any, **_: Any) -> None:
+    if request.name.startswith(STEP) and request.name != SWEEP_TASK:
+        ledger.received(request.args[3], os.getpgrp(), request.eta.timestamp() if request.eta else 0.0)
+
+
+@signals.task_prerun.connect(weak=False)
+def _note_begun(sender: Any, args: Any, **_: Any) -> None:
+    if sender.name.startswith(STEP) and sender.name != SWEEP_TASK:
+        ledger.begun(args[3])

@@ -65,7 +65,7 @@ class Checker:
     def check(self) -> Findings:
         """Checks everything."""
         complain = self.findings.problems.extend
-        complain(f"seen while it ran: {text}" for text in self._ledger.complaints())
+        complain(f"seen while it ran: {text}" for text in dict.fromkeys(self._ledger.complaints()))
         refs = {ExecutionRef.parse(text) for text in self._indexed(None)}
         complain(self._missing(refs))
         for ref in sorted(refs, key=str):

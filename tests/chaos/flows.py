@@ -196,6 +196,32 @@ steps:
   - {{type: task, name: After, resourceArn: "{_FUNCTION}work"}}
 """
 
+WIDE = """
+version: v1
+type: flow
+steps:
+  - type: foreach
+    name: Each
+    iterationMapping: {collection: $.items, item: item}
+    steps:
+      - {type: pass, name: Look, outputMappings: [{target: saw, source: $input.item}]}
+    outputMappings: [{target: saw, source: "$local[*].saw"}]
+"""
+
+DAY = f"""
+version: v1
+type: flow
+steps:
+  - {{type: pass, name: Start, outputMappings: [{{target: tries, source: 0}}]}}
+  - {{type: wait, name: Wait, duration: 0}}
+  - {{type: task, name: Status, resourceArn: "{_FUNCTION}tick"}}
+  - type: choice
+    name: Check
+    choices:
+      - {{condition: '$.job_status == "running"', goto: Wait}}
+  - {{type: succeed, name: Done}}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -223,4 +249,11 @@ KINDS = {
     "chaos-long-wait": Kind(LONG_WAIT, 8, lambda d: {"wait": _half_seconds(d, 8, 25)}),
 }
 
-DEFINITIONS = {name: kind.definition for name, kind in KINDS.items()} | {CHILD: CHILD_FLOW}
+GIANTS: dict[str, Given] = {"chaos-wide": {"items": [0] * 10_000}, "chaos-day": {"done_at": 8_667}}
+"""The largest executions, one of each in a long run: ten thousand iterations, and 130,000 events."""
+
+DEFINITIONS = {name: kind.definition for name, kind in KINDS.items()} | {
+    CHILD: CHILD_FLOW,
+    "chaos-wide": WIDE,
+    "chaos-day": DAY,
+}

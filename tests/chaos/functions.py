@@ -60,6 +60,10 @@ def _status(given: Given, context: Context) -> Answer:
     return Answer({"tries": tries, "job_status": status}, takes=_takes(given, context))
 
 
+def _tick(given: Given, context: Context) -> Answer:
+    return Answer(_status(given, context).value)
+
+
 def _work(given: Given, context: Context) -> Answer:
     return Answer({"value": _value(given, context), context.step: True}, takes=_takes(given, context))
 
@@ -95,6 +99,7 @@ def _slow(given: Given, context: Context) -> Answer:
 FUNCTIONS: dict[str, Callable[[Given, Context], Answer]] = {
     "start": _start,
     "status": _status,
+    "tick": _tick,
     "work": _work,
     "count": _count,
     "flaky": _flaky,

@@ -111,12 +111,10 @@ class _Run:
             duration=self._order.duration,
             settled_after=settled_after,
             findings=findings,
-            faults=self._nemesis.done,
-            counts=self._nemesis.counts(),
-            calls=self._ledger.calls(),
+            nemesis=self._nemesis,
+            ledger=self._ledger,
             slow=self._server.slow_log(),
             died_alone=self._fleet.died_alone(),
-            worker_log=self._ledger.words(),
         )
 
     def _begin(self) -> None:
@@ -140,7 +138,7 @@ class _Run:
         """Waits until all has been started, has ended and is tidied up; what took too long."""
         checker = Checker(self._server.url, self._ledger, self._planned)
         problems = []
-        if not wait_for(lambda: self._ledger.mark(DONE), _LOAD_SECONDS):
+        if not wait_for(lambda: self._ledger.mark(DONE) or self._ledger.complaints(), _LOAD_SECONDS):
             problems.append(f"the load was not done {_LOAD_SECONDS:g} s after the faults")
         if not wait_for(lambda: not checker.running(), _SETTLE_SECONDS):
             problems.append(f"{len(checker.running())} executions ran on {_SETTLE_SECONDS:g} s after the load was done")

@@ -15,7 +15,7 @@ from redis import Redis
 LEDGER_URL, SLOT, ACKS = "CHAOS_LEDGER_URL", "CHAOS_SLOT", "CHAOS_ACKS"
 """Environment variables: where it is, the place of a process in the fleet, whether kombu acknowledges."""
 
-_CALLS, _TOKENS = "calls", "tokens"
+_CALLS, _MESSAGES, _TOKENS = "calls", "messages", "tokens"
 _INTENTS, _ACKS, _STOPS, _REPORTS = "intents", "acks", "stops", "reports"
 _WORDS, _READY, _COMPLAINTS = "words", "ready", "complaints"
 _PAGE = 5000
@@ -33,6 +33,16 @@ class Call:
     pid: int
     started_at: float
     ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message that a worker took from the queue, and when it was due."""
+
+    token: str
+    group: int
+    received_at: float
+    due: float
 
 
 class Ledger:
@@ -76,6 +86,26 @@ class Ledger:
             )
             for entry, fields in started.items()
         ]
+
+    def received(self, token: str, group: int, due: float) -> None:
+        """A worker has taken a message from the queue; `due` is 0 if it is due now."""
+        self.redis.xadd(_MESSAGES, {"token": token, "group": group, "due": repr(due)})
+
+    def begun(self, token: str) -> None:
+        """A message is being served."""
+        self.redis.xadd(_MESSAGES, {"begins": token})
+
+    def messages(self) -> tuple[list[Held], dict[str, list[float]]]:
+        """The messages that workers took, and by token when they were begun."""
+        held: list[Held] = []
+        begun: dict[str, list[float]] = {}
+        for entry, fields in self._stream(_MESSAGES):
+            at = _moment(entry)
+            if "begins" in fields:
+                begun.setdefault(fields["begins"], []).append(at)
+            else:
+                held.append(Held(fields["token"], int(fields["group"]), at, max(at, float(fields["due"]))))
+        return held, begun
 
     def hand_token(self, token: str, salt: str) -> None:
         """A function hands the task token of a callback to the load."""

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 
 from pollflow import Client
@@ -39,10 +40,16 @@ class Load:
 
     def run(self) -> None:
         """Works until the harness has had enough."""
-        threads = [threading.Thread(target=work, daemon=True) for work in (self._start_all, self._report_all)]
-        for thread in threads:
-            thread.start()
-        self._stop_some()
+        for work in (self._start_all, self._report_all):
+            threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
+        self._guarded(self._stop_some)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:  # what the load does not expect is a finding
+            self._ledger.complain(f"the client failed: {traceback.format_exc()}")
+            os._exit(1)
 
     def _is_enough(self) -> bool:
         return self._ledger.mark(ENOUGH) is not None

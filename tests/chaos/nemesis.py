@@ -7,9 +7,10 @@ import itertools
 import json
 import os
 import signal
+import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,8 +24,9 @@ from tests.chaos.plan import Fault
 from tests.chaos.servers import ChaosServer
 
 QUEUE = "celery"
+MESSAGE_FAULTS = ("drop messages", "duplicate messages", "skew countdowns")
 LEASE_SECONDS = 3.0
-_RIVAL_SECONDS = 1.5
+_RIVALS, _RIVAL_SECONDS, _SKEW_SECONDS = 4, 1.5, 2.5
 _REMEMBERED = 200
 
 
@@ -35,6 +37,7 @@ class Harm:
     told: str
     group: int | None = None
     pid: int | None = None
+    messages: int = 0
     is_done: bool = True
 
 
@@ -95,6 +98,10 @@ class Nemesis:
     def counts(self) -> Counter[str]:
         """How often each kind of fault was done."""
         return Counter(done.kind for done in self.done if done.harm.is_done)
+
+    def messages(self) -> Counter[str]:
+        """How many messages were harmed, by the kind of fault."""
+        return Counter({kind: sum(d.harm.messages for d in self.done if d.kind == kind) for kind in MESSAGE_FAULTS})
 
     def _do(self, fault: Fault, act: Callable[[Fault], Harm]) -> None:
         at = time.time()
@@ -195,40 +202,48 @@ class Nemesis:
     # Messages
 
     def _take(self, count: int, seconds: float = _RIVAL_SECONDS) -> list[str]:
-        """Takes messages from the queue as a rival of the workers."""
+        """Takes messages from the queue, as several rivals of the workers."""
         taken: list[str] = []
         deadline = time.time() + seconds
-        with self._server.client() as client:
-            while len(taken) < count and (left := deadline - time.time()) > 0.05:
-                found = client.brpop([QUEUE], timeout=left)
-                if found:
-                    taken.append(found[1])
+
+        def rival() -> None:
+            with suppress(RedisError), self._server.client() as client:
+                while len(taken) < count and (left := deadline - time.time()) > 0.05:
+                    if found := client.brpop([QUEUE], timeout=left):
+                        taken.append(found[1])
+
+        rivals = [threading.Thread(target=rival) for _ in range(_RIVALS)]
+        for thread in rivals:
+            thread.start()
+        for thread in rivals:
+            thread.join()
         self._seen.extend(taken)
         return taken
 
+    def _put(self, texts: Iterable[str]) -> None:
+        with self._server.client() as client:
+            for text in texts:
+                client.lpush(QUEUE, text)
+
     def _drop(self, fault: Fault) -> Harm:
-        return Harm(f"{len(self._take(fault.count))} messages")
+        taken = self._take(fault.count)
+        return Harm(f"{len(taken)} messages", messages=len(taken))
 
     def _duplicate(self, fault: Fault) -> Harm:
         """Puts what it takes back twice, and beside it messages of long ago."""
         old = list(self._seen)[: fault.count]
         taken = self._take(fault.count)
-        with self._server.client() as client:
-            for text in [*taken, *taken, *old]:
-                client.lpush(QUEUE, text)
-        return Harm(f"{len(taken)} messages, and {len(old)} old ones")
+        self._put([*taken, *taken, *old])
+        return Harm(f"{len(taken)} messages, and {len(old)} old ones", messages=len(taken) + len(old))
 
     def _skew(self, fault: Fault) -> Harm:
-        """As if the clocks of those that publish were wrong by up to two seconds, either way."""
-        skew = (2 + 2 * fault.length) * (1 if fault.target % 2 else -1) / 2
-        changed = 0
-        taken = self._take(fault.count * 10)
-        with self._server.client() as client:
-            for text in taken:
-                skewed = _skewed(text, skew)
-                changed += skewed != text
-                client.lpush(QUEUE, skewed)
-        return Harm(f"{changed} countdowns by {skew:+.1f} s ({len(taken)} messages)")
+        """As if the clocks of those that publish were wrong by one to two seconds, either way."""
+        skew = (1 + fault.length) * (1 if fault.target % 2 else -1)
+        taken = self._take(10 * fault.count, _SKEW_SECONDS)
+        skewed = [_skewed(text, skew) for text in taken]
+        self._put(skewed)
+        changed = sum(new != old for new, old in zip(skewed, taken, strict=True))
+        return Harm(f"{changed} countdowns by {skew:+.1f} s, of {len(taken)} messages", messages=changed)
 
 
 def _absent(slot: Slot) -> Harm:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tests.chaos.flows import KINDS, Given
+from tests.chaos.flows import GIANTS, KINDS, Given
 
 _STOPPED_SHARE = 0.04
+_LONG_RUN, _GIANTS_AT = 1000, 20
 _FIRST_FAULT_AT, _QUIET_SECONDS = 3.0, 4.0
 _SHORTEST_GAP, _LONGEST_GAP = 3.4, 6.6
 
@@ -65,6 +66,9 @@ def executions(seed: int, count: int) -> list[Planned]:
         given = {"salt": f"{seed}-{number}", **KINDS[flow].given(dice)}
         stop_after = dice.uniform(0.3, 5) if dice.random() < _STOPPED_SHARE else None
         planned.append(Planned(flow, f"e{number}", given, stop_after))
+    if count >= _LONG_RUN:
+        giants = [Planned(flow, flow, {"salt": f"{seed}-{flow}", **given}, None) for flow, given in GIANTS.items()]
+        planned[_GIANTS_AT:_GIANTS_AT] = giants
     return planned
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from tests.chaos.checker import Findings
-from tests.chaos.ledger import Call
-from tests.chaos.nemesis import Done
+from tests.chaos.ledger import Call, Held, Ledger
+from tests.chaos.nemesis import Done, Nemesis
 from tests.chaos.servers import Slow
 
 
@@ -48,7 +48,11 @@ class Summary:
     faults: dict[str, int]
     calls: int
     calls_made_again: int
+    messages: int
+    messages_harmed: dict[str, int]
+    from_kill_to_next_step: Spread
     from_kill_to_next_call: Spread
+    from_kill_to_next_message: Spread
     waits_late_by: Spread
     late_results: int
     slow_scripts: list[Slow]
@@ -75,7 +79,10 @@ class Summary:
             f"events              {self.events}",
             f"faults              {self.fault_count}: {_list(self.faults)}",
             f"calls               {self.calls}, {self.calls_made_again} of them made again",
-            f"kill to next call   {self.from_kill_to_next_call}",
+            f"messages            {self.messages}; {_list(self.messages_harmed)}",
+            f"kill to next step   {self.from_kill_to_next_step}",
+            f"  of a call cut off {self.from_kill_to_next_call}",
+            f"  of a message held {self.from_kill_to_next_message}",
             f"waits late by       {self.waits_late_by}",
             f"results after time  {self.late_results}",
             f"scripts over 10 ms  {len(self.slow_scripts)}: {slow}; other commands {self.other_slow_commands}",
@@ -95,15 +102,37 @@ def from_kill_to_next_call(calls: Sequence[Call], faults: Sequence[Done]) -> lis
     again: dict[str, list[float]] = defaultdict(list)
     for call in calls:
         again[call.key].append(call.started_at)
+    cut_off = [call for call in calls if call.ended_at is None]
     took = []
     for fault in faults:
-        for call in calls:
-            dies = fault.harm.group == call.group or fault.harm.pid == call.pid
-            if not dies or call.ended_at is not None or not call.started_at <= fault.at:
-                continue
+        for call in cut_off:
+            dies = call.group == fault.harm.group or call.pid == fault.harm.pid
             following = [moment for moment in again[call.key] if moment > fault.at]
-            if following:
+            if dies and call.started_at <= fault.at and following:
                 took.append(min(following) - fault.at)
+    return took
+
+
+def from_kill_to_next_message(
+    held: Sequence[Held], begun: Mapping[str, list[float]], faults: Sequence[Done]
+) -> list[float]:
+    """For each message that a killed worker had taken and not begun: how long until it, or its like, was begun.
+
+    From the kill, or from the moment at which it was due if that was later.
+    """
+    of_group: dict[int, list[Held]] = defaultdict(list)
+    for message in held:
+        of_group[message.group].append(message)
+    took = []
+    for fault in faults:
+        for message in of_group[fault.harm.group or 0]:
+            moments = begun.get(message.token, [])
+            is_held = message.received_at <= fault.at and not any(
+                message.received_at <= moment <= fault.at for moment in moments
+            )
+            following = [moment for moment in moments if moment > fault.at]
+            if is_held and following:
+                took.append(max(0.0, min(following) - max(fault.at, message.due)))
     return took
 
 
@@ -124,15 +153,17 @@ def summarize(
     duration: float,
     settled_after: float,
     findings: Findings,
-    faults: Sequence[Done],
-    counts: Counter[str],
-    calls: Sequence[Call],
+    nemesis: Nemesis,
+    ledger: Ledger,
     slow: Sequence[Slow],
     died_alone: dict[str, int],
-    worker_log: dict[str, int],
 ) -> Summary:
     """Puts the figures together."""
     scripts, others = split(slow)
+    calls = ledger.calls()
+    held, begun = ledger.messages()
+    next_calls = from_kill_to_next_call(calls, nemesis.done)
+    next_messages = from_kill_to_next_message(held, begun, nemesis.done)
     return Summary(
         seed=seed,
         duration=duration,
@@ -142,15 +173,19 @@ def summarize(
         events=findings.events,
         statuses=dict(findings.statuses),
         flows=dict(findings.flows),
-        faults=dict(counts),
+        faults=dict(nemesis.counts()),
         calls=len(calls),
         calls_made_again=made_again(calls),
-        from_kill_to_next_call=Spread.of(from_kill_to_next_call(calls, faults)),
+        messages=len(held),
+        messages_harmed=dict(nemesis.messages()),
+        from_kill_to_next_step=Spread.of([*next_calls, *next_messages]),
+        from_kill_to_next_call=Spread.of(next_calls),
+        from_kill_to_next_message=Spread.of(next_messages),
         waits_late_by=Spread.of([waited.late for waited in findings.waits]),
         late_results=findings.late_results,
         slow_scripts=scripts,
         other_slow_commands=others,
         died_alone=died_alone,
-        worker_log=worker_log,
+        worker_log=ledger.words(),
         problems=list(findings.problems),
     )

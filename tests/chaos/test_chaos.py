@@ -1,0 +1,28 @@
+"""The harness, as CI runs it: three minutes of faults, and nothing lost and nothing twice.
+
+POLLFLOW_CHAOS_SEED repeats the load and the faults of an earlier run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.harness import Order, run
+
+pytestmark = pytest.mark.process
+
+# The second pass of CI, on another server, need not take as long.
+DURATION = 60 if os.environ.get("POLLFLOW_TEST_SERVER") else 185
+
+
+def test_nothing_is_lost_and_nothing_happens_twice(tmp_path: Path) -> None:
+    seed = int(os.environ.get("POLLFLOW_CHAOS_SEED") or random.randrange(2**31))
+    summary = run(Order(seed, DURATION, folder=tmp_path))
+    print(summary)  # noqa: T201 - what pytest shows when this fails
+    assert summary.problems == [], f"seed {seed}: {summary}"
+    assert summary.executions >= DURATION
+    assert summary.fault_count >= DURATION / 6.2
