@@ -204,8 +204,7 @@ steps:
     name: Each
     iterationMapping: {collection: $.items, item: item}
     steps:
-      - {type: pass, name: Look, outputMappings: [{target: saw, source: $input.item}]}
-    outputMappings: [{target: saw, source: "$local[*].saw"}]
+      - {type: pass, name: Look}
 """
 
 DAY = f"""
