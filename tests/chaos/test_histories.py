@@ -1,0 +1,97 @@
+"""What the checker finds in a history that somebody has tampered with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from pollflow.store import StoredEvent
+from tests.chaos.expected import expected, flows
+from tests.chaos.histories import History
+from tests.chaos.plan import Planned
+
+PLANNED = Planned("chaos-polling", "e0", {"salt": "42-0", "wait": 2, "done_at": 3}, None)
+WIDE = Planned("chaos-foreach", "e1", {"salt": "42-1", "items": [1, 2, 3, 4]}, None)
+
+Events = list[StoredEvent]
+
+
+def events_of(planned: Planned = PLANNED) -> Events:
+    return list(expected(planned)[0].history)
+
+
+def index_of(events: Events, type: str) -> int:
+    return next(index for index, event in enumerate(events) if event.type == type)
+
+
+def renumbered(events: Sequence[StoredEvent]) -> Events:
+    return [replace(event, id=number) for number, event in enumerate(events, start=1)]
+
+
+@pytest.mark.parametrize("planned", [PLANNED, WIDE])
+def test_the_machine_s_own_history_is_without_fault(planned: Planned) -> None:
+    events = events_of(planned)
+    assert list(History(events).problems()) == []
+    assert list(History(events).differences(events)) == []
+
+
+def gap(events: Events) -> Events:
+    return events[:9] + events[10:]
+
+
+def back_in_time(events: Events) -> Events:
+    return [*events[:9], replace(events[9], at=events[9].at - 10), *events[10:]]
+
+
+def effect_before_cause(events: Events) -> Events:
+    return [*events[:9], replace(events[9], cause=20), *events[10:]]
+
+
+def transition_twice(events: Events) -> Events:
+    place = index_of(events, "StepExited")
+    return renumbered([*events[: place + 1], *events[place : place + 1], *events[place + 1 :]])
+
+
+def result_twice(events: Events) -> Events:
+    place = index_of(events, "TaskSucceeded")
+    again = replace(events[place], cause=place + 1)
+    return renumbered([*events[: place + 1], again, *events[place + 1 :]])
+
+
+def two_ends(events: Events) -> Events:
+    return renumbered([*events, replace(events[-1], cause=len(events))])
+
+
+def no_end(events: Events) -> Events:
+    return events[:-1]
+
+
+@pytest.mark.parametrize(
+    "tamper", [gap, back_in_time, effect_before_cause, transition_twice, result_twice, two_ends, no_end]
+)
+def test_tampering_is_found(tamper: Callable[[Events], Events]) -> None:
+    assert list(History(tamper(events_of())).problems())
+
+
+def test_another_result_is_a_difference() -> None:
+    events = events_of()
+    place = index_of(events, "TaskSucceeded")
+    other = replace(events[place], detail={"output": {"job": "another"}})
+    assert len(list(History([*events[:place], other, *events[place + 1 :]]).differences(events))) == 2
+
+
+def test_how_often_a_call_was_begun_is_no_difference() -> None:
+    events = events_of()
+    place = index_of(events, "TaskStarted")
+    assert list(History([*events[:place], *events[place:]]).differences(events)) == []
+
+
+def test_a_wait_that_ends_early_is_seen() -> None:
+    events = events_of()
+    flow = flows()["chaos-polling"]
+    assert [(waited.seconds, waited.late) for waited in History(events).waits(flow)][:1] == [(2, 0)]
+    place = next(i for i, event in enumerate(events) if event.type == "StepSucceeded" and event.step == "Wait")
+    early = [*events[:place], replace(events[place], at=events[place].at - 0.5), *events[place + 1 :]]
+    assert min(waited.late for waited in History(early).waits(flow)) == -0.5
