@@ -21,6 +21,7 @@ from pollflow.runtime.health import before_start, check_durability, check_server
 from pollflow.runtime.keeper import WORKER, Keeper
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
+from pollflow.runtime.stopping import follow_signals, last_reading
 from pollflow.store import NO_PATIENCE, Insistence, Letter, Patience, connect
 
 SWEEP_TASK = "pollflow.sweep"
@@ -146,21 +147,23 @@ def _follow_worker(app: Celery, attached: Attached) -> None:
     def on_ready(sender: Any = None, **_: Any) -> None:
         if sender is not None and getattr(sender, "app", app) is not app:
             return
-        keeper = Keeper(attached.background, attached.functions, _terminator(getattr(sender, "pool", None)))
+        keeper = Keeper(attached.background, attached.functions, sender, _terminator(getattr(sender, "pool", None)))
         try:
             attached.background.announce(attached.functions)
         except StoreUnavailable as error:
             logger.warning("%s; clients are told later what this worker takes", error)
         keeper.start()
         keepers.append(keeper)
+        follow_signals(keeper)
 
-    def on_stopping(**_: Any) -> None:
+    def on_received(sender: Any = None, request: Any = None, **_: Any) -> None:
         for keeper in keepers:
-            keeper.give_up()
+            keeper.note_received(request)
 
     app.steps["worker"].add(before_start(check))
+    app.steps["consumer"].add(last_reading(keepers))
     signals.worker_ready.connect(on_ready, weak=False)
-    signals.worker_shutting_down.connect(on_stopping, weak=False)
+    signals.task_received.connect(on_received, weak=False)
 
 
 def _tell(problem: NotDurable) -> None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from celery.worker import state as worker_state
+from celery.worker.request import Request
 
 from pollflow.errors import InvalidArgument, PollflowError, StoreUnavailable
 from pollflow.runtime.assembly import Assembly
@@ -25,6 +27,10 @@ from pollflow.store import Address
 logger = logging.getLogger("pollflow")
 
 _ROUNDS_IN_VAIN = 3
+_HASTE_SECONDS = 0.1
+"""Between two rounds of a worker that stops."""
+_LAST_POP_SECONDS = 1.5
+"""After so long a worker that was told to stop takes nothing from the queue any more (kombu asks for a second)."""
 
 Terminate = Callable[[int], None]
 
@@ -38,14 +44,19 @@ class Keeper:
 
     assembly: Assembly
     functions: Functions
+    consumer: Any
+    """The worker's consumer: it knows the messages that wait for their time."""
     terminate: Terminate | None = None
     """Ends the pool child of that process id; None where the pool cannot."""
     _in_vain: dict[int, int] = field(default_factory=dict)
     """For how many rounds the entry of a request has been over, by the request's identity."""
-    _given_up: set[str] = field(default_factory=set)
-    """Ids of the messages that a stopping worker has published again."""
+    _left: list[Any] = field(default_factory=list)
+    """What the worker held when it was told to stop, and got since. Its consumer forgets that when it closes."""
+    _given_up: dict[int, Any] = field(default_factory=dict)
+    """The requests that a stopping worker has published again, by their identity."""
     _next_round: threading.Event = field(default_factory=threading.Event)
-    _is_stopping: bool = False
+    _stops_at: float = float("inf")
+    """From when on what is left is published again (monotonic); never unless the worker was told to stop."""
 
     def start(self) -> None:
         """Starts the threads; they end with the process."""
@@ -53,22 +64,46 @@ class Keeper:
         if self.assembly.settings.sweep_in_workers:
             self._start("pollflow-sweeper", self.sweep, threading.Event())
 
-    def give_up(self) -> None:
-        """The worker stops: what it holds and has not begun, it will not begin. Safe in a signal handler."""
-        self._is_stopping = True
-        self._next_round.set()
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the worker was told to stop."""
+        return self._stops_at < float("inf")
+
+    def note_stop(self) -> None:
+        """The worker was told to stop: what it holds and has not begun, it will not begin. For its signal handlers.
+
+        As long as it takes messages from the queue, it would take back what is published again.
+        """
+        if not self.is_stopping:
+            self._left = self._not_begun()
+            self._stops_at = time.monotonic() + _LAST_POP_SECONDS
+            self._next_round.set()
+
+    def note_received(self, request: Any) -> None:
+        """A message came; if the worker stops, it is one of those that are left."""
+        if self.is_stopping:
+            self._left.append(request)
+
+    def note_closed(self) -> None:
+        """The worker takes nothing from the queue any more."""
+        if self.is_stopping:
+            self._stops_at = time.monotonic()
+            self._next_round.set()
 
     def keep(self) -> None:
         """One round of vouching."""
         in_vain: dict[int, int] = {}
-        begun = set(map(id, _snapshot(worker_state.active_requests)))
-        for request, address in _held():
-            if self._is_stopping and id(request) not in begun:
-                self._post_again(request, address)
-            elif not self.assembly.store.vouch(address, WORKER):
+        # Celery forgets the running ones among the reserved when it reconnects or stops.
+        held = {*_snapshot(worker_state.active_requests)}
+        if not self.is_stopping:
+            held |= {*_snapshot(worker_state.reserved_requests)}
+        for request, address in _addressed(held):
+            if not self.assembly.store.vouch(address, WORKER):
                 in_vain[id(request)] = self._in_vain.get(id(request), 0) + 1
                 self._end(request, in_vain[id(request)])
         self._in_vain = in_vain
+        if time.monotonic() >= self._stops_at:
+            self._post_again()
         self.announce()
 
     def sweep(self) -> None:
@@ -97,13 +132,21 @@ class Keeper:
                 is_served = False
             except PollflowError:
                 logger.exception("a round in the background failed")
-            if at_once.wait(self.assembly.settings.sweep_every):
+            if at_once.wait(_HASTE_SECONDS if self.is_stopping else self.assembly.settings.sweep_every):
                 at_once.clear()
 
-    def _post_again(self, request: Any, address: Address) -> None:
-        if request.id not in self._given_up:
-            self.assembly.engine.post_again(address)
-            self._given_up.add(request.id)
+    def _post_again(self) -> None:
+        begun = {*_snapshot(worker_state.active_requests)}
+        for request, address in _addressed([*self._left, *self._not_begun()]):
+            if request not in begun and not request.acknowledged and id(request) not in self._given_up:
+                self.assembly.engine.post_again(address)
+                self._given_up[id(request)] = request
+
+    def _not_begun(self) -> list[Any]:
+        """What the worker has taken from the queue: what waits for a free process, and what waits for its time."""
+        timed = [scheduled.entry.args[:1] for scheduled in _snapshot(self.consumer.timer.schedule._queue)]
+        delayed = [args[0] for args in timed if args and isinstance(args[0], Request)]
+        return [*_snapshot(worker_state.reserved_requests), *delayed]
 
     def _end(self, request: Any, rounds: int) -> None:
         """Ends a call whose execution was stopped, whose step timed out, or that somebody else has taken over.
@@ -116,20 +159,17 @@ class Keeper:
         self.terminate(request.worker_pid)
 
 
-def _held() -> list[tuple[Any, Address]]:
-    """The messages that the worker has taken from the queue and not finished, those that run included.
-
-    Those that are due first come first.
-    """
-    held = []
-    for request in _snapshot(worker_state.reserved_requests):
+def _addressed(requests: Iterable[Any]) -> list[tuple[Any, Address]]:
+    """Those that are step messages, with what they are about; those that are due first come first."""
+    found = []
+    for request in requests:
         if not request.name.startswith(TASK_PREFIX):
             continue
         try:
-            held.append((request, address_of(request.args)))
+            found.append((request, address_of(request.args)))
         except InvalidArgument:
             continue
-    return sorted(held, key=_eta)
+    return sorted(found, key=_eta)
 
 
 def _eta(held: tuple[Any, Address]) -> str:

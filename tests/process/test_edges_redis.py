@@ -126,3 +126,15 @@ def test_a_redis_that_says_nothing_of_itself_is_believed(jobs: Jobs) -> None:
     log = jobs.worker().output()
     assert "maxmemory-policy" not in log and "could not be looked at" not in log
     assert jobs.client.start("polling", {"wait": 0.1}).wait(20).status == "Succeeded"
+
+
+def test_a_call_is_vouched_for_when_its_worker_has_lost_its_connections(jobs: Jobs) -> None:
+    worker = jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 0.1, "block": 6, "done_at": 1})
+    jobs.until(execution, "TaskStarted", "Status")
+    with Redis.from_url(jobs.url) as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    assert execution.wait(30).status == "Succeeded"
+    assert "Connection to broker lost" in worker.output()
+    assert [call["step"] for call in calls(jobs.url)] == ["Start", "Status"]
+    assert_sound(execution)

@@ -1,0 +1,112 @@
+"""Workers that are told to stop: what they run ends or is handed back, and nothing waits for a lease."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from redis import Redis
+
+from pollflow import Execution
+from tests.process.jobs import Jobs
+from tests.process.polling import assert_sound, calls
+
+pytestmark = pytest.mark.process
+
+ACKS = pytest.mark.parametrize("ack_emulation", [True, False])
+
+
+def restarted_after(execution: Execution, step: str) -> float:
+    """The seconds between the first and the second call of a step."""
+    first, second, *_ = [e.time for e in execution.history() if e.type == "TaskStarted" and e.step == step]
+    return (second - first).total_seconds()
+
+
+def lateness(execution: Execution, wait: float) -> list[float]:
+    """For each wait, how long after its end the next step was entered, in seconds."""
+    return [
+        (after.time - event.time).total_seconds() - wait
+        for event, after in pairwise([e for e in execution.history() if e.type in ("StepStarted", "StepExited")])
+        if event.type == "StepStarted" and event.step == "Wait"
+    ]
+
+
+def test_a_warm_stop_lets_a_call_end_and_commits_it(jobs: Jobs) -> None:
+    first = jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 0.1, "block": 4, "done_at": 1})
+    jobs.until(execution, "TaskStarted", "Status")
+    jobs.worker()
+    assert first.stop() == 0
+    assert execution.wait(20).status == "Succeeded"
+    assert [call["step"] for call in calls(jobs.url)] == ["Start", "Status"]
+    assert_sound(execution)
+
+
+def test_a_soft_stop_hands_back_what_it_cuts_off(jobs: Jobs) -> None:
+    jobs.processes.env["REMAP_SIGTERM"] = "SIGQUIT"
+    first = jobs.worker(worker_soft_shutdown_timeout=1.0)
+    execution = jobs.client.start("polling", {"wait": 0.1, "block": 300, "done_at": 1})
+    jobs.until(execution, "TaskStarted", "Status")
+    jobs.worker(worker_soft_shutdown_timeout=1.0)
+    stopped = time.time()
+    first.process.send_signal(signal.SIGTERM)
+    jobs.until(execution, "TaskStarted", "Status", count=2)
+    second = [e.time for e in execution.history() if e.type == "TaskStarted" and e.step == "Status"][1]
+    # The second of the soft stop, and no lease after it.
+    assert 1 <= second.timestamp() - stopped < 2.5
+    assert execution.wait(20).status == "Succeeded"
+    assert "handed back" in jobs.log()
+    assert_sound(execution)
+    keys = Counter(call["key"] for call in calls(jobs.url) if call["step"] == "Status")
+    assert list(keys.values()) == [2]
+
+
+@ACKS
+def test_messages_that_a_stopping_worker_holds_go_on_elsewhere_though_a_call_keeps_it(
+    jobs: Jobs, ack_emulation: bool
+) -> None:
+    conf = {"broker_transport_options": {"ack_emulation": ack_emulation}}
+    first = jobs.worker("-c", "1", **conf)
+    waiting = jobs.client.start("polling", {"wait": 6, "done_at": 1})
+    jobs.until(waiting, "StepStarted", "Wait")
+    blocking = jobs.client.start("polling", {"wait": 0.1, "block": 10, "done_at": 1})
+    jobs.until(blocking, "TaskStarted", "Status")
+    # Taken by the first worker, behind the call.
+    behind = [jobs.client.start("polling", {"wait": 0.1, "done_at": 1}) for _ in range(3)]
+    with Redis.from_url(jobs.url) as client:
+        while client.llen("celery"):
+            time.sleep(0.02)
+    first.process.send_signal(signal.SIGTERM)
+    second = jobs.worker("-c", "1", **conf)
+    begun = time.monotonic()
+    for execution in behind:
+        assert execution.wait(10).status == "Succeeded"
+    assert time.monotonic() - begun < 2
+    assert waiting.wait(10).status == "Succeeded"
+    assert max(lateness(waiting, 6)) < 1
+    assert blocking.status == "Running"
+    assert blocking.wait(20).status == "Succeeded"
+    for execution in (waiting, blocking, *behind):
+        assert_sound(execution)
+    assert second.process.poll() is None
+    assert len(calls(jobs.url)) == 10
+
+
+@ACKS
+def test_a_rolling_restart_under_load_delays_no_step_by_more_than_a_second(jobs: Jobs, ack_emulation: bool) -> None:
+    conf = {"broker_transport_options": {"ack_emulation": ack_emulation}}
+    workers = [jobs.worker("-c", "1", name=f"worker{number}", **conf) for number in range(3)]
+    executions = [jobs.client.start("polling", {"wait": 1, "done_at": 9}) for _ in range(30)]
+    for number, worker in enumerate(workers):
+        assert worker.stop() == 0
+        jobs.worker("-c", "1", name=f"worker{number}-again", **conf)
+    for execution in executions:
+        assert execution.wait(30).status == "Succeeded"
+        assert_sound(execution)
+    late = [seconds for execution in executions for seconds in lateness(execution, 1)]
+    assert len(late) == 30 * 9
+    assert min(late) >= 0 and max(late) < 1, sorted(late)[-25:]
+    assert len(calls(jobs.url)) == 30 * 10
