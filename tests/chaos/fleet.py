@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.chaos.clocks import wrong_by
 from tests.chaos.ledger import ACKS, SLOT
 from tests.processes import Processes, Started, group_members
 from tests.workers import PROJECT
@@ -53,7 +54,9 @@ class Fleet:
         self._groups: set[int] = set()
         self.left_over: list[str] = []
 
-    def worker(self, name: str, *options: str, acks: bool = False, quiet: bool = True) -> None:
+    def worker(
+        self, name: str, *options: str, acks: bool = False, quiet: bool = True, clock_wrong_by: float = 0
+    ) -> None:
         """Add a worker; it is started with the others."""
         command = [
             sys.executable,
@@ -68,7 +71,7 @@ class Fleet:
             f"{name}@%h",
         ]
         command += [*options, *(_QUIET if quiet else ())]
-        env = {SLOT: name, ACKS: str(int(acks))}
+        env = {SLOT: name, ACKS: str(int(acks)), **wrong_by(clock_wrong_by)}
         self._slots[name] = Slot(name, WORKERS, command, env, has_children="prefork" in options)
 
     def beat(self, name: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pollflow import Client
 from tests.chaos.checker import Checker
+from tests.chaos.clocks import library
 from tests.chaos.fleet import Fleet, tail, wait_for
 from tests.chaos.flows import DEFINITIONS
 from tests.chaos.ledger import LEDGER_URL, Ledger
@@ -59,6 +60,7 @@ def say(text: str) -> None:
 def run(order: Order) -> Summary:
     """Runs, checks and sums up. Ends everything that it started, whatever happens."""
     say(f"seed {order.seed}: {order.count} executions in {order.duration:g} s; logs in {order.folder}")
+    say(f"clocks of workers are {'wrong, by ' + str(library()) if library() else 'right: no libfaketime here'}")
     with _servers(order) as (server, record):
         ledger = Ledger(record.url)
         fleet = Fleet(order.folder, {"POLLFLOW_REDIS_URL": server.url, LEDGER_URL: record.url})
@@ -123,8 +125,8 @@ class _Run:
             with_client.deploy_text(text, name)
         with_client.close()
         self._fleet.worker("prefork-a", "-P", "prefork", "-c", "2")
-        self._fleet.worker("prefork-b", "-P", "prefork", "-c", "2", quiet=False)
-        self._fleet.worker("threads", "-P", "threads", "-c", "4")
+        self._fleet.worker("prefork-b", "-P", "prefork", "-c", "2", quiet=False, clock_wrong_by=1.7)
+        self._fleet.worker("threads", "-P", "threads", "-c", "4", clock_wrong_by=-1.3)
         self._fleet.worker("acknowledging", "-P", "prefork", "-c", "2", acks=True)
         self._fleet.beat("beat-a")
         self._fleet.beat("beat-b")
