@@ -20,7 +20,12 @@ def main() -> int:
     parser.add_argument("--duration", type=float, default=180, help="seconds of faults (180)")
     parser.add_argument("--seed", type=int, default=None, help="what decides load and faults (random, and printed)")
     parser.add_argument("--executions-per-minute", type=float, default=95, help="how many are started (95)")
-    parser.add_argument("--durability", choices=("always", "everysec"), default="always", help="appendfsync (always)")
+    parser.add_argument(
+        "--durability",
+        choices=("always", "everysec"),
+        default="always",
+        help="appendfsync of the server; with everysec its crashes lose up to the last second (always)",
+    )
     parser.add_argument("--summary", type=Path, default=None, help="a file for the summary as JSON")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the logs of all processes")
     given = parser.parse_args()

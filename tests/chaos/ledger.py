@@ -17,7 +17,7 @@ LEDGER_URL, SLOT, ACKS = "CHAOS_LEDGER_URL", "CHAOS_SLOT", "CHAOS_ACKS"
 
 _CALLS, _MESSAGES, _TOKENS = "calls", "messages", "tokens"
 _INTENTS, _ACKS, _STOPS, _REPORTS = "intents", "acks", "stops", "reports"
-_WORDS, _READY, _COMPLAINTS = "words", "ready", "complaints"
+_WORDS, _READY, _COMPLAINTS, _LOSSES = "words", "ready", "complaints", "losses"
 _PAGE = 5000
 
 
@@ -116,37 +116,53 @@ class Ledger:
         found = self.redis.xread({_TOKENS: after}, count=100, block=block_ms)
         return [(entry, fields["token"], fields["salt"]) for _, page in found for entry, fields in page]
 
-    def reported(self, token: str, outcome: str) -> None:
-        """How the report by a token came out."""
-        self.redis.hset(_REPORTS, token, outcome)
+    def reported(self, token: str, outcome: str, since: float) -> None:
+        """How the report by a token came out, which was begun at `since`."""
+        self._write(_REPORTS, token, outcome, since)
 
     def reports(self) -> dict[str, str]:
-        """How reports came out, by token."""
-        return dict(self.redis.hgetall(_REPORTS))
+        """How reports came out, by token; those that Redis may have lost are left out."""
+        return {token: words for token, (words, is_kept) in self._read(_REPORTS).items() if is_kept}
 
     def intend(self, name: str) -> bool:
         """The load is about to start an execution; False if it was before."""
         return bool(self.redis.hsetnx(_INTENTS, name, repr(self.now())))
 
-    def intents(self) -> dict[str, float]:
-        """When each execution was first about to be started."""
-        return {name: float(at) for name, at in self.redis.hgetall(_INTENTS).items()}
+    def acknowledge(self, name: str, since: float) -> None:
+        """A start that was begun at `since` was acknowledged."""
+        self._write(_ACKS, name, "acknowledged", since)
 
-    def acknowledge(self, name: str, how: str) -> None:
-        """The start was acknowledged: `started`, or `exists` when one had ended already under the name."""
-        self.redis.hsetnx(_ACKS, name, json.dumps({"at": self.now(), "how": how}))
+    def acknowledged_at(self) -> dict[str, float]:
+        """When starts were acknowledged, by name; those that Redis may have lost are left out."""
+        kept = {name for name, (_, is_kept) in self._read(_ACKS).items() if is_kept}
+        return {name: json.loads(text)[2] for name, text in self.redis.hgetall(_ACKS).items() if name in kept}
 
-    def acknowledgements(self) -> dict[str, dict[str, Any]]:
-        """Moment and manner of each acknowledgement."""
-        return {name: json.loads(text) for name, text in self.redis.hgetall(_ACKS).items()}
-
-    def stopped(self, name: str, outcome: str) -> None:
-        """How stopping came out: `tried`, then `stopped` or the status that it had ended with."""
-        self.redis.hset(_STOPS, name, outcome)
+    def stopped(self, name: str, outcome: str, since: float) -> None:
+        """How stopping came out, which was begun at `since`: `stopped`, or `refused`; `tried` if nothing was heard."""
+        self._write(_STOPS, name, outcome, since)
 
     def stops(self) -> dict[str, str]:
-        """The last word on each execution that was to be stopped."""
-        return dict(self.redis.hgetall(_STOPS))
+        """The last word on each execution that was to be stopped; `tried` where Redis may have lost it."""
+        return {name: words if is_kept else "tried" for name, (words, is_kept) in self._read(_STOPS).items()}
+
+    def lost(self, since: float, until: float) -> None:
+        """What was done in Redis between two moments may be lost."""
+        self.redis.rpush(_LOSSES, json.dumps([since, until]))
+
+    def losses(self) -> list[tuple[float, float]]:
+        """The moments between which Redis lost what was done."""
+        return [tuple(json.loads(text)) for text in self.redis.lrange(_LOSSES, 0, -1)]
+
+    def _write(self, key: str, name: str, words: str, since: float) -> None:
+        self.redis.hset(key, name, json.dumps([words, since, self.now()]))
+
+    def _read(self, key: str) -> dict[str, tuple[str, bool]]:
+        losses = self.losses()
+        found: dict[str, tuple[str, bool]] = {}
+        for name, text in self.redis.hgetall(key).items():
+            words, begun, ended = json.loads(text)
+            found[name] = words, not any(begun <= until and since <= ended for since, until in losses)
+        return found
 
     def heard(self, word: str) -> None:
         """Counts a line that a worker logged."""

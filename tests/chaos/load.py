@@ -18,6 +18,7 @@ from pollflow.errors import (
     ExecutionAlreadyCompleted,
     ExecutionAlreadyExists,
     ExecutionNotExists,
+    InvalidTaskToken,
     StoreUnavailable,
     TaskAlreadyCompleted,
 )
@@ -58,73 +59,90 @@ class Load:
         if self._ledger.mark(BEGAN) is None:
             self._ledger.set_mark(BEGAN, repr(self._ledger.now()))
         began = float(self._ledger.mark(BEGAN) or 0)
-        acknowledged = self._ledger.acknowledgements()
+        acknowledged = self._ledger.acknowledged_at()
         for number, planned in enumerate(self._planned):
             if planned.name not in acknowledged:
                 time.sleep(max(0.0, began + number * self._interval - self._ledger.now()))
                 self._start(planned)
+        # Those that a Redis that went back in time has forgotten, or may have.
+        while missing := self._missing():
+            for planned in missing:
+                self._start(planned)
         self._ledger.set_mark(DONE, repr(self._ledger.now()))
+
+    def _missing(self) -> list[Planned]:
+        acknowledged = self._ledger.acknowledged_at()
+        return [planned for planned in self._planned if planned.name not in acknowledged]
 
     def _start(self, planned: Planned) -> None:
         is_first = self._ledger.intend(planned.name)
         while True:
+            since = self._ledger.now()
             try:
                 self._client.start(planned.flow, planned.given, name=planned.name)
-                self._ledger.acknowledge(planned.name, "started")
-                return
             except ExecutionAlreadyExists:
                 if is_first:
                     self._ledger.complain(f"{planned.name} existed before it was ever started")
-                self._ledger.acknowledge(planned.name, "exists")
-                return
             except StoreUnavailable:
                 is_first = False
                 time.sleep(_PAUSE)
+                continue
+            self._ledger.acknowledge(planned.name, since)
+            return
 
     def _report_all(self) -> None:
+        losses: list[tuple[float, float]] = []
         reported, after = self._ledger.reports(), "0"
         while True:
+            if losses != (now_lost := self._ledger.losses()):
+                losses, reported, after = now_lost, self._ledger.reports(), "0"
             for entry, token, salt in self._ledger.tokens(after, block_ms=500):
                 after = entry
                 if token not in reported:
-                    outcome = _until_heard(lambda token=token, salt=salt: self._report(token, salt))
-                    self._ledger.reported(token, outcome)
-                    reported[token] = outcome
+                    reported[token] = _until_heard(lambda token=token, salt=salt: self._report(token, salt))
 
     def _report(self, token: str, salt: str) -> str:
-        answer = report_on(salt)
+        since, answer = self._ledger.now(), report_on(salt)
+        outcome = "reported"
         try:
             if answer.error:
                 self._client.report_failed(token, answer.error, "by its rule")
             else:
                 self._client.report_succeeded(token, answer.value)
         except TaskAlreadyCompleted:
-            return "too late"
-        return "reported"
+            outcome = "too late"
+        except InvalidTaskToken:
+            if not self._ledger.losses():
+                self._ledger.complain(f"the task token of {salt} is said to be invalid")
+            outcome = "invalid"
+        self._ledger.reported(token, outcome, since)
+        return outcome
 
     def _stop_some(self) -> None:
         doomed = [planned for planned in self._planned if planned.stop_after is not None]
         while not self._is_enough():
-            acknowledged, stops = self._ledger.acknowledgements(), self._ledger.stops()
+            acknowledged, stops = self._ledger.acknowledged_at(), self._ledger.stops()
             for planned in doomed:
-                known = acknowledged.get(planned.name)
-                if known is None or stops.get(planned.name, "tried") != "tried":
+                at = acknowledged.get(planned.name)
+                if at is None or stops.get(planned.name, "tried") != "tried":
                     continue
-                if known["at"] + (planned.stop_after or 0) <= self._ledger.now():
+                if at + (planned.stop_after or 0) <= self._ledger.now():
                     _until_heard(lambda planned=planned: self._stop(planned))
             time.sleep(0.5)
 
     def _stop(self, planned: Planned) -> str:
-        self._ledger.stopped(planned.name, "tried")
+        since, outcome = self._ledger.now(), "stopped"
+        self._ledger.stopped(planned.name, "tried", since)
         try:
             self._client.execution(planned.flow, planned.name).stop("Chaos.Stopped", "by the load")
-            self._ledger.stopped(planned.name, "stopped")
         except ExecutionAlreadyCompleted as error:
-            self._ledger.stopped(planned.name, f"refused: {error}")
+            outcome = f"refused: {error}"
         except ExecutionNotExists:
-            self._ledger.complain(f"{planned.name} was acknowledged and is not there")
-            self._ledger.stopped(planned.name, "not there")
-        return "done"
+            if not self._ledger.losses():
+                self._ledger.complain(f"{planned.name} was acknowledged and is not there")
+            outcome = "tried"
+        self._ledger.stopped(planned.name, outcome, since)
+        return outcome
 
 
 def _until_heard(act: Callable[[], str]) -> str:

@@ -54,10 +54,18 @@ class Done:
 class Nemesis:
     """Harms the fleet and the server by a plan."""
 
-    def __init__(self, fleet: Fleet, server: ChaosServer, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        server: ChaosServer,
+        *,
+        say: Callable[[str], None],
+        on_loss: Callable[[float, float], None],
+    ) -> None:
         self._fleet = fleet
         self._server = server
         self._say = say
+        self._on_loss = on_loss
         self._began = time.time()
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -167,12 +175,18 @@ class Nemesis:
     # Redis
 
     def _kill_redis(self, fault: Fault) -> Harm:
-        seconds = 0.2 + 2.5 * fault.length
+        seconds, lost_since = 0.2 + 2.5 * fault.length, None
         self._server.watch()
         self._server.kill()
+        if self._server.may_lose:
+            lost_since = self._server.lose(0.1 * fault.count + 0.4)
+        killed_at = time.time()
         time.sleep(seconds)
         self._server.start()
-        return Harm(f"away for {seconds:.1f} s")
+        if lost_since is None:
+            return Harm(f"away for {seconds:.1f} s")
+        self._on_loss(lost_since, time.time())
+        return Harm(f"away for {seconds:.1f} s, and {killed_at - lost_since:.1f} s are lost")
 
     def _freeze_redis(self, fault: Fault) -> Harm:
         seconds = 1 + 4.5 * fault.length

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,7 @@ class ChaosServer:
         self._slow: dict[tuple[int, int, int], Slow] = {}
         self._lives = 0
         self._watching = threading.Lock()
+        self._sizes: deque[tuple[float, int]] = deque(maxlen=100)
         self.pid = 0
 
     @property
@@ -65,6 +68,31 @@ class ChaosServer:
             client.config_set("appendfsync", self._appendfsync)
             client.config_set("slowlog-log-slower-than", SLOW_MS * 1000)
             client.config_set("slowlog-max-len", 1000)
+            if self.may_lose:
+                # So that what is cut off is always the end of one file.
+                client.config_set("auto-aof-rewrite-percentage", 0)
+
+    @property
+    def may_lose(self) -> bool:
+        """Whether a crash may lose the last second: `appendfsync everysec`, and a machine that dies with the server."""
+        return self._appendfsync == "everysec"
+
+    def measure(self) -> None:
+        """Note how long the append-only file is now: what it held a moment ago is what a crash leaves."""
+        with suppress(OSError, ValueError):
+            self._sizes.append((time.time(), self._file().stat().st_size))
+
+    def lose(self, seconds: float) -> float | None:
+        """Cut off what the killed server wrote in its last seconds; since when it is lost, None if that is unknown."""
+        before = [(at, size) for at, size in self._sizes if at <= time.time() - seconds]
+        self._sizes.clear()
+        if not before:
+            return None
+        os.truncate(self._file(), before[-1][1])
+        return before[-1][0]
+
+    def _file(self) -> Path:
+        return max((self._server.folder / "appendonlydir").glob("*.incr.aof"))
 
     def kill(self) -> None:
         """End it with SIGKILL, frozen or not."""
