@@ -1,4 +1,4 @@
-"""What an execution itself still has to do: its time limit, telling its parent, tidying up, being purged.
+"""What an execution itself still has to do: its time limit, telling who waits for its end, tidying up, being purged.
 
 Each stands in the wake-up index until it is done, and doing it twice changes nothing.
 """
@@ -44,10 +44,12 @@ class Duties:
             self.engine.store.done(ref, duty)
 
     def notify(self, record: ExecutionRecord) -> None:
-        """Tells the step that waits for this execution how it ended."""
-        if record.parent and record.status.ended:
+        """Tells the steps that wait for this execution how it ended."""
+        for waiter in record.waiters if record.status.ended else ():
+            if record.status is Status.SUCCEEDED and not waiter.hears_success:
+                continue
             try:
-                self.engine.report(record.parent, _end_event(record))
+                self.engine.report(waiter.token, _end_event(record))
             except (InvalidTaskToken, TaskAlreadyCompleted):
                 logger.info("nobody waits for the end any more", extra={"execution": str(record.ref)})
         self.engine.store.done(record.ref, "notify")

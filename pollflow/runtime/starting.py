@@ -13,7 +13,7 @@ from pollflow.machine import About, Limits, begin
 from pollflow.machine.data import size_of
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.routes import Publish
-from pollflow.store import Definitions, ExecutionRef, Reading, Started, Store
+from pollflow.store import Definitions, ExecutionRef, Reading, Started, Store, Waiter
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 
@@ -30,7 +30,13 @@ class Starter:
     publish: Publish
 
     def start(
-        self, flow_name: str, given: JsonObject, name: str | None, *, parent: str = "", durable: bool = False
+        self,
+        flow_name: str,
+        given: JsonObject,
+        name: str | None,
+        *,
+        waiter: Waiter | None = None,
+        durable: bool = False,
     ) -> ExecutionRef:
         """Starts an execution, or finds the one that runs under the name already.
 
@@ -48,12 +54,12 @@ class Starter:
             digest=record.digest,
             execution_input=given,
             limit=flow.timeout_seconds,
-            parent=parent,
+            waiter=waiter,
             durable=durable,
         )
         for letter in started.letters:
             self.publish(letter)
-        self._check_existing(ref, started, parent)
+        self._check_existing(ref, started, waiter)
         return ref
 
     def _check_input(self, given: JsonObject) -> None:
@@ -66,19 +72,14 @@ class Starter:
         if size > self.limits.data_bytes:
             raise EntityTooLarge(f"the input has {size} bytes; {self.limits.data_bytes} are allowed")
 
-    def _check_existing(self, ref: ExecutionRef, started: Started, parent: str) -> None:
-        if started.existing is None:
+    def _check_existing(self, ref: ExecutionRef, started: Started, waiter: Waiter | None) -> None:
+        if started.existing is None or not started.existing.ended:
             return
-        if parent:
-            # An execution tells one parent of its end: whoever waits for another one's would wait for ever.
-            if self.reading.execution(ref).parent == parent:
-                return
-            which = "which is not the step's own"
-        elif not started.existing.ended:
-            return
-        else:
-            which = f"which has ended ({started.existing.value})"
-        raise ExecutionAlreadyExists(f"flow {ref.flow!r} has an execution {ref.name!r} already, {which}")
+        if waiter is not None and waiter in self.reading.execution(ref).waiters:
+            return  # it was started or taken by this very step, which will be told
+        raise ExecutionAlreadyExists(
+            f"flow {ref.flow!r} has an execution {ref.name!r} already, which has ended ({started.existing.value})"
+        )
 
 
 def checked_name(kind: str, name: str) -> str:

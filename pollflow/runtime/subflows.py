@@ -1,8 +1,8 @@
 """Sub-flows: a step that starts an execution of another flow, and hears of its end.
 
 What crosses shards cannot be one script. Starting is done under a name that follows from the step's idempotency key,
-so doing it twice finds what the first time made; the sub-execution keeps the step's task token as its `parent`, and
-telling the parent of the end is a duty in the wake-up index until it is done.
+so doing it twice finds what the first time made; the sub-execution keeps the step's task token among its `waiters`,
+and telling them of the end is a duty in the wake-up index until it is done.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pollflow.machine import (
 )
 from pollflow.machine.callback import task_token
 from pollflow.runtime.starting import Starter
-from pollflow.store import Claimed, ExecutionRef, Reading
+from pollflow.store import Claimed, ExecutionRef, Reading, Waiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,10 @@ class SubFlows:
             return Raised("FnF.RuntimeError", str(error))
         waits = request.pattern is not Pattern.REQUEST_RESPONSE
         token = token_of(claimed.about, claimed.state)
+        # A callback is waited for whatever the sub-flow returns; but its failure is that of the call.
+        waiter = Waiter(token, hears_success=request.pattern is Pattern.SYNC)
         try:
-            ref = self.starter.start(flow_name, given, name, parent=token if waits else "")
+            ref = self.starter.start(flow_name, given, name, waiter=waiter if waits else None)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         started = {"FlowName": ref.flow, "Name": ref.name}

@@ -21,6 +21,7 @@ from pollflow.store.records import (
     Letter,
     Refusal,
     StoredEvent,
+    Waiter,
     dump_json,
 )
 from pollflow.store.scripts import translated
@@ -54,6 +55,7 @@ __all__ = [
     "Store",
     "StoredEvent",
     "Timing",
+    "Waiter",
     "connect",
     "dump_json",
     "is_time_to_pack",

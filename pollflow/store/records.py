@@ -82,6 +82,23 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiter:
+    """A step that waits for the end of an execution: its task token, and whether success is told to it too."""
+
+    token: str
+    hears_success: bool = True
+
+    def dump(self) -> str:
+        """Its stored form; tokens hold no comma."""
+        return ("+" if self.hears_success else "-") + self.token
+
+    @classmethod
+    def load(cls, text: str) -> Waiter:
+        """The waiter that `dump` wrote."""
+        return cls(text[1:], text.startswith("+"))
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionRecord:
     """An execution as stored. Moments are epoch seconds."""
 
@@ -97,7 +114,9 @@ class ExecutionRecord:
     output: JsonObject | None = None
     error: str | None = None
     cause: str | None = None
-    parent: str | None = None
+    parent: str = ""
+    """The task token of the step that started it; empty if a client did."""
+    waiters: tuple[Waiter, ...] = ()
 
     @classmethod
     def load(cls, ref: ExecutionRef, fields: dict[str, Any]) -> ExecutionRecord:
@@ -115,7 +134,8 @@ class ExecutionRecord:
             output=json.loads(fields["output"]) if "output" in fields else None,
             error=fields.get("error"),
             cause=fields.get("cause"),
-            parent=fields.get("parent") or None,
+            parent=fields.get("parent", ""),
+            waiters=tuple(Waiter.load(text) for text in fields.get("waiters", "").split(",") if text),
         )
 
     @property

@@ -44,6 +44,7 @@ from pollflow.store.records import (
     Envelope,
     Letter,
     Refusal,
+    Waiter,
     dump_hint,
     dump_json,
     dump_state,
@@ -126,11 +127,12 @@ class Store:
         digest: str,
         execution_input: JsonObject,
         limit: float | None,
-        parent: str = "",
+        waiter: Waiter | None = None,
         durable: bool = False,
     ) -> Started:
         """Starts an execution by its first decision, unless its name is taken. `limit` is its time limit in seconds.
 
+        `waiter` is told of the end, also of that of an execution which runs under the name already.
         `durable`: waits for the append-only file, also where the execution is there already. Raises NotDurable.
         """
         ref = ExecutionRef(about.flow_name, about.execution_name)
@@ -142,7 +144,8 @@ class Store:
             "secret": about.secret,
             "started_at": repr(about.started_at),
             "input": dump_json(execution_input),
-            "parent": parent,
+            "parent": waiter.token if waiter else "",
+            "waiters": waiter.dump() if waiter else "",
         }
         settled = self._settle(ref, about, decision, new_token())
         indexes = (*self.keys.lasting_indexes(ref), *self.keys.indexes(ref, Status.RUNNING))
@@ -160,6 +163,7 @@ class Store:
                 names.member(ref),
                 names.duty(ref, "deadline"),
                 "" if limit is None else limit,
+                waiter.dump() if waiter else "",
                 *counted_fields(fields),
                 *folded_events(decision.history),
                 *settled.args,

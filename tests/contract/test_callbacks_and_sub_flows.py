@@ -180,3 +180,11 @@ def test_a_sub_flow_that_is_not_deployed_fails_the_step(bench: Bench) -> None:
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
     settle(bench)
     assert bench.output(ref)["error"] == "fnf.FlowNotExists"
+
+
+def test_the_success_of_a_sub_flow_is_no_report_where_a_callback_is_waited_for(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="waitForCallback", name="null"), {"seconds": 0})
+    settle(bench)
+    (child,) = bench.parts.reading.executions(flow="child", status=None, most=10)
+    assert (child.status.value, bench.status(ref)) == ("Succeeded", "Running")

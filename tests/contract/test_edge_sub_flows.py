@@ -101,8 +101,7 @@ def test_a_sub_flow_that_is_purged_at_once_has_told_its_parent(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("own", ["client", "parent"])
-def test_a_step_does_not_wait_for_the_sub_flow_of_somebody_else(bench: Bench, own: str) -> None:
-    """Nobody would tell it of the end."""
+def test_a_step_that_takes_the_sub_flow_of_somebody_else_is_told_of_its_end(bench: Bench, own: str) -> None:
     bench.deploy(WAIT, "child")
     text = PARENT.format(pattern="sync", name="kid")
     if own == "client":
@@ -112,7 +111,10 @@ def test_a_step_does_not_wait_for_the_sub_flow_of_somebody_else(bench: Bench, ow
         bench.work()
     ref = bench.start(text, {"seconds": 1000}, name="second")
     bench.work()
-    assert bench.output(ref)["error"] == "fnf.ExecutionAlreadyExists"
+    assert bench.status(ref) == "Running"
+    bench.parts.engine.end(KID, Status.STOPPED, "Broken", "by hand")
+    settle(bench)
+    assert bench.output(ref) == {"error": "Broken", "cause": "by hand"}
 
 
 def test_stopping_a_parent_leaves_executions_of_others_alone(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 -- KEYS 1 execution (hash)  2 frame that ends it, or the root frame (hash)  3 history (list)  4 long values (hash)  5 wake-ups (zset)
 --      6 frames (set)  7, 8 indexes to leave (zsets)  9.. indexes to join (zsets)
 -- ARGV 1 clock  2 ref  3 token ('' for stop and time limit)  4 nonce or '*'  5 status  6 end id
---      7 retention, s  8 member of the frame  9 member of the root frame  10 of the deadline  11 of tidying  12 of the purge  13 of telling the parent
+--      7 retention, s  8 member of the frame  9 member of the root frame  10 of the deadline  11 of tidying  12 of the purge  13 of telling who waits
 --      14 nonce of the claim that has read the results of children, or ''  15 count of fields, then name and value of each
 --      16 events (see `append`)
 -- Replies {'stale'}, {'ended', status} (it had ended before) or {'done', moment}.
@@ -33,7 +33,7 @@ for index = 9, #KEYS do
 end
 redis.call('ZREM', wake, member, root, deadline)
 redis.call('ZADD', wake, text(at), tidy, text(at + retention), purge)
-if (redis.call('HGET', execution, 'parent') or '') ~= '' then
+if (redis.call('HGET', execution, 'waiters') or '') ~= '' then
   redis.call('ZADD', wake, text(at), notify)
 end
 return {'done', text(at)}

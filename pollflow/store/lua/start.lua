@@ -2,12 +2,17 @@
 -- KEYS 1 execution (hash)  2 root frame (hash)  3 history (list)  4 long values (hash)  5 frames (set)  6 wake-ups (zset)  7 queue (list)
 --      8.. indexes to join (zsets)
 -- ARGV 1 clock  2 ref  3 member of the root frame  4 member of the deadline  5 time limit, s or ''
---      6 count of fields, then name and value of each  7 events (see `append`)  8 what `settle` takes
+--      6 who waits for its end (Waiter) or ''  7 count of fields, then name and value of each  8 events (see `append`)
+--      9 what `settle` takes
 -- Replies {'started', moment, unpublished} or {'exists', id, status}.
-local ref, member, duty, limit = take(), take(), take(), take()
+local ref, member, duty, limit, waiter = take(), take(), take(), take(), take()
 local execution, frame, history, frames, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7]
-local found = redis.call('HMGET', execution, 'id', 'status')
+local found = redis.call('HMGET', execution, 'id', 'status', 'waiters')
 if found[1] then
+  -- One that runs under the name is taken: it tells whoever waits, once each.
+  if found[2] == 'Running' and waiter ~= '' and not string.find(',' .. found[3] .. ',', ',' .. waiter .. ',', 1, true) then
+    redis.call('HSET', execution, 'waiters', found[3] == '' and waiter or found[3] .. ',' .. waiter)
+  end
   return {'exists', found[1], found[2]}
 end
 local at = clock()
