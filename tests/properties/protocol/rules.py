@@ -1,0 +1,145 @@
+"""What must be true after every step of every schedule, and at the end of each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.properties.protocol.world import Broken, Process, Wire, World
+
+if TYPE_CHECKING:
+    from tests.properties.protocol.explore import State
+
+_COMMITS = {"advance", "spread", "join", "end"}
+_YEAR = 366 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a schedule has brought about so far: commits by their token, and the idempotency keys of calls."""
+
+    commits: frozenset[Any] = frozenset()
+    calls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules. `outputs` are how an execution `flow/x` may end, `keys` the calls that a schedule may make."""
+
+    outputs: tuple[Any, ...]
+    keys: frozenset[str]
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def look(self, before: State, after: State, wire: Wire) -> Trace:
+        """After one step. Answers the trace with what the step has added."""
+        trace = before.trace
+        for key in [about.partition("/")[2] for name, about in wire.noted if name == "call"]:
+            if key not in self.keys:
+                raise Broken(f"a call under the key {key}")
+            trace = Trace(trace.commits, (*trace.calls, key))
+        if wire.asked is not None:
+            trace = self._of_question(before, trace, wire.asked)
+        if after.picture is not before.picture:
+            self._of_history(before, after)
+            self._of_wake_ups(after)
+        return trace
+
+    @staticmethod
+    def _of_question(before: State, trace: Trace, asked: tuple[str, Any, Any]) -> Trace:
+        name, about, answer = asked
+        if name == "claim" and answer[:2] == ["claimed", "call"]:
+            _alone(before, about)
+        if name in _COMMITS and answer[0] == "done" and about[1][2]:
+            # The same script for the same token, and of slices for the same count, has done its work once before.
+            keys, args = about
+            if name != "spread" and args[3] not in ("*", before.picture.content[keys[1]][1]["claim"]):
+                raise Broken(f"committed by a claimant that has lost the call: {name} of {args[1]}")
+            commit = (name, args[1], args[2], args[5] if name == "spread" else "")
+            if commit in trace.commits:
+                raise Broken(f"committed a second time: {commit}")
+            return Trace(trace.commits | {commit}, trace.calls)
+        return trace
+
+    @staticmethod
+    def _of_history(before: State, after: State) -> None:
+        older, newer = before.picture.of("history"), after.picture.of("history")
+        for ref, events in newer.items():
+            known = older.get(ref, [])
+            if events[: len(known)] != known:
+                raise Broken(f"the history of {ref} was changed")
+            if int(after.picture.of("execution")[ref]["events"]) != len(events):
+                raise Broken(f"the history of {ref} has a gap")
+            last = json.loads(known[-1])[0] if known else 0.0
+            for number, text in enumerate(events[len(known) :], start=len(known) + 1):
+                at, cause, *_ = json.loads(text)
+                if not 0 <= cause < number or at < last or at > after.now + 1e-5:
+                    raise Broken(f"event {number} of {ref} is at {at}, caused by {cause}")
+                last = at
+
+    @staticmethod
+    def _of_wake_ups(state: State) -> None:
+        executions, wakes = state.picture.of("execution"), state.picture.wakes
+        for name, frame in state.picture.of("frame").items():
+            ref, _, label = name.partition(":")
+            if executions[ref]["status"] != "Running":
+                if f"{ref}|!tidy" not in wakes:
+                    raise Broken(f"nobody will tidy {name}")
+            elif f"{ref}|{label}" not in wakes and _needs_attention(frame, executions, wakes):
+                raise Broken(f"nothing will wake {name}: {frame}")
+        for ref, execution in executions.items():
+            if execution["status"] != "Running" and f"{ref}|!purge" not in wakes:
+                raise Broken(f"nobody will purge {ref}")
+
+    def end(self, world: World, state: State) -> str:
+        """Where nothing is left to do. Answers how the execution has ended."""
+        executions = state.picture.of("execution")
+        if any(execution["status"] == "Running" for execution in executions.values()):
+            raise Broken(f"still running: {executions}")
+        outcome = executions["flow/x"]
+        output = json.loads(outcome["output"]) if "output" in outcome else outcome["error"]
+        if output not in self.outputs:
+            raise Broken(f"ended with {output}")
+        left = {key.split(":")[2] for key in state.picture.content if "{0}" in key}
+        if not left <= {"execution", "history", "values", "index", "wake"}:
+            raise Broken(f"left over: {sorted(state.picture.content)}")
+        if set(state.picture.wakes) != {f"{ref}|!purge" for ref in executions}:
+            raise Broken(f"wake-ups left over: {state.picture.wakes}")
+        if outcome["status"] == "Succeeded":
+            self._count(state)
+        self._purge(world)
+        return f"{outcome['status']}: {json.dumps(output)}"
+
+    def _count(self, state: State) -> None:
+        kinds = [json.loads(text)[2] for events in state.picture.of("history").values() for text in events]
+        for kind, wanted in self.counts.items():
+            if kinds.count(kind) != wanted:
+                raise Broken(f"{kinds.count(kind)} times {kind}, not {wanted}")
+
+    @staticmethod
+    def _purge(world: World) -> None:
+        world.clock.frozen_at = (world.clock.frozen_at or 0.0) + _YEAR
+        world.wire.begin(Process("sweep", "sweep"), False, patient=True)
+        world.parts.sweeper.sweep(at_once=True)
+        left = [key for key in world.redis.keys("*") if "{0}" in key]
+        if left:
+            raise Broken(f"left over after the purge: {left}")
+
+
+def _alone(before: State, about: Any) -> None:
+    """A lease is given only where no other holds."""
+    keys, (_, _, _, nonce, *_) = about
+    _, frame = before.picture.content[keys[1]]
+    if frame["claim"] not in ("", nonce) and float(frame["lease"]) > before.now:
+        raise Broken(f"a second lease: {frame}")
+
+
+def _needs_attention(frame: dict[str, str], executions: Any, wakes: dict[str, float]) -> bool:
+    """Whether a frame without a wake-up of its own is left alone by everybody."""
+    if frame["kind"] == "children":
+        made, ended, total = (int(frame[name]) for name in ("made", "ended", "total"))
+        return ended == total or (made < total and made - ended < int(frame["width"]))
+    if frame["kind"] == "report":
+        subs = [ref for ref, execution in executions.items() if execution["parent"]]
+        return not any(executions[ref]["status"] == "Running" or f"{ref}|!notify" in wakes for ref in subs)
+    return True

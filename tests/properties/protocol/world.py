@@ -1,0 +1,349 @@
+"""A Redis that can be put back to any earlier state, and processes that are cut at every question they ask it.
+
+A process is not a thread: it is what it was asked to do and the answers it has had so far. To let it go one step
+further it is begun anew, is given those answers again, may ask one question more, and is cut off at the next. So a
+state of the whole world is a value, and every schedule can be tried from it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from pollflow import Functions
+from pollflow.fdl import read_flow
+from pollflow.machine import Status
+from pollflow.runtime import messages
+from pollflow.runtime.assembly import assemble
+from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
+from pollflow.runtime.settings import Settings
+from pollflow.store import Address, Clock, ExecutionRef
+from pollflow.store import scripts as store_scripts
+
+BEGINNING = 1_000_000_000.0
+_SNAPSHOT = """
+local found, dump = {}, {}
+for _, key in ipairs(redis.call('KEYS', '*')) do
+  local kind, content = redis.call('TYPE', key).ok, nil
+  if kind == 'hash' then content = redis.call('HGETALL', key)
+  elseif kind == 'zset' then content = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+  elseif kind == 'list' then content = redis.call('LRANGE', key, 0, -1)
+  elseif kind == 'set' then content = redis.call('SMEMBERS', key)
+  else content = {redis.call('GET', key)} end
+  found[#found + 1] = {key, kind, content}
+  dump[#dump + 1] = {key, redis.call('DUMP', key)}
+end
+return {cjson.encode(found), cmsgpack.pack(dump)}
+"""
+_RESTORE = """
+redis.call('FLUSHDB')
+for _, pair in ipairs(cmsgpack.unpack(ARGV[1])) do redis.call('RESTORE', pair[1], 0, pair[2]) end
+"""
+
+
+class Cut(BaseException):
+    """The process may not ask another question in this step."""
+
+
+class Broken(AssertionError):
+    """The protocol does not keep its promise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """`work` is what it does (`handle`, `sweep` or `stop`), `answers` what it was told so far."""
+
+    actor: str
+    work: str
+    address: Address | None = None
+    answers: tuple[tuple[str, Any], ...] = ()
+    vouched_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message in the queue."""
+
+    text: str
+    address: Address
+    eta: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What stands in Redis: by key its type and content, and all of it as it is put back."""
+
+    content: dict[str, tuple[str, Any]]
+    dump: bytes
+    letters: tuple[Letter, ...]
+
+    def of(self, kind: str) -> dict[str, Any]:
+        """The contents of all keys of one kind, by what follows the kind in their names."""
+        mark = f"{{0}}:{kind}:"
+        return {key.partition(mark)[2]: value for key, (_, value) in self.content.items() if mark in key}
+
+    @property
+    def wakes(self) -> dict[str, float]:
+        """The wake-up index."""
+        found: dict[str, float] = self.content.get("pollflow:{0}:wake", ("zset", {}))[1]
+        return found
+
+
+class World:
+    """The real scripts on a real Redis, the real engine and sweep, and a clock that stands still."""
+
+    def __init__(self, url: str, flows: dict[str, str], functions: dict[str, Callable[..., Any]], **settings: Any):
+        self.redis, self.raw = Redis.from_url(url, decode_responses=True), Redis.from_url(url)
+        self.raw.flushdb()
+        self.clock = Clock(frozen_at=BEGINNING)
+        self.tokens = 0
+        self.wire = Wire(self)
+        registry = Functions()
+        for name, function in functions.items():
+            registry.register(name, self._asked(name, function))
+        self.parts = assemble(
+            self.wire,
+            Settings(**settings),
+            routes=Routes(queues={"task": DEFAULT_QUEUE}),
+            publish=_not_in_script,
+            functions=registry,
+            worker=lambda: self.wire.actor,
+            clock=self.clock,
+        )
+        for name, text in flows.items():
+            flow = read_flow(text)
+            self.parts.definitions.deploy(name, flow.digest, flow.text, 0)
+            self.parts.engine.flows.get(flow.digest)
+
+    def close(self) -> None:
+        self.redis.close()
+        self.raw.close()
+
+    def _asked(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        # A process that dies in a call is one that dies after its claim.
+        def call(given: Any, context: Any) -> Any:
+            return self.wire.note("call", lambda: function(given, context), context.idempotency_key)
+
+        return call
+
+    def picture(self) -> Picture:
+        found, dump = self.raw.eval(_SNAPSHOT, 0)
+        content = {key: (kind, _content(kind, texts)) for key, kind, texts in json.loads(found)}
+        _, queue = content.get(DEFAULT_QUEUE, ("list", []))
+        return Picture(content, dump, tuple(map(_letter, reversed(queue))))
+
+    def put_back(self, picture: Picture) -> None:
+        self.raw.eval(_RESTORE, 0, picture.dump)
+
+    def go_on(self, process: Process, *, twice: bool = False) -> Process | None:
+        """Lets a process ask one more question. None if it has come to its end."""
+        wire, engine = self.wire, self.parts.engine
+        wire.begin(process, twice)
+        try:
+            if process.work == "sweep":
+                self.parts.sweeper.sweep(at_once=True)
+            elif process.work == "stop":
+                engine.end(ExecutionRef("flow", "x"), Status.STOPPED, "Cancelled", "by hand")
+            elif process.address is not None:
+                engine.handle(process.address)
+        except Cut:
+            return replace(process, answers=tuple(wire.answers))
+        return None
+
+    def vouch(self, process: Process) -> None:
+        if process.address is not None:
+            self.wire.begin(process, False, patient=True)
+            self.parts.store.vouch(process.address, process.actor)
+
+
+class Wire:
+    """Stands between a process and Redis."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.actor = world, "setup"
+        self.answers: list[tuple[str, Any]] = []
+        self.position, self.left, self.twice = 0, 1_000_000, False
+        self.asked: tuple[str, Any, Any] | None = None
+        self.noted: list[tuple[str, Any]] = []
+
+    def begin(self, process: Process, twice: bool, *, patient: bool = False) -> None:
+        self.actor, self.twice, self.asked, self.noted = process.actor, twice, None, []
+        self.answers, self.position = ([] if patient else list(process.answers)), 0
+        self.left = 1_000_000 if patient else 1
+
+    def ask(self, name: str, do: Callable[[], Any], about: Any = None) -> Any:
+        if self.position == len(self.answers):
+            if self.left == 0:
+                raise Cut
+            self.left -= 1
+            answer = do()
+            if self.twice:
+                answer = do()
+            self.asked = (name, about, answer)
+            self.answers.append((name, answer))
+        return self._again(name)
+
+    def note(self, name: str, do: Callable[[], Any], about: Any = None) -> Any:
+        """As `ask`, for what no other process can notice: it belongs to the step before or after it."""
+        if self.position == len(self.answers):
+            if self.left == 0 and name != "call":
+                raise Cut
+            answer = do()
+            self.noted.append((name, about))
+            self.answers.append((name, answer))
+        return self._again(name)
+
+    def _again(self, name: str) -> Any:
+        asked, answer = self.answers[self.position]
+        if asked != name:
+            raise Broken(f"a process asked {name} where it had asked {asked}: it is not determined by its answers")
+        self.position += 1
+        return answer
+
+    def token(self) -> str:
+        """A token is an answer too, but costs no question."""
+        if self.position == len(self.answers):
+            self.world.tokens += 1
+            self.answers.append(("token", f"T{self.world.tokens:06d}"))
+        name, token = self.answers[self.position]
+        if name != "token":
+            raise Broken(f"a process made a token where it had asked {name}")
+        self.position += 1
+        return str(token)
+
+    def register_script(self, text: str) -> Callable[..., Any]:
+        script, name = self.world.redis.register_script(text), _names()[text]
+
+        def run(keys: Any, args: Any, **options: Any) -> Any:
+            return self.ask(name, lambda: script(keys=keys, args=args, **options), about=(keys, args))
+
+        return run
+
+    def hscan_iter(self, *args: Any, **options: Any) -> Any:
+        return self.ask("hscan", lambda: list(self.world.redis.hscan_iter(*args, **options)))
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.world.redis, name)
+        if name == "pipeline":
+            return method
+        if name == "lrange" or name == "get":
+            return lambda *args, **options: self.note(name, lambda: method(*args, **options))
+
+        def ask(*args: Any, **options: Any) -> Any:
+            is_fixed = ":flow:" in str(args[0])
+            return (self.note if is_fixed else self.ask)(name, lambda: method(*args, **options))
+
+        return ask
+
+
+def _names() -> dict[str, str]:
+    from importlib.resources import files
+
+    stems = (path.name.removesuffix(".lua") for path in (files("pollflow.store") / "lua").iterdir())
+    return {store_scripts.source(stem): stem for stem in stems if stem != "prelude"}
+
+
+def _not_in_script(letter: Any) -> None:
+    raise Broken(f"left to be published: {letter}")
+
+
+def _content(kind: str, texts: list[str]) -> Any:
+    if kind == "hash":
+        return dict(zip(texts[::2], texts[1::2], strict=True))
+    if kind == "zset":
+        return {member: float(score) for member, score in zip(texts[::2], texts[1::2], strict=True)}
+    return sorted(texts) if kind == "set" else texts
+
+
+@cache
+def _letter(text: str) -> Letter:
+    message = json.loads(text)
+    eta = message["headers"]["eta"]
+    moment = datetime.fromisoformat(eta).timestamp() if eta else 0.0
+    return Letter(text, messages.address_of(json.loads(message["body"])[0]), moment)
+
+
+@contextmanager
+def made_determined(world_of: Callable[[], World]) -> Iterator[None]:
+    """Replaces what is random or read from a process' own clock, and lays all executions on one shard."""
+
+    def eta_of(letter: Any) -> datetime | None:
+        now = world_of().clock.frozen_at or 0.0
+        if letter.at is None and letter.countdown <= 0:
+            return None
+        moment = now + letter.countdown if letter.at is None else letter.at
+        return datetime.fromtimestamp(moment, timezone.utc)
+
+    random = SimpleNamespace(token_hex=lambda _: world_of().wire.token())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pollflow.store.store.secrets", random)
+        patch.setattr("pollflow.runtime.starting.secrets", random)
+        patch.setattr("pollflow.runtime.starting.uuid.uuid4", lambda: SimpleNamespace(hex=world_of().wire.token()))
+        patch.setattr("pollflow.runtime.messages.eta_of", eta_of)
+        patch.setattr("pollflow.store.keys.SHARDS", 1)
+        patch.setattr("pollflow.runtime.sweep.SHARDS", 1)
+        yield
+
+
+_DROPPED = {"events", "last", "at", "started_at", "secret", "started", "hint", "timeout", "parent", "state", "input"}
+_TOKEN = re.compile(r"T\d{6}")
+_MOMENT = re.compile(r"\b\d{10}\.\d+")
+
+
+def identity(picture: Picture, processes: tuple[Process, ...], now: float, rest: Any) -> str:
+    """A text that is the same for two states of the world from which the same follows.
+
+    Tokens are numbered by their appearance, moments are counted from now, and what nobody decides by is left out:
+    history, and the numbers of its events.
+    """
+    parts: list[Any] = []
+    for key in sorted(picture.content):
+        _, value = picture.content[key]
+        if ":history:" in key or ":values:" in key or ":index:" in key or ":definition:" in key:
+            continue
+        if ":execution:" in key or ":frame:" in key:
+            parts.append((key, _told(value), _place(value)))
+        elif ":wake" in key:
+            parts.append(sorted((member, f"{score:.6f}") for member, score in value.items()))
+        elif ":results:" in key:
+            parts.append((key, sorted(value)))
+    parts.append([(letter.address, f"{letter.eta:.6f}") for letter in picture.letters])
+    parts.append([messages.sent_at(letter.text) for letter in picture.letters])
+    for process in processes:
+        answers = [(name, _answer(name, answer)) for name, answer in process.answers]
+        parts.append((process.actor, process.work, process.address, answers, f"{process.vouched_at:.6f}"))
+    text = repr((parts, rest))
+    text = _MOMENT.sub(lambda match: f"{max(-700.0, float(match[0]) - now):.3f}", text)
+    seen: dict[str, str] = {}
+    return _TOKEN.sub(lambda match: seen.setdefault(match[0], f"#{len(seen)}"), text)
+
+
+def _told(fields: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted((name, value) for name, value in fields.items() if name not in _DROPPED)
+
+
+def _place(fields: dict[str, str]) -> Any:
+    if "state" not in fields:
+        return None
+    state = json.loads(fields["state"])
+    return [level[:2] for level in state["levels"]], state["entry"], state["phase"], state["attempt"]
+
+
+def _answer(name: str, answer: Any) -> Any:
+    if name == "claim":
+        return [re.sub(r'"levels":.*?\]\]', "", str(part)) for part in answer[:-1]]
+    if name == "advance":
+        return answer[:1] + answer[2:4] + answer[5:]
+    if isinstance(answer, dict):
+        return _told(answer), _place(answer)
+    return answer

@@ -1,0 +1,175 @@
+"""Every schedule of two workers and a sweep, with faults, on the real scripts: nothing lost, nothing twice.
+
+`POLLFLOW_MODEL_FAULTS` and `POLLFLOW_MODEL_STEPS` raise the bounds: the number of faults in one schedule, and of
+steps tried for each scenario. `POLLFLOW_MODEL_SEED` chooses which schedules are tried where not all can be.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from tests.properties.protocol.explore import Explorer
+from tests.properties.protocol.rules import Rules
+from tests.properties.protocol.world import World, made_determined
+
+_MORE_FAULTS = int(os.environ.get("POLLFLOW_MODEL_FAULTS", "0"))
+_SEED = int(os.environ.get("POLLFLOW_MODEL_SEED", "0"))
+_MOST_STEPS = int(os.environ.get("POLLFLOW_MODEL_STEPS", "3000"))
+
+THREE_STEPS = """
+version: v1
+type: flow
+steps:
+  - {type: task, name: Begin, resourceArn: "acs:fc:::services/s/functions/call"}
+  - {type: wait, name: Wait, duration: 5}
+  - {type: task, name: Finish, resourceArn: "acs:fc:::services/s/functions/call"}
+"""
+EACH = """
+version: v1
+type: flow
+steps:
+  - type: foreach
+    name: Each
+    iterationMapping: {collection: $.items, item: item}
+    steps:
+      - {type: task, name: Call, resourceArn: "acs:fc:::services/s/functions/item"}
+    outputMappings: [{target: all, source: "$local[*].v"}]
+"""
+PARENT = """
+version: v1
+type: flow
+steps:
+  - {type: task, name: Sub, resourceArn: "acs:fnf:::flow/child", pattern: sync, serviceParams: {ExecutionName: kid}}
+"""
+CHILD = """
+version: v1
+type: flow
+steps:
+  - {type: task, name: Call, resourceArn: "acs:fc:::services/s/functions/call"}
+"""
+TIMED = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Call
+    resourceArn: acs:fc:::services/s/functions/call
+    timeoutSeconds: 10
+    catch: [{errors: [FnF.TaskTimeout], goto: late}]
+  - {type: succeed, name: done}
+  - {type: pass, name: late, outputMappings: [{target: v, source: late}]}
+"""
+RETRIED = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Call
+    resourceArn: acs:fc:::services/s/functions/call
+    timeoutSeconds: 10
+    retry: [{errors: [FnF.TaskTimeout], intervalSeconds: 1, maxAttempts: 1}]
+"""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    flow: str
+    outputs: tuple[Any, ...]
+    calls: frozenset[str]
+    counts: dict[str, int]
+    given: dict[str, Any] = field(default_factory=dict)
+    child: str = CHILD
+    settings: dict[str, Any] = field(default_factory=dict)
+    faults: int = 1
+    stops: int = 0
+    pauses: tuple[float, ...] = (3,)
+
+
+_THREE = Scenario(
+    THREE_STEPS,
+    ({"v": 1},),
+    frozenset({"Begin/r.1", "Finish/r.3"}),
+    {"TaskSucceeded": 2, "StepExited": 3, "ExecutionSucceeded": 1},
+)
+_EACH = Scenario(
+    EACH,
+    ({"all": [10, 20, 30]},),
+    frozenset({"Call/r.1.0.1", "Call/r.1.1.1", "Call/r.1.2.1"}),
+    {"IterationEntered": 3, "TaskSucceeded": 3, "IterationExited": 3, "StepExited": 4},
+    given={"items": [1, 2, 3]},
+    settings={"width": 2},
+)
+_SUB = Scenario(PARENT, ({"v": 1},), frozenset({"Call/r.1"}), {"TaskSucceeded": 2, "TaskSubmitted": 1})
+_TIMED = Scenario(
+    TIMED, ({"v": 1}, {"v": "late"}), frozenset({"Call/r.1"}), {"ExecutionSucceeded": 1}, pauses=(3, 10), faults=2
+)
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(name: str, like: Scenario, **changes: Any) -> None:
+    SCENARIOS[name] = replace(like, **changes)
+
+
+scenario("three steps", _THREE, faults=2)
+scenario("three steps, a wait beyond the horizon", _THREE, settings={"horizon": 2.0})
+scenario("three steps, stopped", _THREE, stops=1, outputs=({"v": 1}, "Cancelled"))
+scenario("a foreach of three, two at once", _EACH)
+scenario(
+    "a foreach of four, two at once",
+    _EACH,
+    given={"items": [1, 2, 3, 4]},
+    outputs=({"all": [10, 20, 30, 40]},),
+    calls=_EACH.calls | {"Call/r.1.3.1"},
+    counts={"IterationEntered": 4, "TaskSucceeded": 4, "IterationExited": 4, "StepExited": 5},
+)
+scenario("a foreach of three, stopped", _EACH, stops=1, faults=0, outputs=(*_EACH.outputs, "Cancelled"))
+scenario("a sub-flow", _SUB)
+scenario("a sub-flow, stopped", _SUB, stops=1, outputs=({"v": 1}, "Cancelled"))
+scenario("a step with a deadline", _TIMED)
+scenario(
+    "a step with a deadline, retried",
+    _TIMED,
+    flow=RETRIED,
+    outputs=({"v": 1}, "FnF.TaskTimeout"),
+    calls=frozenset({"Call/r.1", "Call/r.1/2"}),
+)
+
+
+@pytest.fixture
+def world_of(store_url: str) -> Iterator[Callable[[Scenario], World]]:
+    made: list[World] = []
+
+    def make(wanted: Scenario) -> World:
+        functions = {
+            "call": lambda given, context: {"v": 1},
+            "item": lambda given, context: {"v": given["item"] * 10},
+        }
+        made.append(World(store_url, {"flow": wanted.flow, "child": wanted.child}, functions, **wanted.settings))
+        return made[-1]
+
+    with made_determined(lambda: made[-1]):
+        yield make
+    for world in made:
+        world.close()
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_schedule_ends_as_the_machine_says(name: str, world_of: Callable[[Scenario], World]) -> None:
+    wanted = SCENARIOS[name]
+    world = world_of(wanted)
+    world.parts.starter.start("flow", wanted.given, "x")
+    explorer = Explorer(
+        world,
+        Rules(wanted.outputs, wanted.calls, wanted.counts),
+        faults=wanted.faults + _MORE_FAULTS,
+        stops=wanted.stops,
+        pauses=wanted.pauses,
+    )
+    found = explorer.explore(_MOST_STEPS, _SEED)
+    print(name, found)  # noqa: T201
+    assert found.ends
