@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from pollflow.errors import StoreFull, UnreadableRecord
+from pollflow.errors import StoreFull, StoreUnavailable, UnreadableRecord
 from pollflow.runtime import messages
 from pollflow.runtime.duties import Duties
 from pollflow.runtime.engine import Engine
@@ -61,10 +61,14 @@ class Sweeper:
     def _serve(self, member: str, at: float, oldest: dict[str, float]) -> StoreFull | None:
         try:
             self._look_at(member, at, oldest)
-        except (LookupError, UnreadableRecord):
-            logger.warning("a wake-up could not be served", extra={"member": member}, exc_info=True)
         except StoreFull as error:
             return error
+        except StoreUnavailable:
+            raise
+        except UnreadableRecord as error:
+            logger.warning("left to a later release: %s", error, extra={"member": member})
+        except Exception:  # what is wrong with one entry must not keep the others waiting; it is looked at again
+            logger.warning("a wake-up could not be served", extra={"member": member}, exc_info=True)
         return None
 
     def _look_at(self, member: str, at: float, oldest: dict[str, float]) -> None:

@@ -1,0 +1,191 @@
+"""Edges of the sweep and the background work: what one bad entry, a slow sweep or a clock may do to the others."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pollflow import StoreUnavailable, UnreadableRecord
+from pollflow.machine import Status
+from pollflow.runtime.keeper import Keeper
+from pollflow.store import HELD, Address, Claimed, ExecutionRef, Reading
+from tests.contract.conftest import Bench
+from tests.contract.flows import PASSES, TASK, TIMED_TASK, WAIT
+
+
+def take(bench: Bench) -> Address:
+    address = bench.take()
+    assert address is not None
+    return address
+
+
+def of_a_later_layout(bench: Bench, ref: ExecutionRef) -> str:
+    """Makes the state of an execution's root frame one of a later release; the state as it was."""
+    key = bench.parts.store.keys.frame(ref, "r")
+    state: str = bench.redis.hget(key, "state")
+    bench.redis.hset(key, "state", state.replace('"v":1', '"v":999'))
+    return state
+
+
+@pytest.mark.parametrize("bad", ["layout", "definition", "state"])
+def test_a_wake_up_that_cannot_be_served_does_not_keep_the_others_waiting(bench: Bench, bad: str) -> None:
+    refs = [bench.start(TIMED_TASK, name=f"n{number}") for number in range(40)]
+    for _ in refs:
+        bench.parts.store.claim(take(bench), "dead.1")
+    for ref in refs[:20]:
+        if bad == "layout":
+            of_a_later_layout(bench, ref)
+        elif bad == "state":
+            bench.redis.hset(bench.parts.store.keys.frame(ref, "r"), "state", "{")
+        else:
+            bench.redis.hset(bench.parts.store.keys.execution(ref), "digest", "0" * 64)
+    bench.pass_time(11)
+    bench.sweep()
+    assert {bench.status(ref) for ref in refs[20:]} == {"Failed"}
+    assert {bench.status(ref) for ref in refs[:20]} == {"Running"}
+
+
+def test_a_sweep_without_redis_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.start(PASSES)
+    bench.pass_time(3)
+
+    def frame(*_: object) -> None:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(Reading, "frame", frame)
+    with pytest.raises(StoreUnavailable):
+        bench.sweep()
+
+
+def test_a_call_of_a_later_layout_is_not_leased_nor_counted(bench: Bench) -> None:
+    ref = bench.start(TASK)
+    address = take(bench)
+    state = of_a_later_layout(bench, ref)
+    before = bench.history(ref)
+    for _ in range(3):
+        with pytest.raises(UnreadableRecord):
+            bench.parts.store.claim(address, "old.1")
+    assert bench.history(ref) == before
+    bench.redis.hset(bench.parts.store.keys.frame(ref, "r"), "state", state)
+    claimed = bench.parts.store.claim(address, "new.1")
+    assert isinstance(claimed, Claimed) and claimed.starts == 1
+
+
+def test_a_lapsed_call_whose_message_waits_in_a_long_queue_is_not_published_again(bench: Bench) -> None:
+    bench.start(TASK)
+    bench.parts.store.claim(take(bench), "dead.1")
+    for _ in range(600):
+        bench.pass_time(1)
+        bench.sweep()
+    assert len(bench.queued()) == 1
+
+
+def test_a_lapsed_call_whose_second_message_is_lost_is_published_again(bench: Bench) -> None:
+    ref = bench.start(TASK)
+    bench.returns("call", {})
+    bench.parts.store.claim(take(bench), "dead.1")
+    for _ in range(2):
+        while not bench.queued():
+            bench.pass_time(1)
+            bench.sweep()
+        lost = take(bench)
+    bench.parts.engine.handle(lost)
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_a_call_is_held_though_redis_clock_has_gone_back(bench: Bench) -> None:
+    bench.start(TASK)
+    address = take(bench)
+    bench.parts.store.claim(address, "alive.1")
+    bench.pass_time(-3600)
+    assert bench.parts.store.vouch(address, "alive")
+    assert bench.parts.store.claim(address, "other.1") is HELD
+
+
+def test_a_call_of_a_dead_worker_lapses_in_time_though_redis_clock_has_gone_back(bench: Bench) -> None:
+    call = 'type: task, name: B, resourceArn: "acs:fc:::services/s/functions/call"'
+    ref = bench.start(PASSES.replace("type: pass, name: B", call))
+    bench.returns("call", {})
+    bench.parts.engine.handle(take(bench))
+    bench.pass_time(-3600)
+    bench.parts.store.claim(take(bench), "dead.1")
+    bench.pass_time(3.1)
+    bench.sweep()
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_a_time_limit_ends_only_the_execution_that_it_was_set_for(bench: Bench) -> None:
+    """A sweep has taken the duty, and before it looks, the execution is purged and its name is used again."""
+    text = WAIT + "timeoutSeconds: 25\n"
+    ref = bench.start(text, {"seconds": 3600})
+    bench.pass_time(26)
+    _, members = bench.parts.store.due(ref.shard, 10)
+    assert f"{ref}|!deadline" in members
+    bench.parts.engine.end(ref, Status.STOPPED, "", "")
+    bench.parts.duties.purge(bench.parts.reading.execution(ref))
+    bench.start(text, {"seconds": 3600})
+    bench.parts.duties.do(ref, "deadline")
+    assert bench.status(ref) == "Running"
+    bench.pass_time(26)
+    bench.sweep()
+    assert bench.status(ref) == "TimedOut"
+
+
+def keeper_of(vouch: Any, sweep: Any, terminate: Any = None) -> Keeper:
+    """The background of a worker that holds one request."""
+    assembly: Any = SimpleNamespace(
+        store=SimpleNamespace(vouch=vouch),
+        sweeper=SimpleNamespace(sweep=sweep),
+        settings=SimpleNamespace(sweep_every=0.01, sweep_in_workers=True),
+        is_announced=lambda: True,
+    )
+    return Keeper(assembly, None, None, terminate)  # type: ignore[arg-type]
+
+
+def test_a_worker_goes_on_sweeping_whatever_one_sweep_does() -> None:
+    rounds, is_over, never = iter([1, 2]), threading.Event(), threading.Event()
+
+    def sweep() -> None:
+        if next(rounds, None) is not None:
+            raise RuntimeError("unthought of")
+        is_over.set()
+        never.wait()
+
+    keeper = keeper_of(None, sweep)
+    keeper.assembly.is_announced = lambda: never.wait()  # type: ignore[misc, assignment]
+    keeper.start()
+    assert is_over.wait(5)
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_only_a_call_that_still_runs_is_ended(is_active: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    request, ended, rounds = Request(), [], 0
+    active = {request}
+    monkeypatch.setattr("pollflow.runtime.keeper.worker_state.active_requests", active)
+    monkeypatch.setattr("pollflow.runtime.keeper.worker_state.reserved_requests", {request})
+
+    def vouch(*_: object) -> bool:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 3 and not is_active:
+            active.clear()  # it comes to its end while Redis is asked
+        return False
+
+    keeper = keeper_of(vouch, None, ended.append)
+    for _ in range(5):
+        keeper.keep()
+    assert ended == ([4711] if is_active else [])
+
+
+class Request:
+    """A step message as Celery holds it."""
+
+    name = "pollflow.task"
+    args = ("flow", "x", "r", "token")
+    worker_pid = 4711
+    id = "1"
+    eta = None
