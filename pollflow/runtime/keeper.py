@@ -18,7 +18,7 @@ from typing import Any
 from celery.worker import state as worker_state
 from celery.worker.request import Request
 
-from pollflow.errors import InvalidArgument, PollflowError, StoreUnavailable
+from pollflow.errors import InvalidArgument, StoreUnavailable
 from pollflow.runtime.assembly import Assembly
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.messages import TASK_PREFIX, address_of
@@ -130,7 +130,7 @@ class Keeper:
                 if is_served:
                     logger.warning("%s; trying again until it serves", error)
                 is_served = False
-            except PollflowError:
+            except Exception:  # whatever it was: a worker that does not vouch loses its calls to others
                 logger.exception("a round in the background failed")
             if at_once.wait(_HASTE_SECONDS if self.is_stopping else self.assembly.settings.sweep_every):
                 at_once.clear()
@@ -155,6 +155,8 @@ class Keeper:
         """
         if self.terminate is None or rounds != _ROUNDS_IN_VAIN or not request.worker_pid:
             return
+        if request not in worker_state.active_requests:
+            return  # it has come to its end while Redis was asked, and its process may serve another call by now
         logger.warning("a call that may not commit any more is ended", extra={"task": request.id})
         self.terminate(request.worker_pid)
 
