@@ -17,7 +17,6 @@ from tests.chaos.histories import History, Waited, shown
 from tests.chaos.ledger import Ledger
 from tests.chaos.plan import Planned
 
-_KEPT_KINDS = ("execution", "history", "values")
 _HISTORY_SHOWN = 40
 
 
@@ -53,6 +52,10 @@ class Checker:
     def running(self) -> list[str]:
         """The refs of executions that have not ended."""
         return self._indexed(Status.RUNNING)
+
+    def events_of(self, refs: list[str]) -> int:
+        """How many events the histories of executions have together."""
+        return sum(self._reading.execution(ExecutionRef.parse(ref)).about.events for ref in refs)
 
     def restless(self) -> list[str]:
         """Members of the wake-up index that are not the purge of an ended execution."""
@@ -182,18 +185,17 @@ class Checker:
     def _check_indexes(self, refs: set[ExecutionRef]) -> Iterator[str]:
         for ref in refs:
             try:
-                is_in = {s for s in Status if self._is_in(self._keys.indexes(ref, s), ref)}
                 status = self._reading.execution(ref).status
             except ExecutionNotExists:
                 yield f"{ref} stands in the indexes and does not exist"
                 continue
-            if is_in != {status}:
-                yield f"{ref} is {status.value} and stands in the indexes of {[s.value for s in is_in]}"
+            wanted = {*self._keys.indexes(ref, status), *self._keys.lasting_indexes(ref)}
+            others = {key for other in Status for key in self._keys.indexes(ref, other)} - wanted
+            for key in wanted | others:
+                if (self._redis.zscore(key, str(ref)) is not None) != (key in wanted):
+                    yield f"{ref} is {status.value} and {'does not stand' if key in wanted else 'stands'} in {key}"
         for salt, children in self._children.items():
             yield f"sub-executions without a parent for {salt}: {[str(child.ref) for child in children]}"
-
-    def _is_in(self, indexes: tuple[str, ...], ref: ExecutionRef) -> bool:
-        return all(self._redis.zscore(key, str(ref)) is not None for key in indexes)
 
     def _check_wake_ups(self, refs: set[ExecutionRef]) -> Iterator[str]:
         yield from (f"a wake-up is left over: {member}" for member in self.restless())
@@ -208,11 +210,12 @@ class Checker:
 
     def _check_keys(self, refs: set[ExecutionRef]) -> Iterator[str]:
         lasting = {self._keys.flow(name) for name in DEFINITIONS}
-        lasting |= {self._keys.flows(), self._keys.route(), self._keys.functions(), self._keys.sweeper()}
+        lasting |= {self._keys.flows(), self._keys.route(), self._keys.functions()}
         lasting |= {self._keys.wake(shard) for shard in range(SHARDS)}
         lasting |= {self._keys.definition(flow.digest) for flow in flows().values()}
         for ref in refs:
-            lasting |= {self._keys.execution(ref), self._keys.history(ref), self._keys.values(ref)}
+            lasting |= {self._keys.execution(ref), self._keys.history(ref), self._keys.blocks(ref)}
+            lasting.add(self._keys.values(ref))
             lasting |= set(self._keys.lasting_indexes(ref))
             lasting |= {key for status in Status for key in self._keys.indexes(ref, status)}
         for key in self._redis.scan_iter(f"{self._keys.prefix}:*", count=1000):

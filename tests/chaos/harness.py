@@ -26,7 +26,7 @@ from tests.chaos.summary import Summary, summarize
 
 _READY_SECONDS = 60.0
 _LOAD_SECONDS = 120.0
-_SETTLE_SECONDS = 240.0
+_SETTLE_SECONDS, _STILL_SECONDS = 1200.0, 120.0
 _TIDY_SECONDS = 30.0
 _MEASURE_EVERY_SECONDS, _WATCH_EVERY_ROUNDS = 0.05, 40
 
@@ -146,13 +146,25 @@ class _Run:
         problems = []
         if not wait_for(lambda: self._ledger.mark(DONE) or self._ledger.complaints(), _LOAD_SECONDS):
             problems.append(f"the load was not done {_LOAD_SECONDS:g} s after the faults")
-        if not wait_for(lambda: not checker.running(), _SETTLE_SECONDS):
-            problems.append(f"{len(checker.running())} executions ran on {_SETTLE_SECONDS:g} s after the load was done")
+        if not self._wait_while_they_move(checker):
+            problems.append(f"executions that ran and moved no more: {checker.running()[:10]}")
         if not wait_for(lambda: not checker.restless(), _TIDY_SECONDS):
             problems.append(f"wake-ups were left {_TIDY_SECONDS:g} s after the last end: {checker.restless()[:10]}")
         self._ledger.set_mark(ENOUGH, "1")
         self._server.watch()
         return problems
+
+    def _wait_while_they_move(self, checker: Checker) -> bool:
+        """Waits until all have ended; False when those that run have not moved for a while, or it takes too long."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        moved_at, before = time.monotonic(), -1
+        while running := checker.running():
+            if before != (before := checker.events_of(running)):
+                moved_at = time.monotonic()
+            if time.monotonic() > min(deadline, moved_at + _STILL_SECONDS):
+                return False
+            time.sleep(0.5)
+        return True
 
     def _watch(self) -> None:
         for round_number in itertools.count():
