@@ -13,10 +13,10 @@ from typing import Any
 from pollflow.errors import ExecutionAlreadyCompleted, InvalidArgument, WaitTimeout
 from pollflow.fdl import Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
-from pollflow.machine import Event, ReportedFailed, ReportedSucceeded, Status
-from pollflow.machine.data import size_of
+from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
 from pollflow.runtime.assembly import Assembly, assemble
 from pollflow.runtime.functions import Functions
+from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import checked_name
@@ -274,15 +274,13 @@ class Client:
 
     def report_succeeded(self, token: str, output: JsonObject | None = None) -> None:
         """Reports a task that waits for a callback. Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge."""
-        given: Any = {} if output is None else output
-        if not isinstance(given, dict):
-            raise InvalidArgument(f"the output must be a JSON object, not {type(given).__name__}")
-        self._report(token, ReportedSucceeded(given), size_of(given))
+        given = checked_object("output", {} if output is None else output, self._parts.settings.max_data_bytes)
+        self._parts.engine.report(token, ReportedSucceeded(given))
 
     def report_failed(self, token: str, error: str, cause: str = "") -> None:
         """Reports that such a task failed; `retry` and `catch` of its step decide."""
         _check_error(error, cause, required=True)
-        self._report(token, ReportedFailed(error, cause), 0)
+        self._parts.engine.report(token, ReportedFailed(error, cause))
 
     def functions(self, *, within: float | None = None) -> list[str]:
         """The names of the functions that workers have registered so far, or in the last `within` seconds."""
@@ -317,11 +315,6 @@ class Client:
             description=record.description,
             definition=self._parts.definitions.text(record.digest),
         )
-
-    def _report(self, token: str, event: Event, size: int) -> None:
-        if size > self._parts.settings.max_data_bytes:
-            raise InvalidArgument(f"the output has {size} bytes; {self._parts.settings.max_data_bytes} are allowed")
-        self._parts.engine.report(token, event)
 
 
 def name_of_file(path: Path) -> str:

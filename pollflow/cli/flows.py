@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,8 @@ def deploy(
         return
     for path, flow in zip(flow_files, deployed, strict=True):
         typer.echo(f"deployed {flow.name} from {path} ({flow.digest[:12]})")
+        for warning in flow.warnings:
+            typer.echo(str(replace(warning, path=str(path))), err=True)
 
 
 def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping as MappingABC
 from datetime import datetime, timezone
 
@@ -19,6 +20,10 @@ from pollflow.fdl.model import (
 )
 from pollflow.machine.callback import task_token
 from pollflow.machine.state import About, FrameState, Level
+
+MAX_DEPTH = 200
+"""Levels of nesting. A mapping such as `a: $local` in a loop adds one each round, and text that deep cannot be read."""
+ENDLESS = sys.maxsize
 
 
 def map_values(mappings: Mappings, roots: MappingABC[str, Json]) -> JsonObject:
@@ -111,7 +116,33 @@ def _context(about: About) -> JsonObject:
 
 
 def size_of(*values: Json) -> int:
-    """How many bytes the values take together as JSON text in UTF-8."""
-    return sum(
-        len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")) for value in values
-    )
+    """How many bytes the values take together as JSON text in UTF-8; ENDLESS if one is nested too deeply to be kept."""
+    size = 0
+    for value in values:
+        try:
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        except RecursionError:
+            return ENDLESS
+        if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
+            return ENDLESS
+        size += len(text.encode("utf-8", "replace"))
+    return size
+
+
+def told_size(size: int) -> str:
+    """What a size is called."""
+    return f"more than {MAX_DEPTH} levels" if size == ENDLESS else f"{size} bytes"
+
+
+def _is_deep(value: Json) -> bool:
+    layer = [value]
+    for _ in range(MAX_DEPTH):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not layer:
+            return False
+    return True

@@ -11,9 +11,13 @@ from pollflow.machine.state import Join
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """The entry's message came, not before it was due. `join` is set where children are being joined."""
+    """The entry's message came, not before it was due. `join` is set where children are being joined.
+
+    `at` is when, in epoch seconds; None where nobody says.
+    """
 
     join: Join | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

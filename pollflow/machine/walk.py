@@ -29,6 +29,7 @@ from pollflow.machine.data import (
     step_at,
     step_context,
     step_input,
+    told_size,
 )
 from pollflow.machine.decision import Call, Decision, Hint, HistoryEvent, Message, Outcome, Status, Wake
 from pollflow.machine.state import ROOT, About, FrameState, Level, Phase
@@ -154,7 +155,7 @@ class Walk:
         if size > self.limits.data_bytes:
             raise StepRefused(
                 "FnF.DataLimitExceeded",
-                f"step {self.step.name!r} holds {size} bytes of data; {self.limits.data_bytes} are allowed",
+                f"step {self.step.name!r} holds {told_size(size)} of data; {self.limits.data_bytes} bytes are allowed",
             )
 
     def _leave_with(self, output: JsonObject) -> None:

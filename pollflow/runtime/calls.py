@@ -53,8 +53,15 @@ def _invoked(function: Function, given: JsonObject, context: Context) -> Event:
         raise
     except Exception as error:  # whatever a user's function raises is the step's error
         context.logger.warning("the function failed", exc_info=True)
-        return Raised(type(error).__name__, _cut(str(error)), _bases(error))
+        return Raised(type(error).__name__, _cut(_text_of(error)), _bases(error))
     return Returned(result)
+
+
+def _text_of(error: Exception) -> str:
+    try:
+        return str(error)
+    except Exception:  # an exception of a user's own making may fail at this too
+        return "the error has no text"
 
 
 def _bases(error: Exception) -> tuple[str, ...]:

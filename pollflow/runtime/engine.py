@@ -199,7 +199,7 @@ class Engine:
             return self.caller.call(claimed, request)
         join = claimed.join
         if claimed.kind != "children" or join is None:
-            return Arrived()
+            return Arrived(at=claimed.at)
         if join.ended == join.total:
             return Joined(self.reading.results(claimed.address.ref, claimed.address.frame))
         is_room = join.made < join.total and join.open < self.limits.width

@@ -7,11 +7,11 @@ import secrets
 import uuid
 from dataclasses import dataclass
 
-from pollflow.errors import EntityTooLarge, ExecutionAlreadyExists, InvalidArgument
+from pollflow.errors import ExecutionAlreadyExists, InvalidArgument
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import About, Limits, begin
-from pollflow.machine.data import size_of
 from pollflow.runtime.definitions import FlowCache
+from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Publish
 from pollflow.store import Definitions, ExecutionRef, Reading, Started, Store, Waiter
 
@@ -44,7 +44,7 @@ class Starter:
         EntityTooLarge before anything is stored; NotDurable where it is to be durable and may not be.
         """
         ref = ExecutionRef(checked_name("a flow", flow_name), checked_name("an execution", name or _random_name()))
-        self._check_input(given)
+        given = checked_object("input", given, self.limits.data_bytes)
         record = self.definitions.flow(flow_name)
         flow = self.flows.get(record.digest)
         about = About(ref.flow, ref.name, uuid.uuid4().hex, self.reading.now(), secrets.token_hex(16))
@@ -61,16 +61,6 @@ class Starter:
             self.publish(letter)
         self._check_existing(ref, started, waiter)
         return ref
-
-    def _check_input(self, given: JsonObject) -> None:
-        if not isinstance(given, dict):
-            raise InvalidArgument(f"the input must be a JSON object, not {type(given).__name__}")
-        try:
-            size = size_of(given)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidArgument(f"the input must be a JSON object: {error}") from error
-        if size > self.limits.data_bytes:
-            raise EntityTooLarge(f"the input has {size} bytes; {self.limits.data_bytes} are allowed")
 
     def _check_existing(self, ref: ExecutionRef, started: Started, waiter: Waiter | None) -> None:
         if started.existing is None or not started.existing.ended:

@@ -139,5 +139,5 @@ def events_folded_into(values: dict[str, str], history: Sequence[HistoryEvent]) 
 
 
 def counted_fields(fields: Mapping[str, str]) -> list[Argument]:
-    """The number of fields, then name and value of each."""
-    return [len(fields), *(text for pair in fields.items() for text in pair)]
+    """The number of fields, then name and value of each. Halves of characters, which UTF-8 has not, become `?`."""
+    return [len(fields), *(text.encode("utf-8", "replace").decode() for pair in fields.items() for text in pair)]

@@ -175,7 +175,7 @@ class Execution:
         elif isinstance(frame.wake, Children):
             self._look_at_children(frame)
         else:
-            self._decide(frame, Arrived())
+            self._decide(frame, Arrived(at=self._around.agenda.moment))
 
     def _start_call(self, frame: Frame, wake: Call, turn: int) -> None:
         agenda = self._around.agenda

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pollflow.errors import EntityTooLarge, ExecutionAlreadyExists, FlowNotExists, InvalidArgument
+from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument
 from pollflow.fdl.model import Flow, FlowResource, JsonObject, Pattern, ServiceResource, Step, TaskStep
 from pollflow.machine import (
     About,
@@ -24,9 +24,10 @@ from pollflow.machine import (
     Status,
     Submitted,
 )
-from pollflow.machine.data import size_of, step_at
+from pollflow.machine.data import step_at
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.functions import Functions
+from pollflow.runtime.objects import checked_object
 from pollflow.runtime.starting import checked_name
 from pollflow.runtime.subflows import asked_of
 from pollflow.store import Address, Claimed, ExecutionRef
@@ -163,8 +164,7 @@ class VirtualRun:
         """Starts it, or finds the one that runs under the name; what it raises is what starting raises."""
         checked_name("a flow", ref.flow)
         checked_name("an execution", ref.name)
-        if size_of(given) > self._limits.data_bytes:
-            raise EntityTooLarge(f"the input has {size_of(given)} bytes; {self._limits.data_bytes} are allowed")
+        given = checked_object("input", given, self._limits.data_bytes)
         flow = self._flows.get(ref.flow)
         if flow is None:
             deployed = ", ".join(sorted(self._flows))

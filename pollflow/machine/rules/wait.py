@@ -24,6 +24,8 @@ def waits(walk: Walk, step: WaitStep, event: Arrived) -> Decision:
         seconds = _seconds(walk, step, step.duration)
         return walk.goes_on(Message(hint, after=seconds), phase=Phase.WAITING)
     moment = _moment(walk, step, step.timestamp)
+    if event.at is not None and moment - event.at > walk.limits.max_wait_seconds:
+        raise _refused(step, "timestamp", step.timestamp or 0, f"within {walk.limits.max_wait_seconds:g} seconds")
     return walk.goes_on(Message(hint, at=moment), phase=Phase.WAITING)
 
 
@@ -43,7 +45,6 @@ def _moment(walk: Walk, step: WaitStep, timestamp: Path | float | None) -> float
     moment = parse_moment(value) if isinstance(value, str) else None
     if moment is None:
         raise _refused(step, "timestamp", timestamp, "an RFC 3339 time with its offset")
-    # How far ahead it may lie is for the store to say, since only the store knows the time.
     return moment
 
 

@@ -259,7 +259,7 @@ def test_what_a_step_cannot_meet_is_refused(happened: Any) -> None:
 
 def test_data_over_the_limit_fails_the_step() -> None:
     flow = flow_of(step("pass", "A", outputMappings=maps(a="x" * 100)))
-    cause = "step 'A' holds 112 bytes of data; 100 are allowed"
+    cause = "step 'A' holds 112 bytes of data; 100 bytes are allowed"
     decision = after(flow, at(), Arrived(), data_bytes=100)
     assert decision == broken("A", error="FnF.DataLimitExceeded", cause=cause)
 
@@ -280,3 +280,20 @@ def test_history_has_an_end() -> None:
 def test_the_same_arguments_give_the_same_decision() -> None:
     state = at(given={"a": 1})
     assert after(CHOICE, state, Arrived()) == after(CHOICE, state, Arrived())
+
+
+@pytest.mark.parametrize(("ahead", "outcome"), [(10, None), (11, "FnF.RuntimeError")])
+def test_a_moment_farther_ahead_than_the_longest_wait_is_refused(ahead: int, outcome: str | None) -> None:
+    flow = flow_of(step("wait", "W", timestamp="2026-01-01T00:00:00Z"), step("pass", "B"))
+    arrived = Arrived(at=1_767_225_600.0 - ahead)
+    decision = after(flow, at(), arrived, max_wait_seconds=10)
+    assert (decision.outcome.error if decision.outcome else None) == outcome
+
+
+def test_data_that_is_nested_deeper_in_every_round_comes_to_its_limit() -> None:
+    nested: Any = 1
+    for _ in range(250):
+        nested = {"a": nested}
+    decision = after(flow_of(step("pass", "A")), at(local=nested), Arrived())
+    assert decision.outcome is not None and decision.outcome.error == "FnF.DataLimitExceeded"
+    assert "more than 200 levels" in decision.outcome.cause

@@ -1,0 +1,24 @@
+"""JSON objects that come from outside: checked before anything is stored."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pollflow.errors import EntityTooLarge, InvalidArgument
+from pollflow.fdl.model import JsonObject
+from pollflow.machine.data import size_of, told_size
+
+
+def checked_object(what: str, value: Any, most_bytes: int) -> JsonObject:
+    """The value as plain JSON. Raises InvalidArgument for what is no JSON object, EntityTooLarge over the limit."""
+    if not isinstance(value, dict):
+        raise InvalidArgument(f"the {what} must be a JSON object, not {type(value).__name__}")
+    try:
+        plain: JsonObject = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgument(f"the {what} must be a JSON object: {error}") from error
+    size = size_of(plain)
+    if size > most_bytes:
+        raise EntityTooLarge(f"the {what} has {told_size(size)}; {most_bytes} bytes are allowed")
+    return plain
