@@ -59,3 +59,11 @@ def die(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
 def echo(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
     record(input, context)
     return input
+
+
+@pollflow.function("jobs/slow")
+def slow(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    """Takes `input["seconds"]`."""
+    record(input, context)
+    time.sleep(input["seconds"])
+    return {}
