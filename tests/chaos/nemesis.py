@@ -27,7 +27,7 @@ QUEUE = "celery"
 MESSAGE_FAULTS = ("drop messages", "duplicate messages", "skew countdowns")
 LEASE_SECONDS = 3.0
 _RIVALS, _RIVAL_SECONDS, _SKEW_SECONDS = 4, 1.5, 2.5
-_REMEMBERED = 200
+_REMEMBERED, _OLD_MESSAGES = 200, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,15 +240,20 @@ class Nemesis:
                 client.lpush(QUEUE, text)
 
     def _drop(self, fault: Fault) -> Harm:
-        taken = self._take(fault.count)
+        taken = self._take(2 * fault.count)
         return Harm(f"{len(taken)} messages", messages=len(taken))
 
     def _duplicate(self, fault: Fault) -> Harm:
-        """Puts what it takes back twice, and beside it messages of long ago."""
-        old = list(self._seen)[: fault.count]
-        taken = self._take(fault.count)
+        """Puts what it takes back twice at once and again a little later, and beside it messages of long ago."""
+        old = list(self._seen)[-_OLD_MESSAGES:]
+        taken = self._take(4 * fault.count)
         self._put([*taken, *taken, *old])
-        return Harm(f"{len(taken)} messages, and {len(old)} old ones", messages=len(taken) + len(old))
+        self._after(0.2 + 3 * fault.length, lambda: self._put_again(taken))
+        return Harm(f"{len(taken)} messages, and {len(old)} old ones", messages=2 * len(taken) + len(old))
+
+    def _put_again(self, texts: list[str]) -> None:
+        with suppress(RedisError, StoreUnavailable):
+            self._put(texts)
 
     def _skew(self, fault: Fault) -> Harm:
         """As if the clocks of those that publish were wrong by one to two seconds, either way."""
