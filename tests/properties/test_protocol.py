@@ -104,7 +104,8 @@ _EACH = Scenario(
     given={"items": [1, 2, 3]},
     settings={"width": 2},
 )
-_SUB = Scenario(PARENT, ({"v": 1},), frozenset({"Call/r.1"}), {"TaskSucceeded": 2, "TaskSubmitted": 1})
+# The end of the sub-flow may come before the call has returned: then nothing was submitted.
+_SUB = Scenario(PARENT, ({"v": 1},), frozenset({"Call/r.1"}), {"TaskSucceeded": 2})
 _TIMED = Scenario(
     TIMED, ({"v": 1}, {"v": "late"}), frozenset({"Call/r.1"}), {"ExecutionSucceeded": 1}, pauses=(3, 10), faults=2
 )
