@@ -84,7 +84,20 @@ def test_workers_of_an_app_with_acks_late_lose_nothing_when_they_are_killed_unde
 def cluster_url(processes: Processes) -> Iterator[str]:
     """A Redis that runs as a cluster of one."""
     port = free_port()
-    options = ["--port", str(port), "--cluster-enabled", "yes", "--bind", "127.0.0.1", "--save", ""]
+    # By default the bus takes the port 10,000 above, which there may not be.
+    bus = str(free_port())
+    options = [
+        "--port",
+        str(port),
+        "--cluster-port",
+        bus,
+        "--cluster-enabled",
+        "yes",
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+    ]
     server = processes.start("cluster", [find_server().path.absolute(), *options], cwd=processes.folder)
     url = f"redis://127.0.0.1:{port}/0"
 
