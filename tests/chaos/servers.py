@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import threading
@@ -9,6 +10,8 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,10 @@ from redis.retry import Retry
 
 from pollflow.errors import StoreUnavailable
 from pollflow.server import EmbeddedServer
+from pollflow.store.scripts import source
 
 SLOW_MS = 10
+_PRIORITY = -15
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,18 @@ class Slow:
     at: float
     ms: float
     command: str
+
+    @property
+    def script(self) -> str | None:
+        """The name of pollflow's script; None for any other command."""
+        name, _, rest = self.command.partition(" ")
+        return _script_names().get(rest.partition(" ")[0]) if name.upper() == "EVALSHA" else None
+
+
+@cache
+def _script_names() -> dict[str, str]:
+    names = (file.name.removesuffix(".lua") for file in (files("pollflow.store") / "lua").iterdir())
+    return {hashlib.sha1(source(name).encode(), usedforsecurity=False).hexdigest(): name for name in names}
 
 
 class ChaosServer:
@@ -63,6 +80,10 @@ class ChaosServer:
         """Start it on what its append-only file holds."""
         self._server.start()
         self.pid = self._server.pid
+        with suppress(OSError):
+            # Where others work on the machine too, the slow log is to tell what a script costs and not how long the
+            # server had to wait for a processor. Only root may.
+            os.setpriority(os.PRIO_PROCESS, self.pid, _PRIORITY)
         self._lives += 1
         with self.client() as client:
             client.config_set("appendfsync", self._appendfsync)

@@ -55,7 +55,7 @@ class Summary:
     from_kill_to_next_message: Spread
     waits_late_by: Spread
     late_results: int
-    slow_scripts: list[Slow]
+    slow_scripts: list[str]
     other_slow_commands: int
     died_alone: dict[str, int]
     worker_log: dict[str, int]
@@ -71,7 +71,7 @@ class Summary:
         return json.dumps(asdict(self), indent=1)
 
     def __str__(self) -> str:
-        slow = ", ".join(f"{s.ms:.0f} ms" for s in sorted(self.slow_scripts, key=lambda s: -s.ms)[:10]) or "none"
+        slow = ", ".join(self.slow_scripts[:10]) or "none"
         lines = [
             f"seed {self.seed}, {self.duration:g} s of faults, quiet {self.settled_after:.1f} s after them",
             f"executions          {self.executions}, and {self.sub_executions} sub-executions: {_list(self.statuses)}",
@@ -141,10 +141,15 @@ def made_again(calls: Sequence[Call]) -> int:
     return len(calls) - len(Counter(call.key for call in calls))
 
 
-def split(slow: Sequence[Slow]) -> tuple[list[Slow], int]:
-    """The scripts in a slow log, and how many other commands are in there."""
-    scripts = [entry for entry in slow if entry.command.upper().startswith("EVAL")]
-    return scripts, len(slow) - len(scripts)
+def slow_scripts(slow: Sequence[Slow], faults: Sequence[Done]) -> tuple[list[str], int]:
+    """The scripts in a slow log, the slowest first, and how many other commands are in there.
+
+    What ran while the server was frozen says nothing.
+    """
+    frozen = [fault for fault in faults if fault.kind == "freeze redis"]
+    own = [s for s in slow if not any(fault.at - 1 <= s.at <= fault.until + 1 for fault in frozen)]
+    scripts = sorted((entry for entry in own if entry.script), key=lambda entry: -entry.ms)
+    return [f"{entry.script} {entry.ms:.0f} ms" for entry in scripts], len(own) - len(scripts)
 
 
 def summarize(
@@ -159,7 +164,7 @@ def summarize(
     died_alone: dict[str, int],
 ) -> Summary:
     """Puts the figures together."""
-    scripts, others = split(slow)
+    scripts, others = slow_scripts(slow, nemesis.done)
     calls = ledger.calls()
     held, begun = ledger.messages()
     next_calls = from_kill_to_next_call(calls, nemesis.done)
