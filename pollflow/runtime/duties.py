@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pollflow.errors import ExecutionNotExists, InvalidTaskToken, TaskAlreadyCompleted
-from pollflow.fdl.model import Flow, FlowResource, Pattern
+from pollflow.fdl.model import FlowResource, Pattern
 from pollflow.machine import Event, FrameState, ReportedFailed, ReportedSucceeded, Status, call_of
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.subflows import asked_of, token_of
@@ -76,16 +76,15 @@ class Duties:
     def _tidy_slice(self, record: ExecutionRecord) -> int:
         """Deletes some frames of an ended execution, and stops what just these waited for. How many are left."""
         frames = self.engine.reading.frame_names(record.ref, _SLICE)
-        flow = self.engine.flows.get(record.digest)
         for name in frames:
             frame = self.engine.reading.frame(record.ref, name)
             if frame is not None:
-                self._stop_sub_flow(record, flow, frame.state)
+                self.let_sub_flow_go(record, frame.state, record.error or "", record.cause or "")
         return self.engine.store.tidy(record.ref, frames)
 
-    def _stop_sub_flow(self, record: ExecutionRecord, flow: Flow, state: FrameState) -> None:
-        """Stops the execution that a step of an ended one waited for, if it is the one that the step has started."""
-        request = call_of(flow, state, record.about)
+    def let_sub_flow_go(self, record: ExecutionRecord, state: FrameState, error: str, cause: str) -> None:
+        """Stops the execution that a step waited for and waits for no more, if it is the one that the step started."""
+        request = call_of(self.engine.flows.get(record.digest), state, record.about)
         if request is None or not isinstance(request.resource, FlowResource):
             return
         if request.pattern is Pattern.REQUEST_RESPONSE:
@@ -94,7 +93,7 @@ class Duties:
             flow_name, name, _ = asked_of(request, request.resource)
             ref = ExecutionRef(flow_name, name)
             if self.engine.reading.execution(ref).parent == token_of(record.about, state):
-                self.engine.end(ref, Status.STOPPED, record.error or "", record.cause or "")
+                self.engine.end(ref, Status.STOPPED, error, cause)
         except (ValueError, LookupError):
             logger.info("no sub-execution to stop", extra={"execution": str(record.ref)})
 

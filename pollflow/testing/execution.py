@@ -78,6 +78,8 @@ class Surroundings:
     limits: Limits
     call: Callable[[Execution, Frame, CallRequest], Answer]
     ended: Callable[[Execution], None]
+    timed_out: Callable[[Execution, str, tuple[int, int]], None]
+    """A step's attempt (frame, entry and attempt) has timed out."""
 
 
 class Execution:
@@ -214,6 +216,7 @@ class Execution:
             still = (frame.state.entry, frame.state.attempt) == turn_of and frame.deadline is not None
             if still and not self.status.ended and self.frames.get(frame.state.frame) is frame:
                 self._decide(frame, TimedOut())
+                self._around.timed_out(self, frame.state.frame, turn_of)
 
         self._around.agenda.put(deadline, passed, Rank.DEADLINE)
 

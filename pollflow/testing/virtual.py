@@ -50,6 +50,7 @@ class _Waiter:
     turn: tuple[int, int]
     sub: Execution
     hears_success: bool
+    has_started_it: bool
 
 
 class VirtualRun:
@@ -102,7 +103,7 @@ class VirtualRun:
     def _start(self, ref: ExecutionRef, flow: Flow, given: JsonObject) -> Execution:
         number = len(self._executions) + 1
         about = About(ref.flow, ref.name, f"virtual-{number}", self._agenda.moment, f"secret-{number}")
-        around = Surroundings(self._agenda, self._limits, self._call, self._ended)
+        around = Surroundings(self._agenda, self._limits, self._call, self._ended, self._timed_out)
         self._executions[ref] = execution = Execution(flow, about, given, around)
         execution.begin()
         return execution
@@ -146,21 +147,22 @@ class VirtualRun:
             flow_name, name, given = asked_of(request, request.resource)
         except ValueError as error:
             return Raised("FnF.RuntimeError", str(error))
-        waits = request.pattern is not Pattern.REQUEST_RESPONSE
+        ref = ExecutionRef(flow_name, name)
+        has_started_it = ref not in self._executions
         try:
-            sub = self._sub_execution(ExecutionRef(flow_name, name), given, waits=waits)
+            sub = self._sub_execution(ref, given)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         started = {"FlowName": flow_name, "Name": name}
-        if not waits:
+        if request.pattern is Pattern.REQUEST_RESPONSE:
             return Returned({**started, "Status": sub.status.value})
         turn = (frame.state.entry, frame.state.attempt)
         # A callback is waited for whatever the sub-flow returns; but its failure is that of the call.
         hears_success = request.pattern is Pattern.SYNC
-        self._waiters.append(_Waiter(execution, frame.state.frame, turn, sub, hears_success))
+        self._waiters.append(_Waiter(execution, frame.state.frame, turn, sub, hears_success, has_started_it))
         return Submitted(started)
 
-    def _sub_execution(self, ref: ExecutionRef, given: JsonObject, *, waits: bool) -> Execution:
+    def _sub_execution(self, ref: ExecutionRef, given: JsonObject) -> Execution:
         """Starts it, or finds the one that runs under the name; what it raises is what starting raises."""
         checked_name("a flow", ref.flow)
         checked_name("an execution", ref.name)
@@ -173,12 +175,18 @@ class VirtualRun:
         if known is None:
             return self._start(ref, flow, given)
         if known.status.ended:
-            which = "which is not the step's own" if waits else f"which has ended ({known.status.value})"
+            which = f"which has ended ({known.status.value})"
             raise ExecutionAlreadyExists(f"flow {ref.flow!r} has an execution {ref.name!r} already, {which}")
         return known
 
     def _ended(self, execution: Execution) -> None:
         self._agenda.put(self._agenda.now, lambda: self._tell(execution))
+
+    def _timed_out(self, execution: Execution, frame: str, turn: tuple[int, int]) -> None:
+        """Nobody waits for what the attempt has started any more."""
+        for waiter in list(self._waiters):
+            if (waiter.execution, waiter.frame, waiter.turn) == (execution, frame, turn) and waiter.has_started_it:
+                waiter.sub.end(Status.STOPPED, "FnF.TaskTimeout", "the step that waited timed out")
 
     def _tell(self, execution: Execution) -> None:
         """Tells the steps that wait for the execution how it ended, and stops what its own steps waited for."""
@@ -194,7 +202,7 @@ class VirtualRun:
                 else:
                     continue
                 waiter.execution.report(waiter.frame, waiter.turn, event)
-            elif waiter.execution is execution and _still_waits(waiter):
+            elif waiter.execution is execution and waiter.has_started_it and _still_waits(waiter):
                 waiter.sub.end(Status.STOPPED, outcome.error, outcome.cause)
 
     def _put(self, act: Act) -> None:

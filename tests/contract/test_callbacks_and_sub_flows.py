@@ -188,3 +188,14 @@ def test_the_success_of_a_sub_flow_is_no_report_where_a_callback_is_waited_for(b
     settle(bench)
     (child,) = bench.parts.reading.executions(flow="child", status=None, most=10)
     assert (child.status.value, bench.status(ref)) == ("Succeeded", "Running")
+
+
+def test_a_step_that_times_out_stops_the_sub_flow_that_it_waited_for(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="sync\n    timeoutSeconds: 10", name="kid"), {"seconds": 1000})
+    settle(bench)
+    bench.pass_time(11)
+    settle(bench)
+    assert bench.output(ref)["error"] == "FnF.TaskTimeout"
+    child = bench.parts.reading.execution(ExecutionRef("child", "kid"))
+    assert (child.status, child.error) == (Status.STOPPED, "FnF.TaskTimeout")

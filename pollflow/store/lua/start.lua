@@ -10,8 +10,9 @@ local execution, frame, history, frames, wake, queue = KEYS[1], KEYS[2], KEYS[3]
 local found = redis.call('HMGET', execution, 'id', 'status', 'waiters')
 if found[1] then
   -- One that runs under the name is taken: it tells whoever waits, once each.
-  if found[2] == 'Running' and waiter ~= '' and not string.find(',' .. found[3] .. ',', ',' .. waiter .. ',', 1, true) then
-    redis.call('HSET', execution, 'waiters', found[3] == '' and waiter or found[3] .. ',' .. waiter)
+  local waiters = found[3] or ''
+  if found[2] == 'Running' and waiter ~= '' and not string.find(',' .. waiters .. ',', ',' .. waiter .. ',', 1, true) then
+    redis.call('HSET', execution, 'waiters', waiters == '' and waiter or waiters .. ',' .. waiter)
   end
   return {'exists', found[1], found[2]}
 end
