@@ -20,7 +20,7 @@ from tests.chaos.flows import DEFINITIONS
 from tests.chaos.ledger import LEDGER_URL, Ledger
 from tests.chaos.load import DONE, ENOUGH
 from tests.chaos.nemesis import Nemesis
-from tests.chaos.plan import executions, faults
+from tests.chaos.plan import Fault, executions, faults
 from tests.chaos.servers import ChaosServer
 from tests.chaos.summary import Summary, summarize
 
@@ -101,7 +101,7 @@ class _Run:
         watcher = threading.Thread(target=self._watch, daemon=True)
         watcher.start()
         try:
-            self._nemesis.run(faults(self._order.seed, self._order.duration), self._order.duration)
+            self._nemesis.run(self._faults(), self._order.duration)
             ended_at = time.time()
             say("no more faults")
             problems = self._settle()
@@ -122,6 +122,10 @@ class _Run:
             slow=self._server.slow_log(),
             died_alone=self._fleet.died_alone(),
         )
+
+    def _faults(self) -> list[Fault]:
+        often = "kill redis" if self._server.may_lose else ""
+        return faults(self._order.seed, self._order.duration, often)
 
     def _begin(self) -> None:
         with_client = Client(self._server.url)

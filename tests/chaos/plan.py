@@ -72,15 +72,19 @@ def executions(seed: int, count: int) -> list[Planned]:
     return planned
 
 
-def faults(seed: int, duration: float) -> list[Fault]:
-    """The faults of a run, by their moments. Every kind comes once before any comes by its weight."""
+def faults(seed: int, duration: float, often: str = "") -> list[Fault]:
+    """The faults of a run, by their moments. Every kind comes once before any comes by its weight.
+
+    The kind that is to come `often` has four times its weight.
+    """
+    weights = [weight * (4 if kind == often else 1) for kind, weight in FAULTS.items()]
     dice = random.Random(f"{seed}/faults")
     first = list(FAULTS)
     dice.shuffle(first)
     planned: list[Fault] = []
     at = _FIRST_FAULT_AT
     while at < duration - _QUIET_SECONDS:
-        kind = first.pop() if first else dice.choices(list(FAULTS), list(FAULTS.values()))[0]
+        kind = first.pop() if first else dice.choices(list(FAULTS), weights)[0]
         planned.append(Fault(round(at, 2), kind, dice.randrange(2**16), round(dice.random(), 3), dice.randint(2, 6)))
         at += dice.uniform(_SHORTEST_GAP, _LONGEST_GAP)
     return planned
