@@ -222,7 +222,7 @@ def test_redis_gone_in_the_middle_of_a_list_is_told_without_a_traceback(
 def test_an_interrupted_run_leaves_nothing_running_and_says_how_to_go_on(
     project: Project, number: int, expected: int
 ) -> None:
-    project.set_wait("4")
+    project.set_wait("8")
     run = project.command("run", FLOW, "--input", '{"delay": 0}', "--name", "one")
     run.wait_for_output("entered Wait10s")
     run.signal_group(number)
