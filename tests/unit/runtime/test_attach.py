@@ -10,6 +10,11 @@ from pollflow.runtime.app import attach, beat_schedule
 REDIS = "redis://127.0.0.1:1/0"
 
 
+@pytest.fixture(autouse=True)
+def no_redis_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POLLFLOW_REDIS_URL", raising=False)
+
+
 def app(broker: str = REDIS, **conf: object) -> Celery:
     made = Celery("app", broker=broker)
     made.conf.update(conf)
