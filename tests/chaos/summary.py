@@ -127,9 +127,8 @@ def from_kill_to_next_message(
     for fault in faults:
         for message in of_group[fault.harm.group or 0]:
             moments = begun.get(message.token, [])
-            is_held = message.received_at <= fault.at and not any(
-                message.received_at <= moment <= fault.at for moment in moments
-            )
+            # What somebody has begun before is a duplicate, and nobody waits for that.
+            is_held = message.received_at <= fault.at and not any(moment <= fault.at for moment in moments)
             following = [moment for moment in moments if moment > fault.at]
             if is_held and following:
                 took.append(max(0.0, min(following) - max(fault.at, message.due)))
