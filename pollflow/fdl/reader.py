@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -130,11 +130,23 @@ def _composed(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
     except yaml.YAMLError as first:
         # The slow parser tells better what is wrong; where it finds nothing, the fast one is right.
         try:
-            for _ in yaml.parse(text, Loader=_SLOW):
-                pass
+            _follow(yaml.parse(text, Loader=_SLOW))
         except yaml.YAMLError as error:
             raise _stop_of(text, error) from None
         raise _stop_of(text, first) from None
+
+
+def _follow(events: Iterable[Any]) -> None:
+    """Goes through events to where they fail. The fast parser may refuse deep nesting itself."""
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise _too_deep(event)
+
+
+def _too_deep(event: Any) -> _Stop:
+    return _Stop(event.start_mark, f"nested more than {MAX_DEPTH} levels deep", "too-large")
 
 
 def _stop_of(text: str, error: yaml.YAMLError) -> _Stop:
@@ -177,7 +189,7 @@ class _Composer:
         for event in self._events(loader):
             if isinstance(event, yaml.CollectionStartEvent):
                 if len(stack) >= MAX_DEPTH:
-                    raise _Stop(event.start_mark, f"nested more than {MAX_DEPTH} levels deep", "too-large")
+                    raise _too_deep(event)
                 self._check_tag(event)
                 stack.append(_Open(event))
                 continue
