@@ -72,7 +72,7 @@ class Started:
         if group_members(self.pid):
             os.killpg(self.pid, number)
 
-    def stop(self, timeout: float = 30.0) -> int:
+    def stop(self, timeout: float = 90.0) -> int:
         """Ask it to end, as a supervisor does, and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(timeout)
