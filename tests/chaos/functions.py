@@ -30,7 +30,7 @@ class Answer:
 def dice(*parts: object) -> float:
     """A number from 0 to 1 that follows from the parts."""
     digest = hashlib.sha256("\x00".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:6]) / 2**48
+    return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def _place(context: Context) -> str:
