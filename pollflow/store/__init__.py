@@ -2,6 +2,7 @@
 
 from pollflow.store.clock import Clock
 from pollflow.store.connection import Connection, connect
+from pollflow.store.core import Insistence
 from pollflow.store.definitions import Definitions, FlowRecord
 from pollflow.store.encode import Timing
 from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parse_member
@@ -25,7 +26,8 @@ from pollflow.store.records import (
     dump_json,
 )
 from pollflow.store.scripts import translated
-from pollflow.store.store import Insistence, Moved, Started, Store, new_token
+from pollflow.store.store import Store
+from pollflow.store.transitions import Moved, Started, new_token
 
 __all__ = [
     "HELD",

@@ -1,0 +1,101 @@
+"""The wake-up index: what is due, whose message is lost, who holds what.
+
+These verbs move an entry's wake-up ahead or publish its message again. None of them makes a transition.
+"""
+
+from __future__ import annotations
+
+from pollflow.store import keys as names
+from pollflow.store.core import Core
+from pollflow.store.keys import ExecutionRef
+from pollflow.store.records import Address, Letter
+from pollflow.store.scripts import translated
+
+
+class WakeUps(Core):
+    """The verbs of the sweep, and of a worker that holds messages."""
+
+    def due(self, shard: int, most: int) -> tuple[float, list[str]]:
+        """Redis' moment, and members of the wake-up index that need attention now, left alone for one grace."""
+        reply = self._run("due", [self.keys.wake(shard)], [most, self.timing.grace])
+        return float(reply[0]), reply[1:]
+
+    def redeliver(self, letter: Letter, sent: int, oldest: float | None) -> tuple[str, bool]:
+        """Publishes a letter again unless it is still queued (`oldest`: the moment of the oldest message in its queue).
+
+        Answers `stale`, `queued`, `held` or `sent`, and whether the caller has to publish it.
+        """
+        ref, envelope = letter.address.ref, self._post(letter)
+        reply = self._run(
+            "redeliver",
+            (
+                self.keys.execution(ref),
+                self.keys.frame(ref, letter.address.frame),
+                self.keys.wake(ref.shard),
+                self._queue(ref, envelope),
+            ),
+            [
+                names.member(ref, letter.address.frame),
+                letter.address.token,
+                sent,
+                "" if oldest is None else repr(oldest),
+                self.timing.grace,
+                self.timing.longest_grace,
+                envelope.head,
+                envelope.tail,
+            ],
+        )
+        return reply[0], reply[0] == "sent" and bool(reply[1])
+
+    def vouch(self, address: Address, worker: str) -> bool:
+        """Says that `worker` still holds the message, or runs its call. False if there is nothing to hold any more."""
+        ref = address.ref
+        reply = self._run(
+            "vouch",
+            (self.keys.execution(ref), self.keys.frame(ref, address.frame), self.keys.wake(ref.shard)),
+            [names.member(ref, address.frame), address.token, worker, self.timing.lease],
+        )
+        return bool(reply)
+
+    def hand_back(self, letter: Letter, nonce: str) -> tuple[str, bool]:
+        """Ends the lease of the call with that nonce, which cannot commit any more, and publishes its message again.
+
+        Answers `stale` or `sent`, and whether the caller has to publish it.
+        """
+        ref, envelope = letter.address.ref, self._post(letter)
+        reply = self._run(
+            "hand_back",
+            (
+                self.keys.execution(ref),
+                self.keys.frame(ref, letter.address.frame),
+                self.keys.wake(ref.shard),
+                self._queue(ref, envelope),
+            ),
+            [
+                names.member(ref, letter.address.frame),
+                letter.address.token,
+                nonce,
+                self.timing.grace,
+                envelope.head,
+                envelope.tail,
+            ],
+        )
+        return reply[0], reply[0] == "sent" and bool(reply[1])
+
+    def next_wake_up(self) -> float | None:
+        """When the next entry needs attention, epoch seconds; None where there is no live entry."""
+        with translated():
+            pipe = self.client.pipeline(transaction=False)
+            for shard in range(names.SHARDS):
+                pipe.zrange(self.keys.wake(shard), 0, 0, withscores=True)
+            scores = [score for found in pipe.execute() for _, score in found]
+        return min(scores, default=None)
+
+    def done(self, ref: ExecutionRef, duty: str) -> None:
+        """A duty of the execution is done."""
+        with translated():
+            self.client.zrem(self.keys.wake(ref.shard), names.duty(ref, duty))
+
+    def forget(self, ref: ExecutionRef, frame: str) -> None:
+        """Drops the wake-up of a frame that is no more."""
+        self._run("forget", (self.keys.frame(ref, frame), self.keys.wake(ref.shard)), [names.member(ref, frame)])
