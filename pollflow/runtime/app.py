@@ -21,6 +21,7 @@ from pollflow.runtime.health import before_start, check_durability, check_server
 from pollflow.runtime.keeper import WORKER, Keeper
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
+from pollflow.runtime.stop_mark import is_stopping
 from pollflow.runtime.stopping import follow_signals, last_reading
 from pollflow.store import NO_PATIENCE, Insistence, Letter, Patience, connect
 
@@ -70,6 +71,7 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
             publish=publish,
             functions=registry,
             worker=lambda: WORKER,
+            is_stopping=is_stopping,
             insistence=Insistence(patience, settings.durable, _tell),
         )
 

@@ -55,6 +55,7 @@ def assemble(
     publish: Publish,
     functions: Functions,
     worker: Callable[[], str],
+    is_stopping: Callable[[], bool] = lambda: False,
     clock: Clock | None = None,
     insistence: Insistence | None = None,
 ) -> Assembly:
@@ -69,7 +70,7 @@ def assemble(
     flows = FlowCache(definitions)
     starter = Starter(store, reading, definitions, flows, limits, publish)
     caller = Caller(functions, SubFlows(starter, reading), settings.lost_attempts)
-    engine = Engine(store, reading, flows, caller, limits, publish, worker)
+    engine = Engine(store, reading, flows, caller, limits, publish, worker, is_stopping)
     duties = Duties(engine)
     sweeper = Sweeper(engine, duties, routes, settings.sweep_every)
     return Assembly(settings, store, reading, definitions, starter, engine, duties, sweeper, routes)

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pollflow.errors import ExecutionNotExists, InvalidTaskToken, TaskAlreadyCompleted
+from pollflow.errors import ExecutionNotExists, FlowNotExists
 from pollflow.fdl.model import FlowResource, Pattern
-from pollflow.machine import Event, FrameState, ReportedFailed, ReportedSucceeded, Status, call_of
+from pollflow.machine import FrameState, Status, call_of
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.subflows import asked_of, token_of
 from pollflow.store import ExecutionRecord, ExecutionRef
@@ -31,7 +31,8 @@ class Duties:
         """Does one duty that is due."""
         known: dict[str, Callable[[ExecutionRecord], None]] = {
             "deadline": self._time_out,
-            "notify": self.notify,
+            "notify": self.engine.tell_end,
+            "orphan": self._stop_orphan,
             "tidy": self._tidy,
             "purge": self.purge,
         }
@@ -41,18 +42,7 @@ class Duties:
         try:
             known[duty](self.engine.reading.execution(ref))
         except ExecutionNotExists:
-            self.engine.store.done(ref, duty)
-
-    def notify(self, record: ExecutionRecord) -> None:
-        """Tells the steps that wait for this execution how it ended."""
-        for waiter in record.waiters if record.status.ended else ():
-            if record.status is Status.SUCCEEDED and not waiter.hears_success:
-                continue
-            try:
-                self.engine.report(waiter.token, _end_event(record))
-            except (InvalidTaskToken, TaskAlreadyCompleted):
-                logger.info("nobody waits for the end any more", extra={"execution": str(record.ref)})
-        self.engine.store.done(record.ref, "notify")
+            self.engine.store.done(ref, duty, "")
 
     def _time_out(self, record: ExecutionRecord) -> None:
         flow = self.engine.flows.get(record.digest)
@@ -61,14 +51,20 @@ class Duties:
             return  # taken for an execution that is no more; this one has its name, and a time limit of its own
         cause = f"the execution did not end within {limit:g} seconds"
         self.engine.end(record.ref, Status.TIMED_OUT, "FnF.ExecutionTimeout", cause)
-        self.engine.store.done(record.ref, "deadline")
+        self.engine.store.done(record.ref, "deadline", record.id)
+
+    def _stop_orphan(self, record: ExecutionRecord) -> None:
+        """Stops a sub-execution whose step ceased to wait before it was there to be found."""
+        if record.parent and not record.status.ended and not self.engine.is_waited_for(record.parent):
+            self.engine.end(record.ref, Status.STOPPED, "", "the step that started it does not wait any more")
+        self.engine.store.done(record.ref, "orphan", record.id)
 
     def _tidy(self, record: ExecutionRecord) -> None:
         self._tidy_slice(record)
 
     def purge(self, record: ExecutionRecord) -> None:
         """Deletes an ended execution and all that is left of it. What runs is left alone."""
-        self.notify(record)
+        self.engine.tell_end(record)
         while self._tidy_slice(record) > 0:
             pass
         self.engine.store.purge(record.ref, record.id, record.status)
@@ -84,7 +80,11 @@ class Duties:
 
     def let_sub_flow_go(self, record: ExecutionRecord, state: FrameState, error: str, cause: str) -> None:
         """Stops the execution that a step waited for and waits for no more, if it is the one that the step started."""
-        request = call_of(self.engine.flows.get(record.digest), state, record.about)
+        try:
+            flow = self.engine.flows.get(record.digest)
+        except FlowNotExists:
+            return  # Redis has lost the definition: what it waited for cannot be known
+        request = call_of(flow, state, record.about)
         if request is None or not isinstance(request.resource, FlowResource):
             return
         if request.pattern is Pattern.REQUEST_RESPONSE:
@@ -96,9 +96,3 @@ class Duties:
                 self.engine.end(ref, Status.STOPPED, error, cause)
         except (ValueError, LookupError):
             logger.info("no sub-execution to stop", extra={"execution": str(record.ref)})
-
-
-def _end_event(record: ExecutionRecord) -> Event:
-    if record.status is Status.SUCCEEDED:
-        return ReportedSucceeded(record.output or {})
-    return ReportedFailed(record.error or "", record.cause or "")

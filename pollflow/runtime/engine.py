@@ -24,8 +24,11 @@ from pollflow.machine import (
     Limits,
     Outcome,
     Phase,
+    ReportedFailed,
+    ReportedSucceeded,
     Status,
     TimedOut,
+    TokenAddress,
     call_of,
     decide,
     is_awaited,
@@ -59,7 +62,10 @@ logger = logging.getLogger("pollflow")
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Moves executions. `worker` begins the nonces of the calls that this process makes."""
+    """Moves executions. `worker` begins the nonces of the calls that this process makes.
+
+    `is_stopping`: whether that worker was told to stop, and its calls are cut off for no fault of theirs.
+    """
 
     store: Store
     reading: Reading
@@ -68,6 +74,7 @@ class Engine:
     limits: Limits
     publish: Publish
     worker: Callable[[], str]
+    is_stopping: Callable[[], bool]
 
     def handle(self, address: Address) -> None:
         """Does what a message asks for, if it still may: anything else is a duplicate, and does nothing."""
@@ -109,7 +116,7 @@ class Engine:
             if record is None or record.token != claimed.address.token:
                 return
             letter = Letter(claimed.address, claimed.about.execution_id, record.hint)
-            result, unpublished = self.store.hand_back(letter, claimed.nonce)
+            result, unpublished = self.store.hand_back(letter, claimed.nonce, is_excused=self.is_stopping())
             if unpublished:
                 self.publish(letter)
         except StoreUnavailable as error:
@@ -146,13 +153,8 @@ class Engine:
 
         Raises InvalidTaskToken for a token nobody was given, TaskAlreadyCompleted for a second or late report.
         """
-        asked = read_task_token(token)
-        ref = ExecutionRef(asked.flow_name, asked.execution_name)
-        try:
-            execution = self.reading.execution(ref)
-        except LookupError as error:
-            raise InvalidTaskToken("the execution that the token names does not exist") from error
-        verify(asked, execution.about)
+        asked, execution = self._asked(token)
+        ref = execution.ref
         flow, token = self.flows.get(execution.digest), ""
         while True:
             record = self.reading.frame(ref, asked.frame)
@@ -163,6 +165,41 @@ class Engine:
             claimed = _from_outside(ref, asked.frame, record, execution)
             if isinstance(self._commit(flow, claimed, event, from_outside=True), Committed):
                 return
+
+    def is_waited_for(self, token: str) -> bool:
+        """Whether the step of that task token still waits for a report."""
+        try:
+            asked, execution = self._asked(token)
+        except InvalidTaskToken:
+            return False
+        record = None if execution.status.ended else self.reading.frame(execution.ref, asked.frame)
+        return record is not None and is_awaited(asked, record.state)
+
+    def tell_end(self, record: ExecutionRecord) -> None:
+        """Tells the steps that wait for an ended execution how it ended."""
+        for waiter in record.waiters if record.status.ended else ():
+            if record.status is Status.SUCCEEDED and not waiter.hears_success:
+                continue
+            try:
+                self.report(waiter.token, _end_event(record))
+            except (InvalidTaskToken, TaskAlreadyCompleted):
+                logger.info("nobody waits for the end any more", extra={"execution": str(record.ref)})
+        self.store.done(record.ref, "notify", record.id)
+
+    def _asked(self, token: str) -> tuple[TokenAddress, ExecutionRecord]:
+        asked = read_task_token(token)
+        try:
+            execution = self.reading.execution(ExecutionRef(asked.flow_name, asked.execution_name))
+        except LookupError as error:
+            raise InvalidTaskToken("the execution that the token names does not exist") from error
+        verify(asked, execution.about)
+        return asked, execution
+
+    def _tell_end_at_once(self, ref: ExecutionRef) -> None:
+        try:
+            self.tell_end(self.reading.execution(ref))
+        except (ExecutionNotExists, StoreUnavailable) as error:
+            logger.warning("%s; whoever waits for an end is told by the sweep", error, extra={"execution": str(ref)})
 
     def _claim(self, address: Address) -> Claimed | None:
         nonce = self._nonce()
@@ -227,6 +264,8 @@ class Engine:
             self.publish(letter)
         if is_time_to_pack(claimed.about.events, claimed.about.events + _events_in(decision)):
             self.store.pack(claimed.address.ref)
+        if result.is_awaited:
+            self._tell_end_at_once(claimed.address.ref)
         return result
 
     def _nonce(self) -> str:
@@ -253,6 +292,12 @@ def _from_outside(ref: ExecutionRef, frame: str, record: FrameRecord, execution:
         parent_token=record.parent_token,
         parent_hint=record.parent_hint,
     )
+
+
+def _end_event(record: ExecutionRecord) -> Event:
+    if record.status is Status.SUCCEEDED:
+        return ReportedSucceeded(record.output or {})
+    return ReportedFailed(record.error or "", record.cause or "")
 
 
 def _ids(address: Address) -> dict[str, str]:

@@ -22,6 +22,7 @@ from pollflow.errors import InvalidArgument, StoreUnavailable
 from pollflow.runtime.assembly import Assembly
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.messages import TASK_PREFIX, address_of
+from pollflow.runtime.stop_mark import set_stopping
 from pollflow.store import Address
 
 logger = logging.getLogger("pollflow")
@@ -48,8 +49,8 @@ class Keeper:
     """The worker's consumer: it knows the messages that wait for their time."""
     terminate: Terminate | None = None
     """Ends the pool child of that process id; None where the pool cannot."""
-    _in_vain: dict[int, int] = field(default_factory=dict)
-    """For how many rounds the entry of a request has been over, by the request's identity."""
+    _in_vain: dict[Any, int] = field(default_factory=dict)
+    """For how many rounds the entry of a request has been over."""
     _left: list[Any] = field(default_factory=list)
     """What the worker held when it was told to stop, and got since. Its consumer forgets that when it closes."""
     _given_up: dict[int, Any] = field(default_factory=dict)
@@ -75,6 +76,7 @@ class Keeper:
         As long as it takes messages from the queue, it would take back what is published again.
         """
         if not self.is_stopping:
+            set_stopping()
             self._left = self._not_begun()
             self._stops_at = time.monotonic() + _LAST_POP_SECONDS
             self._next_round.set()
@@ -92,15 +94,15 @@ class Keeper:
 
     def keep(self) -> None:
         """One round of vouching."""
-        in_vain: dict[int, int] = {}
+        in_vain: dict[Any, int] = {}
         # Celery forgets the running ones among the reserved when it reconnects or stops.
         held = {*_snapshot(worker_state.active_requests)}
         if not self.is_stopping:
             held |= {*_snapshot(worker_state.reserved_requests)}
         for request, address in _addressed(held):
             if not self.assembly.store.vouch(address, WORKER):
-                in_vain[id(request)] = self._in_vain.get(id(request), 0) + 1
-                self._end(request, in_vain[id(request)])
+                in_vain[request] = self._in_vain.get(request, 0) + 1
+                self._end(request, in_vain[request])
         self._in_vain = in_vain
         if time.monotonic() >= self._stops_at:
             self._post_again()

@@ -18,16 +18,13 @@ from pollflow.machine import (
     CallRequest,
     Event,
     FrameState,
-    HistoryEvent,
-    Outcome,
     Raised,
     Returned,
-    Status,
     Submitted,
 )
 from pollflow.machine.callback import task_token
 from pollflow.runtime.starting import Starter
-from pollflow.store import Claimed, ExecutionRef, Reading, Waiter
+from pollflow.store import Claimed, Reading, Waiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +52,8 @@ class SubFlows:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         started = {"FlowName": ref.flow, "Name": ref.name}
         if waits:
-            self._stop_if_alone(ref, token, claimed)
             return Submitted(started)
         return Returned({**started, "Status": self.reading.execution(ref).status.value})
-
-    def _stop_if_alone(self, ref: ExecutionRef, token: str, claimed: Claimed) -> None:
-        """Whoever stopped the parent meanwhile has found no sub-execution to stop."""
-        try:
-            parent = self.reading.execution(claimed.address.ref)
-            if parent.id == claimed.about.execution_id and not parent.status.ended:
-                return
-            error, cause = parent.error or "", parent.cause or ""
-        except LookupError:
-            error, cause = "", "its parent is gone"
-        if self.reading.execution(ref).parent != token:
-            return
-        detail: JsonObject = {"error": error, "cause": cause}
-        history = [HistoryEvent("ExecutionStopped", "", detail)]
-        self.starter.store.end(ref, Status.STOPPED, history, Outcome(Status.STOPPED, None, error, cause))
 
 
 def token_of(about: About, state: FrameState) -> str:

@@ -36,7 +36,7 @@ class Cleaning(Core):
             self.keys.wake(ref.shard),
             *indexes,
         )
-        duties = [names.duty(ref, name) for name in ("tidy", "purge", "deadline")]
+        duties = [names.duty(ref, name) for name in ("tidy", "purge", "deadline", "orphan")]
         return bool(self._run("purge", keys, [str(ref), execution_id, *duties]))
 
     def pack(self, ref: ExecutionRef) -> int:

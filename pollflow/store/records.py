@@ -229,7 +229,8 @@ NOT_IN_SCRIPT = Envelope(None)
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a message may act on. `starts` counts the calls begun under its token, this one included.
+    """What a message may act on. `starts` counts the calls begun under its token, this one included; `excused` those of
+    them that were cut off because their worker was stopped.
 
     `nonce` is the fencing token of the call; `at` the moment of the claim by Redis' clock.
     """
@@ -242,6 +243,7 @@ class Claimed:
     digest: str
     at: float
     starts: int = 0
+    excused: int = 0
     deadline: float | None = None
     join: Join | None = None
     parent_token: str = ""
@@ -267,7 +269,11 @@ HELD = Refusal("held")
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A transition was committed; the caller has to publish `letters`. `held` is set if it goes on at once."""
+    """A transition was committed; the caller has to publish `letters`. `held` is set if it goes on at once.
+
+    `is_awaited`: it ended the execution, and somebody waits for that.
+    """
 
     letters: tuple[Letter, ...] = ()
     held: Claimed | None = None
+    is_awaited: bool = False

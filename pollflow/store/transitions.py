@@ -119,6 +119,7 @@ class Transitions(Core):
                 names.duty(ref, "deadline"),
                 "" if limit is None else limit,
                 waiter.dump() if waiter else "",
+                names.duty(ref, "orphan"),
                 *counted_fields(fields),
                 *folded_events(decision.history),
                 *settled.args,
@@ -330,7 +331,7 @@ class Transitions(Core):
         reply = self._end(
             address.ref, address.token, nonce, address.frame, decision.outcome, decision.history, _joiner(claimed)
         )
-        return Committed() if reply[0] == "done" else STALE
+        return Committed(is_awaited=bool(reply[2])) if reply[0] == "done" else STALE
 
     def _end(
         self,
@@ -388,7 +389,7 @@ def _joiner(claimed: Claimed) -> str:
 
 
 def _claimed(address: Address, nonce: str, reply: Sequence[Any]) -> Claimed:
-    kind, state, starts, deadline, total, made, ended, parent_token, parent_hint, at, *about = reply
+    kind, state, starts, excused, deadline, total, made, ended, parent_token, parent_hint, at, *about = reply
     flow, name, execution_id, digest, started_at, secret, events = about
     return Claimed(
         address=address,
@@ -399,6 +400,7 @@ def _claimed(address: Address, nonce: str, reply: Sequence[Any]) -> Claimed:
         digest=digest,
         at=float(at),
         starts=int(starts or 0),
+        excused=int(excused or 0),
         deadline=float(deadline) if deadline else None,
         join=load_join(total, made, ended),
         parent_token=parent_token,

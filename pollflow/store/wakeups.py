@@ -57,9 +57,10 @@ class WakeUps(Core):
         )
         return bool(reply)
 
-    def hand_back(self, letter: Letter, nonce: str) -> tuple[str, bool]:
+    def hand_back(self, letter: Letter, nonce: str, *, is_excused: bool = False) -> tuple[str, bool]:
         """Ends the lease of the call with that nonce, which cannot commit any more, and publishes its message again.
 
+        `is_excused`: the call is not to count as lost.
         Answers `stale` or `sent`, and whether the caller has to publish it.
         """
         ref, envelope = letter.address.ref, self._post(letter)
@@ -76,6 +77,7 @@ class WakeUps(Core):
                 letter.address.token,
                 nonce,
                 self.timing.grace,
+                int(is_excused),
                 envelope.head,
                 envelope.tail,
             ],
@@ -91,10 +93,10 @@ class WakeUps(Core):
             scores = [score for found in pipe.execute() for _, score in found]
         return min(scores, default=None)
 
-    def done(self, ref: ExecutionRef, duty: str) -> None:
-        """A duty of the execution is done."""
-        with translated():
-            self.client.zrem(self.keys.wake(ref.shard), names.duty(ref, duty))
+    def done(self, ref: ExecutionRef, duty: str, execution_id: str) -> None:
+        """A duty of the execution of that id is done; '' stands for one that is not there."""
+        keys = (self.keys.execution(ref), self.keys.wake(ref.shard))
+        self._run("done", keys, [names.duty(ref, duty), execution_id])
 
     def forget(self, ref: ExecutionRef, frame: str) -> None:
         """Drops the wake-up of a frame that is no more."""

@@ -157,3 +157,64 @@ def test_a_stop_that_a_purge_overtakes_says_that_there_is_no_such_execution(benc
     bench.redis.flushall()
     with pytest.raises(ExecutionNotExists):
         bench.parts.engine.end(ref, Status.STOPPED, "", "")
+
+
+def test_a_sub_flow_whose_starter_died_while_its_parent_was_stopped_is_stopped_too(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+
+    def stop() -> None:
+        bench.parts.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
+        bench.sweep()
+
+    def die(*args: Any, **options: Any) -> Any:
+        raise SystemExit
+
+    before(bench, "start", stop)
+    claimed = claim_next(bench)
+    bench.parts.store.commit = die  # type: ignore[method-assign]
+    with pytest.raises(SystemExit):
+        bench.parts.engine.move(claimed)
+    assert bench.status(KID) == "Running"
+    bench.sweep()
+    assert bench.status(KID) == "Stopped"
+    assert set(bench.wakes(KID)) <= {"!tidy", "!purge", "!notify"}
+
+
+def test_a_sub_flow_that_is_waited_for_is_looked_at_once(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+    bench.work()
+    assert "!orphan" in bench.wakes(KID)
+    bench.sweep()
+    assert "!orphan" not in bench.wakes(KID)
+    assert bench.status(KID) == "Running"
+
+
+def test_the_end_of_a_sub_flow_is_told_at_once(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
+    bench.work()
+    assert (bench.status(KID), bench.status(ref)) == ("Succeeded", "Succeeded")
+    assert "!notify" not in bench.wakes(KID)
+
+
+def test_a_duty_that_is_done_is_not_taken_from_another_execution_of_that_name(bench: Bench) -> None:
+    ref = bench.start(WAIT + "timeoutSeconds: 25\n", {"seconds": 3600})
+    bench.parts.store.done(ref, "deadline", "the id of the one before")
+    bench.parts.store.done(ref, "deadline", "")
+    assert "!deadline" in bench.wakes(ref)
+    bench.parts.store.done(ref, "deadline", bench.parts.reading.execution(ref).id)
+    assert "!deadline" not in bench.wakes(ref)
+
+
+def test_an_execution_whose_definition_is_lost_can_be_stopped_and_purged(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+    bench.work()
+    record = bench.parts.reading.execution(ref)
+    bench.redis.delete(bench.parts.store.keys.definition(record.digest))
+    parts = bench.assemble()
+    parts.engine.end(ref, Status.STOPPED, "", "")
+    parts.duties.purge(parts.reading.execution(ref))
+    assert not bench.redis.exists(parts.store.keys.execution(ref))

@@ -47,10 +47,12 @@ def test_a_warm_stop_lets_a_call_end_and_commits_it(jobs: Jobs) -> None:
 
 def test_a_soft_stop_hands_back_what_it_cuts_off(jobs: Jobs) -> None:
     jobs.processes.env["REMAP_SIGTERM"] = "SIGQUIT"
-    first = jobs.worker(worker_soft_shutdown_timeout=1.0)
+    # It is no attempt lost: the step would fail with the first one.
+    conf = {"worker_soft_shutdown_timeout": 1.0, "pollflow_lost_attempts": 1}
+    first = jobs.worker(**conf)
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 300, "done_at": 1})
     jobs.until(execution, "TaskStarted", "Status")
-    jobs.worker(worker_soft_shutdown_timeout=1.0)
+    jobs.worker(**conf)
     stopped = time.time()
     first.process.send_signal(signal.SIGTERM)
     jobs.until(execution, "TaskStarted", "Status", count=2)

@@ -2,7 +2,7 @@
 -- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 wake-ups (zset)  5 parent's frame (hash; the frame itself for the root)
 -- ARGV 1 clock  2 member  3 token  4 nonce  5 lease, s  6 latest layout of states that the caller reads
 -- Replies {'stale'}, {'held'}, {'early', seconds left}, {'unreadable', layout} or
---   {'claimed', kind, state, starts, deadline, total, made, ended, parent's token, parent's hint, moment, fields of the execution...}.
+--   {'claimed', kind, state, starts, how many of the calls before do not count as lost, deadline, total, made, ended, parent's token, parent's hint, moment, fields of the execution...}.
 local member, token, nonce, seconds, layout = take(), take(), take(), tonumber(take()), tonumber(take())
 local execution, frame, history, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local found = redis.call('HMGET', frame, 'token', 'kind', 'due', 'claim', 'lease', 'deadline', 'state')
@@ -29,8 +29,8 @@ elseif found[2] == 'children' then
   -- Tokens stay while children are joined: what a claim of a second that Redis has lost has read must not be committed.
   redis.call('HSET', frame, 'called', '0', 'joiner', nonce)
 end
-local now_is = redis.call('HMGET', frame, 'starts', 'deadline', 'total', 'made', 'ended')
+local now_is = redis.call('HMGET', frame, 'starts', 'excused', 'deadline', 'total', 'made', 'ended')
 local parent = redis.call('HMGET', KEYS[5], 'token', 'hint')
 local about = redis.call('HMGET', execution, 'flow', 'name', 'id', 'digest', 'started_at', 'secret', 'events')
 return {'claimed', found[2], found[7], now_is[1], now_is[2] or '', now_is[3] or '', now_is[4] or '',
-  now_is[5] or '',  parent[1] or '', parent[2] or '', text(at), unpack(about)}
+  now_is[5] or '', now_is[6] or '', parent[1] or '', parent[2] or '', text(at), unpack(about)}

@@ -5,13 +5,14 @@
 --      7 retention, s  8 member of the frame  9 member of the root frame  10 of the deadline  11 of tidying  12 of the purge  13 of telling who waits
 --      14 nonce of the claim that has read the results of children, or ''  15 count of fields, then name and value of each
 --      16 events (see `append`)
--- Replies {'stale'}, {'ended', status} (it had ended before) or {'done', moment}.
+-- Replies {'stale'}, {'ended', status} (it had ended before) or {'done', moment, 1 if somebody waits for the end}.
 local ref, token, nonce, status, end_id, retention = take(), take(), take(), take(), take(), tonumber(take())
 local member, root, deadline, tidy, purge, notify, joiner = take(), take(), take(), take(), take(), take(), take()
 local execution, frame, history, wake, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6]
-local before = redis.call('HMGET', execution, 'status', 'end_id', 'started_at', 'at')
+local before = redis.call('HMGET', execution, 'status', 'end_id', 'started_at', 'at', 'waiters')
+local is_awaited = (before[5] or '') ~= '' and 1 or 0
 if before[2] == end_id then
-  return {'done', before[4]}
+  return {'done', before[4], is_awaited}
 end
 if token ~= '' and (guard(execution, frame, token, nonce, '') == 'stale' or is_overtaken(frame, joiner)) then
   return {'stale'}
@@ -33,7 +34,7 @@ for index = 9, #KEYS do
 end
 redis.call('ZREM', wake, member, root, deadline)
 redis.call('ZADD', wake, text(at), tidy, text(at + retention), purge)
-if (redis.call('HGET', execution, 'waiters') or '') ~= '' then
+if is_awaited == 1 then
   redis.call('ZADD', wake, text(at), notify)
 end
-return {'done', text(at)}
+return {'done', text(at), is_awaited}

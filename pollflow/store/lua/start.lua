@@ -2,10 +2,10 @@
 -- KEYS 1 execution (hash)  2 root frame (hash)  3 history (list)  4 long values (hash)  5 frames (set)  6 wake-ups (zset)  7 queue (list)
 --      8.. indexes to join (zsets)
 -- ARGV 1 clock  2 ref  3 member of the root frame  4 member of the deadline  5 time limit, s or ''
---      6 who waits for its end (Waiter) or ''  7 count of fields, then name and value of each  8 events (see `append`)
---      9 what `settle` takes
+--      6 who waits for its end (Waiter) or ''  7 member of looking whether that is so  8 count of fields, then name and value of each
+--      9 events (see `append`)  10 what `settle` takes
 -- Replies {'started', moment, unpublished} or {'exists', id, status}.
-local ref, member, duty, limit, waiter = take(), take(), take(), take(), take()
+local ref, member, duty, limit, waiter, orphan = take(), take(), take(), take(), take(), take()
 local execution, frame, history, frames, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7]
 local found = redis.call('HMGET', execution, 'id', 'status', 'waiters')
 if found[1] then
@@ -28,6 +28,9 @@ for index = 8, #KEYS do
 end
 if limit ~= '' then
   redis.call('ZADD', wake, text(at + tonumber(limit)), duty)
+end
+if waiter ~= '' then
+  redis.call('ZADD', wake, text(at), orphan)
 end
 local unpublished = settle(frame, wake, member, queue, at, last)
 return {'started', text(at), unpublished}
