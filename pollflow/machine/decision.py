@@ -39,13 +39,15 @@ class HistoryEvent:
 class Hint:
     """What the next message says of itself to people: the step type, the step's name, the attempt, the entry's number.
 
-    A wait's message says the step that follows, since that is the one it brings.
+    A wait's message says the step that follows, since that is the one it brings. `is_callback`: the step waits for a
+    callback, so that the return of its function decides nothing.
     """
 
     type: str
     step: str
     attempt: int = 1
     entry: int = 1
+    is_callback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

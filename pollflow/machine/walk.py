@@ -16,6 +16,7 @@ from pollflow.fdl.model import (
     JsonObject,
     Option,
     ParallelStep,
+    Pattern,
     Series,
     Step,
     SucceedStep,
@@ -228,7 +229,8 @@ def owner_of(flow: Flow, series: str) -> Step | None:
 
 def hint_of(step: Step, entry: int, attempt: int = 1) -> Hint:
     """What a message for the step says of itself."""
-    return Hint(step.type, step.name, attempt, entry)
+    is_callback = isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK
+    return Hint(step.type, step.name, attempt, entry, is_callback)
 
 
 def next_in(series: Series, position: int) -> Step | None:

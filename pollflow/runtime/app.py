@@ -188,6 +188,7 @@ def _publisher(app: Celery) -> Callable[[Letter], None]:
                 eta=messages.eta_of(letter),
                 root_id=letter.execution_id,
                 parent_id=messages.parent_id(letter),
+                headers={messages.IS_CALLBACK: letter.hint.is_callback},
                 argsrepr=messages.shown_args(letter),
                 kwargsrepr="{}",
                 ignore_result=True,

@@ -18,12 +18,13 @@ from typing import Any
 from celery.worker import state as worker_state
 from celery.worker.request import Request
 
-from pollflow.errors import InvalidArgument, StoreUnavailable
+from pollflow.errors import ExecutionNotExists, InvalidArgument, StoreUnavailable
+from pollflow.machine import Status
 from pollflow.runtime.assembly import Assembly
 from pollflow.runtime.functions import Functions
-from pollflow.runtime.messages import TASK_PREFIX, address_of
+from pollflow.runtime.messages import IS_CALLBACK, TASK_PREFIX, address_of
 from pollflow.runtime.stop_mark import set_stopping
-from pollflow.store import Address
+from pollflow.store import Address, ExecutionRef
 
 logger = logging.getLogger("pollflow")
 
@@ -102,7 +103,7 @@ class Keeper:
         for request, address in _addressed(held):
             if not self.assembly.store.vouch(address, WORKER):
                 in_vain[request] = self._in_vain.get(request, 0) + 1
-                self._end(request, in_vain[request])
+                self._end(request, address, in_vain[request])
         self._in_vain = in_vain
         if time.monotonic() >= self._stops_at:
             self._post_again()
@@ -150,7 +151,7 @@ class Keeper:
         delayed = [args[0] for args in timed if args and isinstance(args[0], Request)]
         return [*_snapshot(worker_state.reserved_requests), *delayed]
 
-    def _end(self, request: Any, rounds: int) -> None:
+    def _end(self, request: Any, address: Address, rounds: int) -> None:
         """Ends a call whose execution was stopped, whose step timed out, or that somebody else has taken over.
 
         A task that has just committed is in vain too, and is given a few rounds to come to its end.
@@ -159,8 +160,18 @@ class Keeper:
             return
         if request not in worker_state.active_requests:
             return  # it has come to its end while Redis was asked, and its process may serve another call by now
+        if request.request_dict.get(IS_CALLBACK) and not self._is_off(address.ref):
+            return  # its step has been reported on, and whatever the function does after that is its own affair
         logger.warning("a call that may not commit any more is ended", extra={"task": request.id})
         self.terminate(request.worker_pid)
+
+    def _is_off(self, ref: ExecutionRef) -> bool:
+        """Whether an execution ended otherwise than by its last step."""
+        try:
+            status = self.assembly.engine.reading.execution(ref).status
+        except ExecutionNotExists:
+            return True
+        return status.ended and status is not Status.SUCCEEDED
 
 
 def _addressed(requests: Iterable[Any]) -> list[tuple[Any, Address]]:

@@ -17,6 +17,8 @@ from pollflow.store import Address, Envelope, ExecutionRef, Letter
 TASK_PREFIX = "pollflow."
 SENT_AT = "pollflow_sent_at"
 """The header with the moment of sending by Redis' clock: it tells the sweep a lost message from a queued one."""
+IS_CALLBACK = "pollflow_is_callback"
+"""The header that says that the step waits for a callback."""
 
 _EARLY_MARGIN_SECONDS = 0.005
 _MARK = "\x00sent\x00"
@@ -107,6 +109,7 @@ def envelope(letter: Letter, *, queue: str, list_key: str) -> Envelope:
             "replaced_task_nesting": 0,
             "stamped_headers": None,
             "stamps": {},
+            IS_CALLBACK: letter.hint.is_callback,
             SENT_AT: _MARK,
         },
         "properties": {

@@ -55,7 +55,7 @@ def load_state(frame: str, text: str) -> FrameState:
 
 def dump_hint(hint: Hint) -> str:
     """The stored form of a hint."""
-    return dump_json([hint.type, hint.step, hint.attempt, hint.entry])
+    return dump_json([hint.type, hint.step, hint.attempt, hint.entry, *([True] if hint.is_callback else [])])
 
 
 def load_hint(text: str) -> Hint:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -135,6 +135,20 @@ def test_a_time_limit_ends_only_the_execution_that_it_was_set_for(bench: Bench) 
     assert bench.status(ref) == "TimedOut"
 
 
+def test_a_function_that_always_leaves_its_process_fails_its_step(bench: Bench) -> None:
+    def leave(given: Any, context: Any) -> Any:
+        raise SystemExit(1)
+
+    bench.functions.register("call", leave)
+    ref = bench.start(TASK)
+    for _ in range(5):
+        with pytest.raises(SystemExit):
+            bench.work()
+    bench.work()
+    record = bench.parts.reading.execution(ref)
+    assert (record.error, record.cause) == ("FC.Unknown", "the call was cut off 5 times by the end of its process")
+
+
 def keeper_of(vouch: Any, sweep: Any, terminate: Any = None) -> Keeper:
     """The background of a worker that holds one request."""
     assembly: Any = SimpleNamespace(
@@ -189,3 +203,4 @@ class Request:
     worker_pid = 4711
     id = "1"
     eta = None
+    request_dict: ClassVar[dict[str, Any]] = {}

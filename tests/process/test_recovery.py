@@ -173,3 +173,19 @@ def test_a_paused_worker_that_comes_back_cannot_commit_and_is_not_harmed(jobs: J
     assert_sound(execution)
     keys = Counter(call["key"] for call in calls(jobs.url) if call["step"] == "Status")
     assert 2 in keys.values()
+
+
+def test_a_function_that_has_reported_its_own_callback_may_come_to_its_end(jobs: Jobs) -> None:
+    jobs.client.deploy_text(
+        "version: v1\ntype: flow\nsteps:\n  - type: task\n    name: Ask\n"
+        '    resourceArn: "acs:fc:::services/jobs/functions/report"\n    pattern: waitForCallback\n'
+        "    inputMappings:\n      - {target: token, source: $context.task.token}\n"
+        "      - {target: seconds, source: 6}\n",
+        "ask",
+    )
+    jobs.worker("-c", "1")
+    execution = jobs.client.start("ask").wait(20)
+    assert execution.output == {"v": 1}
+    with Redis.from_url(jobs.url, socket_timeout=30) as client:
+        assert client.blpop(["test:calls"], timeout=20)
+    assert "is ended" not in jobs.log()

@@ -240,7 +240,7 @@ def test_a_reported_failure_is_retried_as_any_other() -> None:
     assert decision == Decision(
         (failure("Refused", "no"), again(2, 1)),
         state=at(phase=Phase.RETRYING, attempt=2, retries=(1,)),
-        wake=Call(Hint("task", "T", 2, 1), after=1),
+        wake=Call(Hint("task", "T", 2, 1, is_callback=True), after=1),
     )
 
 
