@@ -66,7 +66,7 @@ class Nemesis:
         self._server = server
         self._say = say
         self._on_loss = on_loss
-        self._began = time.time()
+        self.began = time.time()
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._seen: deque[str] = deque(maxlen=_REMEMBERED)
@@ -74,7 +74,7 @@ class Nemesis:
 
     def run(self, faults: list[Fault], duration: float) -> None:
         """Does the faults; returns when the duration is over and everything is let go."""
-        self._began = time.time()
+        self.began = time.time()
         acts: dict[str, Callable[[Fault], Harm]] = {
             "kill worker": self._kill_worker,
             "kill pool child": self._kill_child,
@@ -92,9 +92,9 @@ class Nemesis:
         }
         try:
             for fault in faults:
-                self._sleep_until(self._began + fault.at)
+                self._sleep_until(self.began + fault.at)
                 self._do(fault, acts[fault.kind])
-            self._sleep_until(self._began + duration)
+            self._sleep_until(self.began + duration)
         finally:
             self.let_go()
 
@@ -118,7 +118,7 @@ class Nemesis:
         except (RedisError, StoreUnavailable) as error:
             harm = Harm(f"not done: {error}", is_done=False)
         self.done.append(Done(at, time.time(), fault.kind, harm))
-        self._say(f"{at - self._began:8.2f} s  {fault.kind}: {harm.told}")
+        self._say(f"{at - self.began:8.2f} s  {fault.kind}: {harm.told}")
 
     def _sleep_until(self, moment: float) -> None:
         while True:

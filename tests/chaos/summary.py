@@ -13,6 +13,9 @@ from tests.chaos.nemesis import Done, Nemesis
 from tests.chaos.servers import Slow
 
 
+_SLOWEST = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
     """A distribution, in seconds."""
@@ -31,6 +34,20 @@ class Spread:
 
     def __str__(self) -> str:
         return f"p50 {self.p50:.2f} s, p99 {self.p99:.2f} s, max {self.max:.2f} s ({self.count})"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Took:
+    """How long it took to go on after a fault, and with what."""
+
+    seconds: float
+    what: str
+    fault: str
+    at: float
+
+    def told(self, began: float) -> str:
+        """In words, for whoever looks for the reason in the logs."""
+        return f"{self.seconds:.1f} s after {self.fault} at {self.at - began:.1f} s: {self.what}"
 
 
 @dataclass(slots=True)
@@ -53,6 +70,7 @@ class Summary:
     from_kill_to_next_step: Spread
     from_kill_to_next_call: Spread
     from_kill_to_next_message: Spread
+    slowest_to_go_on: list[str]
     waits_late_by: Spread
     late_results: int
     slow_scripts: list[str]
@@ -83,6 +101,7 @@ class Summary:
             f"kill to next step   {self.from_kill_to_next_step}",
             f"  of a call cut off {self.from_kill_to_next_call}",
             f"  of a message held {self.from_kill_to_next_message}",
+            f"  the slowest       {'; '.join(self.slowest_to_go_on)}",
             f"waits late by       {self.waits_late_by}",
             f"results after time  {self.late_results}",
             f"scripts over 10 ms  {len(self.slow_scripts)}: {slow}; other commands {self.other_slow_commands}",
@@ -97,7 +116,7 @@ def _list(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda c: -c[1]))
 
 
-def from_kill_to_next_call(calls: Sequence[Call], faults: Sequence[Done]) -> list[float]:
+def from_kill_to_next_call(calls: Sequence[Call], faults: Sequence[Done]) -> list[Took]:
     """For each call that a kill of its worker or pool child cut off: how long until it was made again."""
     again: dict[str, list[float]] = defaultdict(list)
     for call in calls:
@@ -109,13 +128,13 @@ def from_kill_to_next_call(calls: Sequence[Call], faults: Sequence[Done]) -> lis
             dies = call.group == fault.harm.group or call.pid == fault.harm.pid
             following = [moment for moment in again[call.key] if moment > fault.at]
             if dies and call.started_at <= fault.at and following:
-                took.append(min(following) - fault.at)
+                took.append(_took(min(following) - fault.at, f"the call {call.key}", fault))
     return took
 
 
 def from_kill_to_next_message(
     held: Sequence[Held], begun: Mapping[str, list[float]], faults: Sequence[Done]
-) -> list[float]:
+) -> list[Took]:
     """For each message that a killed worker had taken and not begun: how long until it, or its like, was begun.
 
     From the kill, or from the moment at which it was due if that was later.
@@ -131,8 +150,17 @@ def from_kill_to_next_message(
             is_held = message.received_at <= fault.at and not any(moment <= fault.at for moment in moments)
             following = [moment for moment in moments if moment > fault.at]
             if is_held and following:
-                took.append(max(0.0, min(following) - max(fault.at, message.due)))
+                seconds = max(0.0, min(following) - max(fault.at, message.due))
+                took.append(_took(seconds, f"the message {message.token}", fault))
     return took
+
+
+def _took(seconds: float, what: str, fault: Done) -> Took:
+    return Took(seconds, what, f"{fault.kind} ({fault.harm.told})", fault.at)
+
+
+def _spread(took: Sequence[Took]) -> Spread:
+    return Spread.of([one.seconds for one in took])
 
 
 def made_again(calls: Sequence[Call]) -> int:
@@ -168,6 +196,7 @@ def summarize(
     held, begun = ledger.messages()
     next_calls = from_kill_to_next_call(calls, nemesis.done)
     next_messages = from_kill_to_next_message(held, begun, nemesis.done)
+    next_steps = [*next_calls, *next_messages]
     return Summary(
         seed=seed,
         duration=duration,
@@ -182,9 +211,10 @@ def summarize(
         calls_made_again=made_again(calls),
         messages=len(held),
         messages_harmed=dict(nemesis.messages()),
-        from_kill_to_next_step=Spread.of([*next_calls, *next_messages]),
-        from_kill_to_next_call=Spread.of(next_calls),
-        from_kill_to_next_message=Spread.of(next_messages),
+        from_kill_to_next_step=_spread(next_steps),
+        from_kill_to_next_call=_spread(next_calls),
+        from_kill_to_next_message=_spread(next_messages),
+        slowest_to_go_on=[took.told(nemesis.began) for took in sorted(next_steps, reverse=True)[:_SLOWEST]],
         waits_late_by=Spread.of([waited.late for waited in findings.waits]),
         late_results=findings.late_results,
         slow_scripts=scripts,
