@@ -12,7 +12,6 @@ from tests.chaos.ledger import Call, Held, Ledger
 from tests.chaos.nemesis import Done, Nemesis
 from tests.chaos.servers import Slow
 
-
 _SLOWEST = 5
 
 
