@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from redis import Redis
 
-from pollflow.server import EmbeddedServer
+from pollflow.server import EmbeddedServer, embedded
 
 CHOICE = "POLLFLOW_TEST_SERVER"
+_COMMANDS_BETWEEN_LOOKS = 1024
 
 
 def choose_server() -> None:
@@ -48,6 +53,23 @@ class RedisServer:
     def start(self) -> None:
         """Start it again on what its append-only file holds."""
         self._server.start()
+
+    @contextmanager
+    def killed_and_loading(self, seconds: int) -> Iterator[None]:
+        """Kill it and start it again; for so long it reads its append-only file and answers nothing but LOADING.
+
+        While it reads, it looks at its connections every 1,024 commands: so many are what it reads in a fifth second.
+        """
+        with Redis.from_url(self.url) as client, client.pipeline(transaction=False) as pipe:
+            for _ in range(5 * _COMMANDS_BETWEEN_LOOKS * seconds):
+                pipe.incr("test:to-load")
+            pipe.execute()
+        self.kill()
+        slow = f"{embedded.CONFIGURATION}key-load-delay {200_000 // _COMMANDS_BETWEEN_LOOKS}\n"
+        with patch.object(embedded, "CONFIGURATION", slow), ThreadPoolExecutor(1) as pool:
+            started = pool.submit(self.start)
+            yield
+            started.result()
 
     def restart(self) -> None:
         """Stop and start it; all connections break, no data is lost."""

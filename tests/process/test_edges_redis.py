@@ -1,4 +1,4 @@
-"""Redis at the edge: full, read-only, without its data. Nothing is harmed, no worker dies, all goes on by itself."""
+"""Redis at the edge: full, read-only, loading, without its data. No harm, no worker dies, all goes on by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from pollflow import StoreFull
+from pollflow import StoreFull, StoreUnavailable
 from tests.process.jobs import Jobs
 from tests.process.polling import FLOW, assert_sound, calls
 from tests.processes import Started, wait_until
@@ -83,6 +83,23 @@ def test_a_worker_that_is_started_on_a_full_redis_goes_on_when_there_is_room(job
     assert jobs.client.start("polling", {"wait": 0.1}, name="refused").wait(20).status == "Succeeded"
     assert worker.process.poll() is None
     assert_sound(execution)
+
+
+def test_a_redis_that_loads_its_data_is_waited_for(jobs: Jobs, redis_server: RedisServer) -> None:
+    worker = jobs.worker()
+    waiting = jobs.client.start("polling", {"wait": 1, "done_at": 3})
+    jobs.until(waiting, "StepStarted", "Wait")
+    calling = jobs.client.start("polling", {"wait": 0.1, "block": 2, "done_at": 1})
+    jobs.until(calling, "TaskStarted", "Status")
+    with redis_server.killed_and_loading(8):
+        with pytest.raises(StoreUnavailable, match="Redis loads its data"):
+            jobs.client.start("polling", {"wait": 0.1}, name="refused")
+        # The function ended meanwhile, and its result is kept until Redis takes it.
+        worker.wait_for_output("Redis loads its data, and serves when that is done; trying again")
+    for execution in (waiting, calling, jobs.client.start("polling", {"wait": 0.1}, name="refused")):
+        assert execution.wait(30).status == "Succeeded"
+        assert_sound(execution)
+    assert worker.process.poll() is None
 
 
 def test_what_has_outlived_its_retention_is_purged_from_a_full_redis(jobs: Jobs) -> None:
