@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import closing
 from typing import Any
 
 from celery import Celery
@@ -73,7 +72,7 @@ def slow(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
 @pollflow.function("jobs/report")
 def report(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
     """Reports on its own step, and goes on for `input["seconds"]`."""
-    with closing(pollflow.Client(url)) as client:
+    with pollflow.Client(url) as client:
         client.report_succeeded(input["token"], {"v": 1})
     time.sleep(input["seconds"])
     record(input, context)

@@ -1,16 +1,15 @@
-"""Starting executions and asking after them, from Python. Knows nothing of how steps run."""
+"""The client: deploys flows, starts executions, reports callbacks."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pollflow.errors import ExecutionAlreadyCompleted, InvalidArgument, WaitTimeout
+from pollflow.client.execution import Execution, check_error, moment_of
+from pollflow.errors import InvalidArgument
 from pollflow.fdl import Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
@@ -20,23 +19,9 @@ from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import checked_name
-from pollflow.store import ExecutionRecord, ExecutionRef, FlowRecord, Keys, Letter, StoredEvent, connect, translated
+from pollflow.store import ExecutionRecord, ExecutionRef, FlowRecord, Keys, Letter, connect, translated
 
-_LONGEST_PAUSE_SECONDS = 0.5
 _NO_GRACE_SECONDS = 0.001
-_ERROR_LENGTH, _CAUSE_LENGTH = 128, 4096
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
-    """An event of an execution's history. `cause` is the id of the event that caused it, 0 for the first."""
-
-    id: int
-    cause: int
-    time: datetime
-    type: str
-    step: str
-    detail: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,135 +38,11 @@ class DeployedFlow:
     """What runs but is probably wrong; told when it is deployed."""
 
 
-class Execution:
-    """One run of a flow. Its properties ask Redis; once it has ended they remember."""
-
-    def __init__(self, client: Client, ref: ExecutionRef, record: ExecutionRecord | None = None) -> None:
-        self._client = client
-        self._ref = ref
-        self._ended = record if record is not None and record.status.ended else None
-
-    def __repr__(self) -> str:
-        return f"<Execution {self._ref}>"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Execution) and other._ref == self._ref
-
-    def __hash__(self) -> int:
-        return hash(self._ref)
-
-    @property
-    def flow(self) -> str:
-        """The name of its flow."""
-        return self._ref.flow
-
-    @property
-    def name(self) -> str:
-        """Its name, unique within the flow."""
-        return self._ref.name
-
-    @property
-    def id(self) -> str:
-        """Its id: random, and another one if the name is ever used again."""
-        return self._record().id
-
-    @property
-    def status(self) -> str:
-        """`Running`, `Succeeded`, `Failed`, `Stopped` or `TimedOut`."""
-        return self._record().status.value
-
-    @property
-    def input(self) -> JsonObject:
-        """What it was started with."""
-        return self._record().input
-
-    @property
-    def output(self) -> JsonObject | None:
-        """What it succeeded with; None otherwise."""
-        return self._record().output
-
-    @property
-    def error(self) -> str | None:
-        """The name of the error that ended it; None if it runs or succeeded."""
-        return self._record().error
-
-    @property
-    def cause(self) -> str | None:
-        """The text beside the error."""
-        return self._record().cause
-
-    @property
-    def started_at(self) -> datetime:
-        """When it was started, by Redis' clock."""
-        return _moment(self._record().started_at)
-
-    @property
-    def ended_at(self) -> datetime | None:
-        """When it ended, by Redis' clock."""
-        ended_at = self._record().ended_at
-        return None if ended_at is None else _moment(ended_at)
-
-    @property
-    def digest(self) -> str:
-        """The SHA-256 of the definition that it runs on."""
-        return self._record().digest
-
-    @property
-    def definition(self) -> str:
-        """The text of that definition."""
-        return self._client._parts.definitions.text(self._record().digest)
-
-    def wait(self, timeout: float | None = None) -> Execution:
-        """Waits until it has ended, and answers itself. Raises WaitTimeout after `timeout` seconds."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = 0.01
-        while not self._record().status.ended:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise WaitTimeout(f"execution {self._ref} still runs after {timeout:g} seconds")
-            time.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-        return self
-
-    def history(self, after: int = 0) -> list[HistoryEntry]:
-        """Its events so far, those with ids greater than `after`."""
-        return list(self.events(after))
-
-    def events(self, after: int = 0) -> Iterator[HistoryEntry]:
-        """As `history`, read as one goes."""
-        self._record()
-        return (entry_of(event) for event in self._client._parts.reading.whole_history(self._ref, after))
-
-    def stop(self, error: str = "", cause: str = "") -> Execution:
-        """Ends it at once: what runs is cancelled. Raises ExecutionAlreadyCompleted if it has ended."""
-        _check_error(error, cause, required=False)
-        self._record()
-        before = self._client._parts.engine.end(self._ref, Status.STOPPED, error, cause)
-        if before is not None:
-            raise ExecutionAlreadyCompleted(f"execution {self._ref} has ended already: {before.value}")
-        return self
-
-    def purge(self) -> None:
-        """Deletes it and all that is left of it. Raises InvalidArgument while it runs."""
-        record = self._record()
-        if not record.status.ended:
-            raise InvalidArgument(f"execution {self._ref} runs; stop it before you purge it")
-        self._client._parts.duties.purge(record)
-
-    def _record(self) -> ExecutionRecord:
-        if self._ended is not None:
-            return self._ended
-        record = self._client._parts.reading.execution(self._ref)
-        if record.status.ended:
-            self._ended = record
-        return record
-
-
 class Client:
     """Deploys flows, starts executions and asks after them.
 
     `redis_url` is where the state is; `POLLFLOW_REDIS_URL` unless given. Where messages go is read from Redis, as
-    the workers wrote it down. All methods may raise StoreUnavailable.
+    the workers wrote it down. All methods may raise StoreUnavailable. As a context it closes its connections.
     """
 
     def __init__(self, redis_url: str | None = None, *, key_prefix: str = "pollflow") -> None:
@@ -248,12 +109,12 @@ class Client:
         NotDurable and StoreUnavailable it may be there or not: starting again under the same name settles it.
         """
         given: Any = {} if input is None else input
-        return Execution(self, self._parts.starter.start(flow, given, name, durable=durable))
+        return self._execution(self._parts.starter.start(flow, given, name, durable=durable))
 
     def execution(self, flow: str, name: str) -> Execution:
         """An execution that exists. Raises ExecutionNotExists."""
         ref = ExecutionRef(flow, name)
-        return Execution(self, ref, self._parts.reading.execution(ref))
+        return self._execution(ref, self._parts.reading.execution(ref))
 
     def executions(
         self,
@@ -270,7 +131,7 @@ class Client:
             most=limit,
             before=None if before is None else before.timestamp(),
         )
-        return [Execution(self, record.ref, record) for record in found]
+        return [self._execution(record.ref, record) for record in found]
 
     def report_succeeded(self, token: str, output: JsonObject | None = None) -> None:
         """Reports a task that waits for a callback. Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge."""
@@ -279,7 +140,7 @@ class Client:
 
     def report_failed(self, token: str, error: str, cause: str = "") -> None:
         """Reports that such a task failed; `retry` and `catch` of its step decide."""
-        _check_error(error, cause, required=True)
+        check_error(error, cause, required=True)
         self._parts.engine.report(token, ReportedFailed(error, cause))
 
     def functions(self, *, within: float | None = None) -> list[str]:
@@ -292,6 +153,15 @@ class Client:
     def close(self) -> None:
         """Closes the connections."""
         self._redis.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _execution(self, ref: ExecutionRef, record: ExecutionRecord | None = None) -> Execution:
+        return Execution(lambda: self._parts, ref, record)
 
     def _deploy(self, flow: Flow, name: str, description: str, path: str) -> DeployedFlow:
         checked_name("a flow", name)
@@ -310,8 +180,8 @@ class Client:
         return DeployedFlow(
             name=record.name,
             digest=record.digest,
-            created_at=_moment(record.created_at),
-            modified_at=_moment(record.modified_at),
+            created_at=moment_of(record.created_at),
+            modified_at=moment_of(record.modified_at),
             description=record.description,
             definition=self._parts.definitions.text(record.digest),
         )
@@ -326,15 +196,6 @@ def _leave_to_sweep(letter: Letter) -> None:
     """The workers' sweep publishes what the script could not."""
 
 
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, timezone.utc)
-
-
-def entry_of(event: StoredEvent) -> HistoryEntry:
-    """An event of the store as users see it."""
-    return HistoryEntry(event.id, event.cause, _moment(event.at), event.type, event.step, event.detail)
-
-
 def _status(status: str | None) -> Status | None:
     if status is None:
         return None
@@ -342,10 +203,3 @@ def _status(status: str | None) -> Status | None:
         if known.value.lower() == status.lower():
             return known
     raise InvalidArgument(f"{status!r} is no status; there are {', '.join(known.value for known in Status)}")
-
-
-def _check_error(error: str, cause: str, *, required: bool) -> None:
-    if (required and not error) or len(error) > _ERROR_LENGTH:
-        raise InvalidArgument(f"error must have {int(required)} to {_ERROR_LENGTH} characters")
-    if len(cause) > _CAUSE_LENGTH:
-        raise InvalidArgument(f"cause must have at most {_CAUSE_LENGTH} characters")
