@@ -30,7 +30,7 @@ class Findings:
     events: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     flows: Counter[str] = field(default_factory=Counter)
-    waits: list[Waited] = field(default_factory=list)
+    waits: list[tuple[Waited, ExecutionRef]] = field(default_factory=list)
     late_results: int = 0
 
 
@@ -115,7 +115,7 @@ class Checker:
             return
         yield from history.problems()
         for waited in history.waits(flows()[ref.flow]):
-            self.findings.waits.append(waited)
+            self.findings.waits.append((waited, ref))
             if waited.late < 0:
                 yield f"a wait of {waited.seconds} s ended {-waited.late:.6f} s early"
         planned = self._planned.get(ref)

@@ -21,10 +21,12 @@ _BY_CHANCE = ("TaskStarted", "TaskSubmitted")
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """A wait that ended: how long it was to be, and how much later the next step came."""
+    """A wait that ended: how long it was to be, how much later the next step came, and when it was due (epoch)."""
 
     seconds: float
     late: float
+    step: str
+    due: float
 
 
 class History:
@@ -69,7 +71,7 @@ class History:
             ended = next((e for e in self._next[event.id] if e.type == "StepSucceeded"), None)
             if ended is not None:
                 seconds = _duration(step.duration, event.detail["input"])
-                yield Waited(seconds, ended.at - event.at - seconds)
+                yield Waited(seconds, ended.at - event.at - seconds, event.step, event.at + seconds)
 
     def starts(self) -> int:
         """How many calls were begun."""

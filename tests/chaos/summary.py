@@ -71,6 +71,7 @@ class Summary:
     from_kill_to_next_message: Spread
     slowest_to_go_on: list[str]
     waits_late_by: Spread
+    latest_waits: list[str]
     late_results: int
     slow_scripts: list[str]
     other_slow_commands: int
@@ -102,6 +103,7 @@ class Summary:
             f"  of a message held {self.from_kill_to_next_message}",
             f"  the slowest       {'; '.join(self.slowest_to_go_on)}",
             f"waits late by       {self.waits_late_by}",
+            f"  the latest        {'; '.join(self.latest_waits)}",
             f"results after time  {self.late_results}",
             f"scripts over 10 ms  {len(self.slow_scripts)}: {slow}; other commands {self.other_slow_commands}",
             f"died by themselves  {_list(self.died_alone) or 'none'}",
@@ -214,7 +216,11 @@ def summarize(
         from_kill_to_next_call=_spread(next_calls),
         from_kill_to_next_message=_spread(next_messages),
         slowest_to_go_on=[took.told(nemesis.began) for took in sorted(next_steps, reverse=True)[:_SLOWEST]],
-        waits_late_by=Spread.of([waited.late for waited in findings.waits]),
+        waits_late_by=Spread.of([waited.late for waited, _ in findings.waits]),
+        latest_waits=[
+            f"{waited.late:.1f} s: {waited.step} of {ref}, due at {waited.due - nemesis.began:.1f} s"
+            for waited, ref in sorted(findings.waits, key=lambda found: -found[0].late)[:_SLOWEST]
+        ],
         late_results=findings.late_results,
         slow_scripts=scripts,
         other_slow_commands=others,
