@@ -14,7 +14,7 @@ from kombu.utils.url import parse_url
 from pollflow.errors import ConfigurationError, NotDurable, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
 from pollflow.runtime import functions as function_registry
-from pollflow.runtime import messages
+from pollflow.runtime import messages, reconnecting
 from pollflow.runtime.assembly import Assembly, assemble
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
@@ -85,6 +85,8 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     if _is_redis(_broker_url(app)):
         # Otherwise a Redis that is full or read-only ends the workers that it refuses.
         app.conf.broker_channel_error_retry = True
+    if app.conf.worker_consumer == reconnecting.DEFAULT:
+        app.conf.worker_consumer = reconnecting.EAGER
     _add_tasks(app, attached)
     _follow_worker(app, attached)
     return attached

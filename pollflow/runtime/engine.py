@@ -56,6 +56,7 @@ from pollflow.store import (
 )
 
 _BLINK_SECONDS = 0.25
+_LEAVE_STEP_SECONDS, _LONGEST_LEAVE_SECONDS = 0.1, 10.0
 
 logger = logging.getLogger("pollflow")
 
@@ -79,12 +80,7 @@ class Engine:
     def handle(self, address: Address) -> None:
         """Does what a message asks for, if it still may: anything else is a duplicate, and does nothing."""
         try:
-            claimed = self._claim(address)
-            while claimed is not None:
-                claimed = self.move(claimed)
-        except UnreadableRecord:
-            # A worker of a later release reads it; the sweep brings it there.
-            logger.warning("left to a later release", extra=_ids(address), exc_info=True)
+            self._go_on(address)
         except StoreUnavailable as error:
             logger.warning("%s; a message is given up, and the sweep brings it again", error, extra=_ids(address))
 
@@ -112,8 +108,8 @@ class Engine:
     def hand_back(self, claimed: Claimed) -> None:
         """Gives up a call that was cut off: its message is published again, at once."""
         try:
-            record = self.reading.frame(claimed.address.ref, claimed.address.frame)
-            if record is None or record.token != claimed.address.token:
+            record = self._present(claimed.address)
+            if record is None:
                 return
             letter = Letter(claimed.address, claimed.about.execution_id, record.hint)
             result, unpublished = self.store.hand_back(letter, claimed.nonce, is_excused=self.is_stopping())
@@ -127,8 +123,8 @@ class Engine:
 
     def post_again(self, address: Address) -> None:
         """Publishes the message of an entry that nobody has begun, because its holder will not begin it."""
-        record = self.reading.frame(address.ref, address.frame)
-        if record is not None and record.token == address.token:
+        record = self._present(address)
+        if record is not None:
             self._redeliver(address, record, max(0.0, record.due - self.reading.now()))
 
     def time_out_step(self, ref: ExecutionRef, frame: str, record: FrameRecord, execution: ExecutionRecord) -> None:
@@ -201,6 +197,15 @@ class Engine:
         except (ExecutionNotExists, StoreUnavailable) as error:
             logger.warning("%s; whoever waits for an end is told by the sweep", error, extra={"execution": str(ref)})
 
+    def _go_on(self, address: Address) -> None:
+        try:
+            claimed = self._claim(address)
+            while claimed is not None:
+                claimed = self.move(claimed)
+        except UnreadableRecord:
+            logger.warning("left to a later release", extra=_ids(address), exc_info=True)
+            self._leave(address)
+
     def _claim(self, address: Address) -> Claimed | None:
         nonce = self._nonce()
         answer = self.store.claim(address, nonce)
@@ -208,18 +213,26 @@ class Engine:
             time.sleep(answer.seconds)
             answer = self.store.claim(address, nonce)
         if isinstance(answer, Early):
-            self._post_again(address, answer.seconds)
+            # A clock runs ahead: the message has come long before its time.
+            if (record := self._present(address)) is not None:
+                self._redeliver(address, record, answer.seconds)
             return None
         if isinstance(answer, Refusal):
             logger.debug("a message came in vain", extra={**_ids(address), "reason": str(answer)})
             return None
         return answer
 
-    def _post_again(self, address: Address, seconds: float) -> None:
-        """A clock runs ahead: the message has come long before its time."""
+    def _leave(self, address: Address) -> None:
+        """Publishes a message that this release cannot read again, a while later, until one that can takes it."""
+        record = self._present(address)
+        if record is not None:
+            # Not twice as long each time: this worker, which has nothing to do with it, is the first to take it again.
+            self._redeliver(address, record, min(_LEAVE_STEP_SECONDS * record.sent, _LONGEST_LEAVE_SECONDS))
+
+    def _present(self, address: Address) -> FrameRecord | None:
+        """The frame, if it is still at the entry that the address is for."""
         record = self.reading.frame(address.ref, address.frame)
-        if record is not None and record.token == address.token:
-            self._redeliver(address, record, seconds)
+        return record if record is not None and record.token == address.token else None
 
     def _redeliver(self, address: Address, record: FrameRecord, seconds: float) -> None:
         execution = self.reading.execution(address.ref)

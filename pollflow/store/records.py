@@ -146,12 +146,16 @@ class ExecutionRecord:
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """A frame as stored, as the sweep looks at it. Moments are epoch seconds, 0 or None where there are none."""
+    """A frame as stored, as the sweep looks at it. Moments are epoch seconds, 0 or None where there are none.
 
+    Its state is read when it is asked for, so that a message can be published again by who cannot read the state.
+    """
+
+    frame: str
     token: str
     kind: str
     hint: Hint
-    state: FrameState
+    written: str
     due: float
     claim: str
     lease: float
@@ -167,10 +171,11 @@ class FrameRecord:
     def load(cls, frame: str, fields: dict[str, str], parent: dict[str, str] | None = None) -> FrameRecord:
         """From the hash of the frame, and that of its parent if it is a child."""
         return cls(
+            frame=frame,
             token=fields["token"],
             kind=fields["kind"],
             hint=load_hint(fields["hint"]) if fields["hint"] else Hint("task", ""),
-            state=load_state(frame, fields["state"]),
+            written=fields["state"],
             due=float(fields["due"]),
             claim=fields.get("claim", ""),
             lease=float(fields.get("lease", 0)),
@@ -182,6 +187,11 @@ class FrameRecord:
             parent_token=parent["token"] if parent else "",
             parent_hint=load_hint(parent["hint"]) if parent else None,
         )
+
+    @property
+    def state(self) -> FrameState:
+        """The frame's state. Raises UnreadableRecord for one of a later layout."""
+        return load_state(self.frame, self.written)
 
 
 def load_join(total: str, made: str, ended: str) -> Join | None:

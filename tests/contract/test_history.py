@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from redis import Redis
+
 from pollflow.store.packing import BLOCK
 from tests.contract.conftest import Bench
 
@@ -13,6 +15,17 @@ steps:
   - type: choice
     name: More
     choices: [{condition: $.n < 300, goto: Count}]
+"""
+
+POLLING = """
+version: v1
+type: flow
+steps:
+  - {type: wait, name: Wait, duration: 0}
+  - {type: task, name: Status, resourceArn: "acs:fc:::services/s/functions/status"}
+  - type: choice
+    name: Check
+    choices: [{condition: $.job_status == "running", goto: Wait}]
 """
 
 
@@ -35,6 +48,29 @@ def test_old_events_are_packed_exactly_and_read_as_before(bench: Bench) -> None:
     assert list(reading.whole_history(ref)) == kept
     for after, most in [(0, 1), (BLOCK - 1, 2), (BLOCK, 5), (2 * BLOCK - 3, 7), (len(kept) - 2, 10), (len(kept), 3)]:
         assert reading.history(ref, after, most) == kept[after : after + most]
+
+
+def test_a_day_of_polling_keeps_less_than_two_megabytes_by_a_tenth_of_it(store_url: str) -> None:
+    rounds = 864
+    with Redis.from_url(store_url, decode_responses=True) as client:
+        bench = Bench(client)
+        bench.functions.register(
+            "status",
+            lambda given, context: {
+                "tries": given.get("tries", 0) + 1,
+                "job_status": "running" if given.get("tries", 0) + 1 < rounds else "success",
+            },
+        )
+        ref = bench.start(POLLING, {"job_id": "job-4711", "bucket": "films"})
+        bench.work()
+        assert bench.status(ref) == "Succeeded"
+        assert bench.parts.reading.execution(ref).events > 15 * rounds
+        keys = bench.parts.store.keys
+        packed = BLOCK * client.llen(keys.blocks(ref))
+        kept = {key: client.memory_usage(key, samples=0) for key in client.scan_iter(f"*{ref}*")}
+    # Beside the blocks there are at most two blocks' worth of newer events, however long the history is.
+    blocks = kept.pop(keys.blocks(ref))
+    assert 130_000 * blocks / packed + sum(kept.values()) < 2_000_000
 
 
 def test_packing_twice_at_once_packs_once(bench: Bench) -> None:

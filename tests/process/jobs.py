@@ -23,10 +23,8 @@ class Jobs:
         self.client = Client(redis_server.url)
         self.client.deploy_text(FLOW, "polling")
 
-    def worker(self, *options: str, name: str = "worker", **conf: object) -> Started:
-        return self.workers.start(
-            *options, app="tests.apps.jobs", env={"POLLFLOW_TEST_CONF": json.dumps(conf)}, name=name
-        )
+    def worker(self, *options: str, name: str = "worker", app: str = "tests.apps.jobs", **conf: object) -> Started:
+        return self.workers.start(*options, app=app, env={"POLLFLOW_TEST_CONF": json.dumps(conf)}, name=name)
 
     def until(self, execution: Execution, type: str, step: str, count: int = 1, timeout: float = 20) -> None:
         """Waits for the event."""

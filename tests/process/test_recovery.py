@@ -13,6 +13,7 @@ from redis import Redis
 from pollflow import Execution
 from tests.process.jobs import Jobs
 from tests.process.polling import FLOW, assert_sound, calls
+from tests.processes import wait_until
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.process
@@ -83,6 +84,21 @@ def test_redis_restarted_from_its_append_only_file_goes_on(jobs: Jobs, redis_ser
     assert worker.process.poll() is None
     assert execution.status == "Succeeded"
     assert 0 <= late_by(execution, "Status", 4) < 8
+    assert_sound(execution)
+
+
+def test_workers_are_back_soon_after_a_redis_that_was_away_for_long(jobs: Jobs, redis_server: RedisServer) -> None:
+    worker = jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 1, "done_at": 2})
+    jobs.until(execution, "StepStarted", "Wait")
+    redis_server.kill()
+    # Celery by itself would ask again after 2, 4, 6... seconds.
+    wait_until(lambda: worker.output().count("Cannot connect to") >= 7, "seven attempts", timeout=20)
+    redis_server.start()
+    back = time.time()
+    assert execution.wait(20).status == "Succeeded"
+    entered = next(e.time for e in execution.history() if e.type == "StepEntered" and e.step == "Status")
+    assert entered.timestamp() - back < 5
     assert_sound(execution)
 
 
