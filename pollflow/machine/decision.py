@@ -40,7 +40,7 @@ class Hint:
     """What the next message says of itself to people: the step type, the step's name, the attempt, the entry's number.
 
     A wait's message says the step that follows, since that is the one it brings. `is_callback`: the step waits for a
-    callback, so that the return of its function decides nothing.
+    callback, so that the return of its function decides nothing; `timeout` is then what an attempt may take (seconds).
     """
 
     type: str
@@ -48,6 +48,7 @@ class Hint:
     attempt: int = 1
     entry: int = 1
     is_callback: bool = False
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

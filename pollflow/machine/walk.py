@@ -150,6 +150,18 @@ class Walk:
             return Call(hint, after, self.step.timeout_seconds)
         return Message(hint, after)
 
+    def following(self) -> Step | None:
+        """The step that is entered when the present one just ends; None if its frame ends with it."""
+        goto: str | None = None
+        for depth, level in reversed([*enumerate(self.state.levels)]):
+            series = self.flow.series[level.series]
+            following = _next_in(series, level.step) if goto is None else series.steps[series.position(goto)]
+            if following is not None or depth == 0:
+                return following
+            above = self.state.levels[depth - 1]
+            goto = _taken(step_at(self.flow, above), level).goto
+        return None
+
     def bound(self, *values: Json) -> None:
         """Raises StepRefused if values take more than a step may hold."""
         size = size_of(*values)
@@ -193,12 +205,7 @@ class Walk:
 
     def _leave_option(self, inner: Level) -> Decision:
         self.state = replace(self.state, levels=self.state.levels[:-1])
-        choice = self.step
-        if not isinstance(choice, ChoiceStep):
-            raise TypeError(choice)
-        options = [*choice.choices, *([choice.default] if choice.default else [])]
-        taken = next(o for o in options if o.steps is not None and o.steps.path == inner.series)
-        return self.leave(inner.local, taken.goto)
+        return self.leave(inner.local, _taken(self.step, inner).goto)
 
     def _end(self) -> Decision:
         level = self.state.levels[0]
@@ -221,6 +228,14 @@ class Walk:
         return owners
 
 
+def _taken(choice: Step, inner: Level) -> Option:
+    """The option whose steps the inner level is at."""
+    if not isinstance(choice, ChoiceStep):
+        raise TypeError(choice)
+    options = [*choice.choices, *([choice.default] if choice.default else [])]
+    return next(o for o in options if o.steps is not None and o.steps.path == inner.series)
+
+
 def owner_of(flow: Flow, series: str) -> Step | None:
     """The step that a series belongs to; None for the flow's own."""
     match = _OWNER.match(series)
@@ -229,12 +244,12 @@ def owner_of(flow: Flow, series: str) -> Step | None:
 
 def hint_of(step: Step, entry: int, attempt: int = 1) -> Hint:
     """What a message for the step says of itself."""
-    is_callback = isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK
-    return Hint(step.type, step.name, attempt, entry, is_callback)
+    if isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
+        return Hint(step.type, step.name, attempt, entry, True, step.timeout_seconds)
+    return Hint(step.type, step.name, attempt, entry)
 
 
-def next_in(series: Series, position: int) -> Step | None:
-    """The step that follows when the one at `position` just ends, if that is one of the same series."""
+def _next_in(series: Series, position: int) -> Step | None:
     step = series.steps[position]
     if step.end or position + 1 == len(series.steps):
         return None

@@ -14,14 +14,13 @@ from kombu.utils.url import parse_url
 from pollflow.errors import ConfigurationError, NotDurable, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
 from pollflow.runtime import functions as function_registry
-from pollflow.runtime import messages, reconnecting
+from pollflow.runtime import messages, reconnecting, stop_mark
 from pollflow.runtime.assembly import Assembly, assemble
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
 from pollflow.runtime.keeper import WORKER, Keeper
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
-from pollflow.runtime.stop_mark import is_stopping
 from pollflow.runtime.stopping import follow_signals, last_reading
 from pollflow.store import NO_PATIENCE, Insistence, Letter, Patience, connect
 
@@ -71,7 +70,7 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
             publish=publish,
             functions=registry,
             worker=lambda: WORKER,
-            is_stopping=is_stopping,
+            is_stopping=stop_mark.is_stopping,
             insistence=Insistence(patience, settings.durable, _tell),
         )
 
@@ -139,6 +138,7 @@ def _follow_worker(app: Celery, attached: Attached) -> None:
     keepers: list[Keeper] = []
 
     def check() -> None:
+        stop_mark.begin()
         check_visibility_timeout(app, attached.settings)
         store = attached.background.store
         check_server(store.client, "Redis of pollflow")
@@ -190,7 +190,7 @@ def _publisher(app: Celery) -> Callable[[Letter], None]:
                 eta=messages.eta_of(letter),
                 root_id=letter.execution_id,
                 parent_id=messages.parent_id(letter),
-                headers={messages.IS_CALLBACK: letter.hint.is_callback},
+                headers={messages.CALLBACK: messages.callback_of(letter)},
                 argsrepr=messages.shown_args(letter),
                 kwargsrepr="{}",
                 ignore_result=True,

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pollflow.errors import ExecutionNotExists, FlowNotExists
-from pollflow.fdl.model import FlowResource, Pattern
-from pollflow.machine import FrameState, Status, call_of
+from pollflow.machine import Status
 from pollflow.runtime.engine import Engine
-from pollflow.runtime.subflows import asked_of, token_of
-from pollflow.store import ExecutionRecord, ExecutionRef
+from pollflow.runtime.subflows import awaited_by
+from pollflow.store import Errand, ExecutionRecord, ExecutionRef, FrameRecord
 
 _SLICE = 100
 
@@ -31,8 +30,9 @@ class Duties:
         """Does one duty that is due."""
         known: dict[str, Callable[[ExecutionRecord], None]] = {
             "deadline": self._time_out,
-            "notify": self.engine.tell_end,
+            "notify": self._notify,
             "orphan": self._stop_orphan,
+            "errand": self._do_errands,
             "tidy": self._tidy,
             "purge": self.purge,
         }
@@ -44,27 +44,38 @@ class Duties:
         except ExecutionNotExists:
             self.engine.store.done(ref, duty, "")
 
+    def _notify(self, record: ExecutionRecord) -> None:
+        self.engine.tell_end(record)
+
     def _time_out(self, record: ExecutionRecord) -> None:
         flow = self.engine.flows.get(record.digest)
         limit = flow.timeout_seconds or 0.0
         if self.engine.reading.now() < record.started_at + limit:
             return  # taken for an execution that is no more; this one has its name, and a time limit of its own
         cause = f"the execution did not end within {limit:g} seconds"
-        self.engine.end(record.ref, Status.TIMED_OUT, "FnF.ExecutionTimeout", cause)
+        self.engine.end(record.ref, Status.TIMED_OUT, "FnF.ExecutionTimeout", cause, execution_id=record.id)
         self.engine.store.done(record.ref, "deadline", record.id)
 
     def _stop_orphan(self, record: ExecutionRecord) -> None:
-        """Stops a sub-execution whose step ceased to wait before it was there to be found."""
-        if record.parent and not record.status.ended and not self.engine.is_waited_for(record.parent):
-            self.engine.end(record.ref, Status.STOPPED, "", "the step that started it does not wait any more")
+        """Stops a sub-execution whose step had given it up before it was there to be found."""
+        if record.parent and record.waiters:
+            self._stop_unless_wanted(record, "", "the step that started it does not wait any more")
         self.engine.store.done(record.ref, "orphan", record.id)
+
+    def _do_errands(self, record: ExecutionRecord) -> None:
+        """Stops the sub-executions that steps have given up, in other ways than by the end of their execution."""
+        for errand in record.errands:
+            self._let_go(errand, "FnF.TaskTimeout", "the step that waited gave it up")
+            self.engine.store.errand_done(record.ref, errand.dump(), record.id)
 
     def _tidy(self, record: ExecutionRecord) -> None:
         self._tidy_slice(record)
 
     def purge(self, record: ExecutionRecord) -> None:
         """Deletes an ended execution and all that is left of it. What runs is left alone."""
-        self.engine.tell_end(record)
+        if not self.engine.tell_end(record):
+            return
+        self._do_errands(record)
         while self._tidy_slice(record) > 0:
             pass
         self.engine.store.purge(record.ref, record.id, record.status)
@@ -72,27 +83,30 @@ class Duties:
     def _tidy_slice(self, record: ExecutionRecord) -> int:
         """Deletes some frames of an ended execution, and stops what just these waited for. How many are left."""
         frames = self.engine.reading.frame_names(record.ref, _SLICE)
-        for name in frames:
+        for name in frames if record.status is not Status.SUCCEEDED else ():
             frame = self.engine.reading.frame(record.ref, name)
-            if frame is not None:
-                self.let_sub_flow_go(record, frame.state, record.error or "", record.cause or "")
-        return self.engine.store.tidy(record.ref, frames)
+            errand = None if frame is None else self._awaited_by(frame, record)
+            if errand is not None:
+                self._let_go(errand, record.error or "", record.cause or "")
+        return self.engine.store.tidy(record.ref, record.id, frames)
 
-    def let_sub_flow_go(self, record: ExecutionRecord, state: FrameState, error: str, cause: str) -> None:
-        """Stops the execution that a step waited for and waits for no more, if it is the one that the step started."""
+    def _awaited_by(self, frame: FrameRecord, record: ExecutionRecord) -> Errand | None:
         try:
             flow = self.engine.flows.get(record.digest)
         except FlowNotExists:
-            return  # Redis has lost the definition: what it waited for cannot be known
-        request = call_of(flow, state, record.about)
-        if request is None or not isinstance(request.resource, FlowResource):
-            return
-        if request.pattern is Pattern.REQUEST_RESPONSE:
-            return
+            return None  # Redis has lost the definition: what it waited for cannot be known
+        return awaited_by(flow, frame.state, record.about)
+
+    def _let_go(self, errand: Errand, error: str, cause: str) -> None:
         try:
-            flow_name, name, _ = asked_of(request, request.resource)
-            ref = ExecutionRef(flow_name, name)
-            if self.engine.reading.execution(ref).parent == token_of(record.about, state):
-                self.engine.end(ref, Status.STOPPED, error, cause)
-        except (ValueError, LookupError):
-            logger.info("no sub-execution to stop", extra={"execution": str(record.ref)})
+            record = self.engine.reading.execution(errand.ref)
+        except ExecutionNotExists:
+            return
+        # One that a client has started is nobody's to stop.
+        if record.parent and errand.token in record.steps:
+            self._stop_unless_wanted(record, error, cause, given_up_by=errand.token)
+
+    def _stop_unless_wanted(self, record: ExecutionRecord, error: str, cause: str, given_up_by: str = "") -> None:
+        others = [waiter for waiter in record.waiters if waiter.token != given_up_by]
+        if not record.status.ended and not any(self.engine.is_wanted_by(waiter) for waiter in others):
+            self.engine.end(record.ref, Status.STOPPED, error, cause, execution_id=record.id, waiters=record.waiters)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from pollflow.errors import (
     ExecutionNotExists,
+    FlowNotExists,
     InvalidTaskToken,
     StoreUnavailable,
     TaskAlreadyCompleted,
@@ -24,6 +25,7 @@ from pollflow.machine import (
     Limits,
     Outcome,
     Phase,
+    Raised,
     ReportedFailed,
     ReportedSucceeded,
     Status,
@@ -38,6 +40,7 @@ from pollflow.machine import (
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.routes import Publish
+from pollflow.runtime.subflows import awaited_by
 from pollflow.store import (
     Address,
     Claimed,
@@ -51,6 +54,7 @@ from pollflow.store import (
     Reading,
     Refusal,
     Store,
+    Waiter,
     is_time_to_pack,
     new_token,
 )
@@ -132,14 +136,24 @@ class Engine:
         claimed = _from_outside(ref, frame, record, execution)
         self._commit(self.flows.get(execution.digest), claimed, TimedOut(), from_outside=True)
 
-    def end(self, ref: ExecutionRef, status: Status, error: str, cause: str) -> Status | None:
+    def end(
+        self,
+        ref: ExecutionRef,
+        status: Status,
+        error: str,
+        cause: str,
+        *,
+        execution_id: str = "",
+        waiters: Sequence[Waiter] | None = None,
+    ) -> Status | None:
         """Stops an execution, or ends it by its time limit. None if this did it, else the status that it has.
 
-        Raises ExecutionNotExists.
+        Only the one of that id, and while it has those waiters, if they are given. Raises ExecutionNotExists.
         """
         detail = {"error": error, "cause": cause}
         history = [HistoryEvent(f"Execution{status.value}", "", detail)]
-        before = self.store.end(ref, status, history, Outcome(status, None, error, cause))
+        outcome = Outcome(status, None, error, cause)
+        before = self.store.end(ref, status, history, outcome, execution_id=execution_id, waiters=waiters)
         if before == "":
             raise ExecutionNotExists(f"flow {ref.flow!r} has no execution {ref.name!r}")
         return None if before is None else Status(before)
@@ -162,25 +176,41 @@ class Engine:
             if isinstance(self._commit(flow, claimed, event, from_outside=True), Committed):
                 return
 
-    def is_waited_for(self, token: str) -> bool:
-        """Whether the step of that task token still waits for a report."""
+    def is_wanted_by(self, waiter: Waiter) -> bool:
+        """Whether a step still has a use for the sub-execution that it waits for.
+
+        One that waits for a callback may have had it, and lets the sub-execution run on.
+        """
         try:
-            asked, execution = self._asked(token)
+            asked, execution = self._asked(waiter.token)
         except InvalidTaskToken:
             return False
+        if not waiter.hears_success:
+            return not execution.status.ended or execution.status is Status.SUCCEEDED
         record = None if execution.status.ended else self.reading.frame(execution.ref, asked.frame)
         return record is not None and is_awaited(asked, record.state)
 
-    def tell_end(self, record: ExecutionRecord) -> None:
-        """Tells the steps that wait for an ended execution how it ended."""
-        for waiter in record.waiters if record.status.ended else ():
-            if record.status is Status.SUCCEEDED and not waiter.hears_success:
-                continue
-            try:
-                self.report(waiter.token, _end_event(record))
-            except (InvalidTaskToken, TaskAlreadyCompleted):
-                logger.info("nobody waits for the end any more", extra={"execution": str(record.ref)})
-        self.store.done(record.ref, "notify", record.id)
+    def tell_end(self, record: ExecutionRecord) -> bool:
+        """Tells the steps that wait for an ended execution how it ended. Whether nobody is left to be told."""
+        if not record.status.ended:
+            return False
+        is_told = all([self._tell(waiter, record) for waiter in record.waiters])
+        if is_told:
+            self.store.done(record.ref, "notify", record.id)
+        return is_told
+
+    def _tell(self, waiter: Waiter, record: ExecutionRecord) -> bool:
+        if record.status is Status.SUCCEEDED and not waiter.hears_success:
+            return True
+        try:
+            self.report(waiter.token, _end_event(record))
+        except (InvalidTaskToken, TaskAlreadyCompleted, FlowNotExists):
+            # Without its definition a step never goes on.
+            logger.info("nobody waits for the end any more", extra={"execution": str(record.ref)})
+        except UnreadableRecord:
+            logger.warning("left to a later release", extra={"execution": str(record.ref)}, exc_info=True)
+            return False
+        return True
 
     def _asked(self, token: str) -> tuple[TokenAddress, ExecutionRecord]:
         asked = read_task_token(token)
@@ -258,6 +288,9 @@ class Engine:
     def _commit(
         self, flow: Flow, claimed: Claimed, event: Event, *, from_outside: bool = False, hold: str = ""
     ) -> Committed | Refusal:
+        # In any other way a step ends because its sub-flow has ended, or has been reported on.
+        gives_up = isinstance(event, TimedOut | Raised)
+        errand = awaited_by(flow, claimed.state, claimed.about) if gives_up else None
         while True:
             decision = decide(flow, claimed.state, event, about=claimed.about, limits=self.limits)
             result = self.store.commit(
@@ -266,6 +299,7 @@ class Engine:
                 from_outside=from_outside,
                 hold="" if _is_over(decision) else hold,
                 expect_events=flow.uses_event_ids,
+                errand=errand,
             )
             if not isinstance(result, Moved):
                 break
@@ -275,11 +309,17 @@ class Engine:
             return result
         for letter in result.letters:
             self.publish(letter)
-        if is_time_to_pack(claimed.about.events, claimed.about.events + _events_in(decision)):
-            self.store.pack(claimed.address.ref)
         if result.is_awaited:
             self._tell_end_at_once(claimed.address.ref)
+        if is_time_to_pack(claimed.about.events, claimed.about.events + _events_in(decision)):
+            self._pack(claimed.address.ref)
         return result
+
+    def _pack(self, ref: ExecutionRef) -> None:
+        try:
+            self.store.pack(ref)
+        except StoreUnavailable as error:
+            logger.warning("%s; old events are packed with the next block", error, extra={"execution": str(ref)})
 
     def _nonce(self) -> str:
         return f"{self.worker()}.{new_token()}"

@@ -8,6 +8,7 @@ since leases would lapse behind a sweep that finds thousands of entries.
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
 import time
@@ -22,9 +23,9 @@ from pollflow.errors import ExecutionNotExists, InvalidArgument, StoreUnavailabl
 from pollflow.machine import Status
 from pollflow.runtime.assembly import Assembly
 from pollflow.runtime.functions import Functions
-from pollflow.runtime.messages import IS_CALLBACK, TASK_PREFIX, address_of
+from pollflow.runtime.messages import CALLBACK, TASK_PREFIX, address_of
 from pollflow.runtime.stop_mark import set_stopping
-from pollflow.store import Address, ExecutionRef
+from pollflow.store import Address
 
 logger = logging.getLogger("pollflow")
 
@@ -50,8 +51,8 @@ class Keeper:
     """The worker's consumer: it knows the messages that wait for their time."""
     terminate: Terminate | None = None
     """Ends the pool child of that process id; None where the pool cannot."""
-    _in_vain: dict[Any, int] = field(default_factory=dict)
-    """For how many rounds the entry of a request has been over."""
+    _in_vain: dict[Any, float] = field(default_factory=dict)
+    """For how many rounds the entry of a request has been over; minus infinity once it was told to end."""
     _left: list[Any] = field(default_factory=list)
     """What the worker held when it was told to stop, and got since. Its consumer forgets that when it closes."""
     _given_up: dict[int, Any] = field(default_factory=dict)
@@ -95,15 +96,14 @@ class Keeper:
 
     def keep(self) -> None:
         """One round of vouching."""
-        in_vain: dict[Any, int] = {}
+        in_vain: dict[Any, float] = {}
         # Celery forgets the running ones among the reserved when it reconnects or stops.
-        held = {*_snapshot(worker_state.active_requests)}
-        if not self.is_stopping:
-            held |= {*_snapshot(worker_state.reserved_requests)}
+        begun = {*_snapshot(worker_state.active_requests)}
+        held = begun if self.is_stopping else begun | {*_snapshot(worker_state.reserved_requests)}
         for request, address in _addressed(held):
-            if not self.assembly.store.vouch(address, WORKER):
-                in_vain[request] = self._in_vain.get(request, 0) + 1
-                self._end(request, address, in_vain[request])
+            if not self.assembly.store.vouch(address, WORKER, has_begun=request in begun):
+                rounds = self._in_vain.get(request, 0) + 1
+                in_vain[request] = -math.inf if self._end(request, address, rounds) else rounds
         self._in_vain = in_vain
         if time.monotonic() >= self._stops_at:
             self._post_again()
@@ -151,27 +151,35 @@ class Keeper:
         delayed = [args[0] for args in timed if args and isinstance(args[0], Request)]
         return [*_snapshot(worker_state.reserved_requests), *delayed]
 
-    def _end(self, request: Any, address: Address, rounds: int) -> None:
+    def _end(self, request: Any, address: Address, rounds: float) -> bool:
         """Ends a call whose execution was stopped, whose step timed out, or that somebody else has taken over.
 
-        A task that has just committed is in vain too, and is given a few rounds to come to its end.
+        A task that has just committed is in vain too, and is given a few rounds to come to its end. Whether it did.
         """
-        if self.terminate is None or rounds != _ROUNDS_IN_VAIN or not request.worker_pid:
-            return
+        if self.terminate is None or rounds < _ROUNDS_IN_VAIN or not request.worker_pid:
+            return False
         if request not in worker_state.active_requests:
-            return  # it has come to its end while Redis was asked, and its process may serve another call by now
-        if request.request_dict.get(IS_CALLBACK) and not self._is_off(address.ref):
-            return  # its step has been reported on, and whatever the function does after that is its own affair
+            return False  # it has come to its end while Redis was asked, and its process may serve another call by now
+        if self._may_go_on(request, address):
+            return False
         logger.warning("a call that may not commit any more is ended", extra={"task": request.id})
         self.terminate(request.worker_pid)
+        return True
 
-    def _is_off(self, ref: ExecutionRef) -> bool:
-        """Whether an execution ended otherwise than by its last step."""
+    def _may_go_on(self, request: Any, address: Address) -> bool:
+        """Whether the step waited for a callback and was reported on: then what its function still does is its own."""
+        limit = request.request_dict.get(CALLBACK)
+        if limit is None or (limit and time.time() > request.time_start + limit):
+            return False
+        reading = self.assembly.engine.reading
         try:
-            status = self.assembly.engine.reading.execution(ref).status
+            status = reading.execution(address.ref).status
         except ExecutionNotExists:
-            return True
-        return status.ended and status is not Status.SUCCEEDED
+            return False
+        if status.ended:
+            return status is Status.SUCCEEDED
+        frame = reading.frame(address.ref, address.frame)
+        return frame is None or frame.token != address.token  # else somebody else has taken it over
 
 
 def _addressed(requests: Iterable[Any]) -> list[tuple[Any, Address]]:

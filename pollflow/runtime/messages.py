@@ -17,8 +17,8 @@ from pollflow.store import Address, Envelope, ExecutionRef, Letter
 TASK_PREFIX = "pollflow."
 SENT_AT = "pollflow_sent_at"
 """The header with the moment of sending by Redis' clock: it tells the sweep a lost message from a queued one."""
-IS_CALLBACK = "pollflow_is_callback"
-"""The header that says that the step waits for a callback."""
+CALLBACK = "pollflow_callback"
+"""The header of a step that waits for a callback: the seconds that an attempt may take, 0 for any; else null."""
 
 _EARLY_MARGIN_SECONDS = 0.005
 _MARK = "\x00sent\x00"
@@ -59,6 +59,11 @@ def shown_args(letter: Letter) -> str:
     """The arguments as Flower shows them."""
     ref = letter.address.ref
     return repr((ref.flow, ref.name, letter.hint.step, f"try {letter.hint.attempt}"))
+
+
+def callback_of(letter: Letter) -> float | None:
+    """The value of the header CALLBACK."""
+    return (letter.hint.timeout or 0) if letter.hint.is_callback else None
 
 
 def address_of(args: Any) -> Address:
@@ -109,7 +114,7 @@ def envelope(letter: Letter, *, queue: str, list_key: str) -> Envelope:
             "replaced_task_nesting": 0,
             "stamped_headers": None,
             "stamps": {},
-            IS_CALLBACK: letter.hint.is_callback,
+            CALLBACK: callback_of(letter),
             SENT_AT: _MARK,
         },
         "properties": {

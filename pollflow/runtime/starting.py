@@ -35,11 +35,14 @@ class Starter:
         given: JsonObject,
         name: str | None,
         *,
+        parent: str = "",
         waiter: Waiter | None = None,
         durable: bool = False,
     ) -> ExecutionRef:
         """Starts an execution, or finds the one that runs under the name already.
 
+        `parent` is the task token of the step that starts it: it finds the one that it has started even if that has
+        ended.
         Raises FlowNotExists; ExecutionAlreadyExists if an ended one has the name; InvalidArgument and
         EntityTooLarge before anything is stored; NotDurable where it is to be durable and may not be.
         """
@@ -54,19 +57,20 @@ class Starter:
             digest=record.digest,
             execution_input=given,
             limit=flow.timeout_seconds,
+            parent=parent,
             waiter=waiter,
             durable=durable,
         )
         for letter in started.letters:
             self.publish(letter)
-        self._check_existing(ref, started, waiter)
+        self._check_existing(ref, started, parent)
         return ref
 
-    def _check_existing(self, ref: ExecutionRef, started: Started, waiter: Waiter | None) -> None:
+    def _check_existing(self, ref: ExecutionRef, started: Started, parent: str) -> None:
         if started.existing is None or not started.existing.ended:
             return
-        if waiter is not None and waiter in self.reading.execution(ref).waiters:
-            return  # it was started or taken by this very step, which will be told
+        if parent and parent in self.reading.execution(ref).steps:
+            return  # it was started or taken by this very step, which is told if it waits
         raise ExecutionAlreadyExists(
             f"flow {ref.flow!r} has an execution {ref.name!r} already, which has ended ({started.existing.value})"
         )

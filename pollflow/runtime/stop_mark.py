@@ -11,6 +11,12 @@ import mmap
 _page = mmap.mmap(-1, 1)
 
 
+def begin() -> None:
+    """A worker begins, and will fork its pool: its page is its own, not that of whoever forked it."""
+    global _page
+    _page = mmap.mmap(-1, 1)
+
+
 def set_stopping() -> None:
     """The worker was told to stop. Safe in a signal handler."""
     _page[0] = 1

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 
 from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument
-from pollflow.fdl.model import FlowResource, JsonObject, Pattern
+from pollflow.fdl.model import Flow, FlowResource, JsonObject, Pattern
 from pollflow.machine import (
     About,
     CallRequest,
@@ -21,10 +21,11 @@ from pollflow.machine import (
     Raised,
     Returned,
     Submitted,
+    call_of,
 )
 from pollflow.machine.callback import task_token
 from pollflow.runtime.starting import Starter
-from pollflow.store import Claimed, Reading, Waiter
+from pollflow.store import Claimed, Errand, ExecutionRef, Reading, Waiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,11 @@ class SubFlows:
         except ValueError as error:
             return Raised("FnF.RuntimeError", str(error))
         waits = request.pattern is not Pattern.REQUEST_RESPONSE
-        token = token_of(claimed.about, claimed.state)
+        token = _token_of(claimed.about, claimed.state)
         # A callback is waited for whatever the sub-flow returns; but its failure is that of the call.
         waiter = Waiter(token, hears_success=request.pattern is Pattern.SYNC)
         try:
-            ref = self.starter.start(flow_name, given, name, waiter=waiter if waits else None)
+            ref = self.starter.start(flow_name, given, name, parent=token, waiter=waiter if waits else None)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         started = {"FlowName": ref.flow, "Name": ref.name}
@@ -56,8 +57,21 @@ class SubFlows:
         return Returned({**started, "Status": self.reading.execution(ref).status.value})
 
 
-def token_of(about: About, state: FrameState) -> str:
-    """The task token of a step that waits for a sub-execution: the sub-execution's `parent`."""
+def awaited_by(flow: Flow, state: FrameState, about: About) -> Errand | None:
+    """What is to be done when a step gives up the sub-execution that it waits for; None if it waits for none."""
+    request = call_of(flow, state, about)
+    if request is None or not isinstance(request.resource, FlowResource):
+        return None
+    if request.pattern is Pattern.REQUEST_RESPONSE:
+        return None
+    try:
+        flow_name, name, _ = asked_of(request, request.resource)
+    except ValueError:
+        return None
+    return Errand(ExecutionRef(flow_name, name), _token_of(about, state))
+
+
+def _token_of(about: About, state: FrameState) -> str:
     return task_token(about, state.frame, state.entry, state.attempt)
 
 

@@ -83,7 +83,6 @@ class Sweeper:
         execution = self.engine.reading.execution(ref)
         if record.deadline is not None and record.deadline <= at:
             self.engine.time_out_step(ref, frame, record, execution)
-            self.duties.let_sub_flow_go(execution, record.state, "FnF.TaskTimeout", "the step that waited timed out")
         elif record.kind != "report":
             self._redeliver(ref, frame, record, execution.id, at, oldest)
 

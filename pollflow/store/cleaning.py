@@ -15,10 +15,10 @@ from pollflow.store.scripts import Argument, translated
 class Cleaning(Core):
     """The verbs that delete and pack, each in slices, so that nobody else waits for long."""
 
-    def tidy(self, ref: ExecutionRef, frames: Sequence[str]) -> int:
-        """Deletes frames of an execution that has ended; how many others are left, or -1 if it runs."""
+    def tidy(self, ref: ExecutionRef, execution_id: str, frames: Sequence[str]) -> int:
+        """Deletes frames of the execution of that id, which has ended; how many others are left, -1 if it runs."""
         doomed = [key for f in frames for key in (self.keys.frame(ref, f), self.keys.results(ref, f))]
-        args: list[Argument] = [names.duty(ref, "tidy"), len(frames)]
+        args: list[Argument] = [execution_id, names.duty(ref, "tidy"), len(frames)]
         for frame in frames:
             args += [frame, names.member(ref, frame)]
         keys = (self.keys.execution(ref), self.keys.frames(ref), self.keys.wake(ref.shard), *doomed)
@@ -36,7 +36,7 @@ class Cleaning(Core):
             self.keys.wake(ref.shard),
             *indexes,
         )
-        duties = [names.duty(ref, name) for name in ("tidy", "purge", "deadline", "orphan")]
+        duties = [names.duty(ref, name) for name in ("tidy", "purge", "deadline", "orphan", "errand")]
         return bool(self._run("purge", keys, [str(ref), execution_id, *duties]))
 
     def pack(self, ref: ExecutionRef) -> int:

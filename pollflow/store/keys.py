@@ -126,7 +126,7 @@ def member(ref: ExecutionRef, frame: str = ROOT) -> str:
 
 
 def duty(ref: ExecutionRef, name: str) -> str:
-    """The member of a duty of the execution itself: `deadline`, `tidy`, `purge`, `notify`, `orphan`."""
+    """The member of a duty of the execution itself: `deadline`, `tidy`, `purge`, `notify`, `orphan`, `errand`."""
     return f"{ref}|{_DUTY}{name}"
 
 

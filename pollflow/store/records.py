@@ -6,6 +6,7 @@ A release reads its predecessor's layout. What it does not know it leaves to oth
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,12 +56,13 @@ def load_state(frame: str, text: str) -> FrameState:
 
 def dump_hint(hint: Hint) -> str:
     """The stored form of a hint."""
-    return dump_json([hint.type, hint.step, hint.attempt, hint.entry, *([True] if hint.is_callback else [])])
+    fields: list[Json] = [hint.type, hint.step, hint.attempt, hint.entry]
+    return dump_json([*fields, True, hint.timeout] if hint.is_callback else fields)
 
 
 def load_hint(text: str) -> Hint:
-    """The hint that `dump_hint` wrote."""
-    return Hint(*json.loads(text))
+    """The hint that `dump_hint` wrote, or that of a later release, which may say more."""
+    return Hint(*json.loads(text)[:6])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,29 @@ class Waiter:
         """The waiter that `dump` wrote."""
         return cls(text[1:], text.startswith("+"))
 
+    @classmethod
+    def dump_all(cls, waiters: Sequence[Waiter]) -> str:
+        """The stored form of several."""
+        return ",".join(waiter.dump() for waiter in waiters)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A step has given up a sub-execution, which is to be stopped: it is in another shard. `token` is the step's."""
+
+    ref: ExecutionRef
+    token: str
+
+    def dump(self) -> str:
+        """Its stored form: one line."""
+        return f"{self.ref} {self.token}"
+
+    @classmethod
+    def load(cls, text: str) -> Errand:
+        """The errand that `dump` wrote."""
+        ref, _, token = text.partition(" ")
+        return cls(ExecutionRef.parse(ref), token)
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecord:
@@ -117,6 +142,7 @@ class ExecutionRecord:
     parent: str = ""
     """The task token of the step that started it; empty if a client did."""
     waiters: tuple[Waiter, ...] = ()
+    errands: tuple[Errand, ...] = ()
 
     @classmethod
     def load(cls, ref: ExecutionRef, fields: dict[str, Any]) -> ExecutionRecord:
@@ -136,7 +162,13 @@ class ExecutionRecord:
             cause=fields.get("cause"),
             parent=fields.get("parent", ""),
             waiters=tuple(Waiter.load(text) for text in fields.get("waiters", "").split(",") if text),
+            errands=tuple(Errand.load(text) for text in fields.get("errands", "").splitlines()),
         )
+
+    @property
+    def steps(self) -> set[str]:
+        """The task tokens of the steps that started it, or took it while it ran and wait for it."""
+        return {waiter.token for waiter in self.waiters} | {self.parent} - {""}
 
     @property
     def about(self) -> About:
@@ -185,7 +217,7 @@ class FrameRecord:
             deadline=float(fields["deadline"]) if "deadline" in fields else None,
             join=load_join(fields.get("total", ""), fields.get("made", ""), fields.get("ended", "")),
             parent_token=parent["token"] if parent else "",
-            parent_hint=load_hint(parent["hint"]) if parent else None,
+            parent_hint=load_hint(parent["hint"]) if parent and parent["hint"] else None,
         )
 
     @property

@@ -34,6 +34,7 @@ from pollflow.store.records import (
     Claimed,
     Committed,
     Early,
+    Errand,
     Letter,
     Refusal,
     Waiter,
@@ -82,11 +83,13 @@ class Transitions(Core):
         digest: str,
         execution_input: JsonObject,
         limit: float | None,
+        parent: str = "",
         waiter: Waiter | None = None,
         durable: bool = False,
     ) -> Started:
         """Starts an execution by its first decision, unless its name is taken. `limit` is its time limit in seconds.
 
+        `parent` is the task token of the step that starts it.
         `waiter` is told of the end, also of that of an execution which runs under the name already.
         `durable`: waits for the append-only file, also where the execution is there already. Raises NotDurable.
         """
@@ -99,7 +102,7 @@ class Transitions(Core):
             "secret": about.secret,
             "started_at": repr(about.started_at),
             "input": dump_json(execution_input),
-            "parent": waiter.token if waiter else "",
+            "parent": parent,
             "waiters": waiter.dump() if waiter else "",
         }
         settled = self._settle(ref, about, decision, new_token())
@@ -159,12 +162,13 @@ class Transitions(Core):
         from_outside: bool = False,
         hold: str = "",
         expect_events: bool = False,
+        errand: Errand | None = None,
     ) -> Committed | Moved | Refusal:
         """Commits what was decided for a claimed frame.
 
         `from_outside`: the event did not come from the call, so the call's lease does not matter. `hold`: the nonce
         under which the caller goes on with the next entry at once, instead of a message. `expect_events`: refuse with
-        Moved if history has grown meanwhile.
+        Moved if history has grown meanwhile. `errand`: what is to be done elsewhere for it, if the execution goes on.
         """
         nonce = ANYBODY if from_outside else (claimed.nonce if claimed.kind == "call" else "")
         if decision.outcome is not None:
@@ -174,15 +178,34 @@ class Transitions(Core):
             return self._join(claimed, decision, nonce)
         if isinstance(decision.wake, Children):
             return self._spread(claimed, decision, expect_events)
-        return self._advance(claimed, decision, nonce, hold, expect_events)
+        return self._advance(claimed, decision, nonce, hold, expect_events, errand)
 
-    def end(self, ref: ExecutionRef, status: Status, history: Sequence[HistoryEvent], outcome: Outcome) -> str | None:
-        """Ends a running execution from outside. None if this did it, else the status that it has."""
-        reply = self._end(ref, "", ANYBODY, ROOT, replace(outcome, status=status), history)
+    def end(
+        self,
+        ref: ExecutionRef,
+        status: Status,
+        history: Sequence[HistoryEvent],
+        outcome: Outcome,
+        *,
+        execution_id: str = "",
+        waiters: Sequence[Waiter] | None = None,
+    ) -> str | None:
+        """Ends a running execution from outside. None if this did it, else the status that it has.
+
+        Only the one of that id, and with those waiters, if they are given.
+        """
+        expected = (execution_id, "*" if waiters is None else Waiter.dump_all(waiters))
+        reply = self._end(ref, "", ANYBODY, ROOT, replace(outcome, status=status), history, expected=expected)
         return None if reply[0] == "done" else str(reply[1])
 
     def _advance(
-        self, claimed: Claimed, decision: Decision, nonce: str, hold: str, expect_events: bool
+        self,
+        claimed: Claimed,
+        decision: Decision,
+        nonce: str,
+        hold: str,
+        expect_events: bool,
+        errand: Errand | None,
     ) -> Committed | Moved | Refusal:
         address = claimed.address
         ref, frame, token = address.ref, address.frame, new_token()
@@ -206,6 +229,8 @@ class Transitions(Core):
                 self.timing.lease,
                 _joiner(claimed),
                 *folded_events(decision.history),
+                names.duty(ref, "errand"),
+                errand.dump() if errand else "",
                 *settled.args,
             ],
         )
@@ -342,6 +367,7 @@ class Transitions(Core):
         outcome: Outcome,
         history: Sequence[HistoryEvent],
         joiner: str = "",
+        expected: tuple[str, str] = ("", "*"),
     ) -> list[Any]:
         fields = {"error": outcome.error, "cause": outcome.cause}
         if outcome.output is not None:
@@ -366,6 +392,7 @@ class Transitions(Core):
                 names.member(ref),
                 *(names.duty(ref, name) for name in ("deadline", "tidy", "purge", "notify")),
                 joiner,
+                *expected,
                 *counted_fields(fields),
                 *folded_events(history),
             ],

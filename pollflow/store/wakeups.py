@@ -23,7 +23,7 @@ class WakeUps(Core):
     def redeliver(self, letter: Letter, sent: int, oldest: float | None) -> tuple[str, bool]:
         """Publishes a letter again unless it is still queued (`oldest`: the moment of the oldest message in its queue).
 
-        Answers `stale`, `queued`, `held` or `sent`, and whether the caller has to publish it.
+        Answers `stale`, `queued`, `later`, `held` or `sent`, and whether the caller has to publish it.
         """
         ref, envelope = letter.address.ref, self._post(letter)
         reply = self._run(
@@ -41,19 +41,20 @@ class WakeUps(Core):
                 "" if oldest is None else repr(oldest),
                 self.timing.grace,
                 self.timing.longest_grace,
+                self.timing.horizon,
                 envelope.head,
                 envelope.tail,
             ],
         )
         return reply[0], reply[0] == "sent" and bool(reply[1])
 
-    def vouch(self, address: Address, worker: str) -> bool:
-        """Says that `worker` still holds the message, or runs its call. False if there is nothing to hold any more."""
+    def vouch(self, address: Address, worker: str, *, has_begun: bool = False) -> bool:
+        """Says that `worker` still holds the message, or has begun its task. False if there is nothing to hold."""
         ref = address.ref
         reply = self._run(
             "vouch",
             (self.keys.execution(ref), self.keys.frame(ref, address.frame), self.keys.wake(ref.shard)),
-            [names.member(ref, address.frame), address.token, worker, self.timing.lease],
+            [names.member(ref, address.frame), address.token, worker, self.timing.lease, int(has_begun)],
         )
         return bool(reply)
 
@@ -97,6 +98,11 @@ class WakeUps(Core):
         """A duty of the execution of that id is done; '' stands for one that is not there."""
         keys = (self.keys.execution(ref), self.keys.wake(ref.shard))
         self._run("done", keys, [names.duty(ref, duty), execution_id])
+
+    def errand_done(self, ref: ExecutionRef, errand: str, execution_id: str) -> None:
+        """An errand of the execution of that id is done."""
+        keys = (self.keys.execution(ref), self.keys.wake(ref.shard))
+        self._run("errand", keys, [names.duty(ref, "errand"), execution_id, errand])
 
     def forget(self, ref: ExecutionRef, frame: str) -> None:
         """Drops the wake-up of a frame that is no more."""

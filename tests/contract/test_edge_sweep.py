@@ -182,7 +182,7 @@ def test_only_a_call_that_still_runs_is_ended(is_active: bool, monkeypatch: pyte
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.active_requests", active)
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.reserved_requests", {request})
 
-    def vouch(*_: object) -> bool:
+    def vouch(*_: object, has_begun: bool) -> bool:
         nonlocal rounds
         rounds += 1
         if rounds == 3 and not is_active:

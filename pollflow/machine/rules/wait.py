@@ -10,15 +10,14 @@ from pollflow.fdl.moments import parse_moment
 from pollflow.machine.decision import Decision, Message
 from pollflow.machine.events import Arrived
 from pollflow.machine.state import Phase
-from pollflow.machine.walk import StepRefused, Walk, hint_of, next_in
+from pollflow.machine.walk import StepRefused, Walk, hint_of
 
 
 def waits(walk: Walk, step: WaitStep, event: Arrived) -> Decision:
     """Begins to wait, or ends if it has waited."""
     if walk.state.phase is Phase.WAITING:
         return walk.leave({})
-    level, entry = walk.state.levels[-1], walk.state.entry
-    following = next_in(walk.flow.series[level.series], level.step)
+    following, entry = walk.following(), walk.state.entry
     hint = hint_of(step, entry) if following is None else hint_of(following, entry + 1)
     if step.duration is not None:
         seconds = _seconds(walk, step, step.duration)

@@ -2,10 +2,10 @@
 -- redelivery makes the next one wait twice as long. Called by Store.redeliver.
 -- KEYS 1 execution (hash)  2 frame (hash)  3 wake-ups (zset)  4 queue (list)
 -- ARGV 1 clock  2 member  3 token  4 deliveries seen  5 moment of the oldest message in the queue or ''
---      6 grace, s  7 longest grace, s  8 head, tail
--- Replies {'stale'}, {'queued'} (it still waits in the queue), {'held'} or {'sent', unpublished}.
+--      6 grace, s  7 longest grace, s  8 horizon, s  9 head, tail
+-- Replies {'stale'}, {'queued'} (it still waits in the queue), {'later'} (it is not to be published yet), {'held'} or {'sent', unpublished}.
 local member, token, sent, oldest = take(), take(), tonumber(take()), tonumber(take())
-local grace, longest = tonumber(take()), tonumber(take())
+local grace, longest, horizon = tonumber(take()), tonumber(take()), tonumber(take())
 local execution, frame, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local found = redis.call('HMGET', frame, 'token', 'kind', 'sent', 'sent_at', 'claim', 'lease', 'deadline', 'due')
 if found[1] ~= token or tonumber(found[3]) ~= sent or found[2] == 'report' or not is_running(execution) then
@@ -21,6 +21,12 @@ if claim ~= '' and lease > at then
   look_again(lease - at)
   return {'held'}
 end
+local due = tonumber(found[8])
+if sent == 0 and due - at > horizon then
+  -- It began to wait after the sweep had found it.
+  look_again(due - horizon - at)
+  return {'later'}
+end
 -- First in, first out: what was put in after the oldest message there is still in the queue itself. The message of a
 -- call that has lapsed is one that was put in since; the one before has been taken.
 local is_out = sent > 0 and (claim == '' or sent_at >= lease)
@@ -31,5 +37,5 @@ end
 local elsewhere = ARGV[cursor + 1] == ''
 post(queue, at, true)
 redis.call('HSET', frame, 'sent', sent + 1, 'sent_at', text(at))
-look_again(math.max(0, tonumber(found[8]) - at) + math.min(grace * 2 ^ sent, longest))
+look_again(math.max(0, due - at) + math.min(grace * 2 ^ sent, longest))
 return {'sent', elsewhere and 1 or 0}

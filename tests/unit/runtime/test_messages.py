@@ -32,7 +32,7 @@ def test_a_message_has_every_header_that_celery_writes() -> None:
     ours = wire(LETTER)["headers"]
     assert isinstance(ours, dict)
     assert set(theirs.headers) - set(ours) == set()
-    assert set(ours) - set(theirs.headers) == {messages.SENT_AT, messages.IS_CALLBACK}
+    assert set(ours) - set(theirs.headers) == {messages.SENT_AT, messages.CALLBACK}
 
 
 def test_a_message_says_which_flow_execution_step_and_try_it_is_and_shows_no_token() -> None:
