@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any
 
 from celery import bootsteps
-from celery.worker import state as worker_state
 
 from pollflow.runtime.keeper import Keeper
 
@@ -29,8 +28,10 @@ def last_reading(keepers: list[Keeper]) -> type[bootsteps.StartStopStep]:
 
         def stop(self, parent: Any) -> None:
             """Reads for as long as kombu has asked Redis to wait: a second."""
-            if worker_state.should_stop is None and worker_state.should_terminate is None:
+            if parent.controller.blueprint.state not in (bootsteps.CLOSE, bootsteps.TERMINATE):
                 return  # it reconnects
+            for keeper in keepers:
+                keeper.note_stop()  # a worker that was told by remote control had no signal
             channel = getattr(parent.task_consumer, "channel", None)
             if getattr(channel, "_in_poll", None):
                 _read(channel)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
+from celery import Celery
 from redis import Redis
 
 from pollflow import Execution
 from tests.process.jobs import Jobs
 from tests.process.polling import assert_sound, calls
+from tests.processes import Started
 
 pytestmark = pytest.mark.process
 
@@ -66,9 +69,18 @@ def test_a_soft_stop_hands_back_what_it_cuts_off(jobs: Jobs) -> None:
     assert list(keys.values()) == [2]
 
 
-@ACKS
+def by_signal(jobs: Jobs, worker: Started) -> None:
+    worker.process.send_signal(signal.SIGTERM)
+
+
+def by_remote_control(jobs: Jobs, worker: Started) -> None:
+    with Celery(broker=jobs.url) as app:
+        app.control.shutdown()
+
+
+@pytest.mark.parametrize(("stop", "ack_emulation"), [(by_signal, True), (by_signal, False), (by_remote_control, True)])
 def test_messages_that_a_stopping_worker_holds_go_on_elsewhere_though_a_call_keeps_it(
-    jobs: Jobs, ack_emulation: bool
+    jobs: Jobs, stop: Callable[[Jobs, Started], None], ack_emulation: bool
 ) -> None:
     conf = {"broker_transport_options": {"ack_emulation": ack_emulation}}
     first = jobs.worker("-c", "1", **conf)
@@ -81,7 +93,7 @@ def test_messages_that_a_stopping_worker_holds_go_on_elsewhere_though_a_call_kee
     with Redis.from_url(jobs.url) as client:
         while client.llen("celery"):
             time.sleep(0.02)
-    first.process.send_signal(signal.SIGTERM)
+    stop(jobs, first)
     second = jobs.worker("-c", "1", **conf)
     begun = time.monotonic()
     for execution in behind:
