@@ -29,6 +29,20 @@ steps:
         pattern: sync
         serviceParams: {Input: {seconds: 100000}}
 """
+CALLBACK_PARENT = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Sub
+    resourceArn: acs:fnf:::flow/child
+    pattern: waitForCallback
+    serviceParams: {Input: {seconds: 1000}, ExecutionName: kid}
+"""
+TIMED_PARENT = PARENT.replace("    catch:", "    timeoutSeconds: 10\n    catch:")
+RETRYING_PARENT = TIMED_PARENT.replace(
+    "    catch:", "    retry: [{{errors: [FnF.TaskTimeout], intervalSeconds: 1, maxAttempts: 3}}]\n    catch:"
+)
 KID = ExecutionRef("child", "kid")
 
 
@@ -41,7 +55,26 @@ def before(bench: Bench, name: str, act: Callable[[], Any]) -> None:
             left.pop()()
         return once(script, keys, args)
 
-    bench.parts.store.scripts.run = run  # type: ignore[method-assign]
+    bench.parts.store.scripts.run = run  # type: ignore[method-assign, assignment]
+
+
+def die(*_: object, **__: object) -> None:
+    raise SystemExit
+
+
+def die_at_commit(bench: Bench, ref: ExecutionRef, *, committed: bool = False) -> None:
+    """Lets the process die that next commits for an execution, just before or just after it has."""
+    commit, left = bench.parts.store.commit, [None]
+
+    def commit_and_die(claimed: Claimed, *args: Any, **options: Any) -> Any:
+        is_last = claimed.address.ref == ref and bool(left)
+        result = commit(claimed, *args, **options) if committed or not is_last else None
+        if is_last:
+            left.clear()
+            raise SystemExit
+        return result
+
+    bench.parts.store.commit = commit_and_die  # type: ignore[method-assign]
 
 
 def claim_next(bench: Bench) -> Claimed:
@@ -167,12 +200,9 @@ def test_a_sub_flow_whose_starter_died_while_its_parent_was_stopped_is_stopped_t
         bench.parts.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
         bench.sweep()
 
-    def die(*args: Any, **options: Any) -> Any:
-        raise SystemExit
-
     before(bench, "start", stop)
     claimed = claim_next(bench)
-    bench.parts.store.commit = die  # type: ignore[method-assign]
+    bench.parts.store.commit = die  # type: ignore[method-assign, assignment]
     with pytest.raises(SystemExit):
         bench.parts.engine.move(claimed)
     assert bench.status(KID) == "Running"
@@ -218,3 +248,156 @@ def test_an_execution_whose_definition_is_lost_can_be_stopped_and_purged(bench: 
     parts.engine.end(ref, Status.STOPPED, "", "")
     parts.duties.purge(parts.reading.execution(ref))
     assert not bench.redis.exists(parts.store.keys.execution(ref))
+
+
+def test_a_start_made_again_finds_the_sub_flow_that_it_started_though_that_has_ended(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="requestResponse", name="kid"), {"seconds": 0})
+    die_at_commit(bench, ref)
+    with pytest.raises(SystemExit):
+        bench.work()
+    settle(bench)
+    assert bench.status(KID) == "Succeeded"
+    bench.pass_time(4)
+    settle(bench)
+    assert bench.output(ref) == {"FlowName": "child", "Name": "kid", "Status": "Succeeded"}
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+@pytest.mark.parametrize("more", ["", "  - {type: wait, name: Long, duration: 5000}\n"], ids=["last", "middle"])
+def test_a_sub_flow_runs_on_after_its_callback_was_reported(bench: Bench, more: str, is_early: bool) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(CALLBACK_PARENT + more)
+    token = task_token(bench.parts.reading.execution(ref).about, "r", 1, 1)
+
+    def report() -> None:
+        bench.parts.engine.report(token, ReportedSucceeded({}))
+
+    if is_early:
+        before(bench, "advance", report)
+        settle(bench)
+    else:
+        settle(bench)
+        report()
+    settle(bench)
+    assert (bench.status(ref), bench.status(KID)) == ("Running" if more else "Succeeded", "Running")
+
+
+def test_a_sweep_that_dies_after_a_time_out_leaves_the_errand_to_stop_the_sub_flow(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(TIMED_PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+    settle(bench)
+    bench.pass_time(11)
+    die_at_commit(bench, ref, committed=True)
+    with pytest.raises(SystemExit):
+        bench.sweep()
+    settle(bench)
+    assert bench.output(ref)["error"] == "FnF.TaskTimeout"
+    assert bench.status(KID) == "Stopped"
+
+
+@pytest.mark.parametrize("script", ["end", "errand"])
+def test_an_errand_whose_doer_died_is_done_by_a_later_sweep(bench: Bench, script: str) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(TIMED_PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+    settle(bench)
+    bench.pass_time(11)
+    bench.sweep()
+    before(bench, script, die)
+    with pytest.raises(SystemExit):
+        bench.sweep()
+    assert "!errand" in bench.wakes(ref)
+    bench.pass_time(3)
+    settle(bench)
+    assert bench.status(KID) == "Stopped"
+    assert "!errand" not in bench.wakes(ref)
+    assert bench.parts.reading.execution(ref).errands == ()
+
+
+def test_a_time_out_that_comes_too_late_leaves_the_sub_flow_running(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(TIMED_PARENT.format(pattern="waitForCallback", name="kid"), {"seconds": 1000})
+    settle(bench)
+    bench.pass_time(10.5)
+    token = task_token(bench.parts.reading.execution(ref).about, "r", 1, 1)
+    before(bench, "advance", lambda: bench.parts.engine.report(token, ReportedSucceeded({"v": 1})))
+    settle(bench)
+    assert (bench.status(ref), bench.status(KID)) == ("Succeeded", "Running")
+
+
+def test_a_sub_flow_whose_start_was_cut_off_too_often_is_stopped(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+    for _ in range(5):
+        die_at_commit(bench, ref)
+        with pytest.raises(SystemExit):
+            settle(bench)
+        bench.pass_time(4)
+    settle(bench)
+    assert bench.output(ref)["error"] == "FC.Unknown"
+    assert bench.status(KID) == "Stopped"
+
+
+def test_a_sub_flow_runs_on_for_another_that_waits_when_its_starter_is_stopped(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    text = PARENT.format(pattern="sync", name="kid")
+    starter = bench.start(text, {"seconds": 1000}, name="starter")
+    bench.work()
+    other = bench.start(text, {"seconds": 1000}, name="other")
+    bench.work()
+    bench.parts.engine.end(starter, Status.STOPPED, "", "")
+    settle(bench)
+    assert (bench.status(other), bench.status(KID)) == ("Running", "Running")
+    bench.parts.engine.end(other, Status.STOPPED, "", "")
+    settle(bench)
+    assert bench.status(KID) == "Stopped"
+
+
+def test_a_sub_flow_that_another_begins_to_wait_for_while_it_is_to_be_stopped_runs_on(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    text = PARENT.format(pattern="sync", name="kid")
+    starter = bench.start(text, {"seconds": 1000}, name="starter")
+    settle(bench)
+    bench.parts.engine.end(starter, Status.STOPPED, "", "")
+
+    def join() -> None:
+        bench.start(text, {"seconds": 1000}, name="other")
+        bench.work()
+
+    before(bench, "end", join)
+    settle(bench)
+    assert bench.status(ExecutionRef("flow", "other")) == "Running"
+    assert bench.status(KID) == "Running"
+
+
+def test_a_sub_flow_started_after_the_time_out_runs_on_for_the_next_attempt_that_took_it(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(RETRYING_PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+
+    def pause() -> None:
+        bench.pass_time(10.1)
+        bench.sweep()
+
+    before(bench, "start", pause)
+    bench.parts.engine.move(claim_next(bench))
+    bench.pass_time(1.1)
+    bench.work()
+    settle(bench)
+    assert "!orphan" not in bench.wakes(KID)
+    assert (bench.status(ref), bench.status(KID)) == ("Running", "Running")
+
+
+def test_a_waiter_whose_definition_is_lost_keeps_nobody_else_from_hearing_of_an_end(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    text = PARENT.format(pattern="sync", name="kid")
+    lost = bench.start(text + "# another definition\n", {"seconds": 1000}, name="lost")
+    bench.work()
+    other = bench.start(text, {"seconds": 1000}, name="other")
+    bench.work()
+    digest = bench.parts.reading.execution(lost).digest
+    bench.redis.delete(bench.parts.store.keys.definition(digest))
+    bench.assemble()
+    bench.parts.engine.end(KID, Status.STOPPED, "Broken", "by hand")
+    settle(bench)
+    assert bench.output(other) == {"error": "Broken", "cause": "by hand"}
+    assert "!notify" not in bench.wakes(KID)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 
-from pollflow import StoreUnavailable, UnreadableRecord
-from pollflow.machine import Status
-from pollflow.runtime.keeper import Keeper
+from pollflow import StoreUnavailable, TaskError, UnreadableRecord
+from pollflow.machine import ReportedSucceeded, Status
+from pollflow.machine.callback import task_token
+from pollflow.runtime.keeper import WORKER, Keeper
 from pollflow.store import HELD, Address, Claimed, ExecutionRef, Reading
 from tests.contract.conftest import Bench
-from tests.contract.flows import PASSES, TASK, TIMED_TASK, WAIT
+from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
 
 
 def take(bench: Bench) -> Address:
@@ -135,6 +138,89 @@ def test_a_time_limit_ends_only_the_execution_that_it_was_set_for(bench: Bench) 
     assert bench.status(ref) == "TimedOut"
 
 
+@pytest.mark.parametrize("text", [WAIT, RETRIES.replace(": 10,", ": 86400,")], ids=["wait", "retry"])
+def test_a_wait_beyond_the_horizon_that_began_after_the_sweep_had_looked_is_not_published(
+    bench: Bench, text: str
+) -> None:
+    bench.returns("call", TaskError("Busy"), {})
+    ref = bench.start(text, {"seconds": 86_400})
+    address = take(bench)
+    bench.pass_time(3)
+    due = bench.parts.store.due
+
+    def due_and_then_moved(shard: int, most: int) -> tuple[float, list[str]]:
+        found = due(shard, most)
+        if found[1]:
+            bench.parts.engine.handle(address)
+        return found
+
+    bench.parts.store.due = due_and_then_moved  # type: ignore[method-assign]
+    bench.sweep()
+    bench.parts.store.due = due  # type: ignore[method-assign]
+    assert bench.queued() == []
+    bench.pass_time(86_401)
+    bench.sweep()
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_an_entry_whose_claim_redis_has_forgotten_is_begun_anew_though_its_first_worker_lives(bench: Bench) -> None:
+    bench.returns("call", {})
+    ref = bench.start(TASK)
+    address = take(bench)
+    keys = bench.parts.store.keys
+    frame, wakes = bench.redis.hgetall(keys.frame(ref, "r")), bench.wakes(ref)
+    bench.parts.store.claim(address, "alive.1")
+    bench.redis.delete(keys.frame(ref, "r"))
+    bench.redis.hset(keys.frame(ref, "r"), mapping=frame)
+    bench.redis.zadd(keys.wake(ref.shard), {f"{ref}|{member}": score for member, score in wakes.items()})
+    for _ in range(4):
+        bench.pass_time(1)
+        assert bench.parts.store.vouch(address, "alive", has_begun=True)
+        bench.sweep()
+    assert [bench.work(), bench.status(ref)] == [1, "Succeeded"]
+
+
+def test_a_duplicate_of_a_message_that_went_on_does_not_vouch_for_the_step_that_followed(bench: Bench) -> None:
+    ref = bench.start(WAIT, {"seconds": 1})
+    bench.parts.engine.handle(take(bench))
+    address = take(bench)
+    bench.pass_time(1)
+    commit = bench.parts.store.commit
+
+    def commit_and_die(*args: Any, **options: Any) -> None:
+        commit(*args, **options)
+        raise SystemExit
+
+    bench.parts.store.commit = commit_and_die  # type: ignore[method-assign, assignment]
+    with pytest.raises(SystemExit):
+        bench.parts.engine.handle(address)
+    bench.parts.store.commit = commit  # type: ignore[method-assign]
+    for _ in range(4):
+        bench.pass_time(1)
+        bench.parts.store.vouch(address, "other")
+        bench.sweep()
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_purge_that_comes_late_leaves_the_execution_alone_that_has_the_name_now(
+    bench: Bench, has_ended: bool
+) -> None:
+    ref = bench.start(WAIT, {"seconds": 1000})
+    bench.parts.engine.end(ref, Status.STOPPED, "", "")
+    old = bench.parts.reading.execution(ref)
+    bench.parts.duties.purge(old)
+    bench.start(WAIT, {"seconds": 1000})
+    if has_ended:
+        bench.parts.engine.end(ref, Status.STOPPED, "", "")
+    before = bench.wakes(ref)
+    bench.parts.duties.purge(old)
+    assert bench.parts.reading.frame(ref, "r") is not None
+    assert (bench.status(ref), bench.wakes(ref)) == ("Stopped" if has_ended else "Running", before)
+
+
 def test_a_function_that_always_leaves_its_process_fails_its_step(bench: Bench) -> None:
     def leave(given: Any, context: Any) -> Any:
         raise SystemExit(1)
@@ -170,14 +256,14 @@ def test_a_worker_goes_on_sweeping_whatever_one_sweep_does() -> None:
         never.wait()
 
     keeper = keeper_of(None, sweep)
-    keeper.assembly.is_announced = lambda: never.wait()  # type: ignore[misc, assignment]
+    keeper.assembly.is_announced = lambda: never.wait()  # type: ignore[method-assign]
     keeper.start()
     assert is_over.wait(5)
 
 
 @pytest.mark.parametrize("is_active", [True, False])
 def test_only_a_call_that_still_runs_is_ended(is_active: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    request, ended, rounds = Request(), [], 0
+    request, ended, rounds = Request(), list[int](), 0
     active = {request}
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.active_requests", active)
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.reserved_requests", {request})
@@ -195,12 +281,51 @@ def test_only_a_call_that_still_runs_is_ended(is_active: bool, monkeypatch: pyte
     assert ended == ([4711] if is_active else [])
 
 
+@dataclass(eq=False)
 class Request:
     """A step message as Celery holds it."""
 
-    name = "pollflow.task"
-    args = ("flow", "x", "r", "token")
-    worker_pid = 4711
-    id = "1"
-    eta = None
-    request_dict: ClassVar[dict[str, Any]] = {}
+    args: tuple[str, ...] = ("flow", "x", "r", "token")
+    request_dict: dict[str, Any] = field(default_factory=dict)
+    time_start: float = 0.0
+    name: ClassVar[str] = "pollflow.task"
+    worker_pid: ClassVar[int] = 4711
+    id: ClassVar[str] = "1"
+    eta: ClassVar[None] = None
+
+
+def run_next(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, since_seconds: float = 0) -> tuple[Keeper, list[int]]:
+    """The background of a worker that runs the call of the next message, and what it ends."""
+    headers, address, ended = bench.queued()[0]["headers"], take(bench), list[int]()
+    bench.parts.store.claim(address, f"{WORKER}.1")
+    args = (address.ref.flow, address.ref.name, address.frame, address.token)
+    request = Request(args, headers, time.time() - since_seconds)
+    monkeypatch.setattr("pollflow.runtime.keeper.worker_state.active_requests", {request})
+    monkeypatch.setattr("pollflow.runtime.keeper.worker_state.reserved_requests", {request})
+    return Keeper(bench.parts, bench.functions, None, ended.append), ended
+
+
+@pytest.mark.parametrize("pattern", ["requestResponse", "waitForCallback"])
+def test_a_function_whose_attempt_timed_out_is_ended_once(
+    bench: Bench, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = RETRIES.replace("Busy", "FnF.TaskTimeout") + f"    timeoutSeconds: 10\n    pattern: {pattern}\n"
+    bench.start(text)
+    keeper, ended = run_next(bench, monkeypatch, since_seconds=11)
+    bench.pass_time(11)
+    bench.sweep()
+    for _ in range(10):
+        keeper.keep()
+    assert ended == [4711]
+
+
+def test_a_function_whose_callback_was_reported_may_come_to_its_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = bench.start(CALLBACK + "  - {type: wait, name: Long, duration: 1000}\n")
+    keeper, ended = run_next(bench, monkeypatch)
+    token = task_token(bench.parts.reading.execution(ref).about, "r", 1, 1)
+    bench.parts.engine.report(token, ReportedSucceeded({}))
+    for _ in range(10):
+        keeper.keep()
+    assert ended == []

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from redis import Redis
 
+from pollflow import StoreUnavailable
 from pollflow.store.packing import BLOCK
 from tests.contract.conftest import Bench
 
@@ -83,3 +85,15 @@ def test_packing_twice_at_once_packs_once(bench: Bench) -> None:
     assert store.scripts.run("pack", keys, ["0", BLOCK, "late"]) == 0
     assert store.pack(ref) == 0
     assert list(bench.parts.reading.whole_history(ref)) == before
+
+
+def test_a_packing_that_fails_drops_no_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise StoreUnavailable("full")
+
+    monkeypatch.setattr("pollflow.store.packing.BLOCK", 1)
+    bench.parts.store.pack = fail  # type: ignore[method-assign, assignment]
+    calls = bench.returns("status", {"job_status": "success"})
+    ref = bench.start(POLLING, {})
+    bench.work()
+    assert (len(calls), bench.status(ref)) == (1, "Succeeded")

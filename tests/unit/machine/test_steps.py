@@ -9,7 +9,9 @@ import pytest
 
 from pollflow.machine import (
     Arrived,
+    Call,
     Decision,
+    FrameState,
     Hint,
     IllegalEvent,
     Level,
@@ -248,6 +250,49 @@ def test_a_later_condition_is_not_looked_at() -> None:
     choices = [{"condition": "$.a == 1", "goto": "C"}, {"condition": "$.a / 0 > 1", "goto": "C"}]
     flow = flow_of(step("choice", "C", choices=choices))
     assert after(flow, at(given={"a": 1}), Arrived()).outcome is None
+
+
+WAIT = step("wait", "W", duration=1)
+NEXT = step("pass", "Next")
+ASK = step("task", "Ask", pattern="waitForCallback", timeoutSeconds=5)
+
+
+def in_default(phase: Phase = Phase.READY, *further: Level) -> FrameState:
+    """The root frame at the first step of the first choice's default, or farther in."""
+    outer = at(entry=2 + len(further), phase=phase)
+    return replace(outer, levels=(*outer.levels, Level("steps[0].default.steps", 0, {}), *further))
+
+
+@pytest.mark.parametrize(
+    ("steps", "goto", "hint"),
+    [
+        ([WAIT], {}, Hint("pass", "Next", entry=3)),
+        ([WAIT, step("pass", "Inner")], {}, Hint("pass", "Inner", entry=3)),
+        ([{**WAIT, "end": True}, step("pass", "Never")], {}, Hint("pass", "Next", entry=3)),
+        ([WAIT], {"goto": "C"}, Hint("choice", "C", entry=3)),
+        ([WAIT], {"goto": "Ask"}, Hint("task", "Ask", entry=3, is_callback=True, timeout=5)),
+    ],
+)
+def test_the_message_of_a_wait_in_an_option_is_that_of_the_step_that_follows(
+    steps: list[Any], goto: dict[str, str], hint: Hint
+) -> None:
+    flow = flow_of(step("choice", "C", default={"steps": steps, **goto}), NEXT, ASK)
+    assert after(flow, in_default(), Arrived()).wake == Message(hint, after=1)
+    following = after(flow, in_default(Phase.WAITING), Arrived()).wake
+    assert isinstance(following, Message | Call) and following.hint == hint
+
+
+def test_the_message_of_a_wait_that_ends_an_option_of_an_option_is_that_of_the_step_that_follows_both() -> None:
+    inner = step("choice", "D", default={"steps": [WAIT]})
+    flow = flow_of(step("choice", "C", default={"steps": [inner], "goto": "Last"}), NEXT, step("pass", "Last"))
+    state = in_default(Phase.READY, Level("steps[0].default.steps[0].default.steps", 0, {}))
+    assert after(flow, state, Arrived()).wake == Message(Hint("pass", "Last", entry=4), after=1)
+
+
+@pytest.mark.parametrize("more", [{}, {"end": True}])
+def test_the_message_of_a_wait_that_ends_its_frame_is_its_own(more: dict[str, Any]) -> None:
+    flow = flow_of(step("choice", "C", default={"steps": [WAIT]}, **more), *([NEXT] if more else []))
+    assert after(flow, in_default(), Arrived()).wake == Message(Hint("wait", "W", entry=2), after=1)
 
 
 @pytest.mark.parametrize("happened", [Returned({}), TimedOut()])

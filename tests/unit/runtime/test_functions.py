@@ -132,6 +132,13 @@ def test_a_task_error_names_itself() -> None:
     assert isinstance(event, Raised) and (event.error, event.cause) == ("FC.ResourceThrottled", "later")
 
 
+def test_a_task_error_whose_cause_is_no_text_is_told_as_text() -> None:
+    def fails(given: dict[str, Any], context: Context) -> None:
+        raise TaskError("Busy", ValueError("later"))  # type: ignore[arg-type]
+
+    assert call(fails) == Raised("Busy", "later", ("StepError", "PollflowError", "Exception"))
+
+
 def test_a_result_that_json_has_not_fails_the_step() -> None:
     event = call(lambda given, context: {"a": object()})
     assert isinstance(event, Raised) and event.error == "FnF.InvalidLocal"
