@@ -45,7 +45,7 @@ def get_job_status(given: dict[str, Any], context: pollflow.Context) -> dict[str
     started_at = jobs().getex(key_of(job_id), ex=KEPT_SECONDS)
     if started_at is None:
         raise pollflow.TaskError("JobNotFound", f"no job {job_id} was started in the last {KEPT_SECONDS} s")
-    done = now() - float(started_at) > (60 if delay is None else delay)
+    done = now() - float(started_at) >= (60 if delay is None else delay)
     return {
         "job_id": job_id,
         "job_status": "success" if done else "running",

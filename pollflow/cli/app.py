@@ -46,7 +46,7 @@ COMMANDS = (
     Command(init, WRITING, "pollflow init my-project"),
     Command(lint, WRITING, "pollflow lint flows"),
     Command(test, WRITING, "pollflow test flows"),
-    Command(simulate, WRITING, """pollflow simulate flows/task_polling.yaml --input '{"delay": 20}' --functions"""),
+    Command(simulate, WRITING, """pollflow simulate flows/task_polling.yaml --input '{"delay": 20}'"""),
     Command(schema, WRITING, "pollflow schema > fdl.schema.json"),
 )
 

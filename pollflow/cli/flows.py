@@ -10,6 +10,7 @@ import typer
 
 from pollflow.cli import documents
 from pollflow.cli.exits import NotDone
+from pollflow.cli.flow_files import without_flow_tests
 from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json, print_table
 from pollflow.cli.session import connected, find_place
@@ -34,8 +35,10 @@ def deploy(
 ) -> None:
     """Deploy flows, so that executions of them can be started.
 
-    All files are checked before the first is deployed. Executions that run keep the definition they started with.
+    All files are checked before the first is deployed; flow tests among them are left out. Executions that run keep
+    the definition they started with.
     """
+    flow_files = without_flow_tests(flow_files)
     if name is not None and len(flow_files) > 1:
         raise NotDone("--name names one flow; several files were given")
     flows = _load_all(flow_files)

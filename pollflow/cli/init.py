@@ -53,7 +53,7 @@ def init(folder: Folder) -> None:
 def next_commands(folder: Path) -> list[tuple[str, str]]:
     """What to type in a new project."""
     return [
-        (f"cd {folder}", ""),
+        *([] if folder.resolve() == Path.cwd() else [(f"cd {folder}", "")]),
         ("pollflow run flows/task_polling.yaml --input '{\"delay\": 20}'", "runs the flow and shows it"),
         ("pollflow worker", "works until Ctrl-C"),
         (f"{ENVIRONMENT}=redis://HOST:6379/0 celery -A worker worker", "the same on your own Redis"),

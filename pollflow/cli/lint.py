@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 
 from pollflow.cli.exits import FAILED, NotDone
+from pollflow.cli.flow_files import is_flow_test, without_flow_tests
 from pollflow.cli.lint_formats import as_github, as_json, as_sarif, as_text
 from pollflow.cli.registered import functions_of
 from pollflow.cli.session import APP_FILE, find_place
+from pollflow.cli.texts import counted
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
 from pollflow.fdl import Problem, load_flow
@@ -43,7 +45,7 @@ Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")
 
 
 def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> None:
-    """Check flow files without running them.
+    """Check flow files without running them; flow tests beside them are left out.
 
     Errors are what `pollflow deploy` refuses, and give exit status 1. Warnings are what runs but is probably wrong.
     """
@@ -56,7 +58,8 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
         typer.echo(printed)
     errors = sum(problem.severity == "error" for problem in problems)
     if chosen is Format.TEXT:
-        typer.echo(f"{len(files)} files, {errors} errors, {len(problems) - errors} warnings", err=True)
+        counts = (counted(len(files), "file"), counted(errors, "error"), counted(len(problems) - errors, "warning"))
+        typer.echo(", ".join(counts), err=True)
     if errors:
         raise typer.Exit(FAILED)
 
@@ -85,8 +88,12 @@ def _registered_near(files: Sequence[Path]) -> Collection[str] | None:
 def _files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
-        inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file()) if path.is_dir() else [path]
-        if not inside:
-            raise NotDone(f"{path}: there is no .yaml or .yml file in it")
-        found += inside
-    return list(dict.fromkeys(found))
+        found += _flows_in(path) if path.is_dir() else [path]
+    return without_flow_tests(list(dict.fromkeys(found)))
+
+
+def _flows_in(folder: Path) -> list[Path]:
+    inside = sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file() and not is_flow_test(p))
+    if not inside:
+        raise NotDone(f"{folder}: there is no .yaml or .yml file of a flow in it")
+    return inside

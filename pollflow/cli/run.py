@@ -11,6 +11,7 @@ import typer
 
 from pollflow.cli import documents
 from pollflow.cli.exits import NotDone, status_of
+from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.following import catch_up, follow
 from pollflow.cli.inputs import read_input, split_execution
 from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
@@ -96,6 +97,7 @@ def _task(flow_file: Path | None, input: str, name: str | None, resume: str | No
         return Task(None, flow_name, {}, execution_name, is_resumed=True)
     if flow_file is None:
         raise NotDone("which flow? Name its file: pollflow run flows/task_polling.yaml")
+    refuse_flow_test(flow_file)
     return Task(load_flow(flow_file), name_of_file(flow_file), read_input(input), name)
 
 

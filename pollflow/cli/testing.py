@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pollflow.cli.exits import NotDone, status_of
+from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.inputs import read_input
 from pollflow.cli.options import Input, ProjectFolder
 from pollflow.cli.registered import functions_of
@@ -40,7 +42,13 @@ Script = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A YAML file with `functions` and `at`, as a case of a flow test has them."),
 ]
-WithFunctions = Annotated[bool, typer.Option("--functions", help="Call the project's own functions, in this process.")]
+WithFunctions = Annotated[
+    bool,
+    typer.Option(
+        "--functions",
+        help="Really call the project's own functions, in this process: by the real clock, with all that they do.",
+    ),
+]
 Until = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so many virtual seconds.")]
 
 
@@ -67,25 +75,61 @@ def simulate(
 ) -> None:
     """Run a flow once in virtual time, and draw the run.
 
-    What its functions answer is asked for at the terminal, unless a script or the project's functions answer.
+    What its functions answer is asked for at the terminal, unless a script or the project's functions answer. Exit
+    status: 0 when the flow succeeded, 1 when it did not, 2 where a reply was asked for and none was given.
     """
+    refuse_flow_test(flow)
     if script is not None and functions:
         raise NotDone("--script and --functions cannot both answer")
-    result = command.simulate(
-        flow,
-        read_input(input),
-        script=script,
-        functions=functions_of(find_place(None, project, near=flow).project) if functions else None,
-        ask=None if script is not None or functions else lambda question: str(typer.prompt(question, default="")),
-        until=until,
-        write=typer.echo,
-    )
+    with _brief_failures():
+        result = command.simulate(
+            flow,
+            read_input(input),
+            script=script,
+            functions=functions_of(find_place(None, project, near=flow).project) if functions else None,
+            ask=None if script is not None or functions else _ask,
+            until=until,
+            write=typer.echo,
+        )
     raise typer.Exit(status_of(result.status.value))
 
 
 def schema() -> None:
     """Print the JSON Schema of the language, by which editors complete and check flow files."""
     typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _ask(question: str) -> str:
+    # Not by a prompt of typer: it makes exceptions of Ctrl-C and of the end of input, and those are taken for the
+    # called function's own.
+    try:
+        return input(question)
+    except EOFError:
+        typer.echo()
+        raise
+
+
+class _Brief(logging.Formatter):
+    """A failure in a line: where it came from in the function's code is for tests and workers to tell."""
+
+    def formatException(self, ei: Any) -> str:
+        return f"  {ei[0].__name__}: {ei[1]}"
+
+
+@contextmanager
+def _brief_failures() -> Iterator[None]:
+    """What functions log is shown without tracebacks."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Brief())
+    logger = logging.getLogger("pollflow.function")
+    before = logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.propagate = before
+        logger.removeHandler(handler)
 
 
 @contextmanager

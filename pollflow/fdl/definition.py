@@ -60,12 +60,7 @@ def load_flow(path: str | os.PathLike[str], *, max_wait_seconds: float = YEAR_SE
         raise InvalidArgument(f"{name}: cannot be read: {reason}") from error
     if len(raw) > MAX_BYTES:
         raise DefinitionError([Problem(name, 1, 1, "", f"a definition has at most {MAX_BYTES:,} bytes", "too-large")])
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise InvalidArgument(f"{name}:{line}: is not UTF-8 text") from error
-    return read_flow(text, path=name, max_wait_seconds=max_wait_seconds)
+    return read_flow(raw, path=name, max_wait_seconds=max_wait_seconds)
 
 
 def read_yaml(text: str | bytes, *, path: str = NO_FILE) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,13 +13,16 @@ from pollflow.fdl.model import JsonObject, TaskStep
 from pollflow.runtime.functions import Functions
 from pollflow.testing.cases import load_script
 from pollflow.testing.drawing import draw
-from pollflow.testing.replies import Reply, Source
+from pollflow.testing.replies import NoReply, Reply, Source
 from pollflow.testing.result import RunResult
 from pollflow.testing.running import Runner, run_paths
 from pollflow.testing.virtual import VirtualRun
 
 Write = Callable[[str], None]
 Ask = Callable[[str], str]
+"""Asks a question. Raises EOFError where nobody answers any more, and may be ended by KeyboardInterrupt."""
+
+ANSWERS = "a JSON object, `! ERROR CAUSE` for a failure, or `lost` for a worker that dies"
 
 
 def test(
@@ -56,7 +60,8 @@ def simulate(
     """Runs one flow once and draws it.
 
     Replies come from `script`, a YAML file with `functions` and `at` as in a case; or from registered `functions`; or
-    are asked for. Without any of them nothing answers. Raises `DefinitionError` and `InvalidArgument`.
+    are asked for. Without any of them nothing answers. Raises `DefinitionError` and `InvalidArgument`, also where
+    nobody answers what is asked.
     """
     loaded = load_flow(flow)
     name = Path(flow).name.split(".")[0]
@@ -67,7 +72,10 @@ def simulate(
         run = VirtualRun(loaded, given, functions=functions, flow_name=name)
     else:
         run = VirtualRun(loaded, given, functions={} if ask is None else _asking(loaded, ask), flow_name=name)
-    result = run.run(until)
+    try:
+        result = run.run(until)
+    except NoReply as error:
+        raise InvalidArgument(str(error)) from error
     write(draw(result))
     return result
 
@@ -79,17 +87,28 @@ def _asking(flow: Flow, ask: Ask) -> dict[str, Source]:
 
 def _asker(name: str, ask: Ask) -> Source:
     def answer(given: JsonObject, context: object) -> Reply:
-        hint = "a JSON object, or `! ERROR CAUSE`, or `lost`"
+        question = f"{name} is called with {json.dumps(given, ensure_ascii=False)}\n  {ANSWERS}: "
         while True:
-            text = ask(f"{name} is called with {given}\n  {hint}: ").strip()
-            if text == "lost":
-                return Reply(lost=True)
-            if text.startswith("!"):
-                error, _, cause = text[1:].strip().partition(" ")
-                return Reply(raises=TaskError(error, cause))
             try:
-                return Reply(read_yaml(text) if text else {})
+                return _answered(ask(question).strip())
+            except EOFError:
+                raise NoReply(f"no reply was given for {name}, so the run cannot go on") from None
             except (DefinitionError, InvalidArgument) as error:
-                hint = f"{error}; once more"
+                question = f"  {error}\n  once more: "
 
     return answer
+
+
+def _answered(text: str) -> Reply:
+    """What was typed as a reply. Raises DefinitionError and InvalidArgument, with what would be right."""
+    if text == "lost":
+        return Reply(lost=True)
+    if text.startswith("!"):
+        error, _, cause = text[1:].strip().partition(" ")
+        if not error:
+            raise InvalidArgument("which error? `! ERROR CAUSE`, such as `! FC.Timeout too slow`")
+        return Reply(raises=TaskError(error, cause.strip()))
+    value = read_yaml(text, path="the answer") if text else {}
+    if not isinstance(value, dict):
+        raise InvalidArgument(f"that is no answer; write {ANSWERS}")
+    return Reply(value)

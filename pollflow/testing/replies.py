@@ -32,6 +32,10 @@ class WorkerDied(BaseException):
     """Ends a call as the death of its worker does: nothing that a function or the engine catches."""
 
 
+class NoReply(BaseException):
+    """Ends the run: who was asked for the answer will not give one. Nothing that a function or the engine catches."""
+
+
 class Stopwatch:
     """How long the present call takes; functions answer at once, and say here when they would have."""
 

@@ -268,6 +268,15 @@ def test_a_worker_in_one_terminal_serves_the_commands_in_another(project: Projec
     assert worker.process.wait(30) == 0
 
 
+def test_a_flow_test_beside_its_flow_does_not_keep_it_from_being_deployed(project: Project) -> None:
+    test_file = "flows/task_polling.flowtest.yaml"
+    (project.folder / test_file).write_text("cases: []\n")
+    status, output = project.ends("deploy", test_file, FLOW)
+    assert status == 0, output
+    assert f"skipped: {test_file} is a flow test: pollflow test {test_file}\n" in output
+    assert "deployed task-polling from flows/task_polling.yaml" in output
+
+
 def test_what_was_started_can_be_listed_shown_stopped_and_purged(project: Project) -> None:
     assert project.ends("deploy", FLOW)[0] == 0
     flows = project.json("flows")

@@ -63,6 +63,15 @@ def test_a_job_succeeds_after_its_delay(jobs: Redis, seconds_ago: int, delay: in
     assert answer == {"job_id": "some-job", "job_status": status, "try_count": 3}
 
 
+def test_a_job_succeeds_at_the_very_moment_that_its_delay_has_passed(
+    jobs: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.set(polling.key_of("some-job"), 1000)
+    monkeypatch.setattr(polling, "now", lambda: 1020.0)
+    answer = polling.get_job_status({"job_id": "some-job", "delay": 20}, context("key"))
+    assert answer["job_status"] == "success"
+
+
 def test_only_what_is_needed_has_to_be_given(jobs: Redis) -> None:
     set_started(jobs, "some-job", 0)
     answer = polling.get_job_status({"job_id": "some-job"}, context("key"))

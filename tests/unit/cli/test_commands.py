@@ -15,7 +15,7 @@ from pollflow.cli.init import templates, write_project
 from pollflow.cli.inputs import read_input, split_execution
 from pollflow.cli.session import Place, find_place, nearest_project
 from pollflow.cli.soundness import findings
-from pollflow.cli.texts import clean, columns, countdown, duration
+from pollflow.cli.texts import clean, columns, countdown, counted, duration
 from pollflow.cli.wanted import check_functions
 from pollflow.errors import InvalidArgument, PollflowError
 from pollflow.fdl import read_flow
@@ -127,6 +127,12 @@ def test_init_never_overwrites_a_file(tmp_path: Path) -> None:
     assert write_project(folder).kept == ("worker.py",)
 
 
+def test_init_does_not_send_people_to_the_folder_they_are_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "cd " not in runner.invoke(app, ["init", "."]).output
+    assert "cd sub" in runner.invoke(app, ["init", "sub"]).output
+
+
 def test_lint_prints_problems_for_people_and_programs(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text(BAD)
@@ -150,6 +156,42 @@ def test_lint_passes_what_has_only_warnings(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     assert runner.invoke(app, ["lint", str(empty)]).exit_code == 2
+
+
+@pytest.fixture
+def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a flow and its test."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "flows"
+    folder.mkdir()
+    (folder / "g.yaml").write_text("version: v1\ntype: flow\nsteps:\n  - {type: succeed, name: A}\n")
+    (folder / "g.flowtest.yaml").write_text("flow: g.yaml\ncases:\n  - {name: a, expect: {seconds: 0}}\n")
+    return folder
+
+
+def test_lint_leaves_out_the_flow_tests_beside_flows(flows: Path) -> None:
+    result = runner.invoke(app, ["lint", "flows"])
+    assert (result.exit_code, result.output) == (0, "1 file, 0 errors, 0 warnings\n")
+    result = runner.invoke(app, ["lint", "flows/g.flowtest.yaml", "flows/g.yaml"])
+    assert result.exit_code == 0
+    assert "skipped: flows/g.flowtest.yaml is a flow test: pollflow test flows/g.flowtest.yaml\n" in result.output
+
+
+@pytest.mark.parametrize("command", ["lint", "deploy", "run", "simulate"])
+def test_a_flow_test_is_no_flow_and_the_command_for_it_is_told(flows: Path, command: str) -> None:
+    result = runner.invoke(app, [command, "flows/g.flowtest.yaml"])
+    told = "pollflow: flows/g.flowtest.yaml is a flow test: pollflow test flows/g.flowtest.yaml\n"
+    assert (result.exit_code, result.output) == (2, told)
+
+
+def test_lint_tells_of_all_files_though_one_is_no_text(flows: Path) -> None:
+    (flows / "bad.yaml").write_text(BAD)
+    (flows / "latin.yaml").write_bytes(b"version: v1\nname: caf\xe9\n")
+    problems = json.loads(runner.invoke(app, ["lint", "flows", "--json"]).output)
+    assert [(problem["path"], problem["line"]) for problem in problems] == [
+        ("flows/bad.yaml", 6),
+        ("flows/latin.yaml", 2),
+    ]
 
 
 def test_the_project_is_the_nearest_folder_upwards_with_a_worker(
@@ -215,3 +257,4 @@ def test_small_texts() -> None:
     assert [countdown(9.2), countdown(0), countdown(-3), countdown(75.5)] == ["10 s", "0 s", "0 s", "1 min 16 s"]
     assert clean("a\x1b[2J\nb") == "a\\x1b[2J b"
     assert columns([("a", "b"), ("ccc", "d")]) == ["a    b", "ccc  d"]
+    assert [counted(0, "error"), counted(1, "error"), counted(2000, "file")] == ["0 errors", "1 error", "2,000 files"]

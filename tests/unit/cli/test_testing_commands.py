@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from pollflow.cli.app import app
+from pollflow.cli.interruptions import Interrupted
 from pollflow.fdl import json_schema
 
 CASES = """
@@ -24,6 +28,14 @@ cases:
 SCRIPT = """
 functions:
   s/ask: [{returns: {ok: true}, takes: 5}]
+"""
+FAILING = """
+app = Celery("a")
+
+
+@pollflow.function("s/ask")
+def ask(given, context):
+    raise ValueError("1 2")
 """
 
 
@@ -78,6 +90,38 @@ def test_a_simulation_asks_for_answers_at_the_terminal(folder: Path) -> None:
 
 def test_a_simulation_that_fails_exits_with_1(folder: Path) -> None:
     assert run("simulate", str(folder / "flow.yaml"), input="! Broken badly\n")[0] == 1
+
+
+def test_a_simulation_without_an_answer_says_so_and_exits_with_2(folder: Path) -> None:
+    status, output = run("simulate", str(folder / "flow.yaml"), input="")
+    assert status == 2
+    assert output.splitlines()[-1].startswith("pollflow: no reply was given for acs:fc:::services/s/functions/ask")
+    assert "Traceback" not in output
+
+
+def test_ctrl_c_at_the_question_of_a_simulation_is_no_failure_of_the_function(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(question: str) -> str:
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr("builtins.input", interrupt)
+    assert run("simulate", str(folder / "flow.yaml")) == (130, "")
+
+
+def test_a_function_that_fails_in_a_simulation_is_told_without_a_traceback(folder: Path) -> None:
+    (folder / "worker.py").write_text("import pollflow\nfrom celery import Celery\n" + FAILING)
+    result = subprocess.run(
+        [sys.executable, "-m", "pollflow.cli", "simulate", "flow.yaml", "--functions"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "Failed after 3600 s: ValueError: 1 2" in result.stdout
+    assert "the function failed\n  ValueError: 1 2\n" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_the_schema_is_that_of_the_language() -> None:

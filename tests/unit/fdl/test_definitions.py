@@ -16,6 +16,7 @@ from pollflow.fdl import (
     FunctionResource,
     Mapping,
     Pattern,
+    Problem,
     Resource,
     Retry,
     ServiceResource,
@@ -438,17 +439,23 @@ def test_nobody_is_told_of_a_thousand_problems() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_an_invalid_argument(tmp_path: FilePath) -> None:
-    (tmp_path / "latin.yaml").write_bytes(b"version: v1\nname: caf\xe9\n")
     for path, told in [
         (tmp_path / "none.yaml", "there is no such file"),
         (tmp_path, "cannot be read: Is a directory"),
         (tmp_path / "a\0b", "cannot be read"),
-        (tmp_path / "latin.yaml", ":2: is not UTF-8 text"),
     ]:
         with pytest.raises(InvalidArgument) as refused:
             load_flow(path)
         assert str(refused.value).startswith(str(path))
         assert told in str(refused.value)
+
+
+def test_a_file_that_is_no_text_has_a_problem_with_its_line(tmp_path: FilePath) -> None:
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"\xef\xbb\xbfversion: v1\nname: caf\xe9\n")
+    with pytest.raises(DefinitionError) as refused:
+        load_flow(path)
+    assert refused.value.problems == (Problem(str(path), 2, 1, "", "not UTF-8 text", "syntax"),)
 
 
 def test_a_file_that_is_too_large_is_not_even_read(tmp_path: FilePath) -> None:

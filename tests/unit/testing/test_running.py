@@ -166,18 +166,32 @@ def test_a_simulation_draws_the_run(tmp_path: Path) -> None:
 def test_a_simulation_asks_what_functions_answer(tmp_path: Path) -> None:
     flow = tmp_path / "f.yaml"
     flow.write_text("\n".join(line[2:] for line in FLOW.splitlines()[1:-1]), encoding="utf-8")
-    answers = iter(["{a: ", "{a: 2}"])
+    answers = iter(["{a: ", "raise FC.X boom", "!", "[1]", "{a: 2}"])
     asked: list[str] = []
 
     def ask(prompt: str) -> str:
         asked.append(prompt)
         return next(answers)
 
-    result = command.simulate(flow, {"x": 1}, ask=ask, write=lambda text: None)
-    assert (result.output, len(asked)) == ({"a": 2}, 2)
-    assert "acs:fc:::services/s/functions/call" in asked[0] and "once more" in asked[1]
+    result = command.simulate(flow, {"x": "é"}, ask=ask, write=lambda text: None)
+    assert (result.output, len(asked)) == ({"a": 2}, 5)
+    assert asked[0].startswith('acs:fc:::services/s/functions/call is called with {"x": "é"}\n')
+    assert all(question.endswith("once more: ") for question in asked[1:])
+    assert ["that is no answer; write " in question for question in asked[1:]] == [False, True, False, True]
+    assert "which error?" in asked[3]
     failed = command.simulate(flow, ask=lambda prompt: "! Mine because", write=lambda text: None)
     assert (failed.error, failed.cause) == ("Mine", "because")
+
+
+def test_a_simulation_that_nobody_answers_is_refused(tmp_path: Path) -> None:
+    flow = tmp_path / "f.yaml"
+    flow.write_text("\n".join(line[2:] for line in FLOW.splitlines()[1:-1]), encoding="utf-8")
+
+    def ask(prompt: str) -> str:
+        raise EOFError
+
+    with pytest.raises(InvalidArgument, match="no reply was given for acs:fc:::services/s/functions/call"):
+        command.simulate(flow, ask=ask, write=lambda text: None)
 
 
 def test_a_simulation_may_use_an_applications_functions(tmp_path: Path) -> None:
