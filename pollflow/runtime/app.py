@@ -21,7 +21,7 @@ from pollflow.runtime.health import before_start, check_durability, check_server
 from pollflow.runtime.keeper import WORKER, Keeper
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
-from pollflow.runtime.stopping import follow_signals, last_reading
+from pollflow.runtime.stopping import first_notice, follow_signals, last_reading
 from pollflow.store import NO_PATIENCE, Insistence, Letter, Patience, connect
 
 SWEEP_TASK = "pollflow.sweep"
@@ -165,6 +165,7 @@ def _follow_worker(app: Celery, attached: Attached) -> None:
             keeper.note_received(request)
 
     app.steps["worker"].add(before_start(check))
+    app.steps["worker"].add(first_notice(keepers))
     app.steps["consumer"].add(last_reading(keepers))
     signals.worker_ready.connect(on_ready, weak=False)
     signals.task_received.connect(on_received, weak=False)

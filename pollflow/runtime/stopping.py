@@ -16,6 +16,29 @@ from celery import bootsteps
 from pollflow.runtime.keeper import Keeper
 
 
+def first_notice(keepers: list[Keeper]) -> type[bootsteps.StartStopStep]:
+    """A step of the worker that tells of its end before its consumer forgets what it holds.
+
+    A worker that is stopped by remote control had no signal.
+    """
+
+    class PollflowFirstNotice(bootsteps.StartStopStep):  # type: ignore[misc]
+        name = "pollflow.first-notice"
+
+        def start(self, parent: Any) -> None:
+            """Nothing to be done."""
+
+        def stop(self, parent: Any) -> None:
+            """Nothing more to be done."""
+
+        def close(self, parent: Any) -> None:
+            """The worker begins to stop."""
+            for keeper in keepers:
+                keeper.note_stop()
+
+    return PollflowFirstNotice
+
+
 def last_reading(keepers: list[Keeper]) -> type[bootsteps.StartStopStep]:
     """A step of the consumer that reads the answer of its last BRPOP, and says that no other follows."""
 
@@ -30,8 +53,6 @@ def last_reading(keepers: list[Keeper]) -> type[bootsteps.StartStopStep]:
             """Reads for as long as kombu has asked Redis to wait: a second."""
             if parent.controller.blueprint.state not in (bootsteps.CLOSE, bootsteps.TERMINATE):
                 return  # it reconnects
-            for keeper in keepers:
-                keeper.note_stop()  # a worker that was told by remote control had no signal
             channel = getattr(parent.task_consumer, "channel", None)
             if getattr(channel, "_in_poll", None):
                 _read(channel)
