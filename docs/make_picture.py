@@ -15,7 +15,7 @@ from pollflow.cli.init import write_project
 from pollflow.cli.progress import Line, Progress, steps_of
 from pollflow.cli.session import Place, connected
 from pollflow.cli.summary import next_commands, tell_end, tell_next
-from pollflow.cli.views import done_line
+from pollflow.cli.views import done_line, width_of_names
 from pollflow.cli.workers import working
 from pollflow.fdl import load_flow
 
@@ -52,7 +52,7 @@ def main() -> None:
         write_project(project)
         flow = load_flow(project / FLOW)
         progress = Progress(steps_of(flow))
-        recorder = Recorder(console, max(map(len, progress.steps)))
+        recorder = Recorder(console, width_of_names(flow))
         with connected(Place(project, asks_environment=False)) as session, working(session) as worker:
             session.client.deploy_text(flow.text, "task-polling")
             worker.wait_until_ready()

@@ -55,10 +55,10 @@ def demo() -> None:
             # A killed worker leaves temporary files: here they go with the folder.
             session = replace(opened, worker_environment={"TMPDIR": folder})
             session.client.deploy_text(flow.text, FLOW_NAME)
-            with view(console(), list(progress.steps)) as shown:
+            with view(console(), flow) as shown:
                 execution = _play(session, progress, shown)
                 is_sound = _judge(execution, shown)
-    with view(console(), []) as shown:
+    with view(console()) as shown:
         tell_next(NEXT, shown)
     raise typer.Exit(SUCCEEDED if is_sound else FAILED)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from pollflow.client import HistoryEntry
 from pollflow.fdl import Flow, Step, WaitStep, parse_moment
 from pollflow.fdl.expr import Path
 
-Kind = Literal["entered", "left", "failed", "again"]
+Kind = Literal["entered", "left", "failed", "again", "error"]
 ENDS = {
     "ExecutionSucceeded": "Succeeded",
     "ExecutionFailed": "Failed",
@@ -27,23 +27,41 @@ ENDS = {
 
 @dataclass(slots=True)
 class Entry:
-    """One visit of a step: the `number`th of this step. `depth` counts the steps around it."""
+    """One visit of a step: the `number`th of this step in its frame. `depth` counts the steps around it.
+
+    `indexes` are those of the branches and iterations around it, the innermost last.
+    """
 
     id: int
     step: str
     type: str
     number: int
     depth: int
+    indexes: tuple[int, ...]
     entered_at: datetime
     until: datetime | None = None
     """When its wait is over, if it waits."""
     note: str = ""
     """What it is doing, where that is worth saying."""
+    missed: str = ""
+    """How its last call failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something happens: the entries around it, the innermost last, and in which frame.
+
+    A frame is known by the event that began it: that of a branch or of an iteration; 0 is the flow's own.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    frame: int = 0
+    indexes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something worth a line: a step was entered or left, it failed, or its call is made again."""
+    """Something worth a line: a step was entered or left, it failed, or a call of it failed or is made again."""
 
     kind: Kind
     at: datetime
@@ -51,6 +69,7 @@ class Line:
     type: str
     number: int
     depth: int
+    indexes: tuple[int, ...]
     seconds: float = 0.0
     note: str = ""
 
@@ -66,9 +85,10 @@ class Progress:
     started_at: datetime | None = None
     ended: str | None = None
     """The status that it has ended with."""
-    _visits: Counter[str] = field(default_factory=Counter)
-    _around: dict[int, tuple[Entry, ...]] = field(default_factory=dict)
-    """By event: the entries around it, the innermost last. What an event causes happens inside the same ones."""
+    _visits: Counter[tuple[int, str]] = field(default_factory=Counter)
+    """By frame and step, since iterations are no tries of each other."""
+    _places: dict[int, Place] = field(default_factory=dict)
+    """By event: where what it causes happens."""
 
     def feed(self, event: HistoryEntry) -> Line | None:
         """Takes the next event; a line, if there is something to tell."""
@@ -78,30 +98,33 @@ class Progress:
         if event.type in ENDS:
             self.ended = ENDS[event.type]
             self.open.clear()
-        around = self._around.get(event.cause, ())
+        place = self._places.get(event.cause, Place())
         if event.type == "StepEntered":
-            self._enter(event, around)
+            self._enter(event, place)
             return None  # told when it starts, since its own input says how long it waits
-        self._around[event.id] = around
+        if event.type in ("BranchEntered", "IterationEntered"):
+            place = Place(place.entries, event.id, (*place.indexes, event.detail["index"]))
+        self._places[event.id] = place
         told = _TELLERS.get(event.type)
         if told is None:
             return None
-        entry = next((entry for entry in reversed(around) if entry.step == event.step), None)
+        entry = next((entry for entry in reversed(place.entries) if entry.step == event.step), None)
         return None if entry is None else told(self, entry, event)
 
-    def _enter(self, event: HistoryEntry, around: tuple[Entry, ...]) -> None:
-        self._visits[event.step] += 1
+    def _enter(self, event: HistoryEntry, place: Place) -> None:
+        self._visits[place.frame, event.step] += 1
         step = self.steps.get(event.step)
         entry = Entry(
             id=event.id,
             step=event.step,
             type="" if step is None else step.type,
-            number=self._visits[event.step],
-            depth=len(around),
+            number=self._visits[place.frame, event.step],
+            depth=len(place.entries),
+            indexes=place.indexes,
             entered_at=event.time,
         )
         self.open[entry.id] = entry
-        self._around[event.id] = (*around, entry)
+        self._places[event.id] = replace(place, entries=(*place.entries, entry))
 
     def _start(self, entry: Entry, event: HistoryEntry) -> Line:
         entry.until = end_of_wait(self.steps.get(event.step), event.detail.get("input"), event.time)
@@ -110,12 +133,14 @@ class Progress:
 
     def _leave(self, entry: Entry, event: HistoryEntry) -> Line:
         self.open.pop(entry.id, None)
-        self._around[event.id] = tuple(e for e in self._around[event.id] if e is not entry)
+        place = self._places[event.id]
+        self._places[event.id] = replace(place, entries=tuple(e for e in place.entries if e is not entry))
         return _line("left", entry, event)
 
     def _fail(self, entry: Entry, event: HistoryEntry) -> Line | None:
         if "goto" in event.detail:
-            return None  # caught: the step is left all the same
+            note = f"{_error(event.detail)}; caught, goes to {event.detail['goto']}"
+            return _line("error", entry, event, note=note)  # the step is left all the same
         self.open.pop(entry.id, None)
         return _line("failed", entry, event, note=_error(event.detail))
 
@@ -125,8 +150,8 @@ class Progress:
         entry.until = None
         return _line("again", entry, event, note="its worker was lost; called again") if start > 1 else None
 
-    def _miss(self, entry: Entry, event: HistoryEntry) -> Line:
-        return _line("again", entry, event, note=_error(event.detail))
+    def _miss(self, entry: Entry, event: HistoryEntry) -> None:
+        entry.missed = _error(event.detail)  # told with what comes of it: a retry, a catch or the step's failure
 
     def _schedule(self, entry: Entry, event: HistoryEntry) -> Line | None:
         seconds = event.detail.get("afterSeconds")
@@ -134,7 +159,7 @@ class Progress:
             return None
         entry.until = event.time + timedelta(seconds=seconds)
         entry.note = f"attempt {event.detail.get('attempt')}"
-        return _line("again", entry, event, note=f"{entry.note} in {duration(seconds)}")
+        return _line("again", entry, event, note=f"{entry.missed}; {entry.note} in {duration(seconds)}")
 
     def _submit(self, entry: Entry, event: HistoryEntry) -> None:
         entry.note = "waits for a report"
@@ -181,7 +206,9 @@ def end_of_wait(step: Step | None, given: Any, begin: datetime) -> datetime | No
 
 def _line(kind: Kind, entry: Entry, event: HistoryEntry, *, note: str = "") -> Line:
     seconds = (event.time - entry.entered_at) / timedelta(seconds=1)
-    return Line(kind, event.time, entry.step, entry.type, entry.number, entry.depth, seconds, note)
+    return Line(
+        kind, event.time, entry.step, entry.type, entry.number, entry.depth, entry.indexes, seconds=seconds, note=note
+    )
 
 
 def _error(detail: dict[str, Any]) -> str:

@@ -115,13 +115,13 @@ def _run(
             _check_functions(flow, session, worker)
         watched.execution = execution = task.begin(session.client)
         progress = Progress(steps_of(flow))
-        with view(console(), list(progress.steps), silent=as_json) as shown:
+        with view(console(), flow, silent=as_json) as shown:
             _tell_begin(execution, progress, task, shown)
             follow(execution, progress, shown, timeout=timeout, check=worker.check if worker else lambda: None)
         if as_json:
             print_json(documents.of_execution(execution))
             return
-        with view(console(), []) as shown:
+        with view(console()) as shown:
             tell_end(execution, shown)
             tell_next(next_commands(execution, session.place), shown)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,15 +16,20 @@ from rich.text import Text
 
 from pollflow.cli.progress import Entry, Line, Progress
 from pollflow.cli.texts import clean, countdown, duration, shortened
+from pollflow.fdl import Flow
 
 MOST_OPEN = 6
 """Entries that are shown at once while they are open; a wide step has thousands."""
 WIDEST_NAME = 36
+INDEX_WIDTH = 4
+"""Room for `[99]`. Of a higher index the name beside it is cut."""
 BAR_WIDTH = 24
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 FRAMES_A_SECOND = 10
-MARKS = {"left": ("✓", "green"), "failed": ("✗", "bold red"), "again": ("↻", "yellow")}
+MARKS = {"left": ("✓", "green"), "failed": ("✗", "bold red"), "again": ("↻", "yellow"), "error": ("✗", "yellow")}
 STATUS_STYLES = {"Succeeded": "bold green", "Failed": "bold red", "Stopped": "bold yellow", "TimedOut": "bold red"}
+_WIDE = re.compile(r"(?:branches|steps)\[\d+\]\.steps")
+"""Where the path of a series leads into branches or iterations."""
 
 
 class View(Protocol):
@@ -97,14 +103,14 @@ class Terminal:
 
 
 @contextmanager
-def view(console: Console, names: Iterator[str] | list[str], *, silent: bool = False) -> Iterator[View]:
-    """The view that suits where the output goes."""
+def view(console: Console, flow: Flow | None = None, *, silent: bool = False) -> Iterator[View]:
+    """The view that suits where the output goes. `flow` is the one whose steps will be shown, if any are."""
     if silent:
         yield Silent()
     elif not console.is_terminal or console.is_dumb_terminal:
         yield Plain()
     else:
-        width = min(WIDEST_NAME, max((len(clean(name)) for name in names), default=10))
+        width = 0 if flow is None else width_of_names(flow)
         # Drawn by `tick` alone: a thread of its own would read the progress while it changes.
         with Live(Text(""), console=console, auto_refresh=False, transient=True) as live:
             yield Terminal(console, live, width)
@@ -123,12 +129,22 @@ def patience(console: Console, text: str, *, silent: bool = False) -> Iterator[N
 def plain_line(line: Line, begin: datetime) -> str:
     """A line for files: seconds since the beginning, what happened, to which step."""
     since = f"+{(line.at - begin) / timedelta(seconds=1):.2f}s".rjust(9)
-    words = [line.kind.ljust(7), "  " * line.depth + clean(line.step)]
+    words = [line.kind.ljust(7), "  " * line.depth + clean(line.step) + _told_indexes(line.indexes)]
     words += [f"({line.type})"] if line.type else []
     words += [tries(line.type, line.number)] if tries(line.type, line.number) else []
     words += [f"after {duration(line.seconds)}"] if line.kind in ("left", "failed") else []
     words += [clean(line.note)] if line.note else []
     return f"{since}  {' '.join(words)}"
+
+
+def width_of_names(flow: Flow) -> int:
+    """How wide the names of a flow's steps are, with their indents and some room for the indexes of iterations."""
+    widths = [
+        2 * series.path.count("steps[") + len(clean(step.name)) + INDEX_WIDTH * len(_WIDE.findall(series.path))
+        for series in flow.series.values()
+        for step in series.steps
+    ]
+    return min(WIDEST_NAME, max(widths))
 
 
 def tries(type: str, number: int) -> str:
@@ -140,8 +156,8 @@ def done_line(line: Line, name_width: int) -> Text:
     """A line that stays on the terminal."""
     mark, style = MARKS[line.kind]
     text = Text(" ").append(mark, style).append(" ")
-    _append_step(text, line.step, line.type, line.number, line.depth, name_width)
-    if line.kind != "again":
+    _append_step(text, line, name_width)
+    if line.kind not in ("again", "error"):
         text.append(duration(line.seconds).rjust(12), "dim" if line.seconds < 1 else "")
     if line.note:
         text.append("  ").append(clean(line.note), style)
@@ -160,7 +176,7 @@ def open_lines(progress: Progress, now: datetime, name_width: int, frame: str) -
 
 def _open_line(entry: Entry, now: datetime, name_width: int, frame: str) -> Text:
     text = Text(" ", no_wrap=True, overflow="ellipsis").append(frame, "cyan").append(" ")
-    _append_step(text, entry.step, entry.type, entry.number, entry.depth, name_width)
+    _append_step(text, entry, name_width)
     if entry.until is None or entry.until < entry.entered_at:
         text.append(duration((now - entry.entered_at) / timedelta(seconds=1)).rjust(12), "dim")
     else:
@@ -179,7 +195,13 @@ def _bar(share: float) -> Text:
     return Text("━" * done, "cyan").append("━" * (BAR_WIDTH - done), "bright_black")
 
 
-def _append_step(text: Text, step: str, type: str, number: int, depth: int, name_width: int) -> None:
-    name = shortened("  " * depth + clean(step), name_width)
-    text.append(name.ljust(name_width)).append("  ")
-    text.append(type.ljust(8), "dim").append("  ").append(tries(type, number).ljust(7), "dim" if number == 1 else "")
+def _append_step(text: Text, step: Entry | Line, name_width: int) -> None:
+    indexes = _told_indexes(step.indexes)
+    name = shortened("  " * step.depth + clean(step.step), max(1, name_width - len(indexes))) + indexes
+    text.append(name.ljust(name_width)).append("  ").append(step.type.ljust(8), "dim").append("  ")
+    text.append(tries(step.type, step.number).ljust(7), "dim" if step.number == 1 else "")
+
+
+def _told_indexes(indexes: tuple[int, ...]) -> str:
+    """In which branch and iteration a step is entered, as programs write it."""
+    return "".join(f"[{index}]" for index in indexes)

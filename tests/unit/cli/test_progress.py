@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pollflow import HistoryEntry
 from pollflow.cli.progress import Line, Progress, steps_of
-from pollflow.cli.views import done_line, open_lines, plain_line
+from pollflow.cli.views import done_line, open_lines, plain_line, width_of_names
 from pollflow.fdl import read_flow
 
 BEGIN = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -108,8 +108,7 @@ def test_a_failed_call_and_its_retry_are_told() -> None:
         (1, 5, "TaskScheduled", "Ask", {"attempt": 2, "afterSeconds": 3}),
     )
     assert plain(lines)[1:] == [
-        "+1.00s  again   Ask (task) try 1 Busy: later\\x1b[2J please",
-        "+1.00s  again   Ask (task) try 1 attempt 2 in 3.00 s",
+        "+1.00s  again   Ask (task) try 1 Busy: later\\x1b[2J please; attempt 2 in 3.00 s",
     ]
     (entry,) = progress.open.values()
     assert (entry.note, entry.until) == ("attempt 2", BEGIN + timedelta(seconds=4))
@@ -126,10 +125,14 @@ def test_a_call_that_its_worker_took_to_the_grave_is_told() -> None:
 
 
 def test_a_failure_fails_all_around_it_and_a_caught_one_does_not() -> None:
-    caught = (1, 3, "StepFailed", "Ask", {"error": "E", "cause": "c", "goto": "Check"})
-    _, lines = fed(START, *entered(0, 1, "Ask"), caught, (1, 4, "StepExited", "Ask", {}))
-    assert [line.kind for line in lines] == ["entered", "left"]
     detail = {"error": "E", "cause": "c"}
+    missed = (1, 3, "TaskFailed", "Ask", {**detail, "attempt": 1})
+    caught = (1, 4, "StepFailed", "Ask", {**detail, "goto": "Check"})
+    _, lines = fed(START, *entered(0, 1, "Ask"), missed, caught, (1, 5, "StepExited", "Ask", {}))
+    assert plain(lines)[1:] == [
+        "+1.00s  error   Ask (task) try 1 E: c; caught, goes to Check",
+        "+1.00s  left    Ask (task) try 1 after 1.00 s",
+    ]
     progress, lines = fed(
         START,
         *entered(0, 1, "Check"),
@@ -145,7 +148,18 @@ def test_a_failure_fails_all_around_it_and_a_caught_one_does_not() -> None:
     assert (progress.ended, progress.open) == ("Failed", {})
 
 
-def test_iterations_side_by_side_are_told_apart() -> None:
+def test_a_failure_that_nothing_retries_is_told_once() -> None:
+    detail = {"error": "E", "cause": "c"}
+    _, lines = fed(
+        START,
+        *entered(0, 1, "Ask"),
+        (1, 3, "TaskTimedOut", "Ask", {**detail, "attempt": 1}),
+        (1, 4, "StepFailed", "Ask", detail),
+    )
+    assert plain(lines)[1:] == ["+1.00s  failed  Ask (task) try 1 after 1.00 s E: c"]
+
+
+def test_iterations_side_by_side_are_told_apart_and_are_no_tries_of_each_other() -> None:
     _, lines = fed(
         START,
         *entered(0, 1, "Each"),
@@ -159,8 +173,26 @@ def test_iterations_side_by_side_are_told_apart() -> None:
         (5, 12, "IterationExited", "Each", {"index": 1}),
         (5, 13, "StepExited", "Each", {}),
     )
-    left = [(line.step, line.number, line.depth, line.seconds) for line in lines if line.kind == "left"]
-    assert left == [("Inner", 1, 1, 3.0), ("Inner", 2, 1, 4.0), ("Each", 1, 0, 5.0)]
+    assert [line.split("  ", 1)[1] for line in plain(lines) if " left " in line] == [
+        "left      Inner[0] (pass) after 3.00 s",
+        "left      Inner[1] (pass) after 4.00 s",
+        "left    Each (foreach) after 5.00 s",
+    ]
+
+
+def test_the_names_of_steps_have_room_for_their_indents_and_indexes() -> None:
+    width = width_of_names(read_flow(FLOW))
+    _, lines = fed(
+        START,
+        *entered(0, 1, "Each"),
+        (0, 3, "IterationEntered", "Each", {"index": 12}),
+        *entered(0, 4, "Inner"),
+        (0, 6, "StepExited", "Inner", {}),
+    )
+    assert done_line(lines[-1], width).plain.startswith(" ✓   Inner[12]  pass ")
+    assert done_line(lines[-1], 8).plain.startswith(" ✓   I…[12]  pass ")
+    wide = "steps: [{type: parallel, name: P, branches: [{steps: [{type: pass, name: Long name of a step}]}]}]"
+    assert width_of_names(read_flow(f"version: v1\ntype: flow\n{wide}\n")) == len("  Long name of a step[0]") + 1
 
 
 def test_what_is_open_is_drawn_with_what_is_left_of_its_wait() -> None:
@@ -173,7 +205,7 @@ def test_of_very_many_open_entries_the_newest_are_drawn() -> None:
     iterations = [
         event
         for index in range(50)
-        for event in ((0, 3, "IterationEntered", "Each", {}), *entered(0, 4 + 3 * index, "Inner"))
+        for event in ((0, 3, "IterationEntered", "Each", {"index": index}), *entered(0, 4 + 3 * index, "Inner"))
     ]
     progress, _ = fed(START, *entered(0, 1, "Each"), *iterations)
     lines = drawn(progress, 1).splitlines()
