@@ -55,6 +55,7 @@ def next_commands(folder: Path) -> list[tuple[str, str]]:
     return [
         *([] if folder.resolve() == Path.cwd() else [(f"cd {folder}", "")]),
         ("pollflow run flows/task_polling.yaml --input '{\"delay\": 20}'", "runs the flow and shows it"),
+        ("pollflow test flows", "tests it in virtual time"),
         ("pollflow worker", "works until Ctrl-C"),
         (f"{ENVIRONMENT}=redis://HOST:6379/0 celery -A worker worker", "the same on your own Redis"),
     ]

@@ -56,7 +56,7 @@ def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRe
     """Run flow tests in virtual time.
 
     A flow that polls for an hour takes milliseconds. Prints a line a case, what differs where one fails, and how many
-    passed; exit status 1 on a failure. docs/testing.md has the format.
+    passed. Exit status: 1 on a failure, 2 if there is nothing to run. docs/testing.md has the format.
     """
     if not redis:
         raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, write=typer.echo))

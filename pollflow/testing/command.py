@@ -33,15 +33,17 @@ def test(
     runner: Runner | None = None,
     write: Write,
 ) -> int:
-    """Runs flow tests: a line a case, `N passed, M failed` last. The exit status: 1 on a failure, or without a case.
+    """Runs flow tests: a line a case, `N passed, M failed` last. The exit status: 1 on a failure.
 
-    Raises `InvalidArgument` for a path that does not exist.
+    Raises `InvalidArgument` for a path that does not exist, and where there is no case to run.
     """
     report = run_paths(paths, keyword=keyword, tell=lambda verdict: write(str(verdict)), runner=runner)
     if junit is not None:
         report.write_junit(junit)
+    if not report.verdicts:
+        raise InvalidArgument(f"no case has {keyword!r} in its name or its file's")
     write(report.summary)
-    return 0 if report.passed and not report.failed else 1
+    return 1 if report.failed else 0
 
 
 test.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test

@@ -31,7 +31,7 @@ def run_paths(
     """Runs the flow tests in files and folders, telling each verdict as it comes.
 
     `keyword` keeps the cases with it in their name or their file's. A file that is wrong is one failed case. Raises
-    `InvalidArgument` for a path that does not exist.
+    `InvalidArgument` for a path that does not exist, and for a folder without flow tests.
     """
     verdicts = []
     for path in files_of(paths):
@@ -43,11 +43,13 @@ def run_paths(
 
 
 def files_of(paths: Sequence[str | Path]) -> list[Path]:
-    """The files that are named, and the flow tests in folders that are, each once."""
+    """The files that are named, and the flow tests in folders that are, each once. Raises `InvalidArgument`."""
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*.flowtest.y*ml") if p.name.endswith(SUFFIXES))
+            if not inside:
+                raise InvalidArgument(f"{path}: there is no *.flowtest.yaml in it")
             found.update(dict.fromkeys(inside))
         elif path.exists():
             found[path] = None

@@ -23,7 +23,8 @@ from pollflow.fdl import read_flow
 PROJECT = Path(__file__).parents[3]
 BAD = "version: v1\ntype: flow\nsteps:\n  - type: wait\n    name: A\n    duration: ten\n"
 SAME_AS_OURS = [
-    *("worker.py", "beat_config.py", "docker-compose.yml", "flows/task_polling.yaml"),
+    *("worker.py", "beat_config.py", "docker-compose.yml"),
+    *("flows/task_polling.yaml", "flows/task_polling.flowtest.yaml"),
     *("tasks/__init__.py", "tasks/polling.py"),
 ]
 

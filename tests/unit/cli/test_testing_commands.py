@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pollflow.cli.app import app
+from pollflow.cli.init import write_project
 from pollflow.cli.interruptions import Interrupted
 from pollflow.fdl import json_schema
 
@@ -69,7 +70,19 @@ def test_flow_tests_that_fail_show_what_differs_and_exit_with_1(folder: Path) ->
 
 
 def test_a_keyword_chooses_cases(folder: Path) -> None:
-    assert run("test", str(folder), "-k", "no such case")[0] == 1
+    assert run("test", str(folder), "-k", "an hour")[0] == 0
+    status, output = run("test", str(folder), "-k", "no such case")
+    assert (status, output) == (2, "pollflow: no case has 'no such case' in its name or its file's\n")
+
+
+def test_a_folder_without_flow_tests_is_told(tmp_path: Path) -> None:
+    assert run("test", str(tmp_path)) == (2, f"pollflow: {tmp_path}: there is no *.flowtest.yaml in it\n")
+
+
+def test_the_flow_test_that_init_writes_passes(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    status, output = run("test", str(tmp_path / "flows"))
+    assert (status, output.splitlines()[-1]) == (0, "2 passed, 0 failed")
 
 
 def test_a_path_that_is_not_there_exits_with_2(tmp_path: Path) -> None:

@@ -124,7 +124,8 @@ def test_the_command_writes_a_line_a_case_and_the_sum_last(tmp_path: Path) -> No
     ]
     assert command.test([path], keyword="ONE", write=lines.append) == 0
     assert lines[-1] == "1 passed, 0 failed"
-    assert command.test([path], keyword="nothing", write=lines.append) == 1
+    with pytest.raises(InvalidArgument, match="no case has 'nothing' in its name or its file's"):
+        command.test([path], keyword="nothing", write=lines.append)
 
 
 def test_a_wrong_file_is_one_failed_case_and_a_wrong_path_is_refused(tmp_path: Path) -> None:
