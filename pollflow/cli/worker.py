@@ -13,7 +13,7 @@ import typer
 from pollflow.cli.interruptions import handed_on, held
 from pollflow.cli.options import ProjectFolder, RedisUrl
 from pollflow.cli.session import connected, find_place
-from pollflow.cli.workers import check_project, private_folder, spawn
+from pollflow.cli.workers import check_imports, check_project, private_folder, spawn
 
 Concurrency = Annotated[int, typer.Option("--concurrency", "-c", metavar="N", min=1, help="Calls at the same time.")]
 Beat = Annotated[bool, typer.Option("--beat", "-B", help="Run the beat schedule too. Workers sweep without it.")]
@@ -29,21 +29,23 @@ def worker(
 ) -> None:
     """Work on executions until Ctrl-C.
 
-    The same as `celery -A worker worker` in the project's folder, on the project's embedded Redis if none is named.
-    A second Ctrl-C does not wait for the functions that run: another worker calls them again. Exit status: 0 when it
-    was asked to end, else Celery's.
+    The same as `celery -A worker worker` in the project's folder, on the project's embedded Redis if none is named;
+    where Redis cannot be reached it keeps trying. A second Ctrl-C does not wait for the functions that run: another
+    worker calls them again. Exit status: 0 when it was asked to end, 2 if it could not begin, else Celery's.
     """
     place = find_place(redis, project)
-    check_project(place.project)
+    check_project(place.project, needs_worker=True)
     options = ["--concurrency", str(concurrency), "--loglevel", loglevel.upper()]
     if beat:
         options += ["--beat", "--schedule", str(private_folder(place.project) / "celerybeat-schedule")]
     asked: list[int] = []
-    with connected(place) as session, held():
-        process, write_end = spawn(session, *options)
-        with handed_on(lambda number: _hand_on(number, process, asked)):
-            status = process.wait()
-        os.close(write_end)
+    with connected(place) as session:
+        check_imports(session)
+        with held():
+            process, write_end = spawn(session, *options)
+            with handed_on(lambda number: _hand_on(number, process, asked)):
+                status = process.wait()
+            os.close(write_end)
     if status and not asked:
         raise typer.Exit(128 - status if status < 0 else status)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pollflow.cli import lifeline
-from pollflow.cli.exits import NotDone
+from pollflow.cli import lifeline, registered
+from pollflow.cli.exits import REFUSED, NotDone
 from pollflow.cli.interruptions import held
 from pollflow.cli.session import APP_FILE, ENVIRONMENT, Session
 from pollflow.server.project import FOLDER
@@ -42,8 +42,7 @@ class Worker:
         """Raises NotDone, with the end of its log, if it has ended."""
         status = self.process.poll()
         if status is not None:
-            told = "\n".join(f"  {line}" for line in self._tail())
-            raise NotDone(f"the worker has ended (status {status}); the end of {shown(self.log)}:\n{told}")
+            raise NotDone(f"the worker has ended (status {status}); {self._tail()}")
 
     def is_ready(self) -> bool:
         """Whether it consumes messages. Raises NotDone if it has ended."""
@@ -55,7 +54,10 @@ class Worker:
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
             if time.monotonic() > deadline:
-                raise NotDone(f"the worker is not ready after {START_SECONDS:g} s; its log is {shown(self.log)}")
+                raise NotDone(
+                    f"the worker is not ready after {START_SECONDS:g} s; if {APP_FILE} names a broker of its own, "
+                    f"can that be reached? See {self._tail()}"
+                )
             time.sleep(0.02)
 
     def seconds(self) -> float:
@@ -83,8 +85,9 @@ class Worker:
             log.seek(self.log_start)
             return log.read().decode(errors="replace")
 
-    def _tail(self) -> list[str]:
-        return [line for line in self._logged().splitlines() if line.strip()][-TAIL_LINES:]
+    def _tail(self) -> str:
+        lines = [line for line in self._logged().splitlines() if line.strip()][-TAIL_LINES:]
+        return "\n".join([f"the end of {shown(self.log)}:", *(f"  {line}" for line in lines)])
 
 
 @contextmanager
@@ -143,15 +146,31 @@ def _environment(session: Session) -> dict[str, str]:
     return {**os.environ, ENVIRONMENT: session.url, "PYTHONUNBUFFERED": "1", **session.worker_environment}
 
 
-def check_project(project: Path) -> None:
-    """Raises NotDone, with the ways out, where no worker can be started."""
-    if not (project / APP_FILE).is_file():
-        raise NotDone(
-            f"there is no {APP_FILE} in {shown(project)} or above it, so no worker can be started\n"
-            "  pollflow init DIR     writes a project to start from\n"
-            "  --project DIR         names the folder of one\n"
-            "  --no-worker           leaves the work to workers that run already"
-        )
+def check_project(project: Path, *, needs_worker: bool = False) -> None:
+    """Raises NotDone, with the ways out, where no worker can be started. `needs_worker`: none may be left out."""
+    if (project / APP_FILE).is_file():
+        return
+    ways = ["  pollflow init DIR     writes a project to start from", "  --project DIR         names the folder of one"]
+    if not needs_worker:
+        ways.append("  --no-worker           leaves the work to workers that run already")
+    told = f"there is no {APP_FILE} in {shown(project)} or above it, so no worker can be started"
+    raise NotDone("\n".join([told, *ways]))
+
+
+def check_imports(session: Session) -> None:
+    """Raises NotDone, in a line, if the project's app cannot be imported: Celery would take a screenful to say so."""
+    imported = subprocess.run(  # noqa: S603 - our own module, on the project's own app
+        [sys.executable, "-c", f"from {registered.__name__} import main; main()"],
+        cwd=session.place.project,
+        env=_environment(session),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if imported.returncode == REFUSED:
+        raise NotDone(imported.stderr.strip())
 
 
 def shown(path: Path) -> str:

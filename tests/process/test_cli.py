@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pollflow.cli import workers
 from pollflow.cli.init import write_project
 from pollflow.server import EmbeddedServer
 from tests.processes import PROC, Processes, Started, wait_until
@@ -175,12 +176,40 @@ def test_a_worker_that_cannot_start_is_told_with_the_end_of_its_log(project: Pro
     assert "No module named 'no_such_module'" in output
 
 
+def test_a_worker_that_does_not_come_up_is_told_with_the_end_of_its_log(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "START_SECONDS", 0.0)
+    started = processes.start("slow", [sys.executable, "-c", "import time; time.sleep(60)"], cwd=tmp_path)
+    log = tmp_path / "worker.log"
+    log.write_text("of a worker before\nCannot connect to amqp://elsewhere\n")
+    worker = workers.Worker(started.process, log, len("of a worker before\n"), -1, 0.0)
+    with pytest.raises(workers.NotDone) as raised:
+        worker.wait_until_ready()
+    told = str(raised.value).splitlines()
+    assert "if worker.py names a broker of its own" in told[0]
+    assert told[1:] == ["  Cannot connect to amqp://elsewhere"]
+
+
+def test_a_worker_whose_app_cannot_be_imported_is_told_in_a_line(project: Project) -> None:
+    (project.folder / "tasks" / "polling.py").write_text("import no_such_module\n")
+    status, output = project.ends("worker")
+    assert status == 2
+    told = f"{project.folder / 'worker.py'} cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"
+    assert output == f"pollflow: {told}\n"
+
+
 def test_without_a_project_the_ways_out_are_told(tmp_path: Path, processes: Processes) -> None:
     project = Project(tmp_path / "project", processes)
     (project.folder / "worker.py").unlink()
     status, output = project.ends("run", FLOW)
     assert status == 2
     assert "pollflow init DIR" in output
+    assert "--no-worker" in output
+    status, output = project.ends("worker")
+    assert status == 2
+    assert "pollflow init DIR" in output
+    assert "--no-worker" not in output
     assert not (project.folder / ".pollflow").exists()
 
 
