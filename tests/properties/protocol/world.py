@@ -163,7 +163,7 @@ class World:
     def vouch(self, process: Process) -> None:
         if process.address is not None:
             self.wire.begin(process, False, patient=True)
-            self.parts.store.vouch(process.address, process.actor)
+            self.parts.store.vouch(process.address, process.actor, has_begun=True)
 
 
 class Wire:
