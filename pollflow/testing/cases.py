@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pollflow.errors import InvalidArgument, TaskError
 from pollflow.fdl import Flow, read_flow
@@ -15,8 +15,10 @@ from pollflow.fdl.model import Json, JsonObject
 from pollflow.fdl.reader import MAX_BYTES, Node, Object, Scalar, read_nodes, to_json
 from pollflow.machine import Limits, Status
 from pollflow.testing.acts import Act, ReportFailed, ReportSucceeded, Stop
-from pollflow.testing.document import Fields, Value, read_document
+from pollflow.testing.document import Value, gathered, read_document
 from pollflow.testing.replies import Reply
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +98,25 @@ def load_cases(path: str | os.PathLike[str]) -> list[Case]:
     name = os.fspath(path)
     text = read_text(Path(path), name)
     root = read_document(text, name)
-    found = root.fields("flow", "definition", "flows", "cases")
-    if found.one_of("flow", "definition") == "flow":
-        definition = _from_file(found.need("flow"))
-    else:
-        definition = _inline(found.need("definition"), text)
-    flows = {name: _other_flow(value, text) for name, value in _entries(found.get("flows"))}
-    cases = found.need("cases").items()
-    if not cases:
-        found.need("cases").wrong("must have at least one case")
-    return [_case(case, definition, flows) for case in cases]
+    said = root.read(
+        {
+            "flow": _from_file,
+            "definition": lambda value: _inline(value, text),
+            "flows": _named(lambda value: _other_flow(value, text)),
+            "cases": _cases,
+        },
+        ("flow", "definition"),
+        ("cases",),
+    )
+    definition = said[root.one_of(said, "flow", "definition")]
+    return [_case(value, told, definition, said.get("flows", {})) for value, told in said["cases"]]
 
 
 def load_script(path: str | os.PathLike[str]) -> tuple[dict[str, tuple[Reply, ...]], tuple[Act, ...]]:
     """What functions answer and what is done from outside, from a file with `functions` and `at`. Raises as above."""
     name = os.fspath(path)
-    found = read_document(read_text(Path(path), name), name).fields("functions", "at")
-    return _functions(found), _acts(found)
+    said = read_document(read_text(Path(path), name), name).read({key: _CASE[key] for key in ("functions", "at")})
+    return said.get("functions", {}), said.get("at", ())
 
 
 def read_text(path: Path, name: str) -> str:
@@ -129,8 +133,8 @@ def read_text(path: Path, name: str) -> str:
         raise InvalidArgument(f"{name}: is not UTF-8 text") from error
 
 
-def _entries(value: Value | None) -> list[tuple[str, Value]]:
-    return [] if value is None else list(value.entries())
+def _json(value: Value) -> Json:
+    return value.json
 
 
 def _from_file(value: Value) -> Definition:
@@ -180,101 +184,85 @@ def _name_in(text: str, path: str) -> str | None:
     return name.text if isinstance(name, Scalar) and name.value is not None else None
 
 
-def _case(value: Value, definition: Definition, flows: Mapping[str, Definition]) -> Case:
-    found = value.fields("name", "input", "functions", "at", "expect", "lint", "until", "limits")
-    if "expect" not in found and "lint" not in found:
-        value.wrong('"expect" is missing')
-    until, limits, lint = found.get("until"), found.get("limits"), found.get("lint")
+def _cases(value: Value) -> list[tuple[Value, dict[str, Any]]]:
+    """What each case says. The names differ: by its name a case is chosen and reported."""
+    names: set[str] = set()
+
+    def read(item: Value) -> tuple[Value, dict[str, Any]]:
+        said = item.read(_CASE, ("name",), ("expect", "lint"))
+        if said["name"] in names:
+            item.wrong(f'another case before it is named "{said["name"]}" too')
+        names.add(said["name"])
+        return item, said
+
+    items = value.items()
+    if not items:
+        value.wrong("must have at least one case")
+    return gathered(items, read)
+
+
+def _case(value: Value, said: dict[str, Any], definition: Definition, flows: Mapping[str, Definition]) -> Case:
     return Case(
-        name=found.need("name").text(),
+        name=said["name"],
         path=value.path,
         line=value.line,
         definition=definition,
-        given=found.json_object("input"),
-        functions=_functions(found),
+        given=said.get("input", {}),
+        functions=said.get("functions", {}),
         flows=flows,
-        acts=_acts(found),
-        limits=Limits() if limits is None else _limits(limits),
-        until=None if until is None else until.number(),
-        expected=_expected(found.found["expect"]) if "expect" in found else Expected(),
-        lint=None if lint is None else tuple(code.text() for code in lint.items()),
+        acts=said.get("at", ()),
+        limits=said.get("limits", Limits()),
+        until=said.get("until"),
+        expected=said.get("expect", Expected()),
+        lint=said.get("lint"),
     )
-
-
-def _functions(found: Fields) -> dict[str, tuple[Reply, ...]]:
-    return {name: _replies(replies) for name, replies in _entries(found.get("functions"))}
-
-
-def _acts(found: Fields) -> tuple[Act, ...]:
-    acts = found.get("at")
-    return () if acts is None else tuple(_act(act) for act in acts.items())
 
 
 def _replies(value: Value) -> tuple[Reply, ...]:
     items = value.items()
     if not items:
         value.wrong("must have at least one reply")
-    return tuple(_reply(item) for item in items)
+    return tuple(gathered(items, _reply))
 
 
 def _reply(value: Value) -> Reply:
-    found = value.fields("returns", "raises", "lost", "takes")
-    kind = found.one_of("returns", "raises", "lost")
-    takes = found.need("takes").number() if "takes" in found else 0
-    if kind == "lost":
-        if found.need("lost").json is not True:
-            found.need("lost").wrong("must be true")
-        return Reply(lost=True, takes=takes)
-    if kind == "raises":
-        raises = found.need("raises").fields("error", "cause")
-        return Reply(raises=TaskError(raises.need("error").text(), raises.text("cause")), takes=takes)
-    return Reply(found.need("returns").json, takes=takes)
+    said = value.read({"returns": _json, "raises": _raises, "lost": _lost, "takes": Value.number})
+    value.one_of(said, "returns", "raises", "lost")
+    return Reply(**said)
+
+
+def _raises(value: Value) -> TaskError:
+    said = value.read({"error": Value.text, "cause": Value.text_or_none}, ("error",))
+    return TaskError(**said)
+
+
+def _lost(value: Value) -> bool:
+    if value.json is not True:
+        value.wrong("must be true")
+    return True
 
 
 def _act(value: Value) -> Act:
-    found = value.fields("seconds", "stop", "report_succeeded", "report_failed")
-    seconds = found.need("seconds").number()
-    kind = found.one_of("stop", "report_succeeded", "report_failed")
+    said = value.read(_ACT, ("seconds",))
+    kind = value.one_of(said, "stop", "report_succeeded", "report_failed")
     if kind == "stop":
-        stop = found.need(kind).fields("error", "cause")
-        return Stop(seconds, stop.text("error"), stop.text("cause"))
+        return Stop(said["seconds"], **said[kind])
     if kind == "report_succeeded":
-        report = found.need(kind).fields("step", "output")
-        return ReportSucceeded(seconds, report.need("step").text(), report.json_object("output"))
-    report = found.need(kind).fields("step", "error", "cause")
-    return ReportFailed(seconds, report.need("step").text(), report.text("error"), report.text("cause"))
+        return ReportSucceeded(said["seconds"], **said[kind])
+    return ReportFailed(said["seconds"], **said[kind])
 
 
 def _limits(value: Value) -> Limits:
-    names = [known.name for known in fields(Limits)]
-    given: dict[str, Any] = {}
-    for name, limit in value.fields(*names).found.items():
-        given[name] = limit.number(least=1) if name == "max_wait_seconds" else limit.count()
-    return Limits(**given)
+    return Limits(**value.read({known.name: _limit_of(known.name) for known in fields(Limits)}))
+
+
+def _limit_of(name: str) -> Callable[[Value], float]:
+    return (lambda value: value.number(least=1)) if name == "max_wait_seconds" else Value.count
 
 
 def _expected(value: Value) -> Expected:
-    found = value.fields(
-        *("status", "output", "output_contains", "error", "seconds", "steps", "visits", "calls", "refused", "invalid")
-    )
-    seconds, refused = found.get("seconds"), found.get("refused")
-    return Expected(
-        status=_status(found.found["status"]) if "status" in found else None,
-        output=found.found["output"].json if "output" in found else None,
-        output_given="output" in found,
-        output_contains=found.json_object("output_contains") if "output_contains" in found else None,
-        error=_error(found.found["error"]) if "error" in found else None,
-        seconds=None if seconds is None else seconds.number(),
-        steps=tuple(step.text() for step in found.found["steps"].items()) if "steps" in found else None,
-        visits={name: count.count() for name, count in _entries(found.get("visits"))} if "visits" in found else None,
-        calls=_calls(found) if "calls" in found else None,
-        refused=None if refused is None else refused.count(),
-        invalid=tuple(_refusal(item) for item in found.found["invalid"].items()) if "invalid" in found else None,
-    )
-
-
-def _calls(found: Fields) -> dict[str, list[Json]]:
-    return {name: [item.json for item in given.items()] for name, given in _entries(found.get("calls"))}
+    said = value.read(_EXPECTED)
+    return Expected(**said, output_given="output" in said)
 
 
 def _status(value: Value) -> Status:
@@ -285,15 +273,53 @@ def _status(value: Value) -> Status:
 
 
 def _error(value: Value) -> ErrorExpected:
-    found = value.fields("error", "cause", "cause_contains")
-    texts = {name: item.text() for name, item in found.found.items()}
-    return ErrorExpected(**texts)
+    return ErrorExpected(**value.read({"error": Value.text, "cause": Value.text, "cause_contains": Value.text}))
 
 
 def _refusal(value: Value) -> Refusal:
-    found = value.fields("line", "message_contains", "code")
-    return Refusal(
-        found.need("line").count(),
-        found.text("message_contains"),
-        found.text("code") if "code" in found else None,
-    )
+    readers = {"line": Value.count, "message_contains": Value.text_or_none, "code": Value.text_or_none}
+    return Refusal(**value.read(readers, ("line",)))
+
+
+def _list_of(read: Callable[[Value], T]) -> Callable[[Value], list[T]]:
+    return lambda value: gathered(value.items(), read)
+
+
+def _tuple_of(read: Callable[[Value], T]) -> Callable[[Value], tuple[T, ...]]:
+    return lambda value: tuple(gathered(value.items(), read))
+
+
+def _named(read: Callable[[Value], T]) -> Callable[[Value], dict[str, T]]:
+    return lambda value: dict(gathered(value.entries(), lambda entry: (entry[0], read(entry[1]))))
+
+
+_CASE: Mapping[str, Callable[[Value], Any]] = {
+    "name": Value.text,
+    "input": Value.json_object,
+    "functions": _named(_replies),
+    "at": _tuple_of(_act),
+    "expect": _expected,
+    "lint": _tuple_of(Value.text),
+    "until": Value.number,
+    "limits": _limits,
+}
+_ACT: Mapping[str, Callable[[Value], Any]] = {
+    "seconds": Value.number,
+    "stop": lambda value: value.read({"error": Value.text_or_none, "cause": Value.text_or_none}),
+    "report_succeeded": lambda value: value.read({"step": Value.text, "output": Value.json_object}, ("step",)),
+    "report_failed": lambda value: value.read(
+        {"step": Value.text, "error": Value.text_or_none, "cause": Value.text_or_none}, ("step",)
+    ),
+}
+_EXPECTED: Mapping[str, Callable[[Value], Any]] = {
+    "status": _status,
+    "output": _json,
+    "output_contains": Value.json_object,
+    "error": _error,
+    "seconds": Value.number,
+    "steps": _tuple_of(Value.text),
+    "visits": _named(Value.count),
+    "calls": _named(_list_of(_json)),
+    "refused": Value.count,
+    "invalid": _tuple_of(_refusal),
+}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import NoReturn
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
 
 from pollflow.errors import DefinitionError
 from pollflow.fdl.model import Json, JsonObject
-from pollflow.fdl.problems import Problem, near
+from pollflow.fdl.problems import Problem, in_order, near
 from pollflow.fdl.reader import Node, Object, Scalar, Sequence, read_nodes, to_json
+
+T = TypeVar("T")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,7 @@ class Value:
 
     def wrong(self, message: str) -> NoReturn:
         """Refuses the file."""
-        problem = Problem(self.path, self.node.line, self.node.column, self.field, message, "flow-test")
-        raise DefinitionError([problem])
+        raise DefinitionError([self._problem(message)])
 
     def at(self, name: str, node: Node) -> Value:
         """A value inside this one."""
@@ -45,6 +47,10 @@ class Value:
         if not isinstance(self.node, Scalar) or self.node.value is None:
             self.wrong("must be a text")
         return self.node.text
+
+    def text_or_none(self) -> str:
+        """A text, empty where nothing is written."""
+        return "" if self.json is None else self.text()
 
     def number(self, *, least: float = 0) -> float:
         """A number."""
@@ -80,55 +86,57 @@ class Value:
         for key, node in self.node.entries:
             yield key.text, self.at(key.text, node)
 
-    def fields(self, *known: str) -> Fields:
-        """An object of these fields and no others; what is empty may be left out."""
-        if isinstance(self.node, Scalar) and self.node.value is None:
-            return Fields(self)
-        found = dict(self.entries())
+    def read(self, readers: Mapping[str, Callable[[Value], Any]], *needs: tuple[str, ...]) -> dict[str, Any]:
+        """What the fields of an object say, each read by its reader; there are no others, and what is empty has none.
+
+        Of each of `needs` one field has to be there. Raises `DefinitionError` with the problems of all fields.
+        """
+        is_empty = isinstance(self.node, Scalar) and self.node.value is None
+        found = {} if is_empty else dict(self.entries())
+        problems: list[Problem] = []
+        said: dict[str, Any] = {}
         for name, value in found.items():
-            if name not in known:
-                guess = near(name, known)
-                hint = f'did you mean "{guess}"?' if guess else f"known: {', '.join(known)}"
-                value.wrong(f'unknown field "{name[:100]}"; {hint}')
-        return Fields(self, found)
+            try:
+                said[name] = readers[name](value) if name in readers else value._refuse_name(name, readers)
+            except DefinitionError as error:
+                problems += error.problems
+        # What is misspelled is not missed as well.
+        if found.keys() <= readers.keys():
+            missing = [" or ".join(f'"{name}"' for name in names) for names in needs if found.keys().isdisjoint(names)]
+            problems += [self._problem(f"{told} is missing") for told in missing]
+        if problems:
+            raise DefinitionError(in_order(problems))
+        return said
 
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """The fields of an object."""
-
-    owner: Value
-    found: dict[str, Value] = field(default_factory=dict)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.found
-
-    def get(self, name: str) -> Value | None:
-        """The field, if it is there."""
-        return self.found.get(name)
-
-    def need(self, name: str) -> Value:
-        """The field; without it the file is refused."""
-        if name not in self.found:
-            self.owner.wrong(f'"{name}" is missing')
-        return self.found[name]
-
-    def one_of(self, *names: str) -> str:
-        """Which one of these is there; exactly one must be."""
-        given = [name for name in names if name in self.found]
+    def one_of(self, found: Collection[str], *names: str) -> str:
+        """Which one of these fields was found; exactly one must be."""
+        given = [name for name in names if name in found]
         if len(given) != 1:
             told = " and ".join(given) or "none of them"
-            self.owner.wrong(f"must have exactly one of {', '.join(names)}, not {told}")
+            self.wrong(f"must have exactly one of {', '.join(names)}, not {told}")
         return given[0]
 
-    def text(self, name: str, default: str = "") -> str:
-        """A text, or the default."""
-        value = self.found.get(name)
-        return default if value is None or value.json is None else value.text()
+    def _refuse_name(self, name: str, known: Collection[str]) -> NoReturn:
+        guess = near(name, known)
+        hint = f'did you mean "{guess}"?' if guess else f"known: {', '.join(known)}"
+        self.wrong(f'unknown field "{name[:100]}"; {hint}')
 
-    def json_object(self, name: str) -> JsonObject:
-        """An object, empty where it is left out."""
-        return self.found[name].json_object() if name in self.found else {}
+    def _problem(self, message: str) -> Problem:
+        return Problem(self.path, self.node.line, self.node.column, self.field, message, "flow-test")
+
+
+def gathered(values: Iterable[V], read: Callable[[V], T]) -> list[T]:
+    """What each value says. Raises `DefinitionError` with the problems of all."""
+    found: list[T] = []
+    problems: list[Problem] = []
+    for value in values:
+        try:
+            found.append(read(value))
+        except DefinitionError as error:
+            problems += error.problems
+    if problems:
+        raise DefinitionError(in_order(problems))
+    return found
 
 
 def read_document(text: str, path: str) -> Value:

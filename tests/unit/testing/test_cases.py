@@ -56,11 +56,12 @@ cases:
 @pytest.mark.parametrize(
     ("text", "line", "told"),
     [
-        ("cases: [{name: x, expect: {}}]", 1, "exactly one of flow, definition"),
+        ("cases: [{name: x, expect: {}}]", 1, '"flow" or "definition" is missing'),
+        (FLOW + "flow: nowhere.yaml\ncases: [{name: x, expect: {}}]", 2, "there is no such file"),
         (FLOW, 1, '"cases" is missing'),
         (FLOW + "cases: []", 2, "at least one case"),
         (FLOW + "cases:\n  - expect: {}", 3, '"name" is missing'),
-        (FLOW + "cases:\n  - name: x", 3, '"expect" is missing'),
+        (FLOW + "cases:\n  - name: x", 3, '"expect" or "lint" is missing'),
         (FLOW + "cases:\n  - name: x\n    expct: {}", 4, 'did you mean "expect"?'),
         (FLOW + "cases:\n  - name: x\n    expect:\n      status: Done", 5, "must be one of Running"),
         (FLOW + "cases:\n  - name: x\n    expect: {}\n    functions:\n      f: []", 6, "at least one reply"),
@@ -74,6 +75,7 @@ cases:
         (FLOW + "cases:\n  - name: x\n    expect: {steps: A}", 4, "must be a list"),
         (FLOW + "cases:\n  - name: x\n    input: [1]\n    expect: {}", 4, "must be an object"),
         ("flow: nowhere.yaml\ncases: [{name: x, expect: {}}]", 1, "there is no such file"),
+        (FLOW + "cases:\n  - {name: x, expect: {}}\n  - {name: x, lint: []}", 4, 'before it is named "x" too'),
         ("cases: [", 1, "not YAML"),
     ],
 )
@@ -84,6 +86,44 @@ def test_what_is_wrong_is_told_with_its_line(write, text: str, line: int, told: 
     (problem,) = caught.value.problems
     assert (problem.path, problem.line) == (str(path), line)
     assert told in problem.message
+
+
+def test_all_that_is_wrong_in_a_file_is_told_at_once(write) -> None:  # type: ignore[no-untyped-def]
+    path = write(
+        FLOW
+        + """\
+cases:
+  - name: one
+    input: [1]
+    functions:
+      f: [{lost: no}, {takes: -1, returns: 1}]
+      g: []
+    expect: {status: Done, seconds: x, visits: {A: b}, invalid: [{line: 0.5}, {}]}
+  - expct: {}
+    at: [{stop: }, {seconds: 1}]
+  - lint: {}
+flws: {}
+"""
+    )
+    with pytest.raises(DefinitionError) as caught:
+        load_cases(path)
+    assert [(problem.line, problem.field) for problem in caught.value.problems] == [
+        (4, "cases[0].input"),
+        (6, "cases[0].functions.f[0].lost"),
+        (6, "cases[0].functions.f[1].takes"),
+        (7, "cases[0].functions.g"),
+        (8, "cases[0].expect.status"),
+        (8, "cases[0].expect.seconds"),
+        (8, "cases[0].expect.visits.A"),
+        (8, "cases[0].expect.invalid[0].line"),
+        (8, "cases[0].expect.invalid[1]"),
+        (9, "cases[1].expct"),
+        (10, "cases[1].at[0]"),
+        (10, "cases[1].at[1]"),
+        (11, "cases[2]"),
+        (11, "cases[2].lint"),
+        (12, "flws"),
+    ]
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

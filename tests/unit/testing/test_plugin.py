@@ -35,7 +35,7 @@ def test_a_wrong_file_is_an_error(pytester: pytest.Pytester, arguments: tuple[st
     pytester.path.joinpath("x.flowtest.yaml").write_text("cases: 1", encoding="utf-8")
     result = pytester.runpytest_inprocess(*arguments)
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*x.flowtest.yaml:1:1: *exactly one of flow, definition*"])
+    result.stdout.fnmatch_lines(["*x.flowtest.yaml:1:1: *flow* or *definition* is missing*"])
 
 
 def test_the_paths_of_flow_run_begin_at_the_tests_folder(pytester: pytest.Pytester, arguments: tuple[str, ...]) -> None:

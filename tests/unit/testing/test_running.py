@@ -139,11 +139,11 @@ def test_a_wrong_file_is_one_failed_case_and_a_wrong_path_is_refused(tmp_path: P
 
 def test_junit_has_every_case(tmp_path: Path) -> None:
     path = tmp_path / "x.flowtest.yaml"
-    path.write_text(FLOW + CASE % "{}" + CASE % '{output: "\\u0001<"}', encoding="utf-8")
+    path.write_text(FLOW + CASE % "{}" + CASE.replace("one", "two") % '{output: "\\u0001<"}', encoding="utf-8")
     assert command.test([path], junit=tmp_path / "out.xml", write=lambda line: None) == 1
     suite = ET.parse(tmp_path / "out.xml").getroot()[0]  # noqa: S314 - our own file
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
-    assert [(case.get("name"), len(case)) for case in suite] == [("one", 0), ("one", 1)]
+    assert [(case.get("name"), len(case)) for case in suite] == [("one", 0), ("two", 1)]
     with pytest.raises(InvalidArgument, match="cannot be written"):
         command.test([path], junit=tmp_path / "no" / "out.xml", write=lambda line: None)
 
