@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -20,6 +22,7 @@ from redis.retry import Retry
 from pollflow.errors import InvalidArgument, StoreFull, StoreUnavailable
 
 _LONGEST_PAUSE_SECONDS = 1.0
+_URLS = "redis://HOST:PORT/DB, rediss://… or unix:///PATH?db=N"
 
 # What Redis answers while it cannot serve: by code, and within scripts of older servers anywhere in the text.
 _FULL = "OOM command not allowed"
@@ -46,6 +49,7 @@ def connect(url: str, *, patience_seconds: float = 2) -> Connection:
     Trying again is safe: every script of the store tells a repetition from a first time. Raises InvalidArgument for
     what is no URL of a Redis.
     """
+    _check_database(url)
     retries = max(3, round(patience_seconds / _LONGEST_PAUSE_SECONDS) + 3)
     try:
         return redis.Redis.from_url(
@@ -59,9 +63,15 @@ def connect(url: str, *, patience_seconds: float = 2) -> Connection:
             health_check_interval=30,
         )
     except ValueError as error:
-        raise InvalidArgument(
-            f"{url!r} is no URL of a Redis; write redis://HOST:PORT/DB, rediss://… or unix:///PATH?db=N"
-        ) from error
+        raise InvalidArgument(f"{url!r} is no URL of a Redis; write {_URLS}") from error
+
+
+def _check_database(url: str) -> None:
+    """Raises InvalidArgument for a database that is no number: redis-py would take database 0 without a word."""
+    parts = urlsplit(url)
+    if parts.scheme in ("redis", "rediss") and not re.fullmatch("[0-9]*", parts.path.strip("/")):
+        # What stands there is not shown: it may be the end of a password whose / was not written as %2F.
+        raise InvalidArgument(f"after its / the URL of a Redis has the number of a database; write {_URLS}")
 
 
 def unavailable(error: RedisError) -> StoreUnavailable:

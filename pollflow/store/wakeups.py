@@ -9,7 +9,7 @@ from pollflow.store import keys as names
 from pollflow.store.core import Core
 from pollflow.store.keys import ExecutionRef
 from pollflow.store.records import Address, Letter
-from pollflow.store.scripts import translated
+from pollflow.store.scripts import Argument, translated
 
 
 class WakeUps(Core):
@@ -25,28 +25,16 @@ class WakeUps(Core):
 
         Answers `stale`, `queued`, `later`, `held` or `sent`, and whether the caller has to publish it.
         """
-        ref, envelope = letter.address.ref, self._post(letter)
-        reply = self._run(
+        timing = self.timing
+        return self._publish_again(
             "redeliver",
-            (
-                self.keys.execution(ref),
-                self.keys.frame(ref, letter.address.frame),
-                self.keys.wake(ref.shard),
-                self._queue(ref, envelope),
-            ),
-            [
-                names.member(ref, letter.address.frame),
-                letter.address.token,
-                sent,
-                "" if oldest is None else repr(oldest),
-                self.timing.grace,
-                self.timing.longest_grace,
-                self.timing.horizon,
-                envelope.head,
-                envelope.tail,
-            ],
+            letter,
+            sent,
+            "" if oldest is None else repr(oldest),
+            timing.grace,
+            timing.longest_grace,
+            timing.horizon,
         )
-        return reply[0], reply[0] == "sent" and bool(reply[1])
 
     def vouch(self, address: Address, worker: str, *, has_begun: bool = False) -> bool:
         """Says that `worker` still holds the message, or has begun its task. False if there is nothing to hold."""
@@ -64,26 +52,7 @@ class WakeUps(Core):
         `is_excused`: the call is not to count as lost.
         Answers `stale` or `sent`, and whether the caller has to publish it.
         """
-        ref, envelope = letter.address.ref, self._post(letter)
-        reply = self._run(
-            "hand_back",
-            (
-                self.keys.execution(ref),
-                self.keys.frame(ref, letter.address.frame),
-                self.keys.wake(ref.shard),
-                self._queue(ref, envelope),
-            ),
-            [
-                names.member(ref, letter.address.frame),
-                letter.address.token,
-                nonce,
-                self.timing.grace,
-                int(is_excused),
-                envelope.head,
-                envelope.tail,
-            ],
-        )
-        return reply[0], reply[0] == "sent" and bool(reply[1])
+        return self._publish_again("hand_back", letter, nonce, self.timing.grace, int(is_excused))
 
     def next_wake_up(self) -> float | None:
         """When the next entry needs attention, epoch seconds; None where there is no live entry."""
@@ -107,3 +76,17 @@ class WakeUps(Core):
     def forget(self, ref: ExecutionRef, frame: str) -> None:
         """Drops the wake-up of a frame that is no more."""
         self._run("forget", (self.keys.frame(ref, frame), self.keys.wake(ref.shard)), [names.member(ref, frame)])
+
+    def _publish_again(self, script: str, letter: Letter, *args: Argument) -> tuple[str, bool]:
+        """What the script answers, and whether the caller has to publish the letter."""
+        address, envelope = letter.address, self._post(letter)
+        ref = address.ref
+        keys = (
+            self.keys.execution(ref),
+            self.keys.frame(ref, address.frame),
+            self.keys.wake(ref.shard),
+            self._queue(ref, envelope),
+        )
+        member = names.member(ref, address.frame)
+        reply = self._run(script, keys, [member, address.token, *args, envelope.head, envelope.tail])
+        return reply[0], reply[0] == "sent" and bool(reply[1])
