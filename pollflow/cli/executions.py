@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from enum import Enum
 from typing import Annotated
@@ -16,7 +16,7 @@ from pollflow.cli.output import print_json, print_table
 from pollflow.cli.rounds import Rounds, folded
 from pollflow.cli.session import connected, find_place
 from pollflow.cli.texts import between, clean, columns, compact, moment, pretty
-from pollflow.client import Execution
+from pollflow.client import Execution, HistoryEntry
 
 
 class Status(str, Enum):
@@ -89,7 +89,8 @@ def history(
 ) -> None:
     """Print the events of an execution: number, moment, type, step and detail.
 
-    Rounds of a loop that are like the one before them are told in one line; --all prints every event of them.
+    The date stands above the first event, and wherever another day begins. Rounds of a loop that are like the
+    one before them are told in one line; --all prints every event of them.
     """
     flow, name = split_execution(execution)
     with connected(find_place(redis, project)) as session:
@@ -97,13 +98,8 @@ def history(
         if as_json:
             print_json([documents.of_event(event) for event in events])
             return
-        for event in events if every else folded(events):
-            if isinstance(event, Rounds):
-                typer.echo(f"        {event}")
-                continue
-            time = event.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
-            words = (f"{event.id:>6}", time, event.type.ljust(18), clean(event.step).ljust(20), compact(event.detail))
-            typer.echo("  ".join(words))
+        for line in lines_of(events if every else folded(events)):
+            typer.echo(line)
 
 
 def stop(
@@ -126,6 +122,21 @@ def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFold
     with connected(find_place(redis, project)) as session:
         session.client.execution(flow, name).purge()
     typer.echo(f"deleted {execution}")
+
+
+def lines_of(events: Iterable[HistoryEntry | Rounds]) -> Iterator[str]:
+    """A line for each event, and one for each date; times are those of this machine."""
+    date = None
+    for event in events:
+        if isinstance(event, Rounds):
+            yield f"        {event}"
+            continue
+        time = event.time.astimezone()
+        if time.date() != date:
+            date = time.date()
+            yield f"        {date}"
+        told = (time.strftime("%H:%M:%S.%f")[:-3], event.type.ljust(18), clean(event.step).ljust(20))
+        yield "  ".join((f"{event.id:>6}", *told, compact(event.detail)))
 
 
 def _name(execution: Execution) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pollflow.errors import StepError, StoreUnavailable
 from pollflow.fdl.model import FlowResource, Json, JsonObject, Pattern
 from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
-from pollflow.runtime.functions import Context, Function, Functions, invoke, missing_cause
+from pollflow.runtime.functions import CallLogger, Context, Function, Functions, invoke, missing_cause
 from pollflow.runtime.subflows import SubFlows
 from pollflow.store import Claimed
 
@@ -90,5 +90,5 @@ def context_of(claimed: Claimed, request: CallRequest) -> Context:
         attempt=request.attempt,
         idempotency_key=request.idempotency_key,
         deadline=deadline,
-        logger=logging.LoggerAdapter(logger, extra),
+        logger=CallLogger(logger, extra),
     )

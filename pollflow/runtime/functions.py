@@ -10,10 +10,10 @@ import difflib
 import inspect
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pollflow.errors import InvalidArgument, TaskError
 from pollflow.fdl.model import FunctionResource, Json, JsonObject, Resource
@@ -39,6 +39,23 @@ class Context:
     idempotency_key: str
     deadline: datetime | None
     logger: logging.LoggerAdapter[logging.Logger]
+
+
+if TYPE_CHECKING:
+    _Adapter = logging.LoggerAdapter[logging.Logger]
+else:
+    _Adapter = logging.LoggerAdapter  # takes no type in Python 3.10
+
+
+class CallLogger(_Adapter):
+    """Logs for one call: its lines begin with `FLOW/NAME STEP: `, and its records have the ids as fields too."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Adds whose line it is."""
+        about = self.extra or {}
+        # A name may hold a %, which is no place for an argument.
+        whose = "{flow}/{execution} {step}".format_map(about).replace("%", "%%")
+        return super().process(f"{whose}: {msg}", kwargs)
 
 
 class Functions:
@@ -96,9 +113,9 @@ def names_of(resource: Resource) -> tuple[str, ...]:
 def missing_cause(resource: Resource, functions: Functions) -> str:
     """What is said when nobody registered the function that a flow names."""
     wanted = names_of(resource)[1 if isinstance(resource, FunctionResource) else 0]
-    near = functions.near(resource) or list(functions)
-    registered = ", ".join(near[:10]) or "none"
-    return f"no function is registered as {wanted!r}; registered: {registered}"
+    near = functions.near(resource)
+    told = f"near names: {', '.join(near)}" if near else f"registered: {', '.join(list(functions)[:10]) or 'none'}"
+    return f"no function is registered as {wanted!r}; {told}"
 
 
 def invoke(function: Function, given: JsonObject, context: Context) -> Json:

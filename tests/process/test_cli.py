@@ -163,7 +163,7 @@ def test_a_function_that_nobody_registered_is_told_with_the_near_names(project: 
     status, output = project.ends("run", FLOW)
     assert status == 2
     assert "step GetJobStatus: no function is registered as 'fnf-demo/GetJobState'" in output
-    assert "fnf-demo/GetJobStatus" in output.partition("registered: ")[2]
+    assert "fnf-demo/GetJobStatus" in output.partition("near names: ")[2]
     assert_calm(output)
     assert project.json("list") == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from pollflow import HistoryEntry
 from pollflow.cli.app import COMMANDS, app
+from pollflow.cli.executions import lines_of
 from pollflow.cli.init import templates, write_project
 from pollflow.cli.inputs import read_input, split_execution
 from pollflow.cli.session import Place, find_place, nearest_project
@@ -53,6 +54,7 @@ def test_all_commands_are_there() -> None:
         ["list", "--status", "odd"],
         ["deploy", "a.yaml", "b.yaml", "--name", "one"],
         ["list", "--redis", "nonsense"],
+        ["list", "--redis", "redis://127.0.0.1:6379/abc"],
         ["run", "--resume", "no-slash"],
     ],
 )
@@ -224,7 +226,7 @@ def test_functions_that_nobody_registered_are_told_with_the_near_names() -> None
     check_functions(flow, ["s/start", "stat"])
     with pytest.raises(PollflowError) as raised:
         check_functions(flow, ["s/start", "s/state"])
-    assert "step S1: no function is registered as 's/stat'; registered: s/state" in str(raised.value)
+    assert "step S1: no function is registered as 's/stat'; near names: s/state" in str(raised.value)
     assert "S0" not in str(raised.value)
     assert "S2" not in str(raised.value)
 
@@ -252,6 +254,13 @@ def test_a_history_with_a_gap_is_not_sound() -> None:
 )
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_history_tells_the_date_where_it_changes() -> None:
+    noon = datetime(2026, 1, 31, 12).astimezone()
+    moments = [noon, noon + timedelta(hours=1), noon + timedelta(days=1)]
+    events = [HistoryEntry(i, i - 1, moment, "StepEntered", "A", {}) for i, moment in enumerate(moments, start=1)]
+    assert [line.strip().partition(" ")[0] for line in lines_of(events)] == ["2026-01-31", "1", "2", "2026-02-01", "3"]
 
 
 def test_small_texts() -> None:

@@ -36,7 +36,7 @@ def test_a_function_of_another_service_is_not_found_by_its_name_alone() -> None:
     functions = Functions()
     functions.register("other/status", nothing)
     assert functions.find(RESOURCE) is None
-    assert missing_cause(RESOURCE, functions) == "no function is registered as 'jobs/status'; registered: other/status"
+    assert missing_cause(RESOURCE, functions) == "no function is registered as 'jobs/status'; near names: other/status"
 
 
 def test_the_decorator_takes_a_name_or_the_functions_own() -> None:
@@ -115,6 +115,16 @@ def call(function: Function | None, *, starts: int = 1, **changes: Any) -> Event
 
 def test_what_a_function_returns_is_the_calls_result() -> None:
     assert call(lambda given, context: {"got": given}) == Returned({"got": {"a": 1}})
+
+
+def test_what_a_function_logs_tells_whose_line_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    def logs(given: dict[str, Any], context: Context) -> None:
+        context.logger.warning("%d jobs", 3)
+
+    call(logs, step="50% done")
+    (record,) = caplog.records
+    assert record.getMessage() == "f/x 50% done: 3 jobs"
+    assert (vars(record)["flow"], vars(record)["execution"], vars(record)["step"]) == ("f", "x", "50% done")
 
 
 def test_what_a_function_raises_is_the_steps_error_with_its_base_classes() -> None:

@@ -1,0 +1,29 @@
+"""Connections: which URLs are taken for those of a Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from pollflow.errors import InvalidArgument
+from pollflow.store import connect
+
+
+@pytest.mark.parametrize("url", ["redis://host/abc", "rediss://:p@host:1/1a", "redis://host/-1", "redis://host/0/1"])
+def test_a_database_that_is_no_number_is_refused(url: str) -> None:
+    with pytest.raises(InvalidArgument, match="has the number of a database; write redis://HOST:PORT/DB"):
+        connect(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [("redis://host", 0), ("redis://host/", 0), ("redis://host/7", 7), ("redis://host//7", 7), ("unix:///a/b?db=3", 3)],
+)
+def test_a_url_names_its_database(url: str, database: int) -> None:
+    with connect(url) as client:
+        assert client.get_connection_kwargs().get("db", 0) == database
+
+
+def test_a_password_that_was_not_encoded_is_not_shown() -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        connect("redis://:12/secret@host/0")
+    assert "secret" not in str(refused.value)
