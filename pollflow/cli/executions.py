@@ -14,7 +14,7 @@ from pollflow.cli.inputs import split_execution
 from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json, print_table
 from pollflow.cli.rounds import Rounds, folded
-from pollflow.cli.session import connected, find_place
+from pollflow.cli.session import connected, find_used_place
 from pollflow.cli.texts import between, clean, columns, compact, moment, pretty
 from pollflow.client import Execution, HistoryEntry
 
@@ -48,7 +48,7 @@ def list_(
     project: ProjectFolder = None,
 ) -> None:
     """List executions, the latest first."""
-    with connected(find_place(redis, project)) as session:
+    with connected(find_used_place(redis, project)) as session:
         found = session.client.executions(flow=flow, status=status.value if status else None, limit=limit)
         if as_json:
             print_json([documents.of_execution(execution) for execution in found])
@@ -62,7 +62,7 @@ def show(
 ) -> None:
     """Show an execution: its status, where it is, its times, its input, its output or error."""
     flow, name = split_execution(execution)
-    with connected(find_place(redis, project)) as session:
+    with connected(find_used_place(redis, project)) as session:
         found = session.client.execution(flow, name)
         last_step, count = "", 0
         rounds: list[Rounds] = []
@@ -93,7 +93,7 @@ def history(
     one before them are told in one line; --all prints every event of them.
     """
     flow, name = split_execution(execution)
-    with connected(find_place(redis, project)) as session:
+    with connected(find_used_place(redis, project)) as session:
         events = session.client.execution(flow, name).events()
         if as_json:
             print_json([documents.of_event(event) for event in events])
@@ -111,7 +111,7 @@ def stop(
 ) -> None:
     """Stop an execution that runs. What it has done so far is kept."""
     flow, name = split_execution(execution)
-    with connected(find_place(redis, project)) as session:
+    with connected(find_used_place(redis, project)) as session:
         session.client.execution(flow, name).stop(error, cause)
     typer.echo(f"stopped {execution}")
 
@@ -119,7 +119,7 @@ def stop(
 def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
     """Delete an execution that has ended, its history included."""
     flow, name = split_execution(execution)
-    with connected(find_place(redis, project)) as session:
+    with connected(find_used_place(redis, project)) as session:
         session.client.execution(flow, name).purge()
     typer.echo(f"deleted {execution}")
 

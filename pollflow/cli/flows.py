@@ -13,7 +13,7 @@ from pollflow.cli.exits import NotDone
 from pollflow.cli.flow_files import without_flow_tests
 from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json, print_table
-from pollflow.cli.session import connected, find_place
+from pollflow.cli.session import connected, find_place, find_used_place
 from pollflow.cli.texts import moment
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
@@ -58,7 +58,7 @@ def deploy(
 
 def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
     """List the deployed flows."""
-    with connected(find_place(redis, project)) as session:
+    with connected(find_used_place(redis, project)) as session:
         found = session.client.flows()
     if as_json:
         print_json([documents.of_flow(flow) for flow in found])

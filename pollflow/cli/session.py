@@ -9,9 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pollflow.cli.exits import NotDone
 from pollflow.cli.interruptions import held
 from pollflow.client import Client
 from pollflow.server import ProjectServer
+from pollflow.server.project import FOLDER
 
 ENVIRONMENT = "POLLFLOW_REDIS_URL"
 APP_FILE = "worker.py"
@@ -67,6 +69,20 @@ def find_place(redis: str | None, project: Path | None, *, near: Path | None = N
             project = here
     project = project.absolute()
     return Place(project, redis, project == here)
+
+
+def find_used_place(redis: str | None, project: Path | None) -> Place:
+    """As `find_place`, for what has to be there already. Raises NotDone where nothing can be, and makes nothing."""
+    place = find_place(redis, project)
+    marks = (place.project / APP_FILE, place.project / FOLDER)
+    if place.redis_url is None and not any(mark.exists() for mark in marks):
+        raise NotDone(
+            f"there is no project in {place.project} or above it, so nothing is deployed and nothing runs there\n"
+            "  --project DIR         names the folder of one\n"
+            f"  --redis URL           names a Redis, as {ENVIRONMENT} does\n"
+            "  pollflow init DIR     writes a project to start from"
+        )
+    return place
 
 
 def nearest_project(folder: Path) -> Path:

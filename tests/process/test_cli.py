@@ -312,6 +312,11 @@ def test_what_was_started_can_be_listed_shown_stopped_and_purged(project: Projec
     assert isinstance(flows, list)
     assert [flow["name"] for flow in flows] == ["task-polling"]
     assert project.ends("start", "task-polling", "--name", "one")[0] == 0
+    status, output = project.ends("start", "task-polling", "--name", "one")
+    assert (status, output.splitlines()[0]) == (0, "runs already: task-polling/one")
+    status, output = project.ends("start", "task-polling", "--name", "one", "--input", '{"delay": 1}')
+    assert (status, output.splitlines()[0]) == (0, "task-polling/one runs already, on the input {}")
+    assert "the input that was given now is not used" in output
     assert project.ends("purge", "task-polling/one")[0] == 2
     assert project.ends("stop", "task-polling/one", "--error", "NotNeeded", "--cause", "a test")[0] == 0
     status, output = project.ends("list", "--status", "stopped")

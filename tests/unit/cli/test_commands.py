@@ -214,6 +214,21 @@ def test_the_project_is_the_nearest_folder_upwards_with_a_worker(
     assert find_place(None, None).command("list") == "pollflow list"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["list"], ["show", "f/a"], ["history", "f/a"], ["stop", "f/a"], ["purge", "f/a"], ["flows"], ["start", "f"]],
+)
+def test_looking_where_no_project_is_makes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.delenv("POLLFLOW_REDIS_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    result = runner.invoke(app, words)
+    assert result.exit_code == 2
+    assert result.output.startswith(f"pollflow: there is no project in {tmp_path} or above it")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_password_is_not_shown_again(tmp_path: Path) -> None:
     assert "secret" not in Place(tmp_path, "redis://:secret@host/0").command("list")
     assert Place(tmp_path, "redis://host/0").command("list") == "pollflow list --redis redis://host/0"
