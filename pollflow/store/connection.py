@@ -63,7 +63,12 @@ def connect(url: str, *, patience_seconds: float = 2) -> Connection:
             health_check_interval=30,
         )
     except ValueError as error:
-        raise InvalidArgument(f"{url!r} is no URL of a Redis; write {_URLS}") from error
+        raise InvalidArgument(f"{_without_password(url)!r} is no URL of a Redis; write {_URLS}") from error
+
+
+def _without_password(url: str) -> str:
+    start, at, host = url.rpartition("@")
+    return f"{start.partition('://')[0]}://…@{host}" if at else url
 
 
 def _check_database(url: str) -> None:

@@ -27,3 +27,12 @@ def test_a_password_that_was_not_encoded_is_not_shown() -> None:
     with pytest.raises(InvalidArgument) as refused:
         connect("redis://:12/secret@host/0")
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"), [("host:6379", "'host:6379'"), ("http://me:secret@host/0", "'http://…@host/0'")]
+)
+def test_what_is_no_url_of_a_redis_is_shown_without_its_password(url: str, shown: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        connect(url)
+    assert str(refused.value).startswith(f"{shown} is no URL of a Redis")
