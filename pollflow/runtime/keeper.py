@@ -30,6 +30,7 @@ from pollflow.store import Address
 logger = logging.getLogger("pollflow")
 
 _ROUNDS_IN_VAIN = 3
+_ROUNDS_NEGLECTED = 3
 _HASTE_SECONDS = 0.1
 """Between two rounds of a worker that stops."""
 _LAST_POP_SECONDS = 1.5
@@ -53,6 +54,9 @@ class Keeper:
     """Ends the pool child of that process id; None where the pool cannot."""
     _in_vain: dict[Any, float] = field(default_factory=dict)
     """For how many rounds the entry of a request has been over; minus infinity once it was told to end."""
+    _neglected: dict[Any, int] = field(default_factory=dict)
+    """In how many rounds a request was not begun though the worker was idle."""
+    _begun_so_far: int = 0
     _left: list[Any] = field(default_factory=list)
     """What the worker held when it was told to stop, and got since. Its consumer forgets that when it closes."""
     _given_up: dict[int, Any] = field(default_factory=dict)
@@ -100,7 +104,10 @@ class Keeper:
         # Celery forgets the running ones among the reserved when it reconnects or stops.
         begun = {*_snapshot(worker_state.active_requests)}
         held = begun if self.is_stopping else begun | {*_snapshot(worker_state.reserved_requests)}
+        self._note_neglected(held - begun, is_free=len(begun) < self.consumer.pool.num_processes)
         for request, address in _addressed(held):
+            if self._neglected.get(request, 0) >= _ROUNDS_NEGLECTED:
+                continue
             if not self.assembly.store.vouch(address, WORKER, has_begun=request in begun):
                 rounds = self._in_vain.get(request, 0) + 1
                 in_vain[request] = -math.inf if self._end(request, address, rounds) else rounds
@@ -137,6 +144,19 @@ class Keeper:
                 logger.exception("a round in the background failed")
             if at_once.wait(_HASTE_SECONDS if self.is_stopping else self.assembly.settings.sweep_every):
                 at_once.clear()
+
+    def _note_neglected(self, waiting: set[Any], *, is_free: bool) -> None:
+        """Celery may lose a request between its queue and its pool, as when a child dies or a connection is made anew.
+
+        Whoever went on vouching for it would keep it from all other workers. A worker that has begun something since
+        the last round is not idle, only busy.
+        """
+        begun_so_far = int(worker_state.all_total_count[0])
+        is_idle, self._begun_so_far = is_free and begun_so_far == self._begun_so_far, begun_so_far
+        self._neglected = {request: self._neglected.get(request, 0) + is_idle for request in waiting}
+        for request, rounds in self._neglected.items():
+            if is_idle and rounds == _ROUNDS_NEGLECTED:
+                logger.warning("a message that is not begun is left to others", extra={"task": request.id})
 
     def _post_again(self) -> None:
         begun = {*_snapshot(worker_state.active_requests)}

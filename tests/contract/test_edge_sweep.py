@@ -235,6 +235,9 @@ def test_a_function_that_always_leaves_its_process_fails_its_step(bench: Bench) 
     assert (record.error, record.cause) == ("FC.Unknown", "the call was cut off 5 times by the end of its process")
 
 
+CONSUMER = SimpleNamespace(pool=SimpleNamespace(num_processes=1))
+
+
 def keeper_of(vouch: Any, sweep: Any, terminate: Any = None) -> Keeper:
     """The background of a worker that holds one request."""
     assembly: Any = SimpleNamespace(
@@ -243,7 +246,7 @@ def keeper_of(vouch: Any, sweep: Any, terminate: Any = None) -> Keeper:
         settings=SimpleNamespace(sweep_every=0.01, sweep_in_workers=True),
         is_announced=lambda: True,
     )
-    return Keeper(assembly, None, None, terminate)  # type: ignore[arg-type]
+    return Keeper(assembly, None, CONSUMER, terminate)  # type: ignore[arg-type]
 
 
 def test_a_worker_goes_on_sweeping_whatever_one_sweep_does() -> None:
@@ -281,6 +284,28 @@ def test_only_a_call_that_still_runs_is_ended(is_active: bool, monkeypatch: pyte
     assert ended == ([4711] if is_active else [])
 
 
+@pytest.mark.parametrize("why", ["idle", "busy", "begins others"])
+def test_a_message_that_an_idle_worker_does_not_begin_is_left_to_others(
+    why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, other, begun_so_far, vouched = Request(), Request(), [1], list[bool]()
+    state = "pollflow.runtime.keeper.worker_state"
+    monkeypatch.setattr(f"{state}.active_requests", {other} if why == "busy" else set())
+    monkeypatch.setattr(f"{state}.reserved_requests", {lost})
+    monkeypatch.setattr(f"{state}.all_total_count", begun_so_far)
+
+    def vouch(*_: object, has_begun: bool) -> bool:
+        vouched.append(has_begun)
+        return True
+
+    keeper = keeper_of(vouch, None)
+    for _ in range(10):
+        keeper.keep()
+        begun_so_far[0] += why == "begins others"
+    # The first round only learns how much has been begun, the third idle one after it gives up.
+    assert vouched.count(False) == (3 if why == "idle" else 10)
+
+
 @dataclass(eq=False)
 class Request:
     """A step message as Celery holds it."""
@@ -302,7 +327,7 @@ def run_next(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, since_seconds: fl
     request = Request(args, headers, time.time() - since_seconds)
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.active_requests", {request})
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.reserved_requests", {request})
-    return Keeper(bench.parts, bench.functions, None, ended.append), ended
+    return Keeper(bench.parts, bench.functions, CONSUMER, ended.append), ended
 
 
 @pytest.mark.parametrize("pattern", ["requestResponse", "waitForCallback"])
