@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 
 from pollflow.fdl import Flow
+from pollflow.machine import Status
 from pollflow.testing import RunResult, VirtualRun
 from pollflow.testing.on_redis import RedisRun
 from tests.properties.test_machine import LIMITS, acts, flows, functions, inputs
@@ -27,4 +28,9 @@ def test_virtual_time_and_the_engine_write_the_same_history(
     options: dict[str, Any] = {"functions": answers, "acts": done, "limits": LIMITS}
     on_redis = RedisRun(shared_server.url, flow, given_input, **options).run()
     virtual = VirtualRun(flow, given_input, **options).run()
+    is_wide = any(event.type in ("BranchEntered", "IterationEntered") for event in virtual.history)
+    if is_wide and virtual.status is Status.FAILED:
+        # Of frames that act at the same moment, which one fails first, or goes over a limit, is nobody's to say.
+        assert on_redis.status is Status.FAILED
+        return
     assert (told(virtual), virtual.status, virtual.output) == (told(on_redis), on_redis.status, on_redis.output)
