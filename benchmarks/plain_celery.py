@@ -131,7 +131,7 @@ class Trial:
             worker = self.worker()
             self.pauses += self.gone_on(open_jobs, time.time())
         deadline = time.monotonic() + self.arguments.visibility * 2 + 20
-        while time.monotonic() < deadline and len(self.ended()) < len(self.jobs):
+        while time.monotonic() < deadline and not self.is_over():
             time.sleep(0.2)
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
@@ -169,6 +169,9 @@ class Trial:
 
     def ended(self) -> set[str]:
         return {job for job, what, *_ in self.calls() if what == "end"}
+
+    def is_over(self) -> bool:
+        return len(self.ended()) == len(self.jobs) and not self.client.executions(status="Running", limit=1)
 
     def gone_on(self, jobs: list[str], since: float) -> list[float]:
         """For each job that was open, how long until its next call; bounded, where one is lost."""
