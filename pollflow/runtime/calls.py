@@ -28,9 +28,8 @@ class Caller:
 
     def call(self, claimed: Claimed, request: CallRequest) -> Event:
         """The event that follows. Never raises what a function raised."""
-        lost = claimed.starts - 1 - claimed.excused
-        if lost >= self.lost_attempts:
-            return Raised("FC.Unknown", f"the call was cut off {lost} times by the end of its process")
+        if claimed.lost >= self.lost_attempts:
+            return Raised("FC.Unknown", f"the call was cut off {claimed.lost} times by the end of its process")
         if isinstance(request.resource, FlowResource):
             return self.sub_flows.start(claimed, request)
         function = self.functions.find(request.resource)

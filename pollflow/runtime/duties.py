@@ -28,12 +28,12 @@ class Duties:
 
     def do(self, ref: ExecutionRef, duty: str) -> None:
         """Does one duty that is due."""
-        known: dict[str, Callable[[ExecutionRecord], None]] = {
+        known: dict[str, Callable[[ExecutionRecord], object]] = {
             "deadline": self._time_out,
-            "notify": self._notify,
+            "notify": self.engine.tell_end,
             "orphan": self._stop_orphan,
             "errand": self._do_errands,
-            "tidy": self._tidy,
+            "tidy": self._tidy_slice,
             "purge": self.purge,
         }
         if duty not in known:
@@ -43,9 +43,6 @@ class Duties:
             known[duty](self.engine.reading.execution(ref))
         except ExecutionNotExists:
             self.engine.store.done(ref, duty, "")
-
-    def _notify(self, record: ExecutionRecord) -> None:
-        self.engine.tell_end(record)
 
     def _time_out(self, record: ExecutionRecord) -> None:
         flow = self.engine.flows.get(record.digest)
@@ -67,9 +64,6 @@ class Duties:
         for errand in record.errands:
             self._let_go(errand, "FnF.TaskTimeout", "the step that waited gave it up")
             self.engine.store.errand_done(record.ref, errand.dump(), record.id)
-
-    def _tidy(self, record: ExecutionRecord) -> None:
-        self._tidy_slice(record)
 
     def purge(self, record: ExecutionRecord) -> None:
         """Deletes an ended execution and all that is left of it. What runs is left alone."""

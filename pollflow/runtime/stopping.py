@@ -25,12 +25,6 @@ def first_notice(keepers: list[Keeper]) -> type[bootsteps.StartStopStep]:
     class PollflowFirstNotice(bootsteps.StartStopStep):  # type: ignore[misc]
         name = "pollflow.first-notice"
 
-        def start(self, parent: Any) -> None:
-            """Nothing to be done."""
-
-        def stop(self, parent: Any) -> None:
-            """Nothing more to be done."""
-
         def close(self, parent: Any) -> None:
             """The worker begins to stop."""
             for keeper in keepers:

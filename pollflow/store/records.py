@@ -291,6 +291,11 @@ class Claimed:
     parent_token: str = ""
     parent_hint: Hint | None = None
 
+    @property
+    def lost(self) -> int:
+        """How many calls were cut off before this one, by something that may be the function's own fault."""
+        return self.starts - 1 - self.excused
+
 
 @dataclass(frozen=True, slots=True)
 class Early:

@@ -188,7 +188,7 @@ class RedisRun:
         resource = request.resource
         scripted = self._functions.find(resource) is not None
         is_flow = isinstance(resource, FlowResource)
-        is_made = claimed.starts - claimed.excused <= self._parts.engine.caller.lost_attempts
+        is_made = claimed.lost < self._parts.engine.caller.lost_attempts
         if is_made and (scripted or is_flow):
             name = claimed.about.flow_name
             self._calls.append(CallMade(self._agenda.now, name, request.step, resource, request.payload))

@@ -77,6 +77,16 @@ def die_at_commit(bench: Bench, ref: ExecutionRef, *, committed: bool = False) -
     bench.parts.store.commit = commit_and_die  # type: ignore[method-assign]
 
 
+def stop_before_start(bench: Bench, ref: ExecutionRef) -> None:
+    """Stops an execution, and sweeps, just before its sub-flow is started."""
+
+    def stop() -> None:
+        bench.parts.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
+        bench.sweep()
+
+    before(bench, "start", stop)
+
+
 def claim_next(bench: Bench) -> Claimed:
     address = bench.take()
     assert address is not None
@@ -175,12 +185,7 @@ def test_all_sub_flows_of_a_wide_step_are_stopped(bench: Bench) -> None:
 def test_a_sub_flow_that_is_started_while_its_parent_is_stopped_is_stopped_too(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-
-    def stop() -> None:
-        bench.parts.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
-        bench.sweep()
-
-    before(bench, "start", stop)
+    stop_before_start(bench, ref)
     settle(bench)
     assert bench.status(KID) == "Stopped"
 
@@ -195,12 +200,7 @@ def test_a_stop_that_a_purge_overtakes_says_that_there_is_no_such_execution(benc
 def test_a_sub_flow_whose_starter_died_while_its_parent_was_stopped_is_stopped_too(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-
-    def stop() -> None:
-        bench.parts.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
-        bench.sweep()
-
-    before(bench, "start", stop)
+    stop_before_start(bench, ref)
     claimed = claim_next(bench)
     bench.parts.store.commit = die  # type: ignore[method-assign, assignment]
     with pytest.raises(SystemExit):
