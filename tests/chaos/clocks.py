@@ -1,30 +1,61 @@
-"""Clocks that are wrong: libfaketime, preloaded into some of the processes where the machine has it."""
+"""Clocks that are wrong: libfaketime, preloaded into some of the processes where one is to be had that works."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 LIBRARY = "CHAOS_LIBFAKETIME"
 _PACKAGED = "vendor/libfaketime/src/libfaketime.so.1"
 _INSTALLED = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/libfaketimeMT.so.1")
+_TRIAL_SECONDS, _TRIAL_SKEW = 30, 3600
+# Every way in which a worker sleeps. With libfaketime 0.9.10, Debian's, the first fails with EINVAL.
+_TRIAL = """
+import select, threading, time
+time.sleep(0.01)
+threading.Event().wait(0.01)
+select.select([], [], [], 0.01)
+print(time.time())
+"""
 
 
+@cache
 def library() -> Path | None:
-    """The library: the one that CHAOS_LIBFAKETIME names, that of the package of PyPI, or the system's."""
-    if named := os.environ.get(LIBRARY):
-        return Path(named)
-    spec = find_spec("libfaketime")
-    found = [Path(folder, _PACKAGED) for folder in (spec.submodule_search_locations or ()) if spec] if spec else []
-    found += [path for pattern in _INSTALLED for path in Path("/").glob(pattern.lstrip("/"))]
-    return next((path for path in found if path.is_file()), None)
+    """The first that works: the one that CHAOS_LIBFAKETIME names, that of the package of PyPI, the system's."""
+    return next((path for path in _candidates() if path.is_file() and _works(path)), None)
 
 
 def wrong_by(seconds: float) -> dict[str, str]:
     """The environment of a process whose clock is wrong by so much; as ever where there is no libfaketime."""
     found = library()
-    if found is None or seconds == 0:
-        return {}
+    return {} if found is None or seconds == 0 else _environment(found, seconds)
+
+
+def _candidates() -> list[Path]:
+    named = os.environ.get(LIBRARY)
+    spec = find_spec("libfaketime")
+    return [
+        *([Path(named)] if named else []),
+        *(Path(folder, _PACKAGED) for folder in (spec.submodule_search_locations or () if spec else ())),
+        *(path for pattern in _INSTALLED for path in Path("/").glob(pattern.lstrip("/"))),
+    ]
+
+
+def _works(path: Path) -> bool:
+    env = {**os.environ, **_environment(path, _TRIAL_SKEW)}
+    command = [sys.executable, "-c", _TRIAL]
+    try:
+        trial = subprocess.run(command, env=env, capture_output=True, text=True, timeout=_TRIAL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return trial.returncode == 0 and float(trial.stdout) > time.time() + _TRIAL_SKEW / 2
+
+
+def _environment(path: Path, seconds: float) -> dict[str, str]:
     # What a process measures is right, only what it reads from its clock is not.
-    return {"LD_PRELOAD": str(found), "FAKETIME": f"{seconds:+g}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    return {"LD_PRELOAD": str(path), "FAKETIME": f"{seconds:+g}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
