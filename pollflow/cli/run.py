@@ -116,7 +116,7 @@ def _run(
         watched.execution = execution = task.begin(session.client)
         progress = Progress(steps_of(flow))
         with view(console(), flow, silent=as_json) as shown:
-            _tell_begin(execution, progress, task, shown)
+            _tell_begin(execution, progress, shown, "resumed" if task.is_resumed else "runs already; followed")
             follow(execution, progress, shown, timeout=timeout, check=worker.check if worker else lambda: None)
         if as_json:
             print_json(documents.of_execution(execution))
@@ -139,12 +139,12 @@ def _check_functions(flow: Flow, session: Session, worker: Worker | None) -> Non
     check_functions(flow, session.client.functions(within=within))
 
 
-def _tell_begin(execution: Execution, progress: Progress, task: Task, shown: View) -> None:
+def _tell_begin(execution: Execution, progress: Progress, shown: View, became: str) -> None:
     given = shortened(clean(compact(execution.input)), 200)
     shown.say(f"{execution.flow}/{execution.name}  {given}", "bold")
-    if task.is_resumed:
+    if not execution.is_new:
         catch_up(execution, progress)
         places = ", ".join(entry.step for entry in progress.open.values())
         shown.say(
-            f"resumed after {progress.count} events" + (f", at {shortened(clean(places), 200)}" if places else "")
+            f"{became} after {progress.count} events" + (f", at {shortened(clean(places), 200)}" if places else "")
         )

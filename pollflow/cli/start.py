@@ -17,7 +17,6 @@ from pollflow.cli.summary import next_commands, tell_end, tell_next
 from pollflow.cli.texts import compact
 from pollflow.cli.views import Plain, Silent
 from pollflow.client import Execution
-from pollflow.errors import ExecutionNotExists
 
 FlowName = Annotated[str, typer.Argument(metavar="FLOW", help="The name of a deployed flow.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end, and exit with 1 unless it succeeded.")]
@@ -39,43 +38,31 @@ def start(
     """Start an execution of a deployed flow.
 
     Under the name of an execution that runs, it answers that one, on the input that it was started with: starting twice
-    starts once. Workers, started with
-    `pollflow worker` or `celery -A worker worker`, do the work.
+    starts once. Workers, started with `pollflow worker` or `celery -A worker worker`, do the work.
     """
     given = read_input(input)
     place = find_used_place(redis, project)
     with resumable(place) as watched, connected(place) as session:
-        is_new = not _runs(session, flow, name)
         execution = session.client.start(flow, given, name=name)
-        if not is_new and execution.input != given:
+        if not execution.is_new and execution.input != given:
             typer.echo(f"{flow}/{name} runs already, on the input {compact(execution.input)}", err=True)
             typer.echo("the input that was given now is not used; another --name starts another execution", err=True)
         if wait:
             watched.execution = execution
             execution.wait(timeout)
-        _tell(execution, session, "started" if is_new else "runs already:", wait=wait, as_json=as_json)
+        _tell(execution, session, wait=wait, as_json=as_json)
     if wait:
         raise typer.Exit(status_of(execution.status))
 
 
-def _runs(session: Session, flow: str, name: str | None) -> bool:
-    """Whether an execution of the name runs now. Of two commands at once, both may be told that they started it."""
-    if name is None:
-        return False
-    try:
-        return session.client.execution(flow, name).status == "Running"
-    except ExecutionNotExists:
-        return False
-
-
-def _tell(execution: Execution, session: Session, became: str, *, wait: bool, as_json: bool) -> None:
+def _tell(execution: Execution, session: Session, *, wait: bool, as_json: bool) -> None:
     shown = Silent() if as_json else Plain()
     if as_json:
         print_json(documents.of_execution(execution))
     elif wait:
         tell_end(execution, shown)
     else:
-        shown.say(f"{became} {execution.flow}/{execution.name}")
+        shown.say(f"{'started' if execution.is_new else 'runs already:'} {execution.flow}/{execution.name}")
     commands = next_commands(execution, session.place)
     if session.is_embedded and not wait:
         commands.insert(0, (session.place.command("worker"), "works on it, unless a worker runs"))

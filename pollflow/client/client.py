@@ -102,14 +102,15 @@ class Client:
     def start(
         self, flow: str, input: JsonObject | None = None, *, name: str | None = None, durable: bool = False
     ) -> Execution:
-        """Starts an execution; with the name of one that runs, answers that one.
+        """Starts an execution; with the name of one that runs, answers that one, which is not `is_new`.
 
         `durable`: answers only when the append-only file of Redis has it. Raises FlowNotExists,
         ExecutionAlreadyExists if one of that name has ended, InvalidArgument, EntityTooLarge, NotDurable. After
         NotDurable and StoreUnavailable it may be there or not: starting again under the same name settles it.
         """
         given: Any = {} if input is None else input
-        return self._execution(self._parts.starter.start(flow, given, name, durable=durable))
+        ref, is_new = self._parts.starter.start(flow, given, name, durable=durable)
+        return self._execution(ref, is_new=is_new)
 
     def execution(self, flow: str, name: str) -> Execution:
         """An execution that exists. Raises ExecutionNotExists."""
@@ -160,8 +161,10 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _execution(self, ref: ExecutionRef, record: ExecutionRecord | None = None) -> Execution:
-        return Execution(lambda: self._parts, ref, record)
+    def _execution(
+        self, ref: ExecutionRef, record: ExecutionRecord | None = None, *, is_new: bool = False
+    ) -> Execution:
+        return Execution(lambda: self._parts, ref, record, is_new=is_new)
 
     def _deploy(self, flow: Flow, name: str, description: str, path: str) -> DeployedFlow:
         checked_name("a flow", name)

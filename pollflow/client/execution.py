@@ -32,7 +32,16 @@ class HistoryEntry:
 class Execution:
     """One run of a flow. Its properties ask Redis; once it has ended they remember."""
 
-    def __init__(self, parts: Callable[[], Assembly], ref: ExecutionRef, record: ExecutionRecord | None = None) -> None:
+    def __init__(
+        self,
+        parts: Callable[[], Assembly],
+        ref: ExecutionRef,
+        record: ExecutionRecord | None = None,
+        *,
+        is_new: bool = False,
+    ) -> None:
+        self.is_new = is_new
+        """Whether the `start` that answered this started it, and did not find it running."""
         self._parts = parts
         self._ref = ref
         self._ended = record if record is not None and record.status.ended else None

@@ -38,8 +38,8 @@ class Starter:
         parent: str = "",
         waiter: Waiter | None = None,
         durable: bool = False,
-    ) -> ExecutionRef:
-        """Starts an execution, or finds the one that runs under the name already.
+    ) -> tuple[ExecutionRef, bool]:
+        """Starts an execution, or finds the one that runs under the name already; True if it started it.
 
         `parent` is the task token of the step that starts it: it finds the one that it has started even if that has
         ended.
@@ -64,7 +64,7 @@ class Starter:
         for letter in started.letters:
             self.publish(letter)
         self._check_existing(ref, started, parent)
-        return ref
+        return ref, started.existing is None
 
     def _check_existing(self, ref: ExecutionRef, started: Started, parent: str) -> None:
         if started.existing is None or not started.existing.ended:

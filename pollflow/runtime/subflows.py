@@ -48,7 +48,7 @@ class SubFlows:
         # A callback is waited for whatever the sub-flow returns; but its failure is that of the call.
         waiter = Waiter(token, hears_success=request.pattern is Pattern.SYNC)
         try:
-            ref = self.starter.start(flow_name, given, name, parent=token, waiter=waiter if waits else None)
+            ref, _ = self.starter.start(flow_name, given, name, parent=token, waiter=waiter if waits else None)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         started = {"FlowName": ref.flow, "Name": ref.name}

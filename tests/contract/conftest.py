@@ -55,7 +55,7 @@ class Bench:
 
     def start(self, text: str, given: dict[str, Any] | None = None, name: str = "x") -> ExecutionRef:
         self.deploy(text)
-        return self.parts.starter.start("flow", given or {}, name)
+        return self.parts.starter.start("flow", given or {}, name)[0]
 
     def returns(self, name: str, *results: Any) -> list[dict[str, Any]]:
         """Registers a function that returns one result after the other, the last one again and again; its inputs."""

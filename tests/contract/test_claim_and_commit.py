@@ -82,6 +82,8 @@ def test_scripts_run_twice_because_their_reply_was_lost_change_nothing_more(benc
     kinds = Counter(event.type for event in bench.history(ref))
     assert kinds["TaskStarted"] == kinds["TaskSucceeded"] == kinds["IterationExited"] == 2
     assert kinds["ExecutionSucceeded"] == 1
+    _, is_new = bench.parts.starter.start("flow", {"items": []}, "y")
+    assert is_new
 
 
 def test_a_message_whose_entry_is_over_does_nothing(bench: Bench) -> None:

@@ -18,7 +18,7 @@ def test_a_start_publishes_the_message_of_the_first_step(bench: Bench) -> None:
 def test_starting_twice_under_a_name_that_runs_finds_the_one_that_runs(bench: Bench) -> None:
     ref = bench.start(PASSES, name="x")
     before = bench.parts.reading.execution(ref)
-    assert bench.parts.starter.start("flow", {"other": 1}, "x") == ref
+    assert bench.parts.starter.start("flow", {"other": 1}, "x") == (ref, False)
     assert bench.parts.reading.execution(ref) == before
     assert len(bench.queued()) == 1
 
@@ -32,8 +32,10 @@ def test_starting_under_the_name_of_an_ended_execution_is_refused(bench: Bench) 
 
 def test_an_execution_without_a_name_gets_one_of_its_own(bench: Bench) -> None:
     bench.deploy(PASSES)
-    first, second = (bench.parts.starter.start("flow", {}, None) for _ in range(2))
+    (first, first_is_new), (second, second_is_new) = (bench.parts.starter.start("flow", {}, None) for _ in range(2))
     assert first != second
+    assert first_is_new
+    assert second_is_new
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_an_execution_keeps_the_definition_that_it_started_with(bench: Bench) ->
 def test_executions_are_found_by_flow_and_status_the_latest_first(bench: Bench) -> None:
     refs = [bench.start(PASSES, name=f"n{number}") for number in range(5)]
     bench.work()
-    running = bench.parts.starter.start("flow", {}, "runs")
+    running = bench.start(PASSES, name="runs")
 
     def found(flow: str | None, status: object = None, most: int = 10) -> list[ExecutionRef]:
         return [r.ref for r in bench.parts.reading.executions(flow=flow, status=status, most=most)]  # type: ignore[arg-type]

@@ -267,6 +267,16 @@ def test_an_interrupted_run_leaves_nothing_running_and_says_how_to_go_on(
     assert output.count("left    Wait10s") == 1
 
 
+def test_a_run_under_the_name_of_one_that_runs_follows_that_one(project: Project) -> None:
+    project.set_wait("1")
+    assert project.ends("deploy", FLOW)[0] == 0
+    assert project.ends("start", "task-polling", "--name", "one", "--input", '{"delay": 0}')[0] == 0
+    status, output = project.ends("run", FLOW, "--name", "one", "--input", '{"delay": 1000}')
+    assert status == 0, output
+    assert 'task-polling/one  {"delay": 0}\n' in output
+    assert re.search(r"runs already; followed after \d+ events", output)
+
+
 def test_a_killed_run_takes_its_worker_with_it_and_the_next_command_its_server(project: Project) -> None:
     project.set_wait("60")
     run = project.command("run", FLOW, "--name", "one")
