@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,14 @@ settings.load_profile("repeatable")
 def chosen_server() -> None:
     """Let POLLFLOW_TEST_SERVER choose the server for the fixtures and for every command that is started."""
     choose_server()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded_signals() -> None:
+    """What is started must not inherit that a signal is ignored (nohup, `&` in a script); it inherits no handler."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -92,15 +92,20 @@ class Duties:
         return awaited_by(flow, frame.state, record.about)
 
     def _let_go(self, errand: Errand, error: str, cause: str) -> None:
+        # First of all, so that a worker that is late with starting it finds the note, or is found by what follows.
+        self.engine.store.give_up(errand)
         try:
             record = self.engine.reading.execution(errand.ref)
         except ExecutionNotExists:
             return
         # One that a client has started is nobody's to stop.
         if record.parent and errand.token in record.steps:
-            self._stop_unless_wanted(record, error, cause, given_up_by=errand.token)
+            self._stop_unless_wanted(record, error, cause)
 
-    def _stop_unless_wanted(self, record: ExecutionRecord, error: str, cause: str, given_up_by: str = "") -> None:
-        others = [waiter for waiter in record.waiters if waiter.token != given_up_by]
-        if not record.status.ended and not any(self.engine.is_wanted_by(waiter) for waiter in others):
+    def _stop_unless_wanted(self, record: ExecutionRecord, error: str, cause: str) -> None:
+        if record.status.ended:
+            return
+        given_up = self.engine.reading.given_up(record.ref)
+        waiters = [waiter for waiter in record.waiters if waiter.token not in given_up]
+        if not any(self.engine.is_wanted_by(waiter) for waiter in waiters):
             self.engine.end(record.ref, Status.STOPPED, error, cause, execution_id=record.id, waiters=record.waiters)

@@ -44,7 +44,8 @@ class Starter:
         `parent` is the task token of the step that starts it: it finds the one that it has started even if that has
         ended.
         Raises FlowNotExists; ExecutionAlreadyExists if an ended one has the name; InvalidArgument and
-        EntityTooLarge before anything is stored; NotDurable where it is to be durable and may not be.
+        EntityTooLarge before anything is stored; NotDurable where it is to be durable and may not be;
+        TaskAlreadyCompleted if the waiter has given it up.
         """
         ref = ExecutionRef(checked_name("a flow", flow_name), checked_name("an execution", name or _random_name()))
         given = checked_object("input", given, self.limits.data_bytes)

@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument
+from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument, TaskAlreadyCompleted
 from pollflow.fdl.model import Flow, FlowResource, JsonObject, Pattern
 from pollflow.machine import (
     About,
@@ -51,6 +51,8 @@ class SubFlows:
             ref, _ = self.starter.start(flow_name, given, name, parent=token, waiter=waiter if waits else None)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
+        except TaskAlreadyCompleted as error:
+            return Raised("FnF.RuntimeError", str(error))  # which is not committed: the step has gone on without it
         started = {"FlowName": ref.flow, "Name": ref.name}
         if waits:
             return Submitted(started)

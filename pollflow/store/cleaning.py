@@ -33,6 +33,7 @@ class Cleaning(Core):
             self.keys.values(ref),
             self.keys.blocks(ref),
             self.keys.frames(ref),
+            self.keys.given_up(ref),
             self.keys.wake(ref.shard),
             *indexes,
         )

@@ -75,6 +75,10 @@ class Keys:
         """Hash: long values that the events of the history refer to, by digest. Until it is purged."""
         return self._of(ref.shard, "values", str(ref))
 
+    def given_up(self, ref: ExecutionRef) -> str:
+        """Set: the task tokens of steps that gave the execution up as a sub-flow. A day, or until it is purged."""
+        return self._of(ref.shard, "given-up", str(ref))
+
     def wake(self, shard: int) -> str:
         """Sorted set, for ever: the wake-up index, `REF|FRAME` or `REF|!duty` by the moment it needs attention."""
         return self._of(shard, "wake")

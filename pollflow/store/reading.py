@@ -57,6 +57,11 @@ class Reading:
                 parent = self.client.hgetall(self.keys.frame(ref, parent_of(frame)[0]))
         return FrameRecord.load(frame, fields, parent) if fields else None
 
+    def given_up(self, ref: ExecutionRef) -> set[str]:
+        """The task tokens of the steps that have given the execution up as a sub-flow."""
+        with translated():
+            return set(self.client.smembers(self.keys.given_up(ref)))
+
     def results(self, ref: ExecutionRef, frame: str) -> tuple[JsonObject, ...]:
         """The locals of a joining frame's ended children, by index."""
         found: dict[int, JsonObject] = {}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pollflow.errors import UnreadableRecord
+from pollflow.errors import TaskAlreadyCompleted, UnreadableRecord
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import ROOT, About, Children, Decision, HistoryEvent, Outcome, Status
 from pollflow.store import keys as names
@@ -91,7 +91,8 @@ class Transitions(Core):
 
         `parent` is the task token of the step that starts it.
         `waiter` is told of the end, also of that of an execution which runs under the name already.
-        `durable`: waits for the append-only file, also where the execution is there already. Raises NotDurable.
+        `durable`: waits for the append-only file, also where the execution is there already. Raises NotDurable, and
+        TaskAlreadyCompleted if the waiter has given the execution up.
         """
         ref = ExecutionRef(about.flow_name, about.execution_name)
         fields = {
@@ -114,6 +115,7 @@ class Transitions(Core):
                 self.keys.frames(ref),
                 self.keys.wake(ref.shard),
                 self._queue(ref, settled.envelope),
+                self.keys.given_up(ref),
                 *indexes,
             ),
             [
@@ -129,6 +131,8 @@ class Transitions(Core):
             ],
             durable=durable,
         )
+        if reply[0] == "given up":
+            raise TaskAlreadyCompleted
         if reply[0] == "exists" and reply[1] != about.execution_id:
             return Started(reply[1], Status(reply[2]))
         return Started(about.execution_id, None, _unsent(settled.letter, reply[0] == "started" and reply[2]))

@@ -8,8 +8,10 @@ from __future__ import annotations
 from pollflow.store import keys as names
 from pollflow.store.core import Core
 from pollflow.store.keys import ExecutionRef
-from pollflow.store.records import Address, Letter
+from pollflow.store.records import Address, Errand, Letter
 from pollflow.store.scripts import Argument, translated
+
+_GIVEN_UP_SECONDS = 86_400
 
 
 class WakeUps(Core):
@@ -67,6 +69,11 @@ class WakeUps(Core):
         """A duty of the execution of that id is done; '' stands for one that is not there."""
         keys = (self.keys.execution(ref), self.keys.wake(ref.shard))
         self._run("done", keys, [names.duty(ref, duty), execution_id])
+
+    def give_up(self, errand: Errand) -> None:
+        """Notes in the sub-execution's shard that the step has given it up; from now on it cannot start it."""
+        ref = errand.ref
+        self._run("give_up", (self.keys.given_up(ref), self.keys.wake(ref.shard)), [errand.token, _GIVEN_UP_SECONDS])
 
     def errand_done(self, ref: ExecutionRef, errand: str, execution_id: str) -> None:
         """An errand of the execution of that id is done."""

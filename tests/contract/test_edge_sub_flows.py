@@ -43,6 +43,7 @@ TIMED_PARENT = PARENT.replace("    catch:", "    timeoutSeconds: 10\n    catch:"
 RETRYING_PARENT = TIMED_PARENT.replace(
     "    catch:", "    retry: [{{errors: [FnF.TaskTimeout], intervalSeconds: 1, maxAttempts: 3}}]\n    catch:"
 )
+GOING_ON = TIMED_PARENT.replace("  - {{type: pass, name: caught}}", "  - {{type: wait, name: caught, duration: 50000}}")
 KID = ExecutionRef("child", "kid")
 
 
@@ -182,12 +183,49 @@ def test_all_sub_flows_of_a_wide_step_are_stopped(bench: Bench) -> None:
     assert bench.parts.reading.count(flow="child", status=Status.STOPPED) == 230
 
 
-def test_a_sub_flow_that_is_started_while_its_parent_is_stopped_is_stopped_too(bench: Bench) -> None:
+@pytest.mark.parametrize("pattern", ["sync", "waitForCallback"])
+def test_a_worker_that_was_paused_starts_no_sub_flow_for_a_parent_that_was_stopped(bench: Bench, pattern: str) -> None:
     bench.deploy(WAIT, "child")
-    ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
+    ref = bench.start(PARENT.format(pattern=pattern, name="kid"), {"seconds": 1000})
     stop_before_start(bench, ref)
     settle(bench)
+    assert bench.status(ref) == "Stopped"
+    assert bench.parts.reading.executions(flow="child", status=None, most=9) == []
+
+
+@pytest.mark.parametrize("pattern", ["sync", "waitForCallback"])
+def test_a_worker_that_was_paused_starts_no_sub_flow_for_a_step_that_timed_out(bench: Bench, pattern: str) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(GOING_ON.format(pattern=pattern, name="kid"), {"seconds": 1000})
+
+    def pause() -> None:
+        bench.pass_time(10.1)
+        bench.sweep()
+        bench.sweep()
+
+    before(bench, "start", pause)
+    settle(bench)
+    assert [event.step for event in bench.history(ref) if event.type == "StepEntered"][-1] == "caught"
+    assert bench.parts.reading.executions(flow="child", status=None, most=9) == []
+    kept = bench.redis.ttl(bench.parts.store.keys.given_up(KID))
+    assert 0 < kept <= 86_400
+
+
+@pytest.mark.parametrize("pattern", ["sync", "waitForCallback"])
+def test_a_sub_flow_is_stopped_when_the_last_of_two_that_wait_gives_it_up(bench: Bench, pattern: str) -> None:
+    bench.deploy(WAIT, "child")
+    for name in "ab":
+        bench.start(GOING_ON.format(pattern=pattern, name="kid"), {"seconds": 1000}, name=name)
+        settle(bench)
+        bench.pass_time(5)
+    bench.pass_time(0.5)
+    settle(bench)
+    assert bench.status(KID) == "Running"
+    bench.pass_time(5)
+    settle(bench)
     assert bench.status(KID) == "Stopped"
+    bench.parts.duties.purge(bench.parts.reading.execution(KID))
+    assert not bench.redis.exists(bench.parts.store.keys.given_up(KID))
 
 
 def test_a_stop_that_a_purge_overtakes_says_that_there_is_no_such_execution(bench: Bench) -> None:
@@ -197,14 +235,11 @@ def test_a_stop_that_a_purge_overtakes_says_that_there_is_no_such_execution(benc
         bench.parts.engine.end(ref, Status.STOPPED, "", "")
 
 
-def test_a_sub_flow_whose_starter_died_while_its_parent_was_stopped_is_stopped_too(bench: Bench) -> None:
+def test_a_sub_flow_of_a_step_that_redis_has_forgotten_is_stopped(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-    stop_before_start(bench, ref)
-    claimed = claim_next(bench)
-    bench.parts.store.commit = die  # type: ignore[method-assign, assignment]
-    with pytest.raises(SystemExit):
-        bench.parts.engine.move(claimed)
+    before(bench, "start", lambda: bench.redis.delete(bench.parts.store.keys.execution(ref)))
+    bench.work()
     assert bench.status(KID) == "Running"
     bench.sweep()
     assert bench.status(KID) == "Stopped"

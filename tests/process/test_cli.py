@@ -251,8 +251,6 @@ def test_redis_gone_in_the_middle_of_a_list_is_told_without_a_traceback(
 def test_an_interrupted_run_leaves_nothing_running_and_says_how_to_go_on(
     project: Project, number: int, expected: int
 ) -> None:
-    if signal.getsignal(number) == signal.SIG_IGN:
-        pytest.skip("the signal is ignored here, as by nohup, and so it is by what is started")
     project.set_wait("8")
     run = project.command("run", FLOW, "--input", '{"delay": 0}', "--name", "one")
     run.wait_for_output("entered Wait10s")

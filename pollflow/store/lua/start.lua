@@ -1,12 +1,15 @@
 -- Starts an execution, unless one has its ref. Called by Store.start.
 -- KEYS 1 execution (hash)  2 root frame (hash)  3 history (list)  4 long values (hash)  5 frames (set)  6 wake-ups (zset)  7 queue (list)
---      8.. indexes to join (zsets)
+--      8 who has given it up (set)  9.. indexes to join (zsets)
 -- ARGV 1 clock  2 ref  3 member of the root frame  4 member of the deadline  5 time limit, s or ''
 --      6 who waits for its end (Waiter) or ''  7 member of looking whether that is so  8 count of fields, then name and value of each
 --      9 events (see `append`)  10 what `settle` takes
--- Replies {'started', moment, unpublished} or {'exists', id, status}.
+-- Replies {'started', moment, unpublished}, {'exists', id, status}, or {'given up'}: who was to wait has timed out, say.
 local ref, member, duty, limit, waiter, orphan = take(), take(), take(), take(), take(), take()
 local execution, frame, history, frames, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7]
+if waiter ~= '' and redis.call('SISMEMBER', KEYS[8], string.sub(waiter, 2)) == 1 then
+  return {'given up'}
+end
 local found = redis.call('HMGET', execution, 'id', 'status', 'waiters')
 if found[1] then
   -- One that runs under the name is taken: it tells whoever waits, once each.
@@ -23,7 +26,7 @@ end
 redis.call('HSET', execution, 'status', 'Running', 'at', text(at), 'events', 0)
 local last = append(execution, history, KEYS[4], at, 0)
 redis.call('SADD', frames, 'r')
-for index = 8, #KEYS do
+for index = 9, #KEYS do
   redis.call('ZADD', KEYS[index], text(at), ref)
 end
 if limit ~= '' then

@@ -315,7 +315,7 @@ def identity(picture: Picture, processes: tuple[Process, ...], now: float, rest:
             parts.append((key, _told(value), _place(value)))
         elif ":wake" in key:
             parts.append(sorted((member, f"{score:.6f}") for member, score in value.items()))
-        elif ":results:" in key:
+        elif ":results:" in key or ":given-up:" in key:
             parts.append((key, sorted(value)))
     parts.append([(letter.address, f"{letter.eta:.6f}") for letter in picture.letters])
     parts.append([messages.sent_at(letter.text) for letter in picture.letters])
