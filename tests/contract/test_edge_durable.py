@@ -78,7 +78,7 @@ def test_what_the_file_does_not_acknowledge_in_time_may_be_there_and_starting_ag
         server.parts.starter.start("flow", {}, "x", durable=True)
     server.redis.config_set("appendfsync", "always")
     store.durability = Durability(server.redis, Keys().mark())
-    assert server.parts.starter.start("flow", {}, "x", durable=True).name == "x"
+    assert server.parts.starter.start("flow", {}, "x", durable=True)[0].name == "x"
 
 
 def test_a_server_that_does_not_know_it_is_named_as_the_reason(bench: Bench) -> None:

@@ -52,6 +52,25 @@ type: flow
 steps:
   - {type: task, name: Call, resourceArn: "acs:fc:::services/s/functions/call"}
 """
+ASKING_PARENT = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Sub
+    resourceArn: acs:fnf:::flow/child
+    pattern: waitForCallback
+    serviceParams: {ExecutionName: kid}
+    timeoutSeconds: 10
+    catch: [{errors: [FnF.TaskTimeout], goto: late}]
+  - {type: pass, name: late, outputMappings: [{target: v, source: late}]}
+"""
+ASKING_CHILD = """
+version: v1
+type: flow
+steps:
+  - {type: task, name: Ask, resourceArn: "acs:fc:::services/s/functions/call", pattern: waitForCallback}
+"""
 TIMED = """
 version: v1
 type: flow
@@ -134,6 +153,17 @@ scenario(
 scenario("a foreach of three, stopped", _EACH, stops=1, faults=0, outputs=(*_EACH.outputs, "Cancelled"))
 scenario("a sub-flow", _SUB)
 scenario("a sub-flow, stopped", _SUB, stops=1, outputs=({"v": 1}, "Cancelled"))
+# Nobody ever reports, so neither ends by itself: the parent times out, and the sub-flow must be stopped, or not started.
+scenario(
+    "a sub-flow that is given up",
+    _SUB,
+    flow=ASKING_PARENT,
+    child=ASKING_CHILD,
+    outputs=({"v": "late"},),
+    calls=frozenset({"Ask/r.1"}),
+    counts={"ExecutionSucceeded": 1},
+    pauses=(11,),
+)
 scenario("a step with a deadline", _TIMED)
 scenario(
     "a step with a deadline, retried",
