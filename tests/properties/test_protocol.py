@@ -153,7 +153,7 @@ scenario(
 scenario("a foreach of three, stopped", _EACH, stops=1, faults=0, outputs=(*_EACH.outputs, "Cancelled"))
 scenario("a sub-flow", _SUB)
 scenario("a sub-flow, stopped", _SUB, stops=1, outputs=({"v": 1}, "Cancelled"))
-# Nobody ever reports, so neither ends by itself: the parent times out, and the sub-flow must be stopped, or not started.
+# Nobody ever reports, so neither ends by itself: the parent times out, and the sub-flow is stopped, or not started.
 scenario(
     "a sub-flow that is given up",
     _SUB,
