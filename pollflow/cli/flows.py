@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +24,8 @@ FlowName = Annotated[
     typer.Option("--name", "-n", metavar="NAME", help="The flow's name; the file's, with - for _, unless given."),
 ]
 
+_ANY_WAIT = float("inf")
+
 
 def deploy(
     flow_files: FlowFiles,
@@ -41,10 +42,11 @@ def deploy(
     flow_files = without_flow_tests(flow_files)
     if name is not None and len(flow_files) > 1:
         raise NotDone("--name names one flow; several files were given")
-    flows = _load_all(flow_files)
+    _load_all(flow_files, _ANY_WAIT)  # nothing is connected or begun for what is wrong in any case
     with connected(find_place(redis, project, near=flow_files[0])) as session:
+        flows = _load_all(flow_files, session.client.settings.max_wait)
         deployed = [
-            session.client.deploy_text(flow.text, name or name_of_file(path))
+            session.client.deploy_text(flow.text, name or name_of_file(path), path=str(path))
             for path, flow in zip(flow_files, flows, strict=True)
         ]
     if as_json:
@@ -53,7 +55,7 @@ def deploy(
     for path, flow in zip(flow_files, deployed, strict=True):
         typer.echo(f"deployed {flow.name} from {path} ({flow.digest[:12]})")
         for warning in flow.warnings:
-            typer.echo(str(replace(warning, path=str(path))), err=True)
+            typer.echo(str(warning), err=True)
 
 
 def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
@@ -67,13 +69,13 @@ def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolde
     print_table(("FLOW", "DEPLOYED", "DIGEST", "DESCRIPTION"), rows, empty="no flow is deployed")
 
 
-def _load_all(paths: list[Path]) -> list[Flow]:
+def _load_all(paths: list[Path], max_wait_seconds: float) -> list[Flow]:
     """The flows in all files. Raises DefinitionError with the problems of all of them."""
     found: list[Flow] = []
     problems: list[Problem] = []
     for path in paths:
         try:
-            found.append(load_flow(path))
+            found.append(load_flow(path, max_wait_seconds=max_wait_seconds))
         except DefinitionError as error:
             problems.extend(error.problems)
     if problems:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +12,14 @@ import typer
 from pollflow.cli.exits import FAILED, NotDone
 from pollflow.cli.flow_files import is_flow_test, without_flow_tests
 from pollflow.cli.lint_formats import as_github, as_json, as_sarif, as_text
-from pollflow.cli.registered import functions_of
+from pollflow.cli.registered import ProjectApp, app_of
 from pollflow.cli.session import APP_FILE, find_place
 from pollflow.cli.texts import counted
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
-from pollflow.fdl import Problem, load_flow
+from pollflow.fdl import MAX_PROBLEMS, Problem, load_flow
 from pollflow.fdl import lint as warnings_of
+from pollflow.runtime.settings import Settings
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -50,8 +51,9 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
     Errors are what `pollflow deploy` refuses, and give exit status 1. Warnings are what runs but is probably wrong.
     """
     files = _files(paths)
-    known = _registered_near(files)
-    problems = [problem for file in files for problem in problems_of(file, known)]
+    app = _app_near(files)
+    by_file = [problems_of(file, app) for file in files]
+    problems = [problem for found in by_file for problem in found]
     chosen = Format.JSON if json else format
     printed = FORMATS[chosen](problems)
     if printed:
@@ -60,26 +62,36 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
     if chosen is Format.TEXT:
         counts = (counted(len(files), "file"), counted(errors, "error"), counted(len(problems) - errors, "warning"))
         typer.echo(", ".join(counts), err=True)
+        for file, found in zip(files, by_file, strict=True):
+            if len(found) == MAX_PROBLEMS:
+                typer.echo(f"{file}: of one file no more than {MAX_PROBLEMS} are told", err=True)
     if errors:
         raise typer.Exit(FAILED)
 
 
-def problems_of(file: Path, known_functions: Collection[str] | None = None) -> tuple[Problem, ...]:
-    """The errors of a file, or its warnings if it has none."""
+def problems_of(file: Path, app: ProjectApp | None = None) -> tuple[Problem, ...]:
+    """The errors of a file, or its warnings if it has none, by the functions and settings of an app if there is one."""
+    settings = app.settings if app else Settings()
     try:
-        flow = load_flow(file)
+        flow = load_flow(file, max_wait_seconds=settings.max_wait)
     except DefinitionError as error:
         return error.problems
-    return warnings_of(flow, known_functions=known_functions, flow_name=name_of_file(file), path=str(file))
+    return warnings_of(
+        flow,
+        known_functions=list(app.functions) if app else None,
+        flow_name=name_of_file(file),
+        event_limit=settings.max_events,
+        path=str(file),
+    )
 
 
-def _registered_near(files: Sequence[Path]) -> Collection[str] | None:
-    """The functions of the project that the files are in; None if they are in none, so that nobody can tell."""
+def _app_near(files: Sequence[Path]) -> ProjectApp | None:
+    """The app of the project that the files are in; None if they are in none, so that nobody can tell."""
     project = find_place(None, None, near=files[0]).project
     if not (project / APP_FILE).is_file():
         return None
     try:
-        return list(functions_of(project))
+        return app_of(project)
     except NotDone as error:
         typer.echo(f"functions are not checked: {error}", err=True)
         return None

@@ -25,7 +25,7 @@ from pollflow.cli.views import View, patience, view
 from pollflow.cli.wanted import check_functions, wanted_functions
 from pollflow.cli.workers import Worker, check_project, working
 from pollflow.client import Client, Execution, name_of_file
-from pollflow.fdl import Flow, load_flow, read_flow
+from pollflow.fdl import NO_FILE, Flow, load_flow, read_flow
 
 FlowFile = Annotated[Path | None, typer.Argument(metavar="FLOWFILE", help="The flow's YAML file.")]
 Timeout = Annotated[
@@ -38,6 +38,8 @@ Resume = Annotated[
     typer.Option("--resume", metavar="FLOW/NAME", help="Follow an execution that was started before to its end."),
 ]
 
+_ANY_WAIT = float("inf")
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -48,17 +50,20 @@ class Task:
     input: dict[str, Any]
     name: str | None
     is_resumed: bool = False
+    path: str = NO_FILE
 
     def definition(self, client: Client) -> Flow:
         """The flow: that of the file, or the one that the execution keeps."""
-        return self.flow or read_flow(client.execution(self.flow_name, self.name or "").definition)
+        return self.flow or read_flow(
+            client.execution(self.flow_name, self.name or "").definition, max_wait_seconds=_ANY_WAIT
+        )
 
     def begin(self, client: Client) -> Execution:
         """The execution, started unless it was before. Only now is anything stored."""
         if self.is_resumed:
             return client.execution(self.flow_name, self.name or "")
         if self.flow is not None:
-            client.deploy_text(self.flow.text, self.flow_name)
+            client.deploy_text(self.flow.text, self.flow_name, path=self.path)
         return client.start(self.flow_name, self.input, name=self.name)
 
 
@@ -98,7 +103,9 @@ def _task(flow_file: Path | None, input: str, name: str | None, resume: str | No
     if flow_file is None:
         raise NotDone("which flow? Name its file: pollflow run flows/task_polling.yaml")
     refuse_flow_test(flow_file)
-    return Task(load_flow(flow_file), name_of_file(flow_file), read_input(input), name)
+    # How long a wait may be is a setting, and known only when there is a worker.
+    flow = load_flow(flow_file, max_wait_seconds=_ANY_WAIT)
+    return Task(flow, name_of_file(flow_file), read_input(input), name, path=str(flow_file))
 
 
 def _run(

@@ -18,7 +18,7 @@ from pollflow.cli.exits import NotDone, status_of
 from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.inputs import read_input
 from pollflow.cli.options import Input, ProjectFolder
-from pollflow.cli.registered import functions_of
+from pollflow.cli.registered import app_of
 from pollflow.cli.session import ENVIRONMENT, find_place
 from pollflow.fdl import json_schema
 from pollflow.server import EmbeddedServer
@@ -86,7 +86,7 @@ def simulate(
             flow,
             read_input(input),
             script=script,
-            functions=functions_of(find_place(None, project, near=flow).project) if functions else None,
+            functions=app_of(find_place(None, project, near=flow).project).functions if functions else None,
             ask=None if script is not None or functions else _ask,
             until=until,
             write=typer.echo,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pollflow.client.execution import Execution, check_error, moment_of
 from pollflow.errors import InvalidArgument
-from pollflow.fdl import Problem, lint, load_flow, read_flow
+from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
 from pollflow.runtime.assembly import Assembly, assemble
@@ -75,6 +75,11 @@ class Client:
                 return made
         return self._made
 
+    @property
+    def settings(self) -> Settings:
+        """The settings, as workers wrote them down; the defaults as long as none has been there."""
+        return self._parts.settings
+
     def deploy(
         self, definition: str | os.PathLike[str], name: str | None = None, *, description: str = ""
     ) -> DeployedFlow:
@@ -83,12 +88,13 @@ class Client:
         `name` is the file's, `_` read as `-`, unless given. Raises DefinitionError with everything that is wrong.
         """
         path = Path(definition)
-        flow = load_flow(path)
+        flow = load_flow(path, max_wait_seconds=self.settings.max_wait)
         return self._deploy(flow, name or name_of_file(path), description, str(path))
 
-    def deploy_text(self, text: str, name: str, *, description: str = "") -> DeployedFlow:
-        """As `deploy`, from the definition's text."""
-        return self._deploy(read_flow(text), name, description, "<definition>")
+    def deploy_text(self, text: str, name: str, *, description: str = "", path: str = NO_FILE) -> DeployedFlow:
+        """As `deploy`, from the definition's text; `path` is what problems call it."""
+        flow = read_flow(text, path=path, max_wait_seconds=self.settings.max_wait)
+        return self._deploy(flow, name, description, path)
 
     def flow(self, name: str) -> DeployedFlow:
         """A deployed flow. Raises FlowNotExists."""

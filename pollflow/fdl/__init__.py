@@ -1,6 +1,6 @@
 """Floor 0: what a flow is. YAML text to a checked, immutable model; expressions compiled once. See `docs/fdl.md`."""
 
-from pollflow.fdl.definition import load_flow, read_flow, read_yaml
+from pollflow.fdl.definition import NO_FILE, load_flow, read_flow, read_yaml
 from pollflow.fdl.lint import LINT_CODES, lint
 from pollflow.fdl.model import (
     Catch,
@@ -26,11 +26,13 @@ from pollflow.fdl.model import (
     WaitStep,
 )
 from pollflow.fdl.moments import parse_moment
-from pollflow.fdl.problems import Problem
+from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.schema import json_schema
 
 __all__ = [
     "LINT_CODES",
+    "MAX_PROBLEMS",
+    "NO_FILE",
     "Catch",
     "ChoiceStep",
     "Constant",

@@ -1,7 +1,7 @@
 """What happens next: `decide(flow, state, event) -> Decision`. Pure: no I/O, no clock, no randomness."""
 
 from pollflow.machine.call import CallRequest, call_of
-from pollflow.machine.callback import TokenAddress, is_awaited, read_task_token, verify
+from pollflow.machine.callback import TokenAddress, is_awaited, is_to_come, read_task_token, verify
 from pollflow.machine.decide import IllegalEvent, begin, decide
 from pollflow.machine.decision import (
     Call,
@@ -63,6 +63,7 @@ __all__ = [
     "call_of",
     "decide",
     "is_awaited",
+    "is_to_come",
     "read_task_token",
     "verify",
 ]

@@ -100,7 +100,7 @@ def step_context(step: Step, level: Level, about: About, *, token_of: FrameState
     context = _context(about)
     context["step"] = {"name": step.name, "eventId": level.entered}
     if token_of is not None and isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
-        context["task"] = {"token": task_token(about, token_of.frame, token_of.entry, token_of.attempt)}
+        context["task"] = {"token": task_token(about, token_of)}
     return context
 
 

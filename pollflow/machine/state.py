@@ -75,6 +75,12 @@ class FrameState:
     attempt: int = 1
     retries: tuple[int, ...] = ()
 
+    @property
+    def place(self) -> str:
+        """Where in the flow the frame is: the same text for the same step, and for no other."""
+        level = self.levels[-1]
+        return f"{level.series}@{level.step}"
+
 
 @dataclass(frozen=True, slots=True)
 class Join:

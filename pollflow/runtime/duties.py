@@ -13,6 +13,7 @@ from pollflow.errors import ExecutionNotExists, FlowNotExists
 from pollflow.machine import Status
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.subflows import awaited_by
+from pollflow.runtime.waiters import wants, will_want
 from pollflow.store import Errand, ExecutionRecord, ExecutionRef, FrameRecord
 
 _SLICE = 100
@@ -54,8 +55,10 @@ class Duties:
         self.engine.store.done(record.ref, "deadline", record.id)
 
     def _stop_orphan(self, record: ExecutionRecord) -> None:
-        """Stops a sub-execution whose step had given it up before it was there to be found."""
-        if record.parent and record.waiters:
+        """Stops a sub-execution of a step that Redis has forgotten. One that is still to come finds what it started."""
+        if not record.status.ended and any(will_want(self.engine.reading, waiter) for waiter in record.waiters):
+            return  # it is asked again, until the step is there or the execution has gone another way
+        if record.is_awaited_by_its_starter:
             self._stop_unless_wanted(record, "", "the step that started it does not wait any more")
         self.engine.store.done(record.ref, "orphan", record.id)
 
@@ -98,8 +101,8 @@ class Duties:
             record = self.engine.reading.execution(errand.ref)
         except ExecutionNotExists:
             return
-        # One that a client has started is nobody's to stop.
-        if record.parent and errand.token in record.steps:
+        # One that a client has started, or a step that did not wait, is nobody's to stop.
+        if record.is_awaited_by_its_starter and errand.token in record.steps:
             self._stop_unless_wanted(record, error, cause)
 
     def _stop_unless_wanted(self, record: ExecutionRecord, error: str, cause: str) -> None:
@@ -107,5 +110,5 @@ class Duties:
             return
         given_up = self.engine.reading.given_up(record.ref)
         waiters = [waiter for waiter in record.waiters if waiter.token not in given_up]
-        if not any(self.engine.is_wanted_by(waiter) for waiter in waiters):
+        if not any(wants(self.engine.reading, waiter) for waiter in waiters):
             self.engine.end(record.ref, Status.STOPPED, error, cause, execution_id=record.id, waiters=record.waiters)

@@ -30,17 +30,15 @@ from pollflow.machine import (
     ReportedSucceeded,
     Status,
     TimedOut,
-    TokenAddress,
     call_of,
     decide,
     is_awaited,
-    read_task_token,
-    verify,
 )
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.routes import Publish
 from pollflow.runtime.subflows import awaited_by
+from pollflow.runtime.waiters import asked
 from pollflow.store import (
     Address,
     Claimed,
@@ -163,32 +161,18 @@ class Engine:
 
         Raises InvalidTaskToken for a token nobody was given, TaskAlreadyCompleted for a second or late report.
         """
-        asked, execution = self._asked(token)
+        address, execution = asked(self.reading, token)
         ref = execution.ref
         flow, token = self.flows.get(execution.digest), ""
         while True:
-            record = self.reading.frame(ref, asked.frame)
-            if record is None or record.token == token or not is_awaited(asked, record.state):
+            record = self.reading.frame(ref, address.frame)
+            if record is None or record.token == token or not is_awaited(address, record.state):
                 raise TaskAlreadyCompleted
             # Refused though still awaited under another token: the call has returned meanwhile, and waits now.
             token = record.token
-            claimed = _from_outside(ref, asked.frame, record, execution)
+            claimed = _from_outside(ref, address.frame, record, execution)
             if isinstance(self._commit(flow, claimed, event, from_outside=True), Committed):
                 return
-
-    def is_wanted_by(self, waiter: Waiter) -> bool:
-        """Whether a step still has a use for the sub-execution that it waits for.
-
-        One that waits for a callback may have had it, and lets the sub-execution run on.
-        """
-        try:
-            asked, execution = self._asked(waiter.token)
-        except InvalidTaskToken:
-            return False
-        if not waiter.hears_success:
-            return not execution.status.ended or execution.status is Status.SUCCEEDED
-        record = None if execution.status.ended else self.reading.frame(execution.ref, asked.frame)
-        return record is not None and is_awaited(asked, record.state)
 
     def tell_end(self, record: ExecutionRecord) -> bool:
         """Tells the steps that wait for an ended execution how it ended. Whether nobody is left to be told."""
@@ -211,15 +195,6 @@ class Engine:
             logger.warning("left to a later release", extra={"execution": str(record.ref)}, exc_info=True)
             return False
         return True
-
-    def _asked(self, token: str) -> tuple[TokenAddress, ExecutionRecord]:
-        asked = read_task_token(token)
-        try:
-            execution = self.reading.execution(ExecutionRef(asked.flow_name, asked.execution_name))
-        except LookupError as error:
-            raise InvalidTaskToken("the execution that the token names does not exist") from error
-        verify(asked, execution.about)
-        return asked, execution
 
     def _tell_end_at_once(self, ref: ExecutionRef) -> None:
         try:
@@ -267,7 +242,7 @@ class Engine:
     def _redeliver(self, address: Address, record: FrameRecord, seconds: float) -> None:
         execution = self.reading.execution(address.ref)
         letter = Letter(address, execution.id, record.hint, countdown=seconds)
-        _, unpublished = self.store.redeliver(letter, record.sent, None)
+        _, unpublished = self.store.redeliver(letter, record.sent, None, is_returned=True)
         if unpublished:
             self.publish(letter)
 

@@ -23,6 +23,19 @@ class FcFunction:
     handler: str = "index.handler"
     memory: int = 0
     timeout: int = 0
+    qualifier: str = ""
+    version_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FcService:
+    """`context.service` of Function Compute: empty, since functions stand in no service here."""
+
+    name: str = ""
+    log_project: str = ""
+    log_store: str = ""
+    qualifier: str = ""
+    version_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +49,19 @@ class FcCredentials:
 
 @dataclass(frozen=True, slots=True)
 class FcContext:
-    """The context that Function Compute gives. `request_id` is the idempotency key."""
+    """The context that Function Compute gives.
+
+    `request_id` is the idempotency key, `retry_count` the attempt less 1.
+    """
 
     request_id: str
     function: FcFunction
     logger: logging.LoggerAdapter[logging.Logger]
     credentials: FcCredentials = field(default_factory=FcCredentials)
+    service: FcService = field(default_factory=FcService)
     region: str = ""
     account_id: str = ""
+    retry_count: int = 0
 
 
 def fc_handler(handler: Handler) -> Function:
@@ -54,7 +72,9 @@ def fc_handler(handler: Handler) -> Function:
 
     def call(given: JsonObject, context: Context) -> Any:
         name = getattr(handler, "__name__", "handler")
-        fc_context = FcContext(context.idempotency_key, FcFunction(name), context.logger)
+        fc_context = FcContext(
+            context.idempotency_key, FcFunction(name), context.logger, retry_count=context.attempt - 1
+        )
         result = handler(json.dumps(given).encode(), fc_context)
         if not isinstance(result, str | bytes | bytearray):
             return result

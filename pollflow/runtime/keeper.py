@@ -104,7 +104,8 @@ class Keeper:
         # Celery forgets the running ones among the reserved when it reconnects or stops.
         begun = {*_snapshot(worker_state.active_requests)}
         held = begun if self.is_stopping else begun | {*_snapshot(worker_state.reserved_requests)}
-        self._note_neglected(held - begun, is_free=len(begun) < (self.consumer.pool.num_processes or 1))
+        if not self.is_stopping:  # the pool of one that stops may be gone, and what it has not begun it publishes again
+            self._note_neglected(held - begun, is_free=len(begun) < (self.consumer.pool.num_processes or 1))
         for request, address in _addressed(held):
             if self._neglected.get(request, 0) >= _ROUNDS_NEGLECTED:
                 continue

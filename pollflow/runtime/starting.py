@@ -47,7 +47,7 @@ class Starter:
         EntityTooLarge before anything is stored; NotDurable where it is to be durable and may not be;
         TaskAlreadyCompleted if the waiter has given it up.
         """
-        ref = ExecutionRef(checked_name("a flow", flow_name), checked_name("an execution", name or _random_name()))
+        ref = ref_of(flow_name, name or _random_name())
         given = checked_object("input", given, self.limits.data_bytes)
         record = self.definitions.flow(flow_name)
         flow = self.flows.get(record.digest)
@@ -75,6 +75,11 @@ class Starter:
         raise ExecutionAlreadyExists(
             f"flow {ref.flow!r} has an execution {ref.name!r} already, which has ended ({started.existing.value})"
         )
+
+
+def ref_of(flow_name: str, name: str) -> ExecutionRef:
+    """The ref of these names. Raises InvalidArgument for what is no name."""
+    return ExecutionRef(checked_name("a flow", flow_name), checked_name("an execution", name))
 
 
 def checked_name(kind: str, name: str) -> str:

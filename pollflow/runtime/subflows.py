@@ -24,7 +24,7 @@ from pollflow.machine import (
     call_of,
 )
 from pollflow.machine.callback import task_token
-from pollflow.runtime.starting import Starter
+from pollflow.runtime.starting import Starter, ref_of
 from pollflow.store import Claimed, Errand, ExecutionRef, Reading, Waiter
 
 
@@ -44,11 +44,14 @@ class SubFlows:
         except ValueError as error:
             return Raised("FnF.RuntimeError", str(error))
         waits = request.pattern is not Pattern.REQUEST_RESPONSE
-        token = _token_of(claimed.about, claimed.state)
+        token = task_token(claimed.about, claimed.state)
         # A callback is waited for whatever the sub-flow returns; but its failure is that of the call.
         waiter = Waiter(token, hears_success=request.pattern is Pattern.SYNC)
         try:
-            ref, _ = self.starter.start(flow_name, given, name, parent=token, waiter=waiter if waits else None)
+            if not waits:
+                ref, _ = self.starter.start(flow_name, given, name, parent=token)
+            else:
+                ref = self._start_awaited(claimed, flow_name, given, name, waiter)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         except TaskAlreadyCompleted as error:
@@ -57,6 +60,21 @@ class SubFlows:
         if waits:
             return Submitted(started)
         return Returned({**started, "Status": self.reading.execution(ref).status.value})
+
+    def _start_awaited(
+        self, claimed: Claimed, flow_name: str, given: JsonObject, name: str, waiter: Waiter
+    ) -> ExecutionRef:
+        try:
+            ref, _ = self.starter.start(flow_name, given, name, parent=waiter.token, waiter=waiter)
+        except TaskAlreadyCompleted:
+            address = claimed.address
+            frame = self.reading.frame(address.ref, address.frame)
+            if frame is None or frame.token != address.token:
+                raise
+            # The step is there after all: Redis went back in time, and the note was made by who saw it gone.
+            self.starter.store.take_back(Errand(ref_of(flow_name, name), waiter.token))
+            ref, _ = self.starter.start(flow_name, given, name, parent=waiter.token, waiter=waiter)
+        return ref
 
 
 def awaited_by(flow: Flow, state: FrameState, about: About) -> Errand | None:
@@ -68,13 +86,10 @@ def awaited_by(flow: Flow, state: FrameState, about: About) -> Errand | None:
         return None
     try:
         flow_name, name, _ = asked_of(request, request.resource)
+        ref = ref_of(flow_name, name)
     except ValueError:
-        return None
-    return Errand(ExecutionRef(flow_name, name), _token_of(about, state))
-
-
-def _token_of(about: About, state: FrameState) -> str:
-    return task_token(about, state.frame, state.entry, state.attempt)
+        return None  # nothing can have been started under such a name
+    return Errand(ref, task_token(about, state))
 
 
 def asked_of(request: CallRequest, resource: FlowResource) -> tuple[str, str, JsonObject]:

@@ -5,7 +5,7 @@ from pollflow.store.connection import Connection, connect
 from pollflow.store.core import Insistence
 from pollflow.store.definitions import Definitions, FlowRecord
 from pollflow.store.encode import Timing
-from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parse_member
+from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parent_of, parse_member
 from pollflow.store.packing import is_time_to_pack
 from pollflow.store.patience import NO_PATIENCE, Patience
 from pollflow.store.reading import Reading
@@ -64,6 +64,7 @@ __all__ = [
     "dump_json",
     "is_time_to_pack",
     "new_token",
+    "parent_of",
     "parse_member",
     "translated",
 ]

@@ -76,7 +76,9 @@ class Keys:
         return self._of(ref.shard, "values", str(ref))
 
     def given_up(self, ref: ExecutionRef) -> str:
-        """Set: the task tokens of steps that gave the execution up as a sub-flow. A day, or until it is purged."""
+        """Set: the task tokens of steps that gave the execution up as a sub-flow. Until it is purged; a day if it
+        never was there.
+        """
         return self._of(ref.shard, "given-up", str(ref))
 
     def wake(self, shard: int) -> str:
@@ -142,7 +144,8 @@ def parse_member(text: str) -> tuple[ExecutionRef, str | None, str | None]:
     return ExecutionRef.parse(ref), rest, None
 
 
-def parent_of(frame: str) -> tuple[str, int]:
-    """The frame that a child's belongs to, and the child's index: `r.3.0` is child 0 of `r`."""
+def parent_of(frame: str) -> tuple[str, int, int]:
+    """The frame that a child's belongs to, that one's entry, and the child's index: `r.3.0` is child 0 of `r` at 3."""
     above, _, index = frame.rpartition(".")
-    return above.rpartition(".")[0], int(index)
+    parent, _, entry = above.rpartition(".")
+    return parent, int(entry), int(index)

@@ -171,6 +171,11 @@ class ExecutionRecord:
         return {waiter.token for waiter in self.waiters} | {self.parent} - {""}
 
     @property
+    def is_awaited_by_its_starter(self) -> bool:
+        """Whether a step started it and waited. Any other goes its own way, whoever has taken it."""
+        return self.parent in {waiter.token for waiter in self.waiters}
+
+    @property
     def about(self) -> About:
         """What the machine knows of it."""
         return About(self.ref.flow, self.ref.name, self.id, self.started_at, self.secret, self.events)

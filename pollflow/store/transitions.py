@@ -125,6 +125,7 @@ class Transitions(Core):
                 "" if limit is None else limit,
                 waiter.dump() if waiter else "",
                 names.duty(ref, "orphan"),
+                names.duty(ref, "notify"),
                 *counted_fields(fields),
                 *folded_events(decision.history),
                 *settled.args,
@@ -321,7 +322,7 @@ class Transitions(Core):
         if outcome is None or claimed.parent_hint is None:
             raise TypeError(decision)
         ref = address.ref
-        parent, index = names.parent_of(address.frame)
+        parent, _, index = names.parent_of(address.frame)
         letter = Letter(Address(ref, parent, claimed.parent_token), claimed.about.execution_id, claimed.parent_hint)
         envelope = self._post(letter)
         reply = self._commit(

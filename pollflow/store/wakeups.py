@@ -22,8 +22,13 @@ class WakeUps(Core):
         reply = self._run("due", [self.keys.wake(shard)], [most, self.timing.grace])
         return float(reply[0]), reply[1:]
 
-    def redeliver(self, letter: Letter, sent: int, oldest: float | None) -> tuple[str, bool]:
+    def redeliver(
+        self, letter: Letter, sent: int, oldest: float | None, *, is_returned: bool = False
+    ) -> tuple[str, bool]:
         """Publishes a letter again unless it is still queued (`oldest`: the moment of the oldest message in its queue).
+
+        `is_returned`: whoever holds the message will not begin it. Else it was lost, and the next loss is looked for
+        after twice as long.
 
         Answers `stale`, `queued`, `later`, `held` or `sent`, and whether the caller has to publish it.
         """
@@ -36,6 +41,7 @@ class WakeUps(Core):
             timing.grace,
             timing.longest_grace,
             timing.horizon,
+            int(is_returned),
         )
 
     def vouch(self, address: Address, worker: str, *, has_begun: bool = False) -> bool:
@@ -73,7 +79,13 @@ class WakeUps(Core):
     def give_up(self, errand: Errand) -> None:
         """Notes in the sub-execution's shard that the step has given it up; from now on it cannot start it."""
         ref = errand.ref
-        self._run("give_up", (self.keys.given_up(ref), self.keys.wake(ref.shard)), [errand.token, _GIVEN_UP_SECONDS])
+        keys = (self.keys.execution(ref), self.keys.given_up(ref), self.keys.wake(ref.shard))
+        self._run("give_up", keys, [errand.token, _GIVEN_UP_SECONDS])
+
+    def take_back(self, errand: Errand) -> None:
+        """Strikes that note out."""
+        with translated():
+            self.client.srem(self.keys.given_up(errand.ref), errand.token)
 
     def errand_done(self, ref: ExecutionRef, errand: str, execution_id: str) -> None:
         """An errand of the execution of that id is done."""

@@ -218,7 +218,7 @@ class RedisRun:
                 is_there = isinstance(step, TaskStep) and step.name == step_name
                 called = frame.starts > 0 or frame.state.phase is Phase.CALLBACK
                 if is_there and called and step.pattern is Pattern.WAIT_FOR_CALLBACK:  # type: ignore[attr-defined]
-                    token = task_token(record.about, name, frame.state.entry, frame.state.attempt)
+                    token = task_token(record.about, frame.state)
                     waiting.append((record.started_at, frame.sent_at, name, token))
         if not waiting:
             raise PollflowError(f"nothing waits for a report at step {step_name!r}")

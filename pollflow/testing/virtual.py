@@ -82,7 +82,7 @@ class VirtualRun:
         self._refused: list[str] = []
         ref = ExecutionRef(flow_name or flow.name or "flow", execution_name)
         self._flows[ref.flow] = flow
-        self._root = self._start(ref, flow, given or {})
+        self._root = self._start(ref, flow, checked_object("input", given or {}, self._limits.data_bytes))
         for act in acts:
             self._put(act)
 

@@ -78,6 +78,7 @@ class Checker:
                 self._children[record.input["salt"]].append(record)
         for ref in sorted(refs, key=str):
             complain(self._told(ref, self._check_execution(ref)))
+        complain(self._check_words())
         complain(self._check_calls())
         complain(self._check_indexes(refs))
         complain(self._check_wake_ups(refs))
@@ -170,6 +171,10 @@ class Checker:
                 history = History(list(self._reading.whole_history(child.ref)))
                 yield from (f"its sub-execution: {text}" for text in history.differences(wanted.history))
 
+    def _check_words(self) -> Iterator[str]:
+        if count := self._ledger.words().get("a round in the background failed"):
+            yield f"{count} rounds in the background of workers failed; their logs say why"
+
     def _check_calls(self) -> Iterator[str]:
         """Nobody calls a function without having claimed the step. A Redis that went back has forgotten claims."""
         if self._went_back:
@@ -215,7 +220,7 @@ class Checker:
         lasting |= {self._keys.definition(flow.digest) for flow in flows().values()}
         for ref in refs:
             lasting |= {self._keys.execution(ref), self._keys.history(ref), self._keys.blocks(ref)}
-            lasting.add(self._keys.values(ref))
+            lasting |= {self._keys.values(ref), self._keys.given_up(ref)}
             lasting |= set(self._keys.lasting_indexes(ref))
             lasting |= {key for status in Status for key in self._keys.indexes(ref, status)}
         for key in self._redis.scan_iter(f"{self._keys.prefix}:*", count=1000):

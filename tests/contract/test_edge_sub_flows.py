@@ -10,7 +10,7 @@ import pytest
 from pollflow import ExecutionNotExists, TaskAlreadyCompleted
 from pollflow.machine import ReportedSucceeded, Status
 from pollflow.machine.callback import task_token
-from pollflow.store import STALE, Claimed, ExecutionRef
+from pollflow.store import STALE, Claimed, Errand, ExecutionRef
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK, TASK, WAIT
 from tests.contract.test_callbacks_and_sub_flows import PARENT, ask, settle
@@ -78,6 +78,13 @@ def die_at_commit(bench: Bench, ref: ExecutionRef, *, committed: bool = False) -
     bench.parts.store.commit = commit_and_die  # type: ignore[method-assign]
 
 
+def token_of(bench: Bench, ref: ExecutionRef) -> str:
+    """The task token of the step that an execution is at."""
+    frame = bench.parts.reading.frame(ref, "r")
+    assert frame is not None
+    return task_token(bench.parts.reading.execution(ref).about, frame.state)
+
+
 def stop_before_start(bench: Bench, ref: ExecutionRef) -> None:
     """Stops an execution, and sweeps, just before its sub-flow is started."""
 
@@ -101,7 +108,7 @@ def test_a_report_that_is_overtaken_by_the_return_of_its_call_counts(bench: Benc
     ref = bench.start(CALLBACK)
     claimed = claim_next(bench)
     before(bench, "end", lambda: bench.parts.engine.move(claimed))
-    bench.parts.engine.report(task_token(claimed.about, "r", 1, 1), ReportedSucceeded({"by": "boss"}))
+    bench.parts.engine.report(task_token(claimed.about, claimed.state), ReportedSucceeded({"by": "boss"}))
     assert bench.output(ref) == {"by": "boss"}
 
 
@@ -228,6 +235,40 @@ def test_a_sub_flow_is_stopped_when_the_last_of_two_that_wait_gives_it_up(bench:
     assert not bench.redis.exists(bench.parts.store.keys.given_up(KID))
 
 
+def test_a_sub_flow_whose_starter_did_not_wait_goes_its_own_way_whoever_gives_it_up(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    bench.start(PARENT.format(pattern="requestResponse", name="kid"), {"seconds": 1000}, name="starter")
+    settle(bench)
+    taker = bench.start(TIMED_PARENT.format(pattern="sync", name="kid"), {"seconds": 1000}, name="taker")
+    settle(bench)
+    bench.pass_time(10.5)
+    settle(bench)
+    assert bench.output(taker)["error"] == "FnF.TaskTimeout"
+    assert bench.status(KID) == "Running"
+
+
+def test_who_gave_up_what_runs_is_remembered_as_long_as_that_is_there(bench: Bench) -> None:
+    bench.deploy(WAIT, "child")
+    errand = Errand(KID, "a step's token")
+    bench.parts.store.give_up(errand)
+    key = bench.parts.store.keys.given_up(KID)
+    assert 0 < bench.redis.ttl(key) <= 86_400
+    bench.parts.starter.start("child", {"seconds": 1000}, "kid")
+    assert bench.redis.ttl(key) == -1
+    bench.parts.store.give_up(errand)
+    assert bench.redis.ttl(key) == -1
+
+
+@pytest.mark.parametrize("name", ["bad\\nname", "bad name", "kid/other"])
+def test_a_name_that_is_none_leaves_no_errand_behind(bench: Bench, name: str) -> None:
+    bench.deploy(WAIT, "child")
+    ref = bench.start(GOING_ON.format(pattern="sync", name=f'"{name}"'), {"seconds": 1000})
+    settle(bench)
+    assert bench.status(ref) == "Running"
+    assert bench.parts.reading.execution(ref).errands == ()
+    assert set(bench.wakes(ref)) == {"r"}
+
+
 def test_a_stop_that_a_purge_overtakes_says_that_there_is_no_such_execution(bench: Bench) -> None:
     ref = bench.start(TASK)
     bench.redis.flushall()
@@ -303,7 +344,7 @@ def test_a_start_made_again_finds_the_sub_flow_that_it_started_though_that_has_e
 def test_a_sub_flow_runs_on_after_its_callback_was_reported(bench: Bench, more: str, is_early: bool) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(CALLBACK_PARENT + more)
-    token = task_token(bench.parts.reading.execution(ref).about, "r", 1, 1)
+    token = token_of(bench, ref)
 
     def report() -> None:
         bench.parts.engine.report(token, ReportedSucceeded({}))
@@ -354,7 +395,7 @@ def test_a_time_out_that_comes_too_late_leaves_the_sub_flow_running(bench: Bench
     ref = bench.start(TIMED_PARENT.format(pattern="waitForCallback", name="kid"), {"seconds": 1000})
     settle(bench)
     bench.pass_time(10.5)
-    token = task_token(bench.parts.reading.execution(ref).about, "r", 1, 1)
+    token = token_of(bench, ref)
     before(bench, "advance", lambda: bench.parts.engine.report(token, ReportedSucceeded({"v": 1})))
     settle(bench)
     assert (bench.status(ref), bench.status(KID)) == ("Succeeded", "Running")

@@ -349,7 +349,9 @@ def test_a_function_whose_callback_was_reported_may_come_to_its_end(
 ) -> None:
     ref = bench.start(CALLBACK + "  - {type: wait, name: Long, duration: 1000}\n")
     keeper, ended = run_next(bench, monkeypatch)
-    token = task_token(bench.parts.reading.execution(ref).about, "r", 1, 1)
+    frame = bench.parts.reading.frame(ref, "r")
+    assert frame is not None
+    token = task_token(bench.parts.reading.execution(ref).about, frame.state)
     bench.parts.engine.report(token, ReportedSucceeded({}))
     for _ in range(10):
         keeper.keep()

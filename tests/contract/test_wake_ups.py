@@ -28,6 +28,20 @@ def test_a_lost_message_is_published_again_after_the_grace(bench: Bench) -> None
     assert bench.status(ref) == "Succeeded"
 
 
+def test_a_message_that_came_early_again_and_again_is_missed_as_soon_as_any_other(bench: Bench) -> None:
+    ref = bench.start(WAIT, {"seconds": 30})
+    bench.parts.engine.handle(take(bench))
+    due = bench.parts.reading.frame(ref, "r").due  # type: ignore[union-attr]
+    for _ in range(8):
+        bench.parts.engine.handle(take(bench))
+        assert bench.wakes(ref)["r"] == pytest.approx(due + 2, abs=0.01)
+    bench.redis.delete("celery")
+    bench.pass_time(32.1)
+    bench.sweep()
+    assert len(bench.queued()) == 1
+    assert bench.wakes(ref)["r"] == pytest.approx(due + 2.1 + 4, abs=0.1)
+
+
 def test_redeliveries_of_an_entry_back_off(bench: Bench) -> None:
     bench.start(PASSES)
     take(bench)

@@ -39,6 +39,11 @@ class Project:
         flow = self.folder / FLOW
         flow.write_text(re.sub(r"duration: .*", f"duration: {seconds}", flow.read_text()))
 
+    def configure(self, **settings: object) -> None:
+        worker = self.folder / "worker.py"
+        told = "".join(f"app.conf.{name} = {value!r}\n" for name, value in settings.items())
+        worker.write_text(worker.read_text().replace("pollflow.attach(", told + "pollflow.attach(", 1))
+
     def command(self, *words: str, **env: str) -> Started:
         # An empty URL is none: the project's own server is used.
         return self._processes.start("pollflow", [*COMMAND, *words], cwd=self.folder, env={ENV: "", **env})
@@ -155,6 +160,49 @@ def test_bad_input_gives_status_two_and_starts_nothing(project: Project, given: 
     assert status == 2
     assert_calm(output)
     assert not (project.folder / ".pollflow").exists()
+
+
+ENDLESS = """version: v1
+type: flow
+steps:
+  - {type: wait, name: Wait, duration: 10}
+  - type: choice
+    name: Again
+    choices:
+      - {condition: "$.go", goto: Wait}
+    default: {goto: Wait}
+"""
+
+
+def test_the_settings_of_the_project_decide_what_is_accepted(project: Project) -> None:
+    project.configure(pollflow_max_events=5000, pollflow_max_wait=9.5)
+    (project.folder / "endless.yaml").write_text(ENDLESS.replace("duration: 10", "duration: 9"))
+    status, output = project.ends("lint", "endless.yaml")
+    assert status == 0, output
+    assert "before the limit of 5,000 events" in output
+    project.set_wait("10")
+    refusal = "must be a number of seconds from 0 to 9.5"
+    status, output = project.ends("lint", FLOW)
+    assert (status, refusal in output) == (1, True), output
+    status, output = project.ends("run", FLOW)
+    assert status == 2, output
+    assert re.search(rf"^{FLOW}:\d+:\d+: steps\[2\].duration: {refusal}", output, re.MULTILINE), output
+    project.set_wait("9")
+    assert project.ends("deploy", FLOW)[0] == 0
+    project.set_wait("10")
+    status, output = project.ends("deploy", FLOW)
+    assert (status, refusal in output) == (2, True), output
+
+
+def test_a_longer_longest_wait_is_a_setting(project: Project) -> None:
+    project.configure(pollflow_max_wait=1e9)
+    project.set_wait("40000000")
+    assert project.ends("lint", FLOW)[0] == 0
+    run = project.command("run", FLOW)
+    run.wait_for_output("entered Wait10s")
+    run.signal_group(signal.SIGINT)
+    assert run.process.wait(60) == 130
+    assert project.ends("deploy", FLOW)[0] == 0
 
 
 def test_a_function_that_nobody_registered_is_told_with_the_near_names(project: Project) -> None:

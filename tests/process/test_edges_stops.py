@@ -43,6 +43,7 @@ def test_a_warm_stop_lets_a_call_end_and_commits_it(jobs: Jobs) -> None:
     jobs.until(execution, "TaskStarted", "Status")
     jobs.worker()
     assert first.stop() == 0
+    assert "Traceback" not in first.output()
     assert execution.wait(20).status == "Succeeded"
     assert [call["step"] for call in calls(jobs.url)] == ["Start", "Status"]
     assert_sound(execution)

@@ -13,6 +13,7 @@ local deadline = tonumber(redis.call('HGET', frame, 'deadline') or '')
 local elsewhere = ARGV[cursor + 1] == ''
 post(queue, at, true)
 redis.call('HSET', frame, 'claim', '', 'lease', '0', 'sent', '1', 'sent_at', text(at))
+redis.call('HDEL', frame, 'returned')
 if is_excused then
   redis.call('HINCRBY', frame, 'excused', 1)
 end

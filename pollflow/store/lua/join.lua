@@ -29,6 +29,7 @@ local elsewhere = ARGV[cursor + 1] == ''
 post(queue, at, tells)
 if tells then
   redis.call('HSET', parent, 'called', '1', 'sent', '1', 'sent_at', text(at), 'due', text(at))
+  redis.call('HDEL', parent, 'returned')
   redis.call('ZADD', wake, text(at + grace), above)
 end
 return {'done', text(at), (tells and elsewhere) and 1 or 0}

@@ -83,7 +83,7 @@ local function settle(frame, wake, member, queue, at, last)
   redis.call('HSET', frame, 'token', token, 'state', state, 'kind', kind, 'hint', hint, 'started', started,
     'due', text(due), 'timeout', timeout, 'claim', '', 'lease', '0', 'starts', '0',
     'sent', sends and '1' or '0', 'sent_at', text(at), 'last', last)
-  redis.call('HDEL', frame, 'total', 'made', 'ended', 'width', 'called', 'joiner', 'excused')
+  redis.call('HDEL', frame, 'total', 'made', 'ended', 'width', 'called', 'joiner', 'excused', 'returned')
   if kind ~= 'report' then
     redis.call('HDEL', frame, 'deadline')
   end

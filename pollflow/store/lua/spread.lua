@@ -32,6 +32,7 @@ post(queue, at, more)
 redis.call('HSET', frame, 'token', next_token, 'state', state, 'kind', 'children', 'hint', hint, 'due', text(at),
   'claim', '', 'made', reached, 'ended', ended, 'total', total, 'width', width, 'called', more and '1' or '0',
   'sent', more and '1' or '0', 'sent_at', text(at), 'last', last)
+redis.call('HDEL', frame, 'returned')
 if more then
   redis.call('ZADD', wake, text(at + grace), member)
 else

@@ -2,20 +2,24 @@
 -- KEYS 1 execution (hash)  2 root frame (hash)  3 history (list)  4 long values (hash)  5 frames (set)  6 wake-ups (zset)  7 queue (list)
 --      8 who has given it up (set)  9.. indexes to join (zsets)
 -- ARGV 1 clock  2 ref  3 member of the root frame  4 member of the deadline  5 time limit, s or ''
---      6 who waits for its end (Waiter) or ''  7 member of looking whether that is so  8 count of fields, then name and value of each
---      9 events (see `append`)  10 what `settle` takes
+--      6 who waits for its end (Waiter) or ''  7 member of looking whether that is so  8 member of telling the end
+--      9 count of fields, then name and value of each  10 events (see `append`)  11 what `settle` takes
 -- Replies {'started', moment, unpublished}, {'exists', id, status}, or {'given up'}: who was to wait has timed out, say.
-local ref, member, duty, limit, waiter, orphan = take(), take(), take(), take(), take(), take()
+local ref, member, duty, limit, waiter, orphan, notify = take(), take(), take(), take(), take(), take(), take()
 local execution, frame, history, frames, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7]
 if waiter ~= '' and redis.call('SISMEMBER', KEYS[8], string.sub(waiter, 2)) == 1 then
   return {'given up'}
 end
 local found = redis.call('HMGET', execution, 'id', 'status', 'waiters')
 if found[1] then
-  -- One that runs under the name is taken: it tells whoever waits, once each.
   local waiters = found[3] or ''
-  if found[2] == 'Running' and waiter ~= '' and not string.find(',' .. waiters .. ',', ',' .. waiter .. ',', 1, true) then
+  local is_told = waiter ~= '' and string.find(',' .. waiters .. ',', ',' .. waiter .. ',', 1, true)
+  if found[2] == 'Running' and waiter ~= '' and not is_told then
+    -- One that runs under the name is taken: it tells whoever waits, once each.
     redis.call('HSET', execution, 'waiters', waiters == '' and waiter or waiters .. ',' .. waiter)
+  elseif found[2] ~= 'Running' and is_told then
+    -- It was told in a second that Redis has lost, perhaps, and is told again.
+    redis.call('ZADD', wake, text(clock()), notify)
   end
   return {'exists', found[1], found[2]}
 end
@@ -32,6 +36,7 @@ end
 if limit ~= '' then
   redis.call('ZADD', wake, text(at + tonumber(limit)), duty)
 end
+redis.call('PERSIST', KEYS[8])
 if waiter ~= '' then
   redis.call('ZADD', wake, text(at), orphan)
 end

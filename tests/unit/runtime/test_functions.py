@@ -76,6 +76,14 @@ def test_a_result_becomes_plain_json() -> None:
 def test_a_handler_of_function_compute_runs_unedited() -> None:
     def handler(event: bytes, context: Any) -> str:
         asked = json.loads(event)
+        documented = [
+            *(context.function.name, context.function.handler, context.function.memory, context.function.timeout),
+            *(context.function.qualifier, context.function.version_id, context.credentials.access_key_id),
+            *(context.credentials.access_key_secret, context.credentials.security_token, context.region),
+            *(context.service.name, context.service.log_project, context.service.log_store),
+            *(context.service.qualifier, context.service.version_id, context.account_id, context.retry_count),
+        ]
+        context.logger.info("asked for %s", documented)
         return json.dumps({"asked": asked, "request_id": context.request_id})
 
     result = invoke(fc_handler(handler), {"a": 1}, CONTEXT)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pollflow import TaskError
+from pollflow import EntityTooLarge, TaskError
 from pollflow.machine import Limits, Status
 from pollflow.testing import Reply, Stop, run_flow
 
@@ -16,6 +16,11 @@ TASK = {"type": "task", "name": "T", "resourceArn": "acs:fc:::services/s/functio
 
 def flow(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"version": "v1", "type": "flow", "steps": list(steps), **fields}
+
+
+def test_an_input_that_is_no_object_or_too_large_is_refused_as_by_a_start() -> None:
+    with pytest.raises(EntityTooLarge, match="the input has 21 bytes; 20 bytes are allowed"):
+        run_flow(flow(TASK), {"a": "0123456789 01"}, limits=Limits(data_bytes=20))
 
 
 def test_history_is_what_the_store_would_have() -> None:
