@@ -106,13 +106,18 @@ def stop(
     execution: ExecutionName,
     error: Error = "",
     cause: Cause = "",
+    as_json: AsJson = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
     """Stop an execution that runs. What it has done so far is kept."""
     flow, name = split_execution(execution)
     with connected(find_used_place(redis, project)) as session:
-        session.client.execution(flow, name).stop(error, cause)
+        stopped = session.client.execution(flow, name)
+        stopped.stop(error, cause)
+        if as_json:
+            print_json(documents.of_execution(stopped))
+            return
     typer.echo(f"stopped {execution}")
 
 

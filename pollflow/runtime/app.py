@@ -81,7 +81,7 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
         parts(_WORKER_PATIENCE_SECONDS, Patience()),
         parts(_BACKGROUND_PATIENCE_SECONDS, NO_PATIENCE),
     )
-    if _is_redis(_broker_url(app)):
+    if _is_redis_transport(_broker_url(app)):
         # Otherwise a Redis that is full or read-only ends the workers that it refuses.
         app.conf.broker_channel_error_retry = True
     if app.conf.worker_consumer == reconnecting.DEFAULT:
@@ -98,7 +98,7 @@ def beat_schedule(every: float = 5) -> dict[str, dict[str, Any]]:
 
 def check_visibility_timeout(app: Celery, settings: Settings) -> None:
     """Raises ConfigurationError if the broker would hand held countdowns out a second time."""
-    if not _is_redis(_broker_url(app)):
+    if not _is_redis_transport(_broker_url(app)):
         return
     options = app.conf.broker_transport_options or {}
     timeout = options.get("visibility_timeout", _DEFAULT_VISIBILITY_TIMEOUT)
@@ -225,6 +225,11 @@ def _broker_url(app: Celery) -> str:
 
 def _is_redis(url: str) -> bool:
     return url.startswith(("redis://", "rediss://", "redis+socket://", "unix://"))
+
+
+def _is_redis_transport(url: str) -> bool:
+    """Whether kombu's Redis transport serves it; by sentinels it is none that a script could publish to."""
+    return _is_redis(url) or url.startswith("sentinel://")
 
 
 def _place(url: str) -> tuple[str, str, int, str]:

@@ -37,7 +37,7 @@ def main() -> int:
     say(str(summary))
     if given.summary is not None:
         given.summary.write_text(summary.as_json())
-    if summary.problems or given.keep:
+    if summary.problems or summary.died_alone or given.keep:
         (order.folder / "summary.json").write_text(summary.as_json())
         say(f"the logs are in {order.folder}")
     else:

@@ -24,5 +24,5 @@ def test_nothing_is_lost_and_nothing_happens_twice(tmp_path: Path) -> None:
     summary = run(Order(seed, DURATION, folder=tmp_path))
     print(summary)  # noqa: T201 - what pytest shows when this fails
     assert summary.problems == [], f"seed {seed}: {summary}"
-    assert summary.executions >= DURATION
-    assert summary.fault_count >= DURATION / 6.2
+    assert summary.executions >= min(200, DURATION)
+    assert summary.fault_count >= min(30, DURATION / 6.2)

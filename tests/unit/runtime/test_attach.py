@@ -45,6 +45,12 @@ def test_attaching_fails_when_the_visibility_timeout_is_not_twice_the_horizon() 
     attach(made, REDIS)
 
 
+def test_a_redis_behind_sentinels_has_a_visibility_timeout_too() -> None:
+    made = app("sentinel://127.0.0.1:1", broker_transport_options={"visibility_timeout": 100, "master_name": "m"})
+    with pytest.raises(ConfigurationError, match=r"visibility_timeout.* is 100 s"):
+        attach(made, "redis://127.0.0.1:1/0")
+
+
 def test_a_broker_that_is_no_redis_has_no_visibility_timeout() -> None:
     made = app("amqp://127.0.0.1:1", broker_transport_options={"visibility_timeout": 1})
     assert not attach(made, REDIS).assembly.routes.in_script
