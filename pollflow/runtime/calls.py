@@ -47,7 +47,7 @@ def _invoked(function: Function, given: JsonObject, context: Context) -> Event:
     try:
         result: Json = invoke(function, given, context)
     except StepError as error:
-        return Raised(str(error.error), _cut(str(error.cause or "")), _bases(error))
+        return Raised(str(error.error), _cut(str(error.cause or "")), (type(error).__name__, *_bases(error)))
     except StoreUnavailable:
         raise
     except Exception as error:  # whatever a user's function raises is the step's error

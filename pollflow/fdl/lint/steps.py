@@ -9,7 +9,7 @@ from typing import Any
 from pollflow.fdl.lint.graph import Graphs
 from pollflow.fdl.lint.report import Report
 from pollflow.fdl.lint.sources import drops_result
-from pollflow.fdl.model import Flow, FunctionResource, ServiceResource, Step, TaskStep
+from pollflow.fdl.model import Flow, FlowResource, FunctionResource, Pattern, ServiceResource, Step, TaskStep
 
 UNCATCHABLE = ("FnF.DataLimitExceeded", "FnF.EventLimitExceeded", "FnF.ExecutionTimeout")
 
@@ -45,8 +45,10 @@ def _lint_task(step: TaskStep, report: Report, *, known_functions: Collection[st
     if drops_result(step):
         told = "the call is waited for all the same, and its result is dropped"
         report.warn(f"{step.path}.serviceParams.InvocationType", "async-invocation", told)
+    # How a sub-flow ended is a failure like any other to the step that waited for it.
+    is_own = not isinstance(resource, FlowResource) or step.pattern is Pattern.REQUEST_RESPONSE
     for field, error in _caught(step):
-        if error in UNCATCHABLE:
+        if is_own and error in UNCATCHABLE:
             told = f"{error} ends the execution; it is never retried or caught"
             report.warn(field, "uncatchable-error", told)
 

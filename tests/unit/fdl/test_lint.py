@@ -268,6 +268,8 @@ def test_a_slip_in_a_step_is_told_at_its_field(step: str, code: str, field: str)
         "type: pass, name: a, outputMappings: [{target: t, source: $context.execution}]",
         "type: pass, name: a, outputMappings: [{target: t, source: $context}, {target: u, source: $5 a piece}]",
         "type: task, name: a, resourceArn: 'acs:mns:::/topics/T/messages', serviceParams: {MessageBody: $}",
+        "type: task, name: a, resourceArn: 'acs:fnf:::flow/sub', pattern: sync, end: true, "
+        "retry: [{errors: [FnF.ExecutionTimeout]}]",
     ],
 )
 def test_what_is_right_is_not_warned_of(step: str) -> None:

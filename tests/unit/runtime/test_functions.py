@@ -154,7 +154,20 @@ def test_a_task_error_whose_cause_is_no_text_is_told_as_text() -> None:
     def fails(given: dict[str, Any], context: Context) -> None:
         raise TaskError("Busy", ValueError("later"))  # type: ignore[arg-type]
 
-    assert call(fails) == Raised("Busy", "later", ("StepError", "PollflowError", "Exception"))
+    assert call(fails) == Raised("Busy", "later", ("TaskError", "StepError", "PollflowError", "Exception"))
+
+
+class BusyError(TaskError):
+    """A class of a user's own."""
+
+
+def test_a_task_error_is_matched_by_its_class_too() -> None:
+    def fails(given: dict[str, Any], context: Context) -> None:
+        raise BusyError("Api.Busy", "later")
+
+    event = call(fails)
+    assert isinstance(event, Raised) and event.error == "Api.Busy"
+    assert event.also[:2] == ("BusyError", "TaskError")
 
 
 def test_a_result_that_json_has_not_fails_the_step() -> None:
