@@ -25,7 +25,7 @@ from pollflow.machine import (
 )
 from pollflow.machine.callback import task_token
 from pollflow.runtime.starting import Starter, ref_of
-from pollflow.store import Claimed, Errand, ExecutionRef, Reading, Waiter
+from pollflow.store import Address, Claimed, Errand, ExecutionRef, Reading, Waiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,18 @@ class SubFlows:
         try:
             ref, _ = self.starter.start(flow_name, given, name, parent=waiter.token, waiter=waiter)
         except TaskAlreadyCompleted:
-            address = claimed.address
-            frame = self.reading.frame(address.ref, address.frame)
-            if frame is None or frame.token != address.token:
+            if not self._is_there(claimed.address):
                 raise
-            # The step is there after all: Redis went back in time, and the note was made by who saw it gone.
+            # Redis went back in time, and the note was made by who had seen the step gone.
             self.starter.store.take_back(Errand(ref_of(flow_name, name), waiter.token))
             ref, _ = self.starter.start(flow_name, given, name, parent=waiter.token, waiter=waiter)
         return ref
+
+    def _is_there(self, address: Address) -> bool:
+        frame = self.reading.frame(address.ref, address.frame)
+        if frame is None or frame.token != address.token:
+            return False
+        return not self.reading.execution(address.ref).status.ended
 
 
 def awaited_by(flow: Flow, state: FrameState, about: About) -> Errand | None:
