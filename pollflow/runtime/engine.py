@@ -280,7 +280,9 @@ class Engine:
                 break
             claimed = replace(claimed, about=replace(claimed.about, events=result.events))
         if isinstance(result, Refusal):
-            logger.info("a commit came too late", extra={**_ids(claimed.address), "reason": str(result)})
+            # Of two that look how far a wide step is, the later one goes on: nobody need hear of that.
+            level = logging.INFO if claimed.join is None else logging.DEBUG
+            logger.log(level, "a commit came too late", extra={**_ids(claimed.address), "reason": str(result)})
             return result
         for letter in result.letters:
             self.publish(letter)
