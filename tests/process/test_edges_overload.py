@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 from redis import Redis
 
+from pollflow.machine import Status
+from pollflow.runtime.routes import DEFAULT_QUEUE
+from pollflow.store import SHARDS, Keys
 from tests.process.jobs import Jobs
 from tests.process.polling import assert_sound, calls
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.process
 
@@ -21,6 +27,13 @@ type: flow
 steps:
   - {type: task, name: Slow, resourceArn: "acs:fc:::services/jobs/functions/slow", timeoutSeconds: 2}
 """
+
+# The 20,000 of tests/contract/test_edge_overload.py would take minutes. Sweeping these takes a few seconds, working
+# them off several times as long: so their messages stand in the queue for longer than the grace of a redelivery.
+ENTRIES = 1_500
+CALL_SECONDS = 0.02
+HOUR = 3600
+SHARES = 20
 
 
 def test_ten_times_what_a_worker_can_do_is_done_in_turn(jobs: Jobs) -> None:
@@ -43,3 +56,44 @@ def test_ten_times_what_a_worker_can_do_is_done_in_turn(jobs: Jobs) -> None:
     # No hump: it never grows by more than what was published again.
     assert all(later - earlier <= redelivered for earlier, later in pairwise(backlog))
     assert len(calls(jobs.url)) == STARTS
+
+
+def test_after_an_hour_without_workers_what_is_due_is_worked_off_without_duplicates(jobs: Jobs) -> None:
+    jobs.client.deploy_text(FLOW, "slow")
+    executions = [jobs.client.start("slow", {"seconds": CALL_SECONDS}) for _ in range(ENTRIES)]
+    with Redis.from_url(jobs.url, decode_responses=True) as client:
+        let_an_hour_pass(client)
+        client.config_resetstat()
+        for name in ("one", "two"):
+            jobs.worker("-c", "1", name=name)
+        for share in range(1, SHARES + 1):
+            wait_for_calls(client, ENTRIES * share // SHARES)
+            assert max(queued(client).values(), default=0) <= 2
+        wait_until(lambda: ended_well(client) == ENTRIES, "the ends of all")
+        # Only messages are pushed to the left of a list, and the few answers of workers that greet each other.
+        published = client.info("commandstats")["cmdstat_lpush"]["calls"]
+    assert ENTRIES <= published <= ENTRIES * 1.05
+    assert_sound(executions[0])
+    assert len({call["key"] for call in calls(jobs.url)}) == len(calls(jobs.url)) == ENTRIES
+
+
+def let_an_hour_pass(client: Redis) -> None:
+    """All messages are lost, and each entry's moment was an hour ago."""
+    client.delete(DEFAULT_QUEUE)
+    for wake in map(Keys().wake, range(SHARDS)):
+        client.zadd(wake, {member: score - HOUR for member, score in client.zrange(wake, 0, -1, withscores=True)})
+
+
+def wait_for_calls(client: Redis, count: int) -> None:
+    """Waits until functions have been called so often."""
+    wait_until(lambda: client.llen("test:calls") >= count, f"{count} calls")
+
+
+def ended_well(client: Redis) -> int:
+    """How many executions have succeeded."""
+    return sum(client.zcard(Keys().index(shard, "slow", Status.SUCCEEDED)) for shard in range(SHARDS))
+
+
+def queued(client: Redis) -> Counter[str]:
+    """How many messages there are in the queue for each entry."""
+    return Counter(json.loads(text)["headers"]["id"] for text in client.lrange(DEFAULT_QUEUE, 0, -1))
