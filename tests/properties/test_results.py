@@ -1,7 +1,11 @@
-"""Whatever functions answer or raise, and whatever is given: only the documented errors come out, on Redis as well."""
+"""Whatever functions answer or raise, and whatever is given: only the documented errors come out, on Redis as well.
+
+They come within bounds of time and memory.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +18,8 @@ from pollflow.fdl import read_flow
 from pollflow.machine import Status
 from pollflow.testing import VirtualRun
 from pollflow.testing.on_redis import RedisRun
+from tests import hostile
+from tests.bounds import bounded_time
 from tests.servers import RedisServer
 
 FLOW = read_flow("""
@@ -65,14 +71,26 @@ def test_only_documented_errors_come_out(shared_server: RedisServer, given: Any,
             raise error
         return result
 
+    with bounded_time():
+        run_twice(shared_server.url, given, function)
+
+
+def run_twice(url: str, given: Any, function: Callable[..., Any]) -> None:
+    """On Redis and in virtual time, which come to the same."""
     try:
-        real = RedisRun(shared_server.url, FLOW, given, functions={"f": function}).run()
+        real = RedisRun(url, FLOW, given, functions={"f": function}).run()
     except (InvalidArgument, EntityTooLarge):
         return
     assert real.status in (Status.SUCCEEDED, Status.FAILED)
     assert real.status is Status.SUCCEEDED or real.error in KNOWN
     virtual = VirtualRun(FLOW, given, functions={"f": function}).run()
     assert (virtual.status, virtual.error) == (real.status, real.error)
+
+
+@hostile.only_where_memory_is_bounded
+def test_hostile_inputs_and_results_are_refused_within_a_gib_and_little_time() -> None:
+    expected = {name: [of_input, of_result] for name, (of_input, of_result, _) in hostile.VALUES.items()}
+    assert hostile.came_of("values") == expected
 
 
 @pytest.mark.parametrize(

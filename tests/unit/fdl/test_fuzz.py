@@ -1,3 +1,5 @@
+"""Whatever is read: only the documented errors come out, within bounds of time and memory."""
+
 from __future__ import annotations
 
 import json
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 from pollflow.errors import DefinitionError
 from pollflow.fdl import lint, read_flow, read_yaml
 from pollflow.fdl.expr import ExpressionError, ExpressionSyntaxError, compile_condition, compile_path
+from tests import hostile
+from tests.bounds import bounded_time
 
 ROOT = FilePath(__file__).parents[3]
 PIECES = [
@@ -37,6 +41,11 @@ def flows() -> list[str]:
 
 
 def only_documented_errors(text: str) -> None:
+    with bounded_time():
+        read_or_refused(text)
+
+
+def read_or_refused(text: str) -> None:
     try:
         flow = read_flow(text)
     except DefinitionError as error:
@@ -87,12 +96,13 @@ def test_json_is_read_as_json_reads_it(document: Any) -> None:
 @settings(deadline=None, max_examples=500)
 @given(st.lists(st.sampled_from(TOKENS), max_size=25).map("".join), JSON)
 def test_any_condition_is_refused_or_holds_or_does_not_or_fails(text: str, step_input: Any) -> None:
-    try:
-        assert compile_condition(text).holds(step_input) in (True, False)
-    except ExpressionSyntaxError as error:
-        assert 1 <= error.column <= len(text) + 1
-    except ExpressionError as error:
-        assert error.cause
+    with bounded_time():
+        try:
+            assert compile_condition(text).holds(step_input) in (True, False)
+        except ExpressionSyntaxError as error:
+            assert 1 <= error.column <= len(text) + 1
+        except ExpressionError as error:
+            assert error.cause
 
 
 @settings(deadline=None, max_examples=300)
@@ -100,12 +110,17 @@ def test_any_condition_is_refused_or_holds_or_does_not_or_fails(text: str, step_
     st.sampled_from(["$", "$input", "$local", "$context", ""]), st.text(alphabet=".[]*\"'a0- \\é", max_size=15), JSON
 )
 def test_any_path_is_refused_or_reads(root: str, rest: str, value: Any) -> None:
-    try:
-        path = compile_path(root + rest)
-    except ExpressionSyntaxError as error:
-        assert 1 <= error.column <= len(root + rest) + 1
-        return
-    path.read({"": value, "input": value, "local": value})
+    with bounded_time():
+        try:
+            compile_path(root + rest).read({"": value, "input": value, "local": value})
+        except ExpressionSyntaxError as error:
+            assert 1 <= error.column <= len(root + rest) + 1
+
+
+@hostile.only_where_memory_is_bounded
+def test_hostile_definitions_and_expressions_are_refused_within_a_gib_and_little_time() -> None:
+    assert hostile.came_of("documents") == {name: code for name, (code, _) in hostile.DOCUMENTS.items()}
+    assert hostile.came_of("expressions") == dict.fromkeys(hostile.EXPRESSIONS, True)
 
 
 @settings(deadline=None, max_examples=200)
