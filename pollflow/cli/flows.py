@@ -16,15 +16,13 @@ from pollflow.cli.session import connected, find_place, find_used_place
 from pollflow.cli.texts import moment
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
-from pollflow.fdl import Flow, Problem, load_flow
+from pollflow.fdl import ANY_WAIT, Flow, Problem, load_flow
 
 FlowFiles = Annotated[list[Path], typer.Argument(metavar="FLOWFILE...", help="The flows' YAML files.")]
 FlowName = Annotated[
     str | None,
     typer.Option("--name", "-n", metavar="NAME", help="The flow's name; the file's, with - for _, unless given."),
 ]
-
-_ANY_WAIT = float("inf")
 
 
 def deploy(
@@ -42,7 +40,7 @@ def deploy(
     flow_files = without_flow_tests(flow_files)
     if name is not None and len(flow_files) > 1:
         raise NotDone("--name names one flow; several files were given")
-    _load_all(flow_files, _ANY_WAIT)  # nothing is connected or begun for what is wrong in any case
+    _load_all(flow_files, ANY_WAIT)  # nothing is connected or begun for what is wrong in any case
     with connected(find_place(redis, project, near=flow_files[0])) as session:
         flows = _load_all(flow_files, session.client.settings.max_wait)
         deployed = [

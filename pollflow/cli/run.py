@@ -25,7 +25,7 @@ from pollflow.cli.views import View, patience, view
 from pollflow.cli.wanted import check_functions, wanted_functions
 from pollflow.cli.workers import Worker, check_project, working
 from pollflow.client import Client, Execution, name_of_file
-from pollflow.fdl import NO_FILE, Flow, load_flow, read_flow
+from pollflow.fdl import ANY_WAIT, NO_FILE, Flow, load_flow, read_flow
 
 FlowFile = Annotated[Path | None, typer.Argument(metavar="FLOWFILE", help="The flow's YAML file.")]
 Timeout = Annotated[
@@ -37,8 +37,6 @@ Resume = Annotated[
     str | None,
     typer.Option("--resume", metavar="FLOW/NAME", help="Follow an execution that was started before to its end."),
 ]
-
-_ANY_WAIT = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ class Task:
     def definition(self, client: Client) -> Flow:
         """The flow: that of the file, or the one that the execution keeps."""
         return self.flow or read_flow(
-            client.execution(self.flow_name, self.name or "").definition, max_wait_seconds=_ANY_WAIT
+            client.execution(self.flow_name, self.name or "").definition, max_wait_seconds=ANY_WAIT
         )
 
     def begin(self, client: Client) -> Execution:
@@ -104,7 +102,7 @@ def _task(flow_file: Path | None, input: str, name: str | None, resume: str | No
         raise NotDone("which flow? Name its file: pollflow run flows/task_polling.yaml")
     refuse_flow_test(flow_file)
     # How long a wait may be is a setting, and known only when there is a worker.
-    flow = load_flow(flow_file, max_wait_seconds=_ANY_WAIT)
+    flow = load_flow(flow_file, max_wait_seconds=ANY_WAIT)
     return Task(flow, name_of_file(flow_file), read_input(input), name, path=str(flow_file))
 
 

@@ -1,6 +1,6 @@
 """Floor 0: what a flow is. YAML text to a checked, immutable model; expressions compiled once. See `docs/fdl.md`."""
 
-from pollflow.fdl.definition import NO_FILE, load_flow, read_flow, read_yaml
+from pollflow.fdl.definition import ANY_WAIT, NO_FILE, load_flow, read_flow, read_yaml
 from pollflow.fdl.lint import LINT_CODES, lint
 from pollflow.fdl.model import (
     Catch,
@@ -30,6 +30,7 @@ from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.schema import json_schema
 
 __all__ = [
+    "ANY_WAIT",
     "LINT_CODES",
     "MAX_PROBLEMS",
     "NO_FILE",

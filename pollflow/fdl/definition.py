@@ -18,6 +18,9 @@ from pollflow.fdl.reader import MAX_BYTES, Node, read_nodes, to_json
 NO_FILE = "<definition>"
 """Stands for the file's name where there is none."""
 
+ANY_WAIT = float("inf")
+"""As `max_wait_seconds`: how long a wait may be is not known here, or was checked before."""
+
 
 def read_flow(text: str | bytes, *, path: str = NO_FILE, max_wait_seconds: float = YEAR_SECONDS) -> Flow:
     """The flow that a definition describes; raises `DefinitionError` with every problem.

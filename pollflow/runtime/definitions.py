@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from pollflow.fdl import Flow, read_flow
+from pollflow.fdl import ANY_WAIT, Flow, read_flow
 from pollflow.store import Definitions
 
 _MOST = 200
@@ -26,9 +26,7 @@ class FlowCache:
                 self._flows.move_to_end(digest)
                 return self._flows[digest]
         # The bound on waits was checked when it was deployed; a definition that runs stays readable.
-        flow = read_flow(
-            self._definitions.text(digest), path=f"definition {digest[:12]}", max_wait_seconds=float("inf")
-        )
+        flow = read_flow(self._definitions.text(digest), path=f"definition {digest[:12]}", max_wait_seconds=ANY_WAIT)
         with self._lock:
             self._flows[digest] = flow
             while len(self._flows) > _MOST:

@@ -13,8 +13,8 @@ from pollflow.errors import ExecutionNotExists, FlowNotExists
 from pollflow.machine import Status
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.subflows import awaited_by
-from pollflow.runtime.waiters import wants, will_want
-from pollflow.store import Errand, ExecutionRecord, ExecutionRef, FrameRecord
+from pollflow.runtime.waiters import Need, need_of
+from pollflow.store import Errand, ExecutionRecord, ExecutionRef, FrameRecord, Waiter
 
 _SLICE = 100
 
@@ -56,10 +56,10 @@ class Duties:
 
     def _stop_orphan(self, record: ExecutionRecord) -> None:
         """Stops a sub-execution of a step that Redis has forgotten. One that is still to come finds what it started."""
-        if not record.status.ended and any(will_want(self.engine.reading, waiter) for waiter in record.waiters):
+        needs = self._needs(record)
+        if Need.LATER in needs.values():
             return  # it is asked again, until the step is there or the execution has gone another way
-        if record.is_awaited_by_its_starter:
-            self._stop_unless_wanted(record, "", "the step that started it does not wait any more")
+        self._stop_unless_needed(record, needs, "", "the step that started it does not wait any more")
         self.engine.store.done(record.ref, "orphan", record.id)
 
     def _do_errands(self, record: ExecutionRecord) -> None:
@@ -101,14 +101,18 @@ class Duties:
             record = self.engine.reading.execution(errand.ref)
         except ExecutionNotExists:
             return
-        # One that a client has started, or a step that did not wait, is nobody's to stop.
-        if record.is_awaited_by_its_starter and errand.token in record.steps:
-            self._stop_unless_wanted(record, error, cause)
+        if errand.token in record.steps:
+            self._stop_unless_needed(record, self._needs(record), error, cause)
 
-    def _stop_unless_wanted(self, record: ExecutionRecord, error: str, cause: str) -> None:
-        if record.status.ended:
+    def _needs(self, record: ExecutionRecord) -> dict[Waiter, Need]:
+        """What the steps that wait need of an execution that runs."""
+        waiters = () if record.status.ended else record.waiters
+        return {waiter: need_of(self.engine.reading, waiter) for waiter in waiters}
+
+    def _stop_unless_needed(self, record: ExecutionRecord, needs: dict[Waiter, Need], error: str, cause: str) -> None:
+        # One that a client has started, or a step that did not wait, is nobody's to stop.
+        if record.status.ended or not record.is_awaited_by_its_starter:
             return
         given_up = self.engine.reading.given_up(record.ref)
-        waiters = [waiter for waiter in record.waiters if waiter.token not in given_up]
-        if not any(wants(self.engine.reading, waiter) for waiter in waiters):
+        if all(need is Need.NONE or waiter.token in given_up for waiter, need in needs.items()):
             self.engine.end(record.ref, Status.STOPPED, error, cause, execution_id=record.id, waiters=record.waiters)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 from pollflow.errors import InvalidTaskToken
 from pollflow.machine import ROOT, Status, TokenAddress, is_awaited, is_to_come, read_task_token, verify
 from pollflow.store import ExecutionRecord, ExecutionRef, Reading, Waiter, parent_of
@@ -18,37 +20,34 @@ def asked(reading: Reading, token: str) -> tuple[TokenAddress, ExecutionRecord]:
     return address, execution
 
 
-def wants(reading: Reading, waiter: Waiter) -> bool:
-    """Whether a step still has a use for the sub-execution that it waits for.
+class Need(Enum):
+    """Whether a step has a use for the sub-execution that it waits for."""
 
-    One that waits for a callback may have had it, and lets the sub-execution run on.
-    """
+    NONE = "none"
+    NOW = "now"
+    """It waits; or it has had its callback, and lets the sub-execution run on."""
+    LATER = "later"
+    """Its execution may still come to it: Redis has forgotten that it was there."""
+
+
+def need_of(reading: Reading, waiter: Waiter) -> Need:
+    """Whether the step that waits still has a use for the sub-execution."""
+    # What is over for a step that waits for a callback may be over because it was reported.
+    when_over = Need.NONE if waiter.hears_success else Need.NOW
     try:
         address, execution = asked(reading, waiter.token)
     except InvalidTaskToken:
-        return False
+        return Need.NONE
     if execution.status.ended:
-        return not waiter.hears_success and execution.status is Status.SUCCEEDED
+        return when_over if execution.status is Status.SUCCEEDED else Need.NONE
     record = reading.frame(execution.ref, address.frame)
     if record is None:
-        return not waiter.hears_success or _is_to_be_made(reading, execution.ref, address.frame)
-    if is_awaited(address, record.state) or is_to_come(address, record.state):
-        return True
-    return not waiter.hears_success and record.state.entry > address.entry
-
-
-def will_want(reading: Reading, waiter: Waiter) -> bool:
-    """Whether an execution may still come to the step that waits: Redis has forgotten that it was there."""
-    try:
-        address, execution = asked(reading, waiter.token)
-    except InvalidTaskToken:
-        return False
-    if execution.status.ended:
-        return False
-    record = reading.frame(execution.ref, address.frame)
-    if record is None:
-        return _is_to_be_made(reading, execution.ref, address.frame)
-    return is_to_come(address, record.state)
+        return Need.LATER if _is_to_be_made(reading, execution.ref, address.frame) else when_over
+    if is_awaited(address, record.state):
+        return Need.NOW
+    if is_to_come(address, record.state):
+        return Need.LATER
+    return when_over if record.state.entry > address.entry else Need.NONE
 
 
 def _is_to_be_made(reading: Reading, ref: ExecutionRef, frame: str) -> bool:

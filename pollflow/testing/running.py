@@ -103,11 +103,9 @@ def _judged(case: Case, runner: Runner) -> list[str]:
     if expected.invalid is not None:
         return _refused(case)
     flow = case.definition.read()
-    told = (
-        []
-        if case.lint is None
-        else warnings(case.lint, lint(flow, event_limit=case.limits.events, path=case.definition.path))
-    )
+    told: list[str] = []
+    if case.lint is not None:
+        told += warnings(case.lint, lint(flow, event_limit=case.limits.events, path=case.definition.path))
     if not expected.needs_run:
         return told
     unknown = [act.step for act in case.acts if not isinstance(act, Stop) and not _has_step(flow, case, act)]

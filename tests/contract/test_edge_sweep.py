@@ -12,11 +12,11 @@ import pytest
 
 from pollflow import StoreUnavailable, TaskError, UnreadableRecord
 from pollflow.machine import ReportedSucceeded, Status
-from pollflow.machine.callback import task_token
 from pollflow.runtime.keeper import WORKER, Keeper
 from pollflow.store import HELD, Address, Claimed, ExecutionRef, Reading
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
+from tests.contract.test_edge_sub_flows import token_of
 
 
 def take(bench: Bench) -> Address:
@@ -349,10 +349,7 @@ def test_a_function_whose_callback_was_reported_may_come_to_its_end(
 ) -> None:
     ref = bench.start(CALLBACK + "  - {type: wait, name: Long, duration: 1000}\n")
     keeper, ended = run_next(bench, monkeypatch)
-    frame = bench.parts.reading.frame(ref, "r")
-    assert frame is not None
-    token = task_token(bench.parts.reading.execution(ref).about, frame.state)
-    bench.parts.engine.report(token, ReportedSucceeded({}))
+    bench.parts.engine.report(token_of(bench, ref), ReportedSucceeded({}))
     for _ in range(10):
         keeper.keep()
     assert ended == []
