@@ -40,29 +40,29 @@ class Measured(RedisRun):
         super()._delete()
 
 
-def main(rounds: int) -> None:
+def main(loops: int) -> None:
     moments: list[float] = []
 
-    def status(given: dict[str, Any], context: Context) -> dict[str, Any]:
+    def status(input: dict[str, Any], context: Context) -> dict[str, Any]:
         moments.append(time.perf_counter())
-        done = len(moments) >= rounds
-        return {"job_id": "J", "job_status": "success" if done else "running", "try_count": given["try_count"] + 1}
+        done = len(moments) >= loops
+        return {"job_id": "J", "job_status": "success" if done else "running", "try_count": input["try_count"] + 1}
 
-    flow = read_flow(FLOW.read_text().replace("$.try_count > 3", f"$.try_count > {rounds}"))
+    flow = read_flow(FLOW.read_text().replace("$.try_count > 3", f"$.try_count > {loops}"))
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedServer(Path(folder))
         server.start()
         try:
-            functions = {"StartJob": lambda given, context: {"job_id": "J"}, "GetJobStatus": status}
-            run = Measured(server.url, flow, {"delay": rounds * 10}, functions=functions)
+            functions = {"StartJob": lambda input, context: {"job_id": "J"}, "GetJobStatus": status}
+            run = Measured(server.url, flow, {"delay": loops * 10}, functions=functions)
             result = run.run()
             with Redis.from_url(server.url) as client:
                 slowest = max((entry["duration"] for entry in client.slowlog_get(100)), default=0) / 1000
         finally:
             server.stop()
-    part = max(1, rounds // 100)
+    part = max(1, loops // 100)
     first, last = (moments[part] - moments[0]) / part, (moments[-1] - moments[-1 - part]) / part
-    print(f"{result.status.value}: {rounds} rounds, {len(result.history)} events, {result.seconds:.0f} virtual seconds")
+    print(f"{result.status.value}: {loops} rounds, {len(result.history)} events, {result.seconds:.0f} virtual seconds")
     print(f"a round: {first * 1000:.2f} ms at the start, {last * 1000:.2f} ms at the end, ratio {last / first:.2f}")
     print(f"kept: {sum(run.kept.values()) / 1e6:.2f} MB {run.kept}")
     print(f"a page of 100 old events: {run.page_seconds * 1000:.1f} ms; slowest command {slowest:.1f} ms")

@@ -63,7 +63,7 @@ if "BENCH_REDIS" in os.environ:  # the worker
         "unacked_restore_throttle": 1,
     }
     if os.environ["BENCH_KIND"] == "pollflow":
-        app.conf.pollflow_horizon = 10.0
+        app.conf.pollflow_max_countdown = 10.0
         pollflow.attach(app, url)
 
     @app.task(name="poll", bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None, ignore_result=True)
@@ -79,13 +79,13 @@ if "BENCH_REDIS" in os.environ:  # the worker
         raise self.retry(args=(job, queries + 1), countdown=COUNTDOWN)
 
     @pollflow.function("b/start")
-    def start(given: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    def start(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
         note(redis, context.execution_name, "start")
         return {"queries": 0}
 
     @pollflow.function("b/status")
-    def status(given: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-        queries = given["queries"] + 1
+    def status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+        queries = input["queries"] + 1
         note(redis, context.execution_name, f"status-{queries}")
         time.sleep(CALL)
         if queries == QUERIES:

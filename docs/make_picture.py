@@ -14,7 +14,7 @@ from pollflow.cli.following import follow
 from pollflow.cli.init import write_project
 from pollflow.cli.progress import Line, Progress, steps_of
 from pollflow.cli.session import Place, connected
-from pollflow.cli.summary import next_commands, tell_end, tell_next
+from pollflow.cli.summary import next_commands, notify_parents, tell_next
 from pollflow.cli.views import done_line, width_of_names
 from pollflow.cli.workers import working
 from pollflow.fdl import load_flow
@@ -60,7 +60,7 @@ def main() -> None:
             recorder.say('task-polling/nightly  {"delay": 20}', "bold")
             execution = session.client.start("task-polling", {"delay": 20}, name="nightly")
             follow(execution, progress, recorder, check=worker.check)
-            tell_end(execution, recorder)
+            notify_parents(execution, recorder)
             tell_next(next_commands(execution, session.place), recorder)
     PICTURE.write_text(console.export_svg(title="pollflow", unique_id="pollflow"), encoding="utf-8")
 

@@ -30,7 +30,7 @@ def now() -> float:
 
 
 @pollflow.function("fnf-demo/StartJob")
-def start_job(given: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+def start_job(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
     """Start a job. If a worker died and the call is made again, the key is the same, and so is the job."""
     job_id = str(uuid.uuid5(uuid.NAMESPACE_OID, context.idempotency_key))
     jobs().set(key_of(job_id), now(), nx=True, ex=KEPT_SECONDS)
@@ -39,9 +39,9 @@ def start_job(given: dict[str, Any], context: pollflow.Context) -> dict[str, Any
 
 
 @pollflow.function("fnf-demo/GetJobStatus")
-def get_job_status(given: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+def get_job_status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
     """Ask after a job: it has succeeded once `delay` seconds (60 unless given) have passed since its start."""
-    job_id, delay = given["job_id"], given.get("delay")
+    job_id, delay = input["job_id"], input.get("delay")
     started_at = jobs().getex(key_of(job_id), ex=KEPT_SECONDS)
     if started_at is None:
         raise pollflow.TaskError("JobNotFound", f"no job {job_id} was started in the last {KEPT_SECONDS} s")
@@ -49,5 +49,5 @@ def get_job_status(given: dict[str, Any], context: pollflow.Context) -> dict[str
     return {
         "job_id": job_id,
         "job_status": "success" if done else "running",
-        "try_count": (given.get("try_count") or 0) + 1,
+        "try_count": (input.get("try_count") or 0) + 1,
     }

@@ -181,7 +181,7 @@ def main(what: str) -> None:
         flow = read_flow(CALL)
         for name, (_, _, make) in VALUES.items():
             result = {"a": make()}
-            run = VirtualRun(flow, functions={"f": lambda given, context, result=result: result}).run()
+            run = VirtualRun(flow, functions={"f": lambda input, context, result=result: result}).run()
             came[name] = [error_of_input(result["a"]), run.error]
     sys.stdout.write(json.dumps(came))
 

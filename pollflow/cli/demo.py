@@ -13,13 +13,13 @@ import typer
 
 from pollflow.cli.exits import FAILED, SUCCEEDED
 from pollflow.cli.following import follow
+from pollflow.cli.history_check import findings
 from pollflow.cli.init import write_project
-from pollflow.cli.interruptions import held
+from pollflow.cli.interruptions import deferred
 from pollflow.cli.output import console
 from pollflow.cli.progress import Progress, steps_of
-from pollflow.cli.session import Place, Session, connected
-from pollflow.cli.soundness import findings
-from pollflow.cli.summary import tell_end, tell_next
+from pollflow.cli.session import ProjectLocation, Session, connected
+from pollflow.cli.summary import notify_parents, tell_next
 from pollflow.cli.views import View, view
 from pollflow.cli.workers import Worker, start_worker
 from pollflow.client import Execution
@@ -51,7 +51,7 @@ def demo() -> None:
         flow = load_flow(project / FLOW)
         progress = Progress(steps_of(flow))
         # A Redis that the environment names is not for plays.
-        with connected(Place(project, asks_environment=False)) as opened:
+        with connected(ProjectLocation(project, asks_environment=False)) as opened:
             # A killed worker leaves temporary files: here they go with the folder.
             session = replace(opened, worker_environment={"TMPDIR": folder})
             session.client.deploy_text(flow.text, FLOW_NAME)
@@ -65,22 +65,22 @@ def demo() -> None:
 
 def _play(session: Session, progress: Progress, shown: View) -> Execution:
     _say(shown, "A private Redis and a worker start in a new project; the flow starts.")
-    with _troupe(session) as hire:
-        first = hire()
+    with _worker_pool(session) as start:
+        first = start()
         execution = session.client.start(FLOW_NAME, INPUT, name="demo")
         follow(execution, progress, shown, until=_in_the_middle_of_a_wait, check=first.check, timeout=TIMEOUT_SECONDS)
         first.kill()
         _say(
             shown, f"In the middle of the wait its worker, process {first.process.pid}, is killed with SIGKILL.", "red"
         )
-        second = hire()
+        second = start()
         _say(shown, f"A new worker, process {second.process.pid}, finds in Redis all that it needs.")
         follow(execution, progress, shown, check=second.check, timeout=TIMEOUT_SECONDS)
     return execution
 
 
 def _judge(execution: Execution, shown: View) -> bool:
-    tell_end(execution, shown)
+    notify_parents(execution, shown)
     _say(shown, "Its history, checked:")
     results = [(execution.status == "Succeeded", f"it ended {execution.status}"), *findings(execution.history())]
     for is_so, text in results:
@@ -99,20 +99,20 @@ def _in_the_middle_of_a_wait(progress: Progress) -> bool:
 
 
 @contextmanager
-def _troupe(session: Session) -> Iterator[Callable[[], Worker]]:
+def _worker_pool(session: Session) -> Iterator[Callable[[], Worker]]:
     """Starts workers; none of them outlives the block."""
-    hired: list[Worker] = []
+    started: list[Worker] = []
 
-    def hire() -> Worker:
-        with held():
-            hired.append(start_worker(session))
-        hired[-1].wait_until_ready()
-        return hired[-1]
+    def start() -> Worker:
+        with deferred():
+            started.append(start_worker(session))
+        started[-1].wait_until_ready()
+        return started[-1]
 
     try:
-        yield hire
+        yield start
     finally:
-        for worker in hired:
+        for worker in started:
             worker.stop()
 
 

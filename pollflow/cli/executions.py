@@ -11,10 +11,10 @@ import typer
 
 from pollflow.cli import documents
 from pollflow.cli.inputs import split_execution
+from pollflow.cli.loop_summary import LoopSummary, summarized
 from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json, print_table
-from pollflow.cli.rounds import Rounds, folded
-from pollflow.cli.session import connected, find_used_place
+from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.texts import between, clean, columns, compact, moment, pretty
 from pollflow.client import Execution, HistoryEntry
 
@@ -48,7 +48,7 @@ def list_(
     project: ProjectFolder = None,
 ) -> None:
     """List executions, the latest first."""
-    with connected(find_used_place(redis, project)) as session:
+    with connected(find_used_location(redis, project)) as session:
         found = session.client.executions(flow=flow, status=status.value if status else None, limit=limit)
         if as_json:
             print_json([documents.of_execution(execution) for execution in found])
@@ -62,13 +62,13 @@ def show(
 ) -> None:
     """Show an execution: its status, where it is, its times, its input, its output or error."""
     flow, name = split_execution(execution)
-    with connected(find_used_place(redis, project)) as session:
+    with connected(find_used_location(redis, project)) as session:
         found = session.client.execution(flow, name)
         last_step, count = "", 0
-        rounds: list[Rounds] = []
-        for event in folded(found.events()):
-            if isinstance(event, Rounds):
-                rounds.append(event)
+        loops: list[LoopSummary] = []
+        for event in summarized(found.events()):
+            if isinstance(event, LoopSummary):
+                loops.append(event)
                 count = event.last_event
                 continue
             count = event.id
@@ -77,7 +77,7 @@ def show(
         if as_json:
             print_json({**documents.of_execution(found), "events": count, "last_step": last_step or None})
             return
-        _tell(found, last_step, count, rounds)
+        _notify(found, last_step, count, loops)
 
 
 def history(
@@ -93,12 +93,12 @@ def history(
     one before them are told in one line; --all prints every event of them.
     """
     flow, name = split_execution(execution)
-    with connected(find_used_place(redis, project)) as session:
+    with connected(find_used_location(redis, project)) as session:
         events = session.client.execution(flow, name).events()
         if as_json:
             print_json([documents.of_event(event) for event in events])
             return
-        for line in lines_of(events if every else folded(events)):
+        for line in lines_of(events if every else summarized(events)):
             typer.echo(line)
 
 
@@ -112,7 +112,7 @@ def stop(
 ) -> None:
     """Stop an execution that runs. What it has done so far is kept."""
     flow, name = split_execution(execution)
-    with connected(find_used_place(redis, project)) as session:
+    with connected(find_used_location(redis, project)) as session:
         stopped = session.client.execution(flow, name)
         stopped.stop(error, cause)
         if as_json:
@@ -124,16 +124,16 @@ def stop(
 def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
     """Delete an execution that has ended, its history included."""
     flow, name = split_execution(execution)
-    with connected(find_used_place(redis, project)) as session:
+    with connected(find_used_location(redis, project)) as session:
         session.client.execution(flow, name).purge()
     typer.echo(f"deleted {execution}")
 
 
-def lines_of(events: Iterable[HistoryEntry | Rounds]) -> Iterator[str]:
+def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
     """A line for each event, and one for each date; times are those of this machine."""
     date = None
     for event in events:
-        if isinstance(event, Rounds):
+        if isinstance(event, LoopSummary):
             yield f"        {event}"
             continue
         time = event.time.astimezone()
@@ -152,7 +152,7 @@ def _took(execution: Execution) -> str:
     return between(execution.started_at, execution.ended_at or datetime.now(timezone.utc))
 
 
-def _tell(execution: Execution, last_step: str, count: int, rounds: Sequence[Rounds]) -> None:
+def _notify(execution: Execution, last_step: str, count: int, loops: Sequence[LoopSummary]) -> None:
     ended_at = execution.ended_at
     rows = [
         ("execution", _name(execution)),
@@ -162,7 +162,7 @@ def _tell(execution: Execution, last_step: str, count: int, rounds: Sequence[Rou
         ("ended", moment(ended_at) if ended_at is not None else "not yet"),
         ("took", _took(execution) + ("" if ended_at is not None else " so far")),
         ("events", f"{count:,}"),
-        *(("", str(each)) for each in rounds),
+        *(("", str(each)) for each in loops),
     ]
     if execution.error is not None:
         rows += [("error", clean(execution.error)), ("cause", clean(execution.cause or ""))]

@@ -21,7 +21,7 @@ INTERRUPTED = 130
 WHICH_REDIS = "Redis is that of --redis, else that of POLLFLOW_REDIS_URL, else the project's embedded server."
 
 
-class NotDone(PollflowError):
+class CommandError(PollflowError):
     """The command could not do what it was asked to do."""
 
 
@@ -30,7 +30,7 @@ def status_of(execution_status: str) -> int:
     return SUCCEEDED if execution_status == "Succeeded" else FAILED
 
 
-def report(error: BaseException) -> None:
+def print_error(error: BaseException) -> None:
     """Tells what went wrong, on standard error. A definition's problems stand on a line each, as editors read them."""
     text = "\n".join(clean(line) for line in str(error).splitlines())
     if isinstance(error, StoreUnavailable):
@@ -46,7 +46,7 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except PollflowError as error:
-            report(error)
+            print_error(error)
             raise typer.Exit(REFUSED) from error
         except Interrupted as interrupted:
             raise typer.Exit(interrupted.exit_status) from interrupted
@@ -55,5 +55,5 @@ class CommandGroup(TyperGroup):
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # whoever read this has gone; typer ends the command quietly
-            report(error)
+            print_error(error)
             raise typer.Exit(REFUSED) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from pollflow.cli.exits import NotDone
+from pollflow.cli.exits import CommandError
 from pollflow.testing.running import SUFFIXES
 
 
@@ -19,7 +19,7 @@ def is_flow_test(path: Path) -> bool:
 def refuse_flow_test(path: Path) -> None:
     """Raises NotDone for a flow test, with the command that runs it."""
     if is_flow_test(path):
-        raise NotDone(_told(path))
+        raise CommandError(_told(path))
 
 
 def without_flow_tests(paths: Sequence[Path]) -> list[Path]:

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from pollflow.cli import documents
-from pollflow.cli.exits import NotDone
+from pollflow.cli.exits import CommandError
 from pollflow.cli.flow_files import without_flow_tests
 from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json, print_table
-from pollflow.cli.session import connected, find_place, find_used_place
+from pollflow.cli.session import connected, find_location, find_used_location
 from pollflow.cli.texts import moment
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
@@ -39,9 +39,9 @@ def deploy(
     """
     flow_files = without_flow_tests(flow_files)
     if name is not None and len(flow_files) > 1:
-        raise NotDone("--name names one flow; several files were given")
+        raise CommandError("--name names one flow; several files were given")
     _load_all(flow_files, ANY_WAIT)  # nothing is connected or begun for what is wrong in any case
-    with connected(find_place(redis, project, near=flow_files[0])) as session:
+    with connected(find_location(redis, project, near=flow_files[0])) as session:
         flows = _load_all(flow_files, session.client.settings.max_wait)
         deployed = [
             session.client.deploy_text(flow.text, name or name_of_file(path), path=str(path))
@@ -58,7 +58,7 @@ def deploy(
 
 def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
     """List the deployed flows."""
-    with connected(find_used_place(redis, project)) as session:
+    with connected(find_used_location(redis, project)) as session:
         found = session.client.flows()
     if as_json:
         print_json([documents.of_flow(flow) for flow in found])

@@ -10,9 +10,9 @@ from typing import Any
 from pollflow.errors import InvalidArgument
 
 
-def read_input(given: str) -> dict[str, Any]:
+def read_input(input: str) -> dict[str, Any]:
     """The input that `--input` says: JSON, `@FILE`, or `-` for standard input. Raises InvalidArgument."""
-    source, text = _read(given)
+    source, text = _read(input)
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -22,20 +22,20 @@ def read_input(given: str) -> dict[str, Any]:
     return value
 
 
-def split_execution(given: str) -> tuple[str, str]:
+def split_execution(input: str) -> tuple[str, str]:
     """Flow and name of an execution. Raises InvalidArgument."""
-    flow, slash, name = given.partition("/")
+    flow, slash, name = input.partition("/")
     if not (flow and slash and name):
-        raise InvalidArgument(f"{given!r} names no execution: write FLOW/NAME, as `pollflow list` shows it")
+        raise InvalidArgument(f"{input!r} names no execution: write FLOW/NAME, as `pollflow list` shows it")
     return flow, name
 
 
-def _read(given: str) -> tuple[str, str]:
-    if given == "-":
+def _read(input: str) -> tuple[str, str]:
+    if input == "-":
         return "the input on standard input", sys.stdin.read()
-    if not given.startswith("@"):
-        return "--input", given
-    path = Path(given[1:])
+    if not input.startswith("@"):
+        return "--input", input
+    path = Path(input[1:])
     try:
         return f"the input in {path}", path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -40,7 +40,7 @@ def listen() -> None:
 
 
 @contextmanager
-def held() -> Iterator[None]:
+def deferred() -> Iterator[None]:
     """Signals that come during the block are raised at its end: what it starts is known to whoever will end it."""
     _received.holds += 1
     try:

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from pollflow.cli.exits import FAILED, NotDone
+from pollflow.cli.exits import FAILED, CommandError
 from pollflow.cli.flow_files import is_flow_test, without_flow_tests
 from pollflow.cli.lint_formats import as_github, as_json, as_sarif, as_text
 from pollflow.cli.registered import ProjectApp, app_of
-from pollflow.cli.session import APP_FILE, find_place
+from pollflow.cli.session import APP_FILE, find_location
 from pollflow.cli.texts import counted
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
@@ -87,12 +87,12 @@ def problems_of(file: Path, app: ProjectApp | None = None) -> tuple[Problem, ...
 
 def _app_near(files: Sequence[Path]) -> ProjectApp | None:
     """The app of the project that the files are in; None if they are in none, so that nobody can tell."""
-    project = find_place(None, None, near=files[0]).project
+    project = find_location(None, None, near=files[0]).project
     if not (project / APP_FILE).is_file():
         return None
     try:
         return app_of(project)
-    except NotDone as error:
+    except CommandError as error:
         typer.echo(f"functions are not checked: {error}", err=True)
         return None
 
@@ -107,5 +107,5 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 def _flows_in(folder: Path) -> list[Path]:
     inside = sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file() and not is_flow_test(p))
     if not inside:
-        raise NotDone(f"{folder}: there is no .yaml or .yml file of a flow in it")
+        raise CommandError(f"{folder}: there is no .yaml or .yml file of a flow in it")
     return inside

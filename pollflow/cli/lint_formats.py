@@ -43,7 +43,7 @@ def as_sarif(problems: Sequence[Problem]) -> str:
 
 
 def _sarif_result(problem: Problem) -> dict[str, Any]:
-    place = {
+    location = {
         "artifactLocation": {"uri": PurePath(problem.path).as_posix()},
         "region": {"startLine": problem.line, "startColumn": problem.column},
     }
@@ -51,7 +51,7 @@ def _sarif_result(problem: Problem) -> dict[str, Any]:
         "ruleId": problem.code,
         "level": problem.severity,
         "message": {"text": _message(problem)},
-        "locations": [{"physicalLocation": place}],
+        "locations": [{"physicalLocation": location}],
     }
 
 

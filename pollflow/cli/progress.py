@@ -48,7 +48,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProjectLocation:
     """Where something happens: the entries around it, the innermost last, and in which frame.
 
     A frame is known by the event that began it: that of a branch or of an iteration; 0 is the flow's own.
@@ -87,7 +87,7 @@ class Progress:
     """The status that it has ended with."""
     _visits: Counter[tuple[int, str]] = field(default_factory=Counter)
     """By frame and step, since iterations are no tries of each other."""
-    _places: dict[int, Place] = field(default_factory=dict)
+    _places: dict[int, ProjectLocation] = field(default_factory=dict)
     """By event: where what it causes happens."""
 
     def feed(self, event: HistoryEntry) -> Line | None:
@@ -98,43 +98,43 @@ class Progress:
         if event.type in ENDS:
             self.ended = ENDS[event.type]
             self.open.clear()
-        place = self._places.get(event.cause, Place())
+        location = self._places.get(event.cause, ProjectLocation())
         if event.type == "StepEntered":
-            self._enter(event, place)
+            self._enter(event, location)
             return None  # told when it starts, since its own input says how long it waits
         if event.type in ("BranchEntered", "IterationEntered"):
-            place = Place(place.entries, event.id, (*place.indexes, event.detail["index"]))
-        self._places[event.id] = place
+            location = ProjectLocation(location.entries, event.id, (*location.indexes, event.detail["index"]))
+        self._places[event.id] = location
         told = _TELLERS.get(event.type)
         if told is None:
             return None
-        entry = next((entry for entry in reversed(place.entries) if entry.step == event.step), None)
+        entry = next((entry for entry in reversed(location.entries) if entry.step == event.step), None)
         return None if entry is None else told(self, entry, event)
 
-    def _enter(self, event: HistoryEntry, place: Place) -> None:
-        self._visits[place.frame, event.step] += 1
+    def _enter(self, event: HistoryEntry, location: ProjectLocation) -> None:
+        self._visits[location.frame, event.step] += 1
         step = self.steps.get(event.step)
         entry = Entry(
             id=event.id,
             step=event.step,
             type="" if step is None else step.type,
-            number=self._visits[place.frame, event.step],
-            depth=len(place.entries),
-            indexes=place.indexes,
+            number=self._visits[location.frame, event.step],
+            depth=len(location.entries),
+            indexes=location.indexes,
             entered_at=event.time,
         )
         self.open[entry.id] = entry
-        self._places[event.id] = replace(place, entries=(*place.entries, entry))
+        self._places[event.id] = replace(location, entries=(*location.entries, entry))
 
     def _start(self, entry: Entry, event: HistoryEntry) -> Line:
         entry.until = end_of_wait(self.steps.get(event.step), event.detail.get("input"), event.time)
         left = None if entry.until is None else (entry.until - event.time) / timedelta(seconds=1)
         return _line("entered", entry, event, note="" if left is None else f"waits {duration(left)}")
 
-    def _leave(self, entry: Entry, event: HistoryEntry) -> Line:
+    def _leave_to_later_release(self, entry: Entry, event: HistoryEntry) -> Line:
         self.open.pop(entry.id, None)
-        place = self._places[event.id]
-        self._places[event.id] = replace(place, entries=tuple(e for e in place.entries if e is not entry))
+        location = self._places[event.id]
+        self._places[event.id] = replace(location, entries=tuple(e for e in location.entries if e is not entry))
         return _line("left", entry, event)
 
     def _fail(self, entry: Entry, event: HistoryEntry) -> Line | None:
@@ -167,7 +167,7 @@ class Progress:
 
 _TELLERS: dict[str, Callable[[Progress, Entry, HistoryEntry], Line | None]] = {
     "StepStarted": Progress._start,
-    "StepExited": Progress._leave,
+    "StepExited": Progress._leave_to_later_release,
     "StepFailed": Progress._fail,
     "TaskStarted": Progress._call,
     "TaskFailed": Progress._miss,
@@ -186,12 +186,12 @@ def steps_of(flow: Flow) -> dict[str, Step]:
     return steps
 
 
-def end_of_wait(step: Step | None, given: Any, begin: datetime) -> datetime | None:
+def end_of_wait(step: Step | None, input: Any, begin: datetime) -> datetime | None:
     """When the wait of a step is over, as far as its definition and its input tell."""
     if not isinstance(step, WaitStep):
         return None
     source = step.duration if step.timestamp is None else step.timestamp
-    value = source.read({"": given}) if isinstance(source, Path) else source
+    value = source.read({"": input}) if isinstance(source, Path) else source
     if step.timestamp is not None and isinstance(value, str):
         value = parse_moment(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

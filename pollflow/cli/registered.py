@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from pollflow.cli.exits import REFUSED, NotDone
+from pollflow.cli.exits import REFUSED, CommandError
 from pollflow.cli.session import APP_FILE
 from pollflow.runtime.functions import Functions, default
 from pollflow.runtime.settings import Settings
@@ -27,7 +27,7 @@ class ProjectApp:
 def app_of(project: Path) -> ProjectApp:
     """The project's app, in this process. Raises NotDone if there is none, or it cannot be imported."""
     if not (project / APP_FILE).is_file():
-        raise NotDone(f"{project} has no {APP_FILE}, so it has no functions; write one with `pollflow init`")
+        raise CommandError(f"{project} has no {APP_FILE}, so it has no functions; write one with `pollflow init`")
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
     try:
@@ -35,13 +35,13 @@ def app_of(project: Path) -> ProjectApp:
         app.loader.import_default_modules()
         return ProjectApp(default, Settings.of(app.conf))
     except Exception as error:  # whatever a user's module raises while it is imported
-        raise NotDone(f"{project / APP_FILE} cannot be imported: {type(error).__name__}: {error}") from error
+        raise CommandError(f"{project / APP_FILE} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def main() -> None:
     """Import the app of the current folder; exit with 2, and a word on standard error, if it cannot be imported."""
     try:
         app_of(Path.cwd())
-    except NotDone as error:
+    except CommandError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(REFUSED)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import typer
 
-from pollflow.cli.exits import FAILED, REFUSED, NotDone, report
-from pollflow.cli.session import Place
+from pollflow.cli.exits import FAILED, REFUSED, CommandError, print_error
+from pollflow.cli.session import ProjectLocation
 from pollflow.client import Execution
 from pollflow.errors import StoreUnavailable, WaitTimeout
 
@@ -22,24 +22,24 @@ class Watched:
 
 
 @contextmanager
-def resumable(place: Place) -> Iterator[Watched]:
+def resumable(location: ProjectLocation) -> Iterator[Watched]:
     """Interruptions, time-outs, and the loss of worker or Redis end the block with a word on how to go on."""
     watched = Watched()
     try:
         yield watched
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
-        _tell_command(watched, place)
+        _tell_command(watched, location)
         raise
-    except (WaitTimeout, StoreUnavailable, NotDone) as error:
-        report(error)
-        _tell_command(watched, place)
+    except (WaitTimeout, StoreUnavailable, CommandError) as error:
+        print_error(error)
+        _tell_command(watched, location)
         raise typer.Exit(FAILED if isinstance(error, WaitTimeout) else REFUSED) from error
 
 
-def _tell_command(watched: Watched, place: Place) -> None:
+def _tell_command(watched: Watched, location: ProjectLocation) -> None:
     if watched.execution is None:
         return
     name = f"{watched.execution.flow}/{watched.execution.name}"
     typer.echo(f"What {name} has done is kept. To watch it to its end:", err=True)
-    typer.echo(f"  {place.command(f'run --resume {name}')}", err=True)
+    typer.echo(f"  {location.command(f'run --resume {name}')}", err=True)

@@ -10,19 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from pollflow.cli import documents
-from pollflow.cli.exits import NotDone, status_of
+from pollflow.cli.exits import CommandError, status_of
 from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.following import catch_up, follow
 from pollflow.cli.inputs import read_input, split_execution
 from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
 from pollflow.cli.output import console, print_json
 from pollflow.cli.progress import Progress, steps_of
+from pollflow.cli.required_functions import check_functions, required_functions
 from pollflow.cli.resuming import Watched, resumable
-from pollflow.cli.session import Session, connected, find_place
-from pollflow.cli.summary import next_commands, tell_end, tell_next
+from pollflow.cli.session import Session, connected, find_location
+from pollflow.cli.summary import next_commands, notify_parents, tell_next
 from pollflow.cli.texts import clean, compact, shortened
-from pollflow.cli.views import View, patience, view
-from pollflow.cli.wanted import check_functions, wanted_functions
+from pollflow.cli.views import View, retry_policy, view
 from pollflow.cli.workers import Worker, check_project, working
 from pollflow.client import Client, Execution, name_of_file
 from pollflow.fdl import ANY_WAIT, NO_FILE, Flow, load_flow, read_flow
@@ -85,10 +85,10 @@ def run(
     run at all.
     """
     task = _task(flow_file, input, name, resume)
-    place = find_place(redis, project, near=flow_file)
+    location = find_location(redis, project, near=flow_file)
     if not no_worker:
-        check_project(place.project)
-    with resumable(place) as watched, connected(place) as session:
+        check_project(location.project)
+    with resumable(location) as watched, connected(location) as session:
         _run(task, session, watched, timeout=timeout, as_json=as_json, with_worker=not no_worker)
     if watched.execution is not None:
         raise typer.Exit(status_of(watched.execution.status))
@@ -99,7 +99,7 @@ def _task(flow_file: Path | None, input: str, name: str | None, resume: str | No
         flow_name, execution_name = split_execution(resume)
         return Task(None, flow_name, {}, execution_name, is_resumed=True)
     if flow_file is None:
-        raise NotDone("which flow? Name its file: pollflow run flows/task_polling.yaml")
+        raise CommandError("which flow? Name its file: pollflow run flows/task_polling.yaml")
     refuse_flow_test(flow_file)
     # How long a wait may be is a setting, and known only when there is a worker.
     flow = load_flow(flow_file, max_wait_seconds=ANY_WAIT)
@@ -115,7 +115,7 @@ def _run(
         flow = task.definition(session.client)
         if task.is_resumed:
             watched.execution = task.begin(session.client)
-        with patience(console(), "starting a worker", silent=as_json or not with_worker):
+        with retry_policy(console(), "starting a worker", silent=as_json or not with_worker):
             worker = stack.enter_context(working(session)) if with_worker else None
             _check_functions(flow, session, worker)
         watched.execution = execution = task.begin(session.client)
@@ -127,13 +127,13 @@ def _run(
             print_json(documents.of_execution(execution))
             return
         with view(console()) as shown:
-            tell_end(execution, shown)
-            tell_next(next_commands(execution, session.place), shown)
+            notify_parents(execution, shown)
+            tell_next(next_commands(execution, session.location), shown)
 
 
 def _check_functions(flow: Flow, session: Session, worker: Worker | None) -> None:
     """Raises NotDone if the flow calls what its workers do not know."""
-    if not wanted_functions(flow):
+    if not required_functions(flow):
         return
     if worker is None:
         check_functions(flow, session.client.functions())
@@ -145,11 +145,12 @@ def _check_functions(flow: Flow, session: Session, worker: Worker | None) -> Non
 
 
 def _tell_begin(execution: Execution, progress: Progress, shown: View, became: str) -> None:
-    given = shortened(clean(compact(execution.input)), 200)
-    shown.say(f"{execution.flow}/{execution.name}  {given}", "bold")
+    input = shortened(clean(compact(execution.input)), 200)
+    shown.say(f"{execution.flow}/{execution.name}  {input}", "bold")
     if not execution.is_new:
         catch_up(execution, progress)
-        places = ", ".join(entry.step for entry in progress.open.values())
+        locations = ", ".join(entry.step for entry in progress.open.values())
         shown.say(
-            f"{became} after {progress.count} events" + (f", at {shortened(clean(places), 200)}" if places else "")
+            f"{became} after {progress.count} events"
+            + (f", at {shortened(clean(locations), 200)}" if locations else "")
         )

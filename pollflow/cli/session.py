@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pollflow.cli.exits import NotDone
-from pollflow.cli.interruptions import held
+from pollflow.cli.exits import CommandError
+from pollflow.cli.interruptions import deferred
 from pollflow.client import Client
 from pollflow.server import ProjectServer
 from pollflow.server.project import FOLDER
@@ -20,7 +20,7 @@ APP_FILE = "worker.py"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProjectLocation:
     """The project that a command works in, and the Redis that it was told to use, if it was."""
 
     project: Path
@@ -54,13 +54,13 @@ class Session:
 
     client: Client
     url: str
-    place: Place
+    location: ProjectLocation
     is_embedded: bool
     worker_environment: Mapping[str, str] = field(default_factory=dict)
     """What its workers find in their environment besides what the command finds in its own."""
 
 
-def find_place(redis: str | None, project: Path | None, *, near: Path | None = None) -> Place:
+def find_location(redis: str | None, project: Path | None, *, near: Path | None = None) -> ProjectLocation:
     """The place that the options say; unless given, the project nearest to a file or the current folder."""
     here = nearest_project(Path.cwd())
     if project is None:
@@ -68,21 +68,21 @@ def find_place(redis: str | None, project: Path | None, *, near: Path | None = N
         if near is not None and not (project / APP_FILE).is_file():
             project = here
     project = project.absolute()
-    return Place(project, redis, project == here)
+    return ProjectLocation(project, redis, project == here)
 
 
-def find_used_place(redis: str | None, project: Path | None) -> Place:
-    """As `find_place`, for what has to be there already. Raises NotDone where nothing can be, and makes nothing."""
-    place = find_place(redis, project)
-    marks = (place.project / APP_FILE, place.project / FOLDER)
-    if place.redis_url is None and not any(mark.exists() for mark in marks):
-        raise NotDone(
-            f"there is no project in {place.project} or above it, so nothing is deployed and nothing runs there\n"
+def find_used_location(redis: str | None, project: Path | None) -> ProjectLocation:
+    """As `find_location`, for what has to be there already. Raises NotDone where nothing can be, and makes nothing."""
+    location = find_location(redis, project)
+    marks = (location.project / APP_FILE, location.project / FOLDER)
+    if location.redis_url is None and not any(mark.exists() for mark in marks):
+        raise CommandError(
+            f"there is no project in {location.project} or above it, so nothing is deployed and nothing runs there\n"
             "  --project DIR         names the folder of one\n"
             f"  --redis URL           names a Redis, as {ENVIRONMENT} does\n"
             "  pollflow init DIR     writes a project to start from"
         )
-    return place
+    return location
 
 
 def nearest_project(folder: Path) -> Path:
@@ -94,27 +94,27 @@ def nearest_project(folder: Path) -> Path:
 
 
 @contextmanager
-def connected(place: Place) -> Iterator[Session]:
+def connected(location: ProjectLocation) -> Iterator[Session]:
     """A session there. The embedded server, if it is needed, lives as long as the commands that use it."""
     with ExitStack() as stack:
-        url = place.redis_url
+        url = location.redis_url
         is_embedded = url is None
         if url is None:
-            url = stack.enter_context(_serving(place.project))
+            url = stack.enter_context(_serving(location.project))
         client = Client(url)
         stack.callback(client.close)
-        yield Session(client, url, place, is_embedded)
+        yield Session(client, url, location, is_embedded)
 
 
 @contextmanager
 def _serving(project: Path) -> Iterator[str]:
     server, is_entered = ProjectServer(project), False
     try:
-        with held():
+        with deferred():
             server.__enter__()
             is_entered = True
         yield server.url
     finally:
         if is_entered:
-            with held():
+            with deferred():
                 server.__exit__(None, None, None)

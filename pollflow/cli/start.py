@@ -12,8 +12,8 @@ from pollflow.cli.inputs import read_input
 from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json
 from pollflow.cli.resuming import resumable
-from pollflow.cli.session import Session, connected, find_used_place
-from pollflow.cli.summary import next_commands, tell_end, tell_next
+from pollflow.cli.session import Session, connected, find_used_location
+from pollflow.cli.summary import next_commands, notify_parents, tell_next
 from pollflow.cli.texts import compact
 from pollflow.cli.views import Plain, Silent
 from pollflow.client import Execution
@@ -40,30 +40,30 @@ def start(
     Under the name of an execution that runs, it answers that one, on the input that it was started with: starting twice
     starts once. Workers, started with `pollflow worker` or `celery -A worker worker`, do the work.
     """
-    given = read_input(input)
-    place = find_used_place(redis, project)
-    with resumable(place) as watched, connected(place) as session:
-        execution = session.client.start(flow, given, name=name)
-        if not execution.is_new and execution.input != given:
+    execution_input = read_input(input)
+    location = find_used_location(redis, project)
+    with resumable(location) as watched, connected(location) as session:
+        execution = session.client.start(flow, execution_input, name=name)
+        if not execution.is_new and execution.input != execution_input:
             typer.echo(f"{flow}/{name} runs already, on the input {compact(execution.input)}", err=True)
             typer.echo("the input that was given now is not used; another --name starts another execution", err=True)
         if wait:
             watched.execution = execution
             execution.wait(timeout)
-        _tell(execution, session, wait=wait, as_json=as_json)
+        _notify(execution, session, wait=wait, as_json=as_json)
     if wait:
         raise typer.Exit(status_of(execution.status))
 
 
-def _tell(execution: Execution, session: Session, *, wait: bool, as_json: bool) -> None:
+def _notify(execution: Execution, session: Session, *, wait: bool, as_json: bool) -> None:
     shown = Silent() if as_json else Plain()
     if as_json:
         print_json(documents.of_execution(execution))
     elif wait:
-        tell_end(execution, shown)
+        notify_parents(execution, shown)
     else:
         shown.say(f"{'started' if execution.is_new else 'runs already:'} {execution.flow}/{execution.name}")
-    commands = next_commands(execution, session.place)
+    commands = next_commands(execution, session.location)
     if session.is_embedded and not wait:
-        commands.insert(0, (session.place.command("worker"), "works on it, unless a worker runs"))
+        commands.insert(0, (session.location.command("worker"), "works on it, unless a worker runs"))
     tell_next(commands, shown)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pollflow.cli.session import Place
+from pollflow.cli.session import ProjectLocation
 from pollflow.cli.texts import between, clean, columns, pretty
 from pollflow.cli.views import STATUS_STYLES, View
 from pollflow.client import Execution
 
 
-def tell_end(execution: Execution, view: View) -> None:
+def notify_parents(execution: Execution, view: View) -> None:
     """Its status, how long it took, and its output or its error."""
     status, ended_at = execution.status, execution.ended_at
     took = "" if ended_at is None else f" after {between(execution.started_at, ended_at)}"
@@ -39,10 +39,10 @@ def tell_next(commands: Sequence[tuple[str, str]], view: View) -> None:
         view.say(f"  {line}")
 
 
-def next_commands(execution: Execution, place: Place) -> list[tuple[str, str]]:
+def next_commands(execution: Execution, location: ProjectLocation) -> list[tuple[str, str]]:
     """What to type about an execution."""
     name = f"{execution.flow}/{execution.name}"
     return [
-        (place.command(f"show {name}"), "its input, output and times"),
-        (place.command(f"history {name}"), "every event"),
+        (location.command(f"show {name}"), "its input, output and times"),
+        (location.command(f"history {name}"), "every event"),
     ]

@@ -14,12 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
-from pollflow.cli.exits import NotDone, status_of
+from pollflow.cli.exits import CommandError, status_of
 from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.inputs import read_input
 from pollflow.cli.options import Input, ProjectFolder
 from pollflow.cli.registered import app_of
-from pollflow.cli.session import ENVIRONMENT, find_place
+from pollflow.cli.session import ENVIRONMENT, find_location
 from pollflow.fdl import json_schema
 from pollflow.server import EmbeddedServer
 from pollflow.testing import command
@@ -80,13 +80,13 @@ def simulate(
     """
     refuse_flow_test(flow)
     if script is not None and functions:
-        raise NotDone("--script and --functions cannot both answer")
+        raise CommandError("--script and --functions cannot both answer")
     with _brief_failures():
         result = command.simulate(
             flow,
             read_input(input),
             script=script,
-            functions=app_of(find_place(None, project, near=flow).project).functions if functions else None,
+            functions=app_of(find_location(None, project, near=flow).project).functions if functions else None,
             ask=None if script is not None or functions else _ask,
             until=until,
             write=typer.echo,

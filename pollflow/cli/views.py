@@ -79,7 +79,7 @@ class Plain:
 
 @dataclass(slots=True)
 class Terminal:
-    """What is done stands above, a line each; what is being done moves below, until `settle`."""
+    """What is done stands above, a line each; what is being done moves below, until `schedule_next`."""
 
     console: Console
     live: Live
@@ -117,7 +117,7 @@ def view(console: Console, flow: Flow | None = None, *, silent: bool = False) ->
 
 
 @contextmanager
-def patience(console: Console, text: str, *, silent: bool = False) -> Iterator[None]:
+def retry_policy(console: Console, text: str, *, silent: bool = False) -> Iterator[None]:
     """A word on a terminal while there is nothing else to see."""
     if silent or not console.is_terminal or console.is_dumb_terminal:
         yield

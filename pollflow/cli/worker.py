@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from pollflow.cli.interruptions import handed_on, held
+from pollflow.cli.interruptions import deferred, handed_on
 from pollflow.cli.options import ProjectFolder, RedisUrl
-from pollflow.cli.session import connected, find_place
+from pollflow.cli.session import connected, find_location
 from pollflow.cli.workers import check_imports, check_project, private_folder, spawn
 
 Concurrency = Annotated[int, typer.Option("--concurrency", "-c", metavar="N", min=1, help="Calls at the same time.")]
@@ -33,15 +33,15 @@ def worker(
     where Redis cannot be reached it keeps trying. A second Ctrl-C does not wait for the functions that run: another
     worker calls them again. Exit status: 0 when it was asked to end, 2 if it could not begin, else Celery's.
     """
-    place = find_place(redis, project)
-    check_project(place.project, needs_worker=True)
+    location = find_location(redis, project)
+    check_project(location.project, needs_worker=True)
     options = ["--concurrency", str(concurrency), "--loglevel", loglevel.upper()]
     if beat:
-        options += ["--beat", "--schedule", str(private_folder(place.project) / "celerybeat-schedule")]
+        options += ["--beat", "--schedule", str(private_folder(location.project) / "celerybeat-schedule")]
     asked: list[int] = []
-    with connected(place) as session:
+    with connected(location) as session:
         check_imports(session)
-        with held():
+        with deferred():
             process, write_end = spawn(session, *options)
             with handed_on(lambda number: _hand_on(number, process, asked)):
                 status = process.wait()

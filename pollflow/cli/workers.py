@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pollflow.cli import lifeline, registered
-from pollflow.cli.exits import REFUSED, NotDone
-from pollflow.cli.interruptions import held
+from pollflow.cli import parent_watch, registered
+from pollflow.cli.exits import REFUSED, CommandError
+from pollflow.cli.interruptions import deferred
 from pollflow.cli.session import APP_FILE, ENVIRONMENT, Session
 from pollflow.server.project import FOLDER
 
@@ -35,14 +35,14 @@ class Worker:
     process: subprocess.Popen[bytes]
     log: Path
     log_start: int
-    lifeline: int
+    parent_watch: int
     started_at: float
 
     def check(self) -> None:
         """Raises NotDone, with the end of its log, if it has ended."""
         status = self.process.poll()
         if status is not None:
-            raise NotDone(f"the worker has ended (status {status}); {self._tail()}")
+            raise CommandError(f"the worker has ended (status {status}); {self._tail()}")
 
     def is_ready(self) -> bool:
         """Whether it consumes messages. Raises NotDone if it has ended."""
@@ -54,7 +54,7 @@ class Worker:
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
             if time.monotonic() > deadline:
-                raise NotDone(
+                raise CommandError(
                     f"the worker is not ready after {START_SECONDS:g} s; if {APP_FILE} names a broker of its own, "
                     f"can that be reached? See {self._tail()}"
                 )
@@ -72,13 +72,13 @@ class Worker:
 
     def stop(self) -> None:
         """Lets it finish what it runs, for a while; then ends the whole group."""
-        with held():
+        with deferred():
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(STOP_SECONDS)
             self.kill()
             with suppress(OSError):
-                os.close(self.lifeline)
+                os.close(self.parent_watch)
 
     def _logged(self) -> str:
         with self.log.open("rb") as log:
@@ -95,7 +95,7 @@ def working(session: Session, concurrency: int = 2) -> Iterator[Worker]:
     """A worker of the project, for the length of the block. Raises NotDone where there is no `worker.py`."""
     worker: Worker | None = None
     try:
-        with held():
+        with deferred():
             worker = start_worker(session, concurrency)
         yield worker
     finally:
@@ -105,7 +105,7 @@ def working(session: Session, concurrency: int = 2) -> Iterator[Worker]:
 
 def start_worker(session: Session, concurrency: int = 2) -> Worker:
     """Starts a worker; whoever does so has to stop it."""
-    project = session.place.project
+    project = session.location.project
     check_project(project)
     log = _log_of(project)
     name = f"run-{os.getpid()}-{time.monotonic_ns() % 1_000_000}@%h"
@@ -122,12 +122,22 @@ def spawn(session: Session, *options: str, output: IO[bytes] | None = None) -> t
     It leads a session of its own: Ctrl-C in the terminal is for the command, which then ends the worker.
     """
     read_end, write_end = os.pipe()
-    command = [sys.executable, "-m", "celery", "-A", Path(APP_FILE).stem, "worker", "-I", lifeline.__name__, *options]
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        Path(APP_FILE).stem,
+        "worker",
+        "-I",
+        parent_watch.__name__,
+        *options,
+    ]
     try:
         process = subprocess.Popen(  # noqa: S603 - Celery, on the project's own app
             command,
-            cwd=session.place.project,
-            env=_environment(session) | {lifeline.VARIABLE: str(read_end)},
+            cwd=session.location.project,
+            env=_environment(session) | {parent_watch.VARIABLE: str(read_end)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=None if output is None else subprocess.STDOUT,
@@ -154,14 +164,14 @@ def check_project(project: Path, *, needs_worker: bool = False) -> None:
     if not needs_worker:
         ways.append("  --no-worker           leaves the work to workers that run already")
     told = f"there is no {APP_FILE} in {shown(project)} or above it, so no worker can be started"
-    raise NotDone("\n".join([told, *ways]))
+    raise CommandError("\n".join([told, *ways]))
 
 
 def check_imports(session: Session) -> None:
     """Raises NotDone, in a line, if the project's app cannot be imported: Celery would take a screenful to say so."""
     imported = subprocess.run(  # noqa: S603 - our own module, on the project's own app
         [sys.executable, "-c", f"from {registered.__name__} import main; main()"],
-        cwd=session.place.project,
+        cwd=session.location.project,
         env=_environment(session),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -170,7 +180,7 @@ def check_imports(session: Session) -> None:
         check=False,
     )
     if imported.returncode == REFUSED:
-        raise NotDone(imported.stderr.strip())
+        raise CommandError(imported.stderr.strip())
 
 
 def shown(path: Path) -> str:

@@ -13,13 +13,13 @@ from pollflow.errors import InvalidArgument
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
-from pollflow.runtime.assembly import Assembly, assemble
+from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import checked_name
-from pollflow.store import ExecutionRecord, ExecutionRef, FlowRecord, Keys, Letter, connect, translated
+from pollflow.store import ExecutionRecord, ExecutionRef, FlowRecord, Keys, Message, connect, translated
 
 _NO_GRACE_SECONDS = 0.001
 
@@ -51,17 +51,17 @@ class Client:
             raise InvalidArgument("where is Redis? Give Client a URL, or set POLLFLOW_REDIS_URL")
         self._redis = connect(url)
         self._keys = Keys(key_prefix)
-        self._made: Assembly | None = None
+        self._made: Container | None = None
 
     @property
-    def _parts(self) -> Assembly:
+    def _container(self) -> Container:
         if self._made is None:
             routes, written = Routes.load(self._redis, self._keys)
             settings = Settings.load(written, key_prefix=self._keys.prefix)
             if not routes.in_script:
                 # Without the app there is no broker connection: the next sweep publishes, and need not hesitate.
-                settings = replace(settings, grace=_NO_GRACE_SECONDS)
-            self._made = assemble(
+                settings = replace(settings, redelivery_timeout=_NO_GRACE_SECONDS)
+            self._made = build_container(
                 self._redis,
                 settings,
                 routes=routes,
@@ -78,7 +78,7 @@ class Client:
     @property
     def settings(self) -> Settings:
         """The settings, as workers wrote them down; the defaults as long as none has been there."""
-        return self._parts.settings
+        return self._container.settings
 
     def deploy(
         self, definition: str | os.PathLike[str], name: str | None = None, *, description: str = ""
@@ -98,11 +98,11 @@ class Client:
 
     def flow(self, name: str) -> DeployedFlow:
         """A deployed flow. Raises FlowNotExists."""
-        return self._deployed(self._parts.definitions.flow(name))
+        return self._deployed(self._container.definitions.flow(name))
 
     def flows(self) -> list[DeployedFlow]:
         """All deployed flows, by name."""
-        definitions = self._parts.definitions
+        definitions = self._container.definitions
         return [self._deployed(definitions.flow(name)) for name in definitions.names()]
 
     def start(
@@ -114,14 +114,14 @@ class Client:
         ExecutionAlreadyExists if one of that name has ended, InvalidArgument, EntityTooLarge, NotDurable. After
         NotDurable and StoreUnavailable it may be there or not: starting again under the same name settles it.
         """
-        given: Any = {} if input is None else input
-        ref, is_new = self._parts.starter.start(flow, given, name, durable=durable)
+        execution_input: Any = {} if input is None else input
+        ref, is_new = self._container.starter.start(flow, execution_input, name, durable=durable)
         return self._execution(ref, is_new=is_new)
 
     def execution(self, flow: str, name: str) -> Execution:
         """An execution that exists. Raises ExecutionNotExists."""
         ref = ExecutionRef(flow, name)
-        return self._execution(ref, self._parts.reading.execution(ref))
+        return self._execution(ref, self._container.reading.execution(ref))
 
     def executions(
         self,
@@ -132,29 +132,29 @@ class Client:
         before: datetime | None = None,
     ) -> list[Execution]:
         """Executions, the latest first: of one flow or all, in one status or any, started before a moment."""
-        found = self._parts.reading.executions(
+        found = self._container.reading.executions(
             flow=flow,
             status=_status(status),
-            most=limit,
+            limit=limit,
             before=None if before is None else before.timestamp(),
         )
         return [self._execution(record.ref, record) for record in found]
 
     def report_succeeded(self, token: str, output: JsonObject | None = None) -> None:
         """Reports a task that waits for a callback. Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge."""
-        given = checked_object("output", {} if output is None else output, self._parts.settings.max_data_bytes)
-        self._parts.engine.report(token, ReportedSucceeded(given))
+        checked = checked_object("output", {} if output is None else output, self._container.settings.max_payload_bytes)
+        self._container.engine.report(token, ReportedSucceeded(checked))
 
     def report_failed(self, token: str, error: str, cause: str = "") -> None:
         """Reports that such a task failed; `retry` and `catch` of its step decide."""
         check_error(error, cause, required=True)
-        self._parts.engine.report(token, ReportedFailed(error, cause))
+        self._container.engine.report(token, ReportedFailed(error, cause))
 
     def functions(self, *, within: float | None = None) -> list[str]:
         """The names of the functions that workers have registered so far, or in the last `within` seconds."""
         with translated():
             found: dict[str, str] = self._redis.hgetall(self._keys.functions())
-        since = 0.0 if within is None else self._parts.reading.now() - within
+        since = 0.0 if within is None else self._container.reading.now() - within
         return sorted(name for name, registered_at in found.items() if float(registered_at) >= since)
 
     def close(self) -> None:
@@ -170,17 +170,17 @@ class Client:
     def _execution(
         self, ref: ExecutionRef, record: ExecutionRecord | None = None, *, is_new: bool = False
     ) -> Execution:
-        return Execution(lambda: self._parts, ref, record, is_new=is_new)
+        return Execution(lambda: self._container, ref, record, is_new=is_new)
 
     def _deploy(self, flow: Flow, name: str, description: str, path: str) -> DeployedFlow:
         checked_name("a flow", name)
-        parts = self._parts
-        record = parts.definitions.deploy(name, flow.digest, flow.text, parts.reading.now(), description)
+        container = self._container
+        record = container.definitions.deploy(name, flow.digest, flow.text, container.reading.now(), description)
         warnings = lint(
             flow,
             known_functions=self.functions() or None,
             flow_name=name,
-            event_limit=parts.settings.max_events,
+            event_limit=container.settings.max_events,
             path=path,
         )
         return replace(self._deployed(record), warnings=warnings)
@@ -192,7 +192,7 @@ class Client:
             created_at=moment_of(record.created_at),
             modified_at=moment_of(record.modified_at),
             description=record.description,
-            definition=self._parts.definitions.text(record.digest),
+            definition=self._container.definitions.text(record.digest),
         )
 
 
@@ -201,7 +201,7 @@ def name_of_file(path: Path) -> str:
     return path.name.partition(".")[0].replace("_", "-")
 
 
-def _leave_to_sweep(letter: Letter) -> None:
+def _leave_to_sweep(message: Message) -> None:
     """The workers' sweep publishes what the script could not."""
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pollflow.errors import ExecutionAlreadyCompleted, InvalidArgument, WaitTimeout
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
-from pollflow.runtime.assembly import Assembly
+from pollflow.runtime.container import Container
 from pollflow.store import ExecutionRecord, ExecutionRef, StoredEvent
 
 _LONGEST_PAUSE_SECONDS = 0.5
@@ -34,7 +34,7 @@ class Execution:
 
     def __init__(
         self,
-        parts: Callable[[], Assembly],
+        container: Callable[[], Container],
         ref: ExecutionRef,
         record: ExecutionRecord | None = None,
         *,
@@ -42,7 +42,7 @@ class Execution:
     ) -> None:
         self.is_new = is_new
         """Whether the `start` that answered this started it, and did not find it running."""
-        self._parts = parts
+        self._container = container
         self._ref = ref
         self._ended = record if record is not None and record.status.ended else None
 
@@ -114,7 +114,7 @@ class Execution:
     @property
     def definition(self) -> str:
         """The text of that definition."""
-        return self._parts().definitions.text(self._record().digest)
+        return self._container().definitions.text(self._record().digest)
 
     def wait(self, timeout: float | None = None) -> Execution:
         """Waits until it has ended, and answers itself. Raises WaitTimeout after `timeout` seconds."""
@@ -135,13 +135,13 @@ class Execution:
     def events(self, after: int = 0) -> Iterator[HistoryEntry]:
         """As `history`, read as one goes."""
         self._record()
-        return (entry_of(event) for event in self._parts().reading.whole_history(self._ref, after))
+        return (entry_of(event) for event in self._container().reading.whole_history(self._ref, after))
 
     def stop(self, error: str = "", cause: str = "") -> Execution:
         """Ends it at once: what runs is cancelled. Raises ExecutionAlreadyCompleted if it has ended."""
         check_error(error, cause, required=False)
         self._record()
-        before = self._parts().engine.end(self._ref, Status.STOPPED, error, cause)
+        before = self._container().engine.end(self._ref, Status.STOPPED, error, cause)
         if before is not None:
             raise ExecutionAlreadyCompleted(f"execution {self._ref} has ended already: {before.value}")
         return self
@@ -151,12 +151,12 @@ class Execution:
         record = self._record()
         if not record.status.ended:
             raise InvalidArgument(f"execution {self._ref} runs; stop it before you purge it")
-        self._parts().duties.purge(record)
+        self._container().maintenance.purge(record)
 
     def _record(self) -> ExecutionRecord:
         if self._ended is not None:
             return self._ended
-        record = self._parts().reading.execution(self._ref)
+        record = self._container().reading.execution(self._ref)
         if record.status.ended:
             self._ended = record
         return record

@@ -56,7 +56,7 @@ class _Fields:
     """The fields of one object: good values by their names in the model, and the names of all that stand there."""
 
     values: Values
-    given: set[str]
+    input: set[str]
 
 
 class Checker:
@@ -97,10 +97,10 @@ class Checker:
             if field is None:
                 self._unknown(node, key, inner, table, found)
             elif not _absent(value, field):
-                found.given.add(field.name)
+                found.input.add(field.name)
                 self._field(value, field, inner, found.values)
         for field in fields:
-            if field.required and field.name not in found.given:
+            if field.required and field.name not in found.input:
                 at = next((key for key, _ in node.entries if key.text == field.name), node)
                 told = f"is missing; {what} needs it: {field.means}"
                 self._problem(at, place.inside(field.name).path, told, "missing-field")
@@ -114,7 +114,7 @@ class Checker:
         told = f'unknown field "{key.text[:100]}"'
         if guess is not None:
             # The field is there, under a wrong name: that is one problem, not two.
-            found.given.add(guess)
+            found.input.add(guess)
             self._problem(key, place.path, f'{told}; did you mean "{guess}"?', "unknown-field")
         elif not table.misspelt_only:
             known = ", ".join(table.fields)
@@ -220,7 +220,7 @@ class Checker:
             if names is None:
                 continue
             first, second = names
-            count = len(found.given & set(names))
+            count = len(found.input & set(names))
             if count == 0:
                 told = f"is missing; a {step_type} step needs {first} or {second}"
                 self._problem(node, f"{place.path}.{first}", told, "missing-field")

@@ -1,17 +1,17 @@
 """What happens next: `decide(flow, state, event) -> Decision`. Pure: no I/O, no clock, no randomness."""
 
 from pollflow.machine.call import CallRequest, call_of
-from pollflow.machine.callback import TokenAddress, is_awaited, is_to_come, read_task_token, verify
+from pollflow.machine.callback import TaskTokenFields, is_awaited, is_to_come, read_task_token, verify
 from pollflow.machine.decide import IllegalEvent, begin, decide
 from pollflow.machine.decision import (
-    Call,
-    Children,
+    AwaitChildren,
+    AwaitReport,
     Decision,
-    Hint,
     HistoryEvent,
-    Message,
+    MessageMetadata,
     Outcome,
-    Report,
+    ScheduleCall,
+    ScheduleStep,
     Status,
     Wake,
 )
@@ -26,38 +26,38 @@ from pollflow.machine.events import (
     Submitted,
     TimedOut,
 )
-from pollflow.machine.state import ROOT, About, FrameState, Join, Level, Phase
-from pollflow.machine.walk import Limits
+from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Join, Level, Phase
+from pollflow.machine.step_context import Limits
 
 __all__ = [
     "ROOT",
-    "About",
     "Arrived",
-    "Call",
+    "AwaitChildren",
+    "AwaitReport",
     "CallRequest",
-    "Children",
     "Decision",
     "Event",
+    "ExecutionInfo",
     "FrameState",
-    "Hint",
     "HistoryEvent",
     "IllegalEvent",
     "Join",
     "Joined",
     "Level",
     "Limits",
-    "Message",
+    "MessageMetadata",
     "Outcome",
     "Phase",
     "Raised",
-    "Report",
     "ReportedFailed",
     "ReportedSucceeded",
     "Returned",
+    "ScheduleCall",
+    "ScheduleStep",
     "Status",
     "Submitted",
+    "TaskTokenFields",
     "TimedOut",
-    "TokenAddress",
     "Wake",
     "begin",
     "call_of",

@@ -15,7 +15,7 @@ from pollflow.fdl.model import (
     TaskStep,
 )
 from pollflow.machine.data import fill, step_at, step_input
-from pollflow.machine.state import About, FrameState
+from pollflow.machine.state import ExecutionInfo, FrameState
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,15 @@ class CallRequest:
     ignore_result: bool
 
 
-def call_of(flow: Flow, state: FrameState, about: About) -> CallRequest | None:
+def call_of(flow: Flow, state: FrameState, info: ExecutionInfo) -> CallRequest | None:
     """The call that the frame is to make now; None if it is at another kind of step."""
     step = step_at(flow, state.levels[-1])
     if not isinstance(step, TaskStep):
         return None
-    taken = step_input(flow, state, about)
+    taken = step_input(flow, state, info)
     params = None if step.service_params is None else fill(step.service_params, taken)
     with_params = isinstance(step.resource, ServiceResource) and step.resource.takes_params
-    key = f"{about.execution_id}/{step.name}/{_entry_name(state)}"
+    key = f"{info.execution_id}/{step.name}/{_entry_name(state)}"
     return CallRequest(
         step=step.name,
         resource=step.resource,

@@ -19,7 +19,7 @@ from pollflow.fdl.model import (
     TaskStep,
 )
 from pollflow.machine.callback import task_token
-from pollflow.machine.state import About, FrameState, Level
+from pollflow.machine.state import ExecutionInfo, FrameState, Level
 
 MAX_DEPTH = 200
 """Levels of nesting. A mapping such as `a: $local` in a loop adds one each round, and text that deep cannot be read."""
@@ -52,19 +52,19 @@ def fill(template: Json, step_input: JsonObject) -> Json:
     return template
 
 
-def flow_input(flow: Flow, execution_input: JsonObject, about: About) -> JsonObject:
+def flow_input(flow: Flow, execution_input: JsonObject, info: ExecutionInfo) -> JsonObject:
     """The flow's input, by the flow's own mappings from what the execution was started with."""
     if flow.input_mappings is None:
         return execution_input
-    return map_values(flow.input_mappings, {"input": execution_input, "local": {}, "context": _context(about)})
+    return map_values(flow.input_mappings, {"input": execution_input, "local": {}, "context": _context(info)})
 
 
-def flow_output(flow: Flow, state: FrameState, about: About) -> JsonObject:
+def flow_output(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObject:
     """The flow's output, by its mappings or its local as it is."""
     local = state.levels[0].local
     if flow.output_mappings is None:
         return local
-    return map_values(flow.output_mappings, {"input": state.input, "local": local, "context": _context(about)})
+    return map_values(flow.output_mappings, {"input": state.input, "local": local, "context": _context(info)})
 
 
 def step_at(flow: Flow, level: Level) -> Step:
@@ -72,17 +72,17 @@ def step_at(flow: Flow, level: Level) -> Step:
     return flow.series[level.series].steps[level.step]
 
 
-def parent_input(flow: Flow, state: FrameState, about: About) -> JsonObject:
+def parent_input(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObject:
     """The input of the parent of the series that the frame is in: the frame's, or that of the choice around."""
-    return _input_above(flow, state, about, len(state.levels) - 1)
+    return _input_above(flow, state, info, len(state.levels) - 1)
 
 
-def step_input(flow: Flow, state: FrameState, about: About) -> JsonObject:
+def step_input(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObject:
     """The input of the step that the frame is at."""
-    return _input_above(flow, state, about, len(state.levels))
+    return _input_above(flow, state, info, len(state.levels))
 
 
-def _input_above(flow: Flow, state: FrameState, about: About, depth: int) -> JsonObject:
+def _input_above(flow: Flow, state: FrameState, info: ExecutionInfo, depth: int) -> JsonObject:
     value = state.input
     for number, level in enumerate(state.levels[:depth], start=1):
         step = step_at(flow, level)
@@ -90,26 +90,26 @@ def _input_above(flow: Flow, state: FrameState, about: About, depth: int) -> Jso
             value = {**value, **level.local}
             continue
         innermost = number == len(state.levels)
-        context = step_context(step, level, about, token_of=state if innermost else None)
+        context = context_object(step, level, info, token_of=state if innermost else None)
         value = map_values(step.input_mappings, {"input": value, "local": level.local, "context": context})
     return value
 
 
-def step_context(step: Step, level: Level, about: About, *, token_of: FrameState | None = None) -> JsonObject:
+def context_object(step: Step, level: Level, info: ExecutionInfo, *, token_of: FrameState | None = None) -> JsonObject:
     """`$context` as the mappings of a step see it; input mappings of a task that waits for a callback see its token."""
-    context = _context(about)
+    context = _context(info)
     context["step"] = {"name": step.name, "eventId": level.entered}
     if token_of is not None and isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
-        context["task"] = {"token": task_token(about, token_of)}
+        context["task"] = {"token": task_token(info, token_of)}
     return context
 
 
-def _context(about: About) -> JsonObject:
-    started = datetime.fromtimestamp(about.started_at, timezone.utc)
+def _context(info: ExecutionInfo) -> JsonObject:
+    started = datetime.fromtimestamp(info.started_at, timezone.utc)
     return {
-        "flow": {"name": about.flow_name},
+        "flow": {"name": info.flow_name},
         "execution": {
-            "name": about.execution_name,
+            "name": info.execution_name,
             "startedTime": started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         },
     }
@@ -129,7 +129,7 @@ def size_of(*values: Json) -> int:
     return size
 
 
-def told_size(size: int) -> str:
+def size_text(size: int) -> str:
     """What a size is called."""
     return f"more than {MAX_DEPTH} levels" if size == ENDLESS else f"{size} bytes"
 

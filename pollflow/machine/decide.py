@@ -39,11 +39,11 @@ from pollflow.machine.events import (
     Submitted,
     TimedOut,
 )
-from pollflow.machine.rules import choice, ends, task, wait, wide
-from pollflow.machine.state import ROOT, About, FrameState, Level
-from pollflow.machine.walk import Limits, StepRefused, Walk
+from pollflow.machine.rules import choice, ends, map_step, task, wait
+from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Level
+from pollflow.machine.step_context import Limits, StepContext, StepRefused
 
-Rule = Callable[[Walk, Any, Any], Decision]
+Rule = Callable[[StepContext, Any, Any], Decision]
 
 RULES: dict[tuple[type[Step], type[Event]], Rule] = {
     (PassStep, Arrived): ends.passes,
@@ -57,10 +57,10 @@ RULES: dict[tuple[type[Step], type[Event]], Rule] = {
     (TaskStep, ReportedSucceeded): task.reported_succeeded,
     (TaskStep, ReportedFailed): task.reported_failed,
     (TaskStep, TimedOut): task.timed_out,
-    (ParallelStep, Arrived): wide.branches,
-    (ParallelStep, Joined): wide.joins,
-    (ForeachStep, Arrived): wide.iterates,
-    (ForeachStep, Joined): wide.joins,
+    (ParallelStep, Arrived): map_step.branches,
+    (ParallelStep, Joined): map_step.joins,
+    (ForeachStep, Arrived): map_step.iterates,
+    (ForeachStep, Joined): map_step.joins,
 }
 
 
@@ -68,30 +68,30 @@ class IllegalEvent(PollflowError):
     """The step cannot meet such an event."""
 
 
-def begin(flow: Flow, execution_input: JsonObject, about: About, limits: Limits) -> Decision:
+def begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: Limits) -> Decision:
     """The first decision of an execution: its root frame, at the first step."""
     started = HistoryEvent("ExecutionStarted", "", {"input": execution_input})
     state = FrameState(
         frame=ROOT,
-        input=flow_input(flow, execution_input, about),
+        input=flow_input(flow, execution_input, info),
         levels=(Level(series=flow.steps.path, step=0, local={}, entered=2),),
     )
     # What starts is recorded; data over the limit is refused where the first step ends.
-    walk = Walk(flow, state, about, replace(limits, data_bytes=sys.maxsize))
-    walk.history.append(started)
-    return walk.entered()
+    ctx = StepContext(flow, state, info, replace(limits, payload_bytes=sys.maxsize))
+    ctx.history.append(started)
+    return ctx.entered()
 
 
-def decide(flow: Flow, state: FrameState, event: Event, *, about: About, limits: Limits) -> Decision:
+def decide(flow: Flow, state: FrameState, event: Event, *, info: ExecutionInfo, limits: Limits) -> Decision:
     """What follows for the frame. Raises IllegalEvent for what the step cannot meet."""
-    walk = Walk(flow, state, about, limits)
-    rule = RULES.get((type(walk.step), type(event)))
+    ctx = StepContext(flow, state, info, limits)
+    rule = RULES.get((type(ctx.step), type(event)))
     if rule is None:
-        raise IllegalEvent(f"a {walk.step.type} step cannot meet {type(event).__name__}")
-    if about.events >= limits.events:
-        cause = f"the execution has {about.events} events; {limits.events} are allowed"
-        return walk.fail("FnF.EventLimitExceeded", cause)
+        raise IllegalEvent(f"a {ctx.step.type} step cannot meet {type(event).__name__}")
+    if info.events >= limits.events:
+        cause = f"the execution has {info.events} events; {limits.events} are allowed"
+        return ctx.fail("FnF.EventLimitExceeded", cause)
     try:
-        return rule(walk, walk.step, event)
+        return rule(ctx, ctx.step, event)
     except StepRefused as refused:
-        return walk.fail(refused.error, refused.cause)
+        return ctx.fail(refused.error, refused.cause)

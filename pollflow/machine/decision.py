@@ -36,7 +36,7 @@ class HistoryEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
+class MessageMetadata:
     """What the next message says of itself to people: the step type, the step's name, the attempt, the entry's number.
 
     A wait's message says the step that follows, since that is the one it brings. `is_callback`: the step waits for a
@@ -52,37 +52,37 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ScheduleStep:
     """The entry goes on when its message arrives: at once, `after` seconds from the commit, or `at` a moment."""
 
-    hint: Hint
+    metadata: MessageMetadata
     after: float = 0
     at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """As `Message`, and what arrives is a call: it is leased, counted, and may take `timeout` seconds."""
+class ScheduleCall:
+    """As `ScheduleStep`, and what arrives is a call: it is leased, counted, and may take `timeout` seconds."""
 
-    hint: Hint
+    metadata: MessageMetadata
     after: float = 0
     timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class AwaitReport:
     """The entry goes on when somebody reports; the deadline of its call holds on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Children:
+class AwaitChildren:
     """The entry goes on when children end. `total` is set once, at the start."""
 
-    hint: Hint
+    metadata: MessageMetadata
     total: int | None = None
 
 
-Wake: TypeAlias = Message | Call | Report | Children
+Wake: TypeAlias = ScheduleStep | ScheduleCall | AwaitReport | AwaitChildren
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ExecutionInfo:
     """What a frame knows of its execution; kept once, with the execution.
 
     `events` is the number of history events so far, `started_at` epoch seconds, `secret` the key that signs its task
@@ -76,7 +76,7 @@ class FrameState:
     retries: tuple[int, ...] = ()
 
     @property
-    def place(self) -> str:
+    def step_path(self) -> str:
         """Where in the flow the frame is: the same text for the same step, and for no other."""
         level = self.levels[-1]
         return f"{level.series}@{level.step}"

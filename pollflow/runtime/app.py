@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from celery import Celery, signals
@@ -14,20 +15,21 @@ from kombu.utils.url import parse_url
 from pollflow.errors import ConfigurationError, NotDurable, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
 from pollflow.runtime import functions as function_registry
-from pollflow.runtime import messages, reconnecting, stop_mark
-from pollflow.runtime.assembly import Assembly, assemble
+from pollflow.runtime import messages, reconnecting, shutdown_flag
+from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
 from pollflow.runtime.keeper import WORKER, Keeper
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
-from pollflow.runtime.stopping import first_notice, follow_signals, last_reading
-from pollflow.store import NO_PATIENCE, Insistence, Letter, Patience, connect
+from pollflow.runtime.shutdown_hooks import consumer_shutdown_hook, follow_signals, worker_shutdown_hook
+from pollflow.store import Message, RetryPolicy, connect
 
 SWEEP_TASK = "pollflow.sweep"
 _DEFAULT_VISIBILITY_TIMEOUT = 3600
-_WORKER_PATIENCE_SECONDS = 5
-_BACKGROUND_PATIENCE_SECONDS = 2
+_WORKER_RETRY_SECONDS = 5
+_BACKGROUND_RETRY_SECONDS = 2
+_CLAIM_RETRY_SECONDS = 30
 
 logger = logging.getLogger("pollflow")
 
@@ -43,8 +45,8 @@ class Attached:
     app: Celery
     settings: Settings
     functions: Functions
-    assembly: Assembly
-    background: Assembly
+    container: Container
+    background: Container
 
 
 def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | None = None) -> Attached:
@@ -62,24 +64,24 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     routes = _routes(app, url)
     publish = _publisher(app)
 
-    def parts(patience_seconds: float, patience: Patience) -> Assembly:
-        return assemble(
-            connect(url, patience_seconds=patience_seconds),
+    def container(retry_seconds: float, *, claim_seconds: float, commit_seconds: float) -> Container:
+        return build_container(
+            connect(url, retry_seconds=retry_seconds),
             settings,
             routes=routes,
             publish=publish,
             functions=registry,
             worker=lambda: WORKER,
-            is_stopping=stop_mark.is_stopping,
-            insistence=Insistence(patience, settings.durable, _tell),
+            is_stopping=shutdown_flag.is_stopping,
+            retry_policy=RetryPolicy(claim_seconds, commit_seconds, settings.durable, _log_not_durable),
         )
 
     attached = Attached(
         app,
         settings,
         registry,
-        parts(_WORKER_PATIENCE_SECONDS, Patience()),
-        parts(_BACKGROUND_PATIENCE_SECONDS, NO_PATIENCE),
+        container(_WORKER_RETRY_SECONDS, claim_seconds=_CLAIM_RETRY_SECONDS, commit_seconds=inf),
+        container(_BACKGROUND_RETRY_SECONDS, claim_seconds=0, commit_seconds=0),
     )
     if _is_redis_transport(_broker_url(app)):
         # Otherwise a Redis that is full or read-only ends the workers that it refuses.
@@ -102,19 +104,20 @@ def check_visibility_timeout(app: Celery, settings: Settings) -> None:
         return
     options = app.conf.broker_transport_options or {}
     timeout = options.get("visibility_timeout", _DEFAULT_VISIBILITY_TIMEOUT)
-    if timeout < 2 * settings.horizon:
+    if timeout < 2 * settings.max_countdown:
         raise ConfigurationError(
             f"broker_transport_options['visibility_timeout'] is {timeout:g} s, and countdowns of up to "
-            f"{settings.horizon:g} s are held: it must be at least twice as long. Set it to {2 * settings.horizon:g} "
-            f"or more, or pollflow_horizon to {timeout / 2:g} or less"
+            f"{settings.max_countdown:g} s are held: it must be at least twice as long. "
+            f"Set it to {2 * settings.max_countdown:g} "
+            f"or more, or pollflow_max_countdown to {timeout / 2:g} or less"
         )
 
 
 def _add_tasks(app: Celery, attached: Attached) -> None:
-    engine = attached.assembly.engine
+    engine = attached.container.engine
 
     def step(flow: str, execution: str, frame: str, token: str) -> None:
-        engine.handle(messages.address_of((flow, execution, frame, token)))
+        engine.handle(messages.key_of((flow, execution, frame, token)))
 
     for step_type in STEP_TYPES.values():
         _task(app, messages.TASK_PREFIX + step_type)(step)
@@ -138,12 +141,12 @@ def _follow_worker(app: Celery, attached: Attached) -> None:
     keepers: list[Keeper] = []
 
     def check() -> None:
-        stop_mark.begin()
+        shutdown_flag.begin()
         check_visibility_timeout(app, attached.settings)
         store = attached.background.store
         check_server(store.client, "Redis of pollflow")
         broker = _broker_url(app)
-        if broker.startswith(("redis://", "rediss://")) and not attached.assembly.routes.in_script:
+        if broker.startswith(("redis://", "rediss://")) and not attached.container.routes.in_script:
             check_server(connect(broker), "broker")
         if attached.settings.durable:
             check_durability(store)
@@ -165,13 +168,13 @@ def _follow_worker(app: Celery, attached: Attached) -> None:
             keeper.note_received(request)
 
     app.steps["worker"].add(before_start(check))
-    app.steps["worker"].add(first_notice(keepers))
-    app.steps["consumer"].add(last_reading(keepers))
+    app.steps["worker"].add(worker_shutdown_hook(keepers))
+    app.steps["consumer"].add(consumer_shutdown_hook(keepers))
     signals.worker_ready.connect(on_ready, weak=False)
     signals.task_received.connect(on_received, weak=False)
 
 
-def _tell(problem: NotDurable) -> None:
+def _log_not_durable(problem: NotDurable) -> None:
     """The commit of a worker is made; that it may be lost is told, and does not undo it."""
     logger.warning("a commit was not acknowledged: %s", problem)
 
@@ -181,27 +184,25 @@ def _terminator(pool: Any) -> Callable[[int], None] | None:
     return pool.terminate_job if type(pool).__module__ == "celery.concurrency.prefork" else None
 
 
-def _publisher(app: Celery) -> Callable[[Letter], None]:
-    def publish(letter: Letter) -> None:
+def _publisher(app: Celery) -> Callable[[Message], None]:
+    def publish(message: Message) -> None:
         try:
             app.send_task(
-                messages.task_name(letter),
-                args=messages.args_of(letter),
-                task_id=messages.task_id(letter),
-                eta=messages.eta_of(letter),
-                root_id=letter.execution_id,
-                parent_id=messages.parent_id(letter),
-                headers={messages.CALLBACK: messages.callback_of(letter)},
-                argsrepr=messages.shown_args(letter),
+                messages.task_name(message),
+                args=messages.args_of(message),
+                task_id=messages.task_id(message),
+                eta=messages.eta_of(message),
+                root_id=message.execution_id,
+                parent_id=messages.parent_id(message),
+                headers={messages.CALLBACK: messages.callback_of(message)},
+                argsrepr=messages.shown_args(message),
                 kwargsrepr="{}",
                 ignore_result=True,
                 add_to_parent=False,
                 retry=False,
             )
         except Exception:  # a message is a hint: what the broker did not take, the sweep publishes again
-            logger.warning(
-                "a message could not be published", extra={"execution": str(letter.address.ref)}, exc_info=True
-            )
+            logger.warning("a message could not be published", extra={"execution": str(message.key.ref)}, exc_info=True)
 
     return publish
 
@@ -240,9 +241,14 @@ def _place(url: str) -> tuple[str, str, int, str]:
         path, _, query = url.partition("://")[2].partition("?")
         number = next((p.partition("=")[2] for p in query.split("&") if p.startswith(("virtual_host=", "db="))), "0")
         return (path, "", 0, number or "0")
-    parts = parse_url(url)
-    host = parts["hostname"] or "localhost"
-    return ("", "127.0.0.1" if host == "localhost" else host, parts["port"] or 6379, parts["virtual_host"] or "0")
+    container = parse_url(url)
+    host = container["hostname"] or "localhost"
+    return (
+        "",
+        "127.0.0.1" if host == "localhost" else host,
+        container["port"] or 6379,
+        container["virtual_host"] or "0",
+    )
 
 
 def _hide(url: str) -> str:

@@ -24,12 +24,12 @@ class Caller:
 
     functions: Functions
     sub_flows: SubFlows
-    lost_attempts: int
+    max_crashes: int
 
     def call(self, claimed: Claimed, request: CallRequest) -> Event:
         """The event that follows. Never raises what a function raised."""
-        if claimed.lost >= self.lost_attempts:
-            return Raised("FC.Unknown", f"the call was cut off {claimed.lost} times by the end of its process")
+        if claimed.crashes >= self.max_crashes:
+            return Raised("FC.Unknown", f"the call was cut off {claimed.crashes} times by the end of its process")
         if isinstance(request.resource, FlowResource):
             return self.sub_flows.start(claimed, request)
         function = self.functions.find(request.resource)
@@ -43,9 +43,9 @@ class Caller:
         return Returned({}) if request.ignore_result else event
 
 
-def _invoked(function: Function, given: JsonObject, context: Context) -> Event:
+def _invoked(function: Function, input: JsonObject, context: Context) -> Event:
     try:
-        result: Json = invoke(function, given, context)
+        result: Json = invoke(function, input, context)
     except StepError as error:
         return Raised(str(error.error), _cut(str(error.cause or "")), (type(error).__name__, *_bases(error)))
     except StoreUnavailable:
@@ -73,18 +73,18 @@ def _cut(cause: str) -> str:
 
 def context_of(claimed: Claimed, request: CallRequest) -> Context:
     """What the function is told of its call."""
-    about = claimed.about
+    info = claimed.info
     extra = {
-        "flow": about.flow_name,
-        "execution": about.execution_name,
+        "flow": info.flow_name,
+        "execution": info.execution_name,
         "step": request.step,
         "attempt": request.attempt,
     }
     deadline = None if claimed.deadline is None else datetime.fromtimestamp(claimed.deadline, timezone.utc)
     return Context(
-        execution_id=about.execution_id,
-        execution_name=about.execution_name,
-        flow_name=about.flow_name,
+        execution_id=info.execution_id,
+        execution_name=info.execution_name,
+        flow_name=info.flow_name,
         step=request.step,
         attempt=request.attempt,
         idempotency_key=request.idempotency_key,

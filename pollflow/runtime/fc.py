@@ -70,12 +70,12 @@ def fc_handler(handler: Handler) -> Function:
     The handler gets the step's input as JSON bytes, and answers JSON text or an object.
     """
 
-    def call(given: JsonObject, context: Context) -> Any:
+    def call(input: JsonObject, context: Context) -> Any:
         name = getattr(handler, "__name__", "handler")
         fc_context = FcContext(
             context.idempotency_key, FcFunction(name), context.logger, retry_count=context.attempt - 1
         )
-        result = handler(json.dumps(given).encode(), fc_context)
+        result = handler(json.dumps(input).encode(), fc_context)
         if not isinstance(result, str | bytes | bytearray):
             return result
         try:

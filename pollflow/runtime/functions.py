@@ -52,9 +52,9 @@ class CallLogger(_Adapter):
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Adds whose line it is."""
-        about = self.extra or {}
+        info = self.extra or {}
         # A name may hold a %, which is no place for an argument.
-        whose = "{flow}/{execution} {step}".format_map(about).replace("%", "%%")
+        whose = "{flow}/{execution} {step}".format_map(info).replace("%", "%%")
         return super().process(f"{whose}: {msg}", kwargs)
 
 
@@ -118,9 +118,9 @@ def missing_cause(resource: Resource, functions: Functions) -> str:
     return f"no function is registered as {wanted!r}; {told}"
 
 
-def invoke(function: Function, given: JsonObject, context: Context) -> Json:
+def invoke(function: Function, input: JsonObject, context: Context) -> Json:
     """Calls a function, sync or async; its result as plain JSON. Raises TaskError if it is none."""
-    result = function(given, context)
+    result = function(input, context)
     if inspect.isawaitable(result):
         result = asyncio.run(_await(result))
     # Tuples become lists here and not later, so that the machine sees what Redis will keep.

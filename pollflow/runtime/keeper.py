@@ -21,11 +21,11 @@ from celery.worker.request import Request
 
 from pollflow.errors import ExecutionNotExists, InvalidArgument, StoreUnavailable
 from pollflow.machine import Status
-from pollflow.runtime.assembly import Assembly
+from pollflow.runtime.container import Container
 from pollflow.runtime.functions import Functions
-from pollflow.runtime.messages import CALLBACK, TASK_PREFIX, address_of
-from pollflow.runtime.stop_mark import set_stopping
-from pollflow.store import Address
+from pollflow.runtime.messages import CALLBACK, TASK_PREFIX, key_of
+from pollflow.runtime.shutdown_flag import set_stopping
+from pollflow.store import MessageKey
 
 logger = logging.getLogger("pollflow")
 
@@ -46,7 +46,7 @@ WORKER = secrets.token_hex(8)
 class Keeper:
     """The background of a worker. Its assembly has no patience: a round that fails is followed by the next one."""
 
-    assembly: Assembly
+    container: Container
     functions: Functions
     consumer: Any
     """The worker's consumer: it knows the messages that wait for their time."""
@@ -59,7 +59,7 @@ class Keeper:
     _begun_so_far: int = 0
     _left: list[Any] = field(default_factory=list)
     """What the worker held when it was told to stop, and got since. Its consumer forgets that when it closes."""
-    _given_up: dict[int, Any] = field(default_factory=dict)
+    _republished: dict[int, Any] = field(default_factory=dict)
     """The requests that a stopping worker has published again, by their identity."""
     _next_round: threading.Event = field(default_factory=threading.Event)
     _stops_at: float = float("inf")
@@ -68,7 +68,7 @@ class Keeper:
     def start(self) -> None:
         """Starts the threads; they end with the process."""
         self._start("pollflow-keeper", self.keep, self._next_round)
-        if self.assembly.settings.sweep_in_workers:
+        if self.container.settings.sweep_in_workers:
             self._start("pollflow-sweeper", self.sweep, threading.Event())
 
     @property
@@ -103,28 +103,28 @@ class Keeper:
         in_vain: dict[Any, float] = {}
         # Celery forgets the running ones among the reserved when it reconnects or stops.
         begun = {*_snapshot(worker_state.active_requests)}
-        held = begun if self.is_stopping else begun | {*_snapshot(worker_state.reserved_requests)}
+        continued = begun if self.is_stopping else begun | {*_snapshot(worker_state.reserved_requests)}
         if not self.is_stopping:  # the pool of one that stops may be gone, and what it has not begun it publishes again
-            self._note_neglected(held - begun, is_free=len(begun) < (self.consumer.pool.num_processes or 1))
-        for request, address in _addressed(held):
+            self._note_neglected(continued - begun, is_free=len(begun) < (self.consumer.pool.num_processes or 1))
+        for request, key in _step_requests(continued):
             if self._neglected.get(request, 0) >= _ROUNDS_NEGLECTED:
                 continue
-            if not self.assembly.store.vouch(address, WORKER, has_begun=request in begun):
+            if not self.container.store.renew(key, WORKER, has_begun=request in begun):
                 rounds = self._in_vain.get(request, 0) + 1
-                in_vain[request] = -math.inf if self._end(request, address, rounds) else rounds
+                in_vain[request] = -math.inf if self._end(request, key, rounds) else rounds
         self._in_vain = in_vain
         if time.monotonic() >= self._stops_at:
-            self._post_again()
+            self._republish()
         self.announce()
 
     def sweep(self) -> None:
         """One round of sweeping."""
-        self.assembly.sweeper.sweep()
+        self.container.sweeper.sweep()
 
     def announce(self) -> None:
         """Writes down for clients what the worker takes and calls, unless that stands there already."""
-        if not self.assembly.is_announced():
-            self.assembly.announce(self.functions)
+        if not self.container.is_announced():
+            self.container.announce(self.functions)
 
     def _start(self, name: str, do: Callable[[], None], at_once: threading.Event) -> None:
         threading.Thread(target=self._run, args=(do, at_once), name=name, daemon=True).start()
@@ -143,7 +143,7 @@ class Keeper:
                 is_served = False
             except Exception:  # whatever it was: a worker that does not vouch loses its calls to others
                 logger.exception("a round in the background failed")
-            if at_once.wait(_HASTE_SECONDS if self.is_stopping else self.assembly.settings.sweep_every):
+            if at_once.wait(_HASTE_SECONDS if self.is_stopping else self.container.settings.sweep_interval):
                 at_once.clear()
 
     def _note_neglected(self, waiting: set[Any], *, is_free: bool) -> None:
@@ -159,12 +159,12 @@ class Keeper:
             if is_idle and rounds == _ROUNDS_NEGLECTED:
                 logger.warning("a message that is not begun is left to others", extra={"task": request.id})
 
-    def _post_again(self) -> None:
+    def _republish(self) -> None:
         begun = {*_snapshot(worker_state.active_requests)}
-        for request, address in _addressed([*self._left, *self._not_begun()]):
-            if request not in begun and not request.acknowledged and id(request) not in self._given_up:
-                self.assembly.engine.post_again(address)
-                self._given_up[id(request)] = request
+        for request, key in _step_requests([*self._left, *self._not_begun()]):
+            if request not in begun and not request.acknowledged and id(request) not in self._republished:
+                self.container.engine.republish(key)
+                self._republished[id(request)] = request
 
     def _not_begun(self) -> list[Any]:
         """What the worker has taken from the queue: what waits for a free process, and what waits for its time."""
@@ -172,7 +172,7 @@ class Keeper:
         delayed = [args[0] for args in timed if args and isinstance(args[0], Request)]
         return [*_snapshot(worker_state.reserved_requests), *delayed]
 
-    def _end(self, request: Any, address: Address, rounds: float) -> bool:
+    def _end(self, request: Any, key: MessageKey, rounds: float) -> bool:
         """Ends a call whose execution was stopped, whose step timed out, or that somebody else has taken over.
 
         A task that has just committed is in vain too, and is given a few rounds to come to its end. Whether it did.
@@ -181,43 +181,43 @@ class Keeper:
             return False
         if request not in worker_state.active_requests:
             return False  # it has come to its end while Redis was asked, and its process may serve another call by now
-        if self._may_go_on(request, address):
+        if self._may_go_on(request, key):
             return False
         logger.warning("a call that may not commit any more is ended", extra={"task": request.id})
         self.terminate(request.worker_pid)
         return True
 
-    def _may_go_on(self, request: Any, address: Address) -> bool:
+    def _may_go_on(self, request: Any, key: MessageKey) -> bool:
         """Whether the step waited for a callback and was reported on: then what its function still does is its own."""
         limit = request.request_dict.get(CALLBACK)
         if limit is None or (limit and time.time() > request.time_start + limit):
             return False
-        reading = self.assembly.engine.reading
+        reading = self.container.engine.reading
         try:
-            status = reading.execution(address.ref).status
+            status = reading.execution(key.ref).status
         except ExecutionNotExists:
             return False
         if status.ended:
             return status is Status.SUCCEEDED
-        frame = reading.frame(address.ref, address.frame)
-        return frame is None or frame.token != address.token  # else somebody else has taken it over
+        frame = reading.frame(key.ref, key.frame)
+        return frame is None or frame.token != key.token  # else somebody else has taken it over
 
 
-def _addressed(requests: Iterable[Any]) -> list[tuple[Any, Address]]:
+def _step_requests(requests: Iterable[Any]) -> list[tuple[Any, MessageKey]]:
     """Those that are step messages, with what they are about; those that are due first come first."""
     found = []
     for request in requests:
         if not request.name.startswith(TASK_PREFIX):
             continue
         try:
-            found.append((request, address_of(request.args)))
+            found.append((request, key_of(request.args)))
         except InvalidArgument:
             continue
     return sorted(found, key=_eta)
 
 
-def _eta(held: tuple[Any, Address]) -> str:
-    eta = held[0].eta
+def _eta(continued: tuple[Any, MessageKey]) -> str:
+    eta = continued[0].eta
     return "" if eta is None else str(eta)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pollflow.errors import EntityTooLarge, InvalidArgument
 from pollflow.fdl.model import JsonObject
-from pollflow.machine.data import size_of, told_size
+from pollflow.machine.data import size_of, size_text
 
 
 def checked_object(what: str, value: Any, most_bytes: int) -> JsonObject:
@@ -20,5 +20,5 @@ def checked_object(what: str, value: Any, most_bytes: int) -> JsonObject:
         raise InvalidArgument(f"the {what} must be a JSON object: {error}") from error
     size = size_of(plain)
     if size > most_bytes:
-        raise EntityTooLarge(f"the {what} has {told_size(size)}; {most_bytes} bytes are allowed")
+        raise EntityTooLarge(f"the {what} has {size_text(size)}; {most_bytes} bytes are allowed")
     return plain

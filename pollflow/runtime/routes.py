@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from pollflow.runtime import messages
 from pollflow.runtime.settings import Settings
-from pollflow.store import Connection, Envelope, Keys, Letter, translated
+from pollflow.store import Connection, EncodedMessage, Keys, Message, translated
 
 DEFAULT_QUEUE = "celery"
 
@@ -36,12 +36,12 @@ class Routes:
         """All lists that step messages go to."""
         return {self.list_of(queue) for queue in self.queues.values()} or {self.list_of(DEFAULT_QUEUE)}
 
-    def post(self, letter: Letter) -> Envelope:
+    def encode(self, message: Message) -> EncodedMessage:
         """The letter in its envelope."""
         if not self.in_script:
-            return Envelope(None)
-        queue = self.queue_of(letter.hint.type)
-        return messages.envelope(letter, queue=queue, list_key=self.list_of(queue))
+            return EncodedMessage(None)
+        queue = self.queue_of(message.metadata.type)
+        return messages.encode(message, queue=queue, list_key=self.list_of(queue))
 
     def save(self, client: Connection, keys: Keys, settings: Settings) -> None:
         """Writes them down for clients, with the settings of the workers."""
@@ -65,5 +65,5 @@ class Routes:
         return routes, record.get("settings")
 
 
-Publish = Callable[[Letter], None]
+Publish = Callable[[Message], None]
 """Publishes a letter by the app's own broker connection."""

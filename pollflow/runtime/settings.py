@@ -24,31 +24,31 @@ class Settings:
     """Where the state is; the broker's URL unless set, if that is a Redis."""
     key_prefix: str = "pollflow"
     """In front of every key."""
-    horizon: float = 60.0
+    max_countdown: float = 60.0
     """The longest countdown handed to Celery; the visibility timeout must be at least twice as long."""
-    grace: float = 2.0
+    redelivery_timeout: float = 2.0
     """How long a due message may be missing before it is published again."""
-    longest_grace: float = 600.0
+    max_redelivery_timeout: float = 600.0
     """The grace doubles at each redelivery of an entry, up to this."""
     lease: float = 3.0
     """How long a call may go without a sign of life from its worker before it is made again."""
-    sweep_every: float = 1.0
+    sweep_interval: float = 1.0
     """How often the wake-up index is looked at, and how often workers vouch for what they hold."""
     sweep_in_workers: bool = True
     """Whether workers sweep too, so that a forgotten beat never stops the polling."""
-    lost_attempts: int = 5
+    max_crashes: int = 5
     """After so many calls that were cut off by the death of their process, a step fails with `FC.Unknown`."""
     retention: float = 30.0 * 86_400
     """How long an execution is kept after its end."""
     durable: bool = False
     """Whether starts, stops, reports and the commits of workers wait until the append-only file has them."""
-    max_data_bytes: int = 32 * 1024
+    max_payload_bytes: int = 32 * 1024
     """Bounds a step's input, output and local together, and an execution's input."""
     max_events: int = 250_000
     """Bounds the history of an execution."""
     max_wait: float = 365.0 * 86_400
     """Bounds one wait."""
-    width: int = 100
+    max_concurrency: int = 100
     """The branches or iterations of a step that run at the same time."""
 
     def __post_init__(self) -> None:
@@ -56,10 +56,10 @@ class Settings:
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
                 raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0, not {value!r}")
-        if self.horizon < 2 * self.sweep_every:
+        if self.max_countdown < 2 * self.sweep_interval:
             raise ConfigurationError(
-                f"{PREFIX}horizon ({self.horizon:g} s) must be at least twice {PREFIX}sweep_every "
-                f"({self.sweep_every:g} s), so that a long wait is published in time"
+                f"{PREFIX}max_countdown ({self.max_countdown:g} s) must be at least twice {PREFIX}sweep_interval "
+                f"({self.sweep_interval:g} s), so that a long wait is published in time"
             )
 
     @classmethod
@@ -67,13 +67,13 @@ class Settings:
         """From a Celery configuration. Raises ConfigurationError for a value of the wrong kind or an unknown name."""
         known = {field.name: field for field in fields(cls)}
         _refuse_unknown(conf, known)
-        given: dict[str, Any] = {}
+        input: dict[str, Any] = {}
         for name, field in known.items():
             value = conf.get(PREFIX + name)
             if value is None:
                 continue
-            given[name] = _as(type(field.default), PREFIX + name, value)
-        return cls(**given)
+            input[name] = _as(type(field.default), PREFIX + name, value)
+        return cls(**input)
 
     def dump(self) -> str:
         """As a worker writes them down for clients: all but where the state is."""
@@ -90,21 +90,21 @@ class Settings:
     def timing(self) -> Timing:
         """What the store is told of it."""
         return Timing(
-            horizon=self.horizon,
-            grace=self.grace,
-            longest_grace=self.longest_grace,
+            max_countdown=self.max_countdown,
+            redelivery_timeout=self.redelivery_timeout,
+            max_redelivery_timeout=self.max_redelivery_timeout,
             lease=self.lease,
             retention=self.retention,
-            width=self.width,
+            max_concurrency=self.max_concurrency,
         )
 
     @property
     def limits(self) -> Limits:
         """What the machine is told of it."""
         return Limits(
-            data_bytes=self.max_data_bytes,
+            payload_bytes=self.max_payload_bytes,
             events=self.max_events,
-            width=self.width,
+            max_concurrency=self.max_concurrency,
             max_wait_seconds=self.max_wait,
         )
 
@@ -119,8 +119,8 @@ def _refuse_unknown(conf: Any, known: Iterable[str]) -> None:
     for name in conf:
         if isinstance(name, str) and name.startswith(PREFIX) and name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
-            raise ConfigurationError(f"{name} is no setting of pollflow{hint}")
+            metadata = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+            raise ConfigurationError(f"{name} is no setting of pollflow{metadata}")
 
 
 def _as(kind: type[Any], name: str, value: Any) -> Any:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from pollflow.errors import ExecutionAlreadyExists, InvalidArgument
 from pollflow.fdl.model import JsonObject
-from pollflow.machine import About, Limits, begin
+from pollflow.machine import ExecutionInfo, Limits, begin
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Publish
-from pollflow.store import Definitions, ExecutionRef, Reading, Started, Store, Waiter
+from pollflow.store import Definitions, ExecutionRef, ParentLink, Reading, Started, Store
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 
@@ -32,11 +32,11 @@ class Starter:
     def start(
         self,
         flow_name: str,
-        given: JsonObject,
+        input: JsonObject,
         name: str | None,
         *,
         parent: str = "",
-        waiter: Waiter | None = None,
+        parent_link: ParentLink | None = None,
         durable: bool = False,
     ) -> tuple[ExecutionRef, bool]:
         """Starts an execution, or finds the one that runs under the name already; True if it started it.
@@ -48,22 +48,22 @@ class Starter:
         TaskAlreadyCompleted if the waiter has given it up.
         """
         ref = ref_of(flow_name, name or _random_name())
-        given = checked_object("input", given, self.limits.data_bytes)
+        input = checked_object("input", input, self.limits.payload_bytes)
         record = self.definitions.flow(flow_name)
         flow = self.flows.get(record.digest)
-        about = About(ref.flow, ref.name, uuid.uuid4().hex, self.reading.now(), secrets.token_hex(16))
+        info = ExecutionInfo(ref.flow, ref.name, uuid.uuid4().hex, self.reading.now(), secrets.token_hex(16))
         started = self.store.start(
-            about,
-            begin(flow, given, about, self.limits),
+            info,
+            begin(flow, input, info, self.limits),
             digest=record.digest,
-            execution_input=given,
+            execution_input=input,
             limit=flow.timeout_seconds,
             parent=parent,
-            waiter=waiter,
+            parent_link=parent_link,
             durable=durable,
         )
-        for letter in started.letters:
-            self.publish(letter)
+        for message in started.messages:
+            self.publish(message)
         self._check_existing(ref, started, parent)
         return ref, started.existing is None
 

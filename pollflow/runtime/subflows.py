@@ -1,7 +1,7 @@
 """Sub-flows: a step that starts an execution of another flow, and hears of its end.
 
 What crosses shards cannot be one script. Starting is done under a name that follows from the step's idempotency key,
-so doing it twice finds what the first time made; the sub-execution keeps the step's task token among its `waiters`,
+so a second start finds the first one; the sub-execution keeps the step's task token among its `parent_links`,
 and telling them of the end is a duty in the wake-up index until it is done.
 """
 
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument, TaskAlreadyCompleted
 from pollflow.fdl.model import Flow, FlowResource, JsonObject, Pattern
 from pollflow.machine import (
-    About,
     CallRequest,
     Event,
+    ExecutionInfo,
     FrameState,
     Raised,
     Returned,
@@ -25,7 +25,7 @@ from pollflow.machine import (
 )
 from pollflow.machine.callback import task_token
 from pollflow.runtime.starting import Starter, ref_of
-from pollflow.store import Address, Claimed, Errand, ExecutionRef, Reading, Waiter
+from pollflow.store import Claimed, ExecutionRef, MessageKey, OutboxEntry, ParentLink, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,18 @@ class SubFlows:
         if not isinstance(request.resource, FlowResource):
             raise TypeError(request.resource)
         try:
-            flow_name, name, given = asked_of(request, request.resource)
+            flow_name, name, input = asked_of(request, request.resource)
         except ValueError as error:
             return Raised("FnF.RuntimeError", str(error))
         waits = request.pattern is not Pattern.REQUEST_RESPONSE
-        token = task_token(claimed.about, claimed.state)
+        token = task_token(claimed.info, claimed.state)
         # A callback is waited for whatever the sub-flow returns; but its failure is that of the call.
-        waiter = Waiter(token, hears_success=request.pattern is Pattern.SYNC)
+        parent_link = ParentLink(token, notify_on_success=request.pattern is Pattern.SYNC)
         try:
             if not waits:
-                ref, _ = self.starter.start(flow_name, given, name, parent=token)
+                ref, _ = self.starter.start(flow_name, input, name, parent=token)
             else:
-                ref = self._start_awaited(claimed, flow_name, given, name, waiter)
+                ref = self._start_awaited(claimed, flow_name, input, name, parent_link)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         except TaskAlreadyCompleted as error:
@@ -62,28 +62,28 @@ class SubFlows:
         return Returned({**started, "Status": self.reading.execution(ref).status.value})
 
     def _start_awaited(
-        self, claimed: Claimed, flow_name: str, given: JsonObject, name: str, waiter: Waiter
+        self, claimed: Claimed, flow_name: str, input: JsonObject, name: str, parent_link: ParentLink
     ) -> ExecutionRef:
         try:
-            ref, _ = self.starter.start(flow_name, given, name, parent=waiter.token, waiter=waiter)
+            ref, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
         except TaskAlreadyCompleted:
-            if not self._is_there(claimed.address):
+            if not self._is_there(claimed.key):
                 raise
             # Redis went back in time, and the note was made by who had seen the step gone.
-            self.starter.store.take_back(Errand(ref_of(flow_name, name), waiter.token))
-            ref, _ = self.starter.start(flow_name, given, name, parent=waiter.token, waiter=waiter)
+            self.starter.store.undo_cancel(OutboxEntry(ref_of(flow_name, name), parent_link.token))
+            ref, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
         return ref
 
-    def _is_there(self, address: Address) -> bool:
-        frame = self.reading.frame(address.ref, address.frame)
-        if frame is None or frame.token != address.token:
+    def _is_there(self, key: MessageKey) -> bool:
+        frame = self.reading.frame(key.ref, key.frame)
+        if frame is None or frame.token != key.token:
             return False
-        return not self.reading.execution(address.ref).status.ended
+        return not self.reading.execution(key.ref).status.ended
 
 
-def awaited_by(flow: Flow, state: FrameState, about: About) -> Errand | None:
+def awaited_by(flow: Flow, state: FrameState, info: ExecutionInfo) -> OutboxEntry | None:
     """What is to be done when a step gives up the sub-execution that it waits for; None if it waits for none."""
-    request = call_of(flow, state, about)
+    request = call_of(flow, state, info)
     if request is None or not isinstance(request.resource, FlowResource):
         return None
     if request.pattern is Pattern.REQUEST_RESPONSE:
@@ -93,7 +93,7 @@ def awaited_by(flow: Flow, state: FrameState, about: About) -> Errand | None:
         ref = ref_of(flow_name, name)
     except ValueError:
         return None  # nothing can have been started under such a name
-    return Errand(ref, task_token(about, state))
+    return OutboxEntry(ref, task_token(info, state))
 
 
 def asked_of(request: CallRequest, resource: FlowResource) -> tuple[str, str, JsonObject]:
@@ -103,12 +103,12 @@ def asked_of(request: CallRequest, resource: FlowResource) -> tuple[str, str, Js
     if not isinstance(flow_name, str):
         raise ValueError("serviceParams.FlowName must be the name of a flow")
     name = params.get("ExecutionName") or _name_of(request)
-    given = params.get("Input", request.payload)
-    if isinstance(given, str):
-        given = json.loads(given)
-    if not isinstance(name, str) or not isinstance(given, dict):
+    input = params.get("Input", request.payload)
+    if isinstance(input, str):
+        input = json.loads(input)
+    if not isinstance(name, str) or not isinstance(input, dict):
         raise ValueError("serviceParams: ExecutionName must be a text, Input an object")
-    return flow_name, name, given
+    return flow_name, name, input
 
 
 def _name_of(request: CallRequest) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from pollflow.errors import StoreFull, StoreUnavailable, UnreadableRecord
 from pollflow.runtime import messages
-from pollflow.runtime.duties import Duties
 from pollflow.runtime.engine import Engine
+from pollflow.runtime.maintenance import MaintenanceJobs
 from pollflow.runtime.routes import Routes
-from pollflow.store import SHARDS, Address, ExecutionRef, FrameRecord, Letter, parse_member, translated
+from pollflow.store import SHARDS, ExecutionRef, FrameRecord, Message, MessageKey, parse_member, translated
 
 _MOST_PER_SHARD = 200
 _PEEK = 10
@@ -27,13 +27,13 @@ class Sweeper:
     """Sweeps all shards."""
 
     engine: Engine
-    duties: Duties
+    maintenance: MaintenanceJobs
     routes: Routes
-    every_seconds: float
+    interval_seconds: float
 
     def sweep(self, *, at_once: bool = False) -> int:
         """Looks at everything that is due, unless somebody else just did. How many entries it found."""
-        if not at_once and not self._is_my_turn():
+        if not at_once and not self._acquire_turn():
             return 0
         oldest = self._oldest() if self.routes.in_script else {}
         found = 0
@@ -48,9 +48,9 @@ class Sweeper:
             raise full
         return found
 
-    def _is_my_turn(self) -> bool:
+    def _acquire_turn(self) -> bool:
         store = self.engine.store
-        lock_ms = max(1, int(self.every_seconds * 900))
+        lock_ms = max(1, int(self.interval_seconds * 900))
         try:
             with translated():
                 return bool(store.client.set(store.keys.sweeper(), "1", nx=True, px=lock_ms))
@@ -72,9 +72,9 @@ class Sweeper:
         return None
 
     def _look_at(self, member: str, at: float, oldest: dict[str, float]) -> None:
-        ref, frame, duty = parse_member(member)
-        if duty is not None:
-            self.duties.do(ref, duty)
+        ref, frame, job = parse_member(member)
+        if job is not None:
+            self.maintenance.do(ref, job)
             return
         record = None if frame is None else self.engine.reading.frame(ref, frame)
         if frame is None or record is None:
@@ -96,17 +96,19 @@ class Sweeper:
         oldest: dict[str, float],
     ) -> None:
         store = self.engine.store
-        letter = Letter(
-            Address(ref, frame, record.token),
+        message = Message(
+            MessageKey(ref, frame, record.token),
             execution_id,
-            record.hint,
+            record.metadata,
             countdown=max(0.0, record.due - at),
         )
-        result, unpublished = store.redeliver(letter, record.sent, oldest.get(self.routes.queue_of(record.hint.type)))
+        result, unpublished = store.redeliver(
+            message, record.sent, oldest.get(self.routes.queue_of(record.metadata.type))
+        )
         if unpublished:
-            self.engine.publish(letter)
+            self.engine.publish(message)
         if result == "sent" and record.sent:
-            extra = {"execution": str(ref), "frame": frame, "step": record.hint.step, "sent": record.sent + 1}
+            extra = {"execution": str(ref), "frame": frame, "step": record.metadata.step, "sent": record.sent + 1}
             logger.info("redelivered", extra=extra)
 
     def _oldest(self) -> dict[str, float]:

@@ -59,7 +59,7 @@ _left_running: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class MessageKey:
     """Where a server listens, and the password it asks for."""
 
     port: int
@@ -77,7 +77,7 @@ class EmbeddedServer:
     def __init__(self, folder: Path, binary: ServerBinary | None = None) -> None:
         self.folder = folder.absolute()
         self._binary = binary
-        self._address: Address | None = None
+        self._address: MessageKey | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -166,7 +166,7 @@ class EmbeddedServer:
     def _start_on_a_free_port(self, binary: ServerBinary, lock: FileLock) -> None:
         known = self._address
         for _ in range(PORT_ATTEMPTS):
-            self._address = known or Address(_free_port(), secrets.token_hex(16))
+            self._address = known or MessageKey(_free_port(), secrets.token_hex(16))
             self._store_address(self._address)
             self._process = self._spawn(binary, self._address, lock)
             if self._wait_until_it_serves(self._process):
@@ -177,7 +177,7 @@ class EmbeddedServer:
             f"The embedded server ({binary.path}) did not start. The end of its log:\n{self._log_tail()}"
         )
 
-    def _spawn(self, binary: ServerBinary, address: Address, lock: FileLock) -> subprocess.Popen[bytes]:
+    def _spawn(self, binary: ServerBinary, address: MessageKey, lock: FileLock) -> subprocess.Popen[bytes]:
         # On standard input, so that the password is neither in the list of processes nor in one more file.
         with tempfile.TemporaryFile() as configuration, (self.folder / LOG).open("wb") as log:
             configuration.write(CONFIGURATION.format(port=address.port, password=address.password).encode())
@@ -229,18 +229,18 @@ class EmbeddedServer:
             retry=Retry(NoBackoff(), 0),
         )
 
-    def _known_address(self) -> Address:
+    def _known_address(self) -> MessageKey:
         if self._address is None:
             raise StoreUnavailable("The embedded server was not started.")
         return self._address
 
-    def _stored_address(self) -> Address | None:
+    def _stored_address(self) -> MessageKey | None:
         try:
-            return Address(**json.loads((self.folder / ADDRESS).read_text()))
+            return MessageKey(**json.loads((self.folder / ADDRESS).read_text()))
         except (OSError, ValueError, TypeError):
             return None  # not written yet, or by a command that was killed while it wrote
 
-    def _store_address(self, address: Address) -> None:
+    def _store_address(self, address: MessageKey) -> None:
         unfinished = self.folder / f"{ADDRESS}.new"
         unfinished.touch(mode=0o600)
         unfinished.write_text(json.dumps(asdict(address)))

@@ -1,68 +1,66 @@
 """Redis: keys, scripts and records. Knows neither Celery nor what a step means."""
 
 from pollflow.store.clock import Clock
+from pollflow.store.compaction import is_time_to_compact
 from pollflow.store.connection import Connection, connect
-from pollflow.store.core import Insistence
 from pollflow.store.definitions import Definitions, FlowRecord
 from pollflow.store.encode import Timing
 from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parent_of, parse_member
-from pollflow.store.packing import is_time_to_pack
-from pollflow.store.patience import NO_PATIENCE, Patience
 from pollflow.store.reading import Reading
 from pollflow.store.records import (
-    HELD,
+    LEASED,
     STALE,
-    Address,
     Claimed,
     Committed,
     Early,
-    Envelope,
-    Errand,
+    EncodedMessage,
     ExecutionRecord,
     FrameRecord,
-    Letter,
+    Message,
+    MessageKey,
+    OutboxEntry,
+    ParentLink,
     Refusal,
     StoredEvent,
-    Waiter,
     dump_json,
 )
+from pollflow.store.retrying import NO_RETRY, RetryPolicy
 from pollflow.store.scripts import translated
 from pollflow.store.store import Store
-from pollflow.store.transitions import Moved, Started, new_token
+from pollflow.store.transitions import Conflict, Started, new_token
 
 __all__ = [
-    "HELD",
-    "NO_PATIENCE",
+    "LEASED",
+    "NO_RETRY",
     "SHARDS",
     "STALE",
-    "Address",
     "Claimed",
     "Clock",
     "Committed",
+    "Conflict",
     "Connection",
     "Definitions",
     "Early",
-    "Envelope",
-    "Errand",
+    "EncodedMessage",
     "ExecutionRecord",
     "ExecutionRef",
     "FlowRecord",
     "FrameRecord",
-    "Insistence",
     "Keys",
-    "Letter",
-    "Moved",
-    "Patience",
+    "Message",
+    "MessageKey",
+    "OutboxEntry",
+    "ParentLink",
     "Reading",
     "Refusal",
+    "RetryPolicy",
     "Started",
     "Store",
     "StoredEvent",
     "Timing",
-    "Waiter",
     "connect",
     "dump_json",
-    "is_time_to_pack",
+    "is_time_to_compact",
     "new_token",
     "parent_of",
     "parse_member",

@@ -43,14 +43,14 @@ Connection: TypeAlias = Any
 """A `redis.Redis` that decodes its replies to text, which the types of redis-py cannot say."""
 
 
-def connect(url: str, *, patience_seconds: float = 2) -> Connection:
-    """A client that tries for about `patience_seconds` while Redis is away or loading.
+def connect(url: str, *, retry_seconds: float = 2) -> Connection:
+    """A client that tries for about `retry_seconds` while Redis is away or loading.
 
     Trying again is safe: every script of the store tells a repetition from a first time. Raises InvalidArgument for
     what is no URL of a Redis.
     """
     _check_database(url)
-    retries = max(3, round(patience_seconds / _LONGEST_PAUSE_SECONDS) + 3)
+    retries = max(3, round(retry_seconds / _LONGEST_PAUSE_SECONDS) + 3)
     try:
         return redis.Redis.from_url(
             url,
@@ -73,8 +73,8 @@ def _without_password(url: str) -> str:
 
 def _check_database(url: str) -> None:
     """Raises InvalidArgument for a database that is no number: redis-py would take database 0 without a word."""
-    parts = urlsplit(url)
-    if parts.scheme in ("redis", "rediss") and not re.fullmatch("[0-9]*", parts.path.strip("/")):
+    container = urlsplit(url)
+    if container.scheme in ("redis", "rediss") and not re.fullmatch("[0-9]*", container.path.strip("/")):
         # What stands there is not shown: it may be the end of a password whose / was not written as %2F.
         raise InvalidArgument(f"after its / the URL of a Redis has the number of a database; write {_URLS}")
 

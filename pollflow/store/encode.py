@@ -5,117 +5,143 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pollflow.machine import About, Call, Decision, FrameState, HistoryEvent, Message, Report
-from pollflow.store.folding import fold
+from typing_extensions import assert_never
+
+from pollflow.machine import (
+    AwaitChildren,
+    AwaitReport,
+    Decision,
+    ExecutionInfo,
+    FrameState,
+    HistoryEvent,
+    ScheduleCall,
+    ScheduleStep,
+)
 from pollflow.store.keys import ExecutionRef
 from pollflow.store.records import (
     NOT_IN_SCRIPT,
-    Address,
-    Envelope,
-    Letter,
-    dump_hint,
+    EncodedMessage,
+    Message,
+    MessageKey,
     dump_json,
+    dump_metadata,
     dump_state,
 )
 from pollflow.store.scripts import Argument
+from pollflow.store.values import deduplicate
 
-Post = Callable[[Letter], Envelope]
+Encode = Callable[[Message], EncodedMessage]
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """When entries need attention, in seconds.
 
-    `horizon`: the longest countdown that is published; longer waits stay in the index until then.
-    `grace`: how long a message may be on its way before it is taken for lost; doubled up to `longest_grace`.
+    `max_countdown`: the longest countdown that is published; longer waits stay in the index until then.
+    `redelivery_timeout`: how long after its due time a message is published again; doubled each time up to
+    `max_redelivery_timeout`.
     `lease`: how long a call may go without a sign of life from its worker.
-    `retention`: how long an ended execution is kept. `width`: how many children of a step run at once.
+    `retention`: how long an ended execution is kept. `max_concurrency`: how many children of a step run at once.
     """
 
-    horizon: float = 60
-    grace: float = 2
-    longest_grace: float = 600
+    max_countdown: float = 60
+    redelivery_timeout: float = 2
+    max_redelivery_timeout: float = 600
     lease: float = 3
     retention: float = 30 * 86_400
-    width: int = 100
+    max_concurrency: int = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What a frame is settled with: the arguments of `settle`, and the letter and envelope in them."""
+class NextEntry:
+    """What a frame is settled with: the arguments of `schedule_next`, and the letter and envelope in them."""
 
     args: list[Argument]
-    letter: Letter | None
-    envelope: Envelope
+    message: Message | None
+    encoded: EncodedMessage
 
 
-def settle(ref: ExecutionRef, about: About, decision: Decision, token: str, *, timing: Timing, post: Post) -> Settled:
+def schedule_next(
+    ref: ExecutionRef, info: ExecutionInfo, decision: Decision, token: str, *, timing: Timing, encode: Encode
+) -> NextEntry:
     """For a decision after which the frame goes on, under a new token."""
     state, wake = state_of(decision), decision.wake
-    if isinstance(wake, Report):
-        return Settled(_settle_args(token, state, "report", timing=timing), None, NOT_IN_SCRIPT)
-    if not isinstance(wake, Message | Call):
+    if isinstance(wake, AwaitReport):
+        return NextEntry(_schedule_args(token, state, "report", timing=timing), None, NOT_IN_SCRIPT)
+    if not isinstance(wake, ScheduleStep | ScheduleCall):
         raise TypeError(wake)
-    letter = Letter(
-        Address(ref, state.frame, token),
-        about.execution_id,
-        wake.hint,
+    message = Message(
+        MessageKey(ref, state.frame, token),
+        info.execution_id,
+        wake.metadata,
         countdown=wake.after,
-        at=wake.at if isinstance(wake, Message) else None,
+        at=wake.at if isinstance(wake, ScheduleStep) else None,
     )
-    envelope = post(letter)
-    args = _settle_args(
+    encoded = encode(message)
+    args = _schedule_args(
         token,
         state,
         kind_of(decision),
         timing=timing,
-        hint=dump_hint(wake.hint),
-        started=_started(wake) if isinstance(wake, Call) else "",
+        metadata=dump_metadata(wake.metadata),
+        started=_started(wake) if isinstance(wake, ScheduleCall) else "",
         after=wake.after,
-        at="" if letter.at is None else repr(letter.at),
-        timeout=wake.timeout if isinstance(wake, Call) and wake.timeout is not None else "",
-        envelope=envelope,
+        at="" if message.at is None else repr(message.at),
+        timeout=wake.timeout if isinstance(wake, ScheduleCall) and wake.timeout is not None else "",
+        encoded=encoded,
     )
-    return Settled(args, letter, envelope)
+    return NextEntry(args, message, encoded)
 
 
-def _settle_args(
+def _schedule_args(
     token: str,
     state: FrameState,
     kind: str,
     *,
     timing: Timing,
-    hint: str = "",
+    metadata: str = "",
     started: str = "",
     after: float = 0,
     at: str = "",
     timeout: float | str = "",
-    envelope: Envelope = NOT_IN_SCRIPT,
+    encoded: EncodedMessage = NOT_IN_SCRIPT,
 ) -> list[Argument]:
     return [
         token,
         dump_state(state),
         kind,
-        hint,
+        metadata,
         started,
         after,
         at,
         timeout,
-        timing.horizon,
-        timing.grace,
-        envelope.head,
-        envelope.tail,
+        timing.max_countdown,
+        timing.redelivery_timeout,
+        encoded.head,
+        encoded.tail,
     ]
 
 
-def _started(wake: Call) -> str:
+def _started(wake: ScheduleCall) -> str:
     """The TaskStarted event up to the count of starts, which only the script knows."""
-    return f'"TaskStarted",{dump_json(wake.hint.step)},{{"attempt":{wake.hint.attempt},"start":'
+    return f'"TaskStarted",{dump_json(wake.metadata.step)},{{"attempt":{wake.metadata.attempt},"start":'
 
 
 def kind_of(decision: Decision) -> str:
-    """How the script treats the frame: `message`, `call`, `report` or `children`."""
-    return type(decision.wake).__name__.lower()
+    """Return what the frame waits for, as stored: `step`, `call`, `report` or `children`."""
+    match decision.wake:
+        case ScheduleStep():
+            return "step"
+        case ScheduleCall():
+            return "call"
+        case AwaitReport():
+            return "report"
+        case AwaitChildren():
+            return "children"
+        case None:
+            raise TypeError("the frame has ended")
+        case _:
+            assert_never(decision.wake)
 
 
 def state_of(decision: Decision) -> FrameState:
@@ -125,16 +151,16 @@ def state_of(decision: Decision) -> FrameState:
     return decision.state
 
 
-def folded_events(history: Sequence[HistoryEvent], values: dict[str, str] | None = None) -> list[Argument]:
+def event_args(history: Sequence[HistoryEvent], values: dict[str, str] | None = None) -> list[Argument]:
     """What `append` takes: the long values, those in `values` included, and the events."""
     found = {} if values is None else values
-    events = [fold(event, found) for event in history]
+    events = [deduplicate(event, found) for event in history]
     return [*counted_fields(found), len(events), *events]
 
 
-def events_folded_into(values: dict[str, str], history: Sequence[HistoryEvent]) -> list[Argument]:
-    """As `folded_events`, but the long values go into `values`, which another `append` of the same script takes."""
-    events = [fold(event, values) for event in history]
+def event_args_into(values: dict[str, str], history: Sequence[HistoryEvent]) -> list[Argument]:
+    """As `event_args`, but the long values go into `values`, which another `append` of the same script takes."""
+    events = [deduplicate(event, values) for event in history]
     return [0, len(events), *events]
 
 

@@ -75,14 +75,14 @@ class Keys:
         """Hash: long values that the events of the history refer to, by digest. Until it is purged."""
         return self._of(ref.shard, "values", str(ref))
 
-    def given_up(self, ref: ExecutionRef) -> str:
+    def cancellations(self, ref: ExecutionRef) -> str:
         """Set: the task tokens of steps that gave the execution up as a sub-flow. Until it is purged; a day if it
         never was there.
         """
         return self._of(ref.shard, "given-up", str(ref))
 
     def wake(self, shard: int) -> str:
-        """Sorted set, for ever: the wake-up index, `REF|FRAME` or `REF|!duty` by the moment it needs attention."""
+        """Sorted set, for ever: the wake-up index, `REF|FRAME` or `REF|!job` by the moment it needs attention."""
         return self._of(shard, "wake")
 
     def indexes(self, ref: ExecutionRef, status: Status) -> tuple[str, ...]:
@@ -131,8 +131,8 @@ def member(ref: ExecutionRef, frame: str = ROOT) -> str:
     return f"{ref}|{frame}"
 
 
-def duty(ref: ExecutionRef, name: str) -> str:
-    """The member of a duty of the execution itself: `deadline`, `tidy`, `purge`, `notify`, `orphan`, `errand`."""
+def job(ref: ExecutionRef, name: str) -> str:
+    """The member of a maintenance job: `deadline`, `tidy`, `purge`, `notify`, `orphan`, `errand`."""
     return f"{ref}|{_DUTY}{name}"
 
 

@@ -11,12 +11,12 @@ from pollflow.errors import ExecutionNotExists
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.machine import ROOT, Status
 from pollflow.store.clock import Clock
+from pollflow.store.compaction import BLOCK, expand
 from pollflow.store.connection import Connection
-from pollflow.store.folding import digests_in, load_values, unfold
 from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parent_of
-from pollflow.store.packing import BLOCK, unpack
 from pollflow.store.records import ExecutionRecord, FrameRecord, StoredEvent
 from pollflow.store.scripts import Scripts, translated
+from pollflow.store.values import digests_in, load_values, restore
 
 _SLICE = 500
 
@@ -38,15 +38,15 @@ class Reading:
             raise ExecutionNotExists(f"flow {ref.flow!r} has no execution {ref.name!r}")
         return ExecutionRecord.load(ref, fields)
 
-    def frames(self, ref: ExecutionRef, most: int = _SLICE) -> dict[str, FrameRecord]:
-        """Up to `most` live frames of an execution, by name."""
-        records = {frame: self.frame(ref, frame) for frame in self.frame_names(ref, most)}
+    def frames(self, ref: ExecutionRef, limit: int = _SLICE) -> dict[str, FrameRecord]:
+        """Up to `limit` live frames of an execution, by name."""
+        records = {frame: self.frame(ref, frame) for frame in self.frame_names(ref, limit)}
         return {frame: record for frame, record in records.items() if record is not None}
 
-    def frame_names(self, ref: ExecutionRef, most: int = _SLICE) -> list[str]:
-        """The names of up to `most` live frames of an execution."""
+    def frame_names(self, ref: ExecutionRef, limit: int = _SLICE) -> list[str]:
+        """The names of up to `limit` live frames of an execution."""
         with translated():
-            return sorted(self.client.srandmember(self.keys.frames(ref), most) or [])
+            return sorted(self.client.srandmember(self.keys.frames(ref), limit) or [])
 
     def frame(self, ref: ExecutionRef, frame: str) -> FrameRecord | None:
         """One frame; None if it has ended."""
@@ -57,10 +57,10 @@ class Reading:
                 parent = self.client.hgetall(self.keys.frame(ref, parent_of(frame)[0]))
         return FrameRecord.load(frame, fields, parent) if fields else None
 
-    def given_up(self, ref: ExecutionRef) -> set[str]:
+    def cancellations(self, ref: ExecutionRef) -> set[str]:
         """The task tokens of the steps that have given the execution up as a sub-flow."""
         with translated():
-            return set(self.client.smembers(self.keys.given_up(ref)))
+            return set(self.client.smembers(self.keys.cancellations(ref)))
 
     def results(self, ref: ExecutionRef, frame: str) -> tuple[JsonObject, ...]:
         """The locals of a joining frame's ended children, by index."""
@@ -70,16 +70,16 @@ class Reading:
                 found[int(index)] = json.loads(text)
         return tuple(found[index] for index in sorted(found))
 
-    def history(self, ref: ExecutionRef, after: int = 0, most: int = _SLICE) -> list[StoredEvent]:
-        """Up to `most` events whose ids are greater than `after`."""
+    def history(self, ref: ExecutionRef, after: int = 0, limit: int = _SLICE) -> list[StoredEvent]:
+        """Up to `limit` events whose ids are greater than `after`."""
         keys = (self.keys.execution(ref), self.keys.history(ref), self.keys.blocks(ref))
-        before, count, *texts = self.scripts.run("history", keys, [after, most, BLOCK])
+        before, count, *texts = self.scripts.run("history", keys, [after, limit, BLOCK])
         blocks, newer = texts[:count], texts[count:]
-        unpacked = [*(text for block in blocks for text in unpack(block)), *newer]
-        wanted = unpacked[after - before : after - before + most]
+        unpacked = [*(text for block in blocks for text in expand(block)), *newer]
+        wanted = unpacked[after - before : after - before + limit]
         events = [StoredEvent.load(after + position, text) for position, text in enumerate(wanted, start=1)]
         values = self._values(ref, digests_in(event.detail for event in events))
-        return [replace(event, detail=unfold(event.detail, values.__getitem__)) for event in events]
+        return [replace(event, detail=restore(event.detail, values.__getitem__)) for event in events]
 
     def _values(self, ref: ExecutionRef, digests: set[str]) -> dict[str, Json]:
         if not digests:
@@ -96,18 +96,18 @@ class Reading:
             after = events[-1].id
 
     def executions(
-        self, *, flow: str | None, status: Status | None, most: int, before: float | None = None
+        self, *, flow: str | None, status: Status | None, limit: int, before: float | None = None
     ) -> list[ExecutionRecord]:
-        """Up to `most` executions, the latest start first; only those that started before `before`, if given."""
+        """Up to `limit` executions, the latest start first; only those that started before `before`, if given."""
         top = "+inf" if before is None else f"({before!r}"
         with translated():
             pipe = self.client.pipeline(transaction=False)
             for shard in range(SHARDS):
                 pipe.zrevrangebyscore(
-                    self.keys.index(shard, flow, status), top, "-inf", start=0, num=most, withscores=True
+                    self.keys.index(shard, flow, status), top, "-inf", start=0, num=limit, withscores=True
                 )
             found = sorted((pair for pairs in pipe.execute() for pair in pairs), key=lambda pair: -pair[1])
-            refs = [ExecutionRef.parse(text) for text, _ in found[:most]]
+            refs = [ExecutionRef.parse(text) for text, _ in found[:limit]]
             for ref in refs:
                 pipe.hgetall(self.keys.execution(ref))
             records = zip(refs, pipe.execute(), strict=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pollflow.errors import UnreadableRecord
 from pollflow.fdl.model import Json, JsonObject
-from pollflow.machine import About, FrameState, Hint, Join, Level, Phase, Status
+from pollflow.machine import ExecutionInfo, FrameState, Join, Level, MessageMetadata, Phase, Status
 from pollflow.store.keys import ExecutionRef
 
 LAYOUT = 1
@@ -54,15 +54,15 @@ def load_state(frame: str, text: str) -> FrameState:
     )
 
 
-def dump_hint(hint: Hint) -> str:
+def dump_metadata(metadata: MessageMetadata) -> str:
     """The stored form of a hint."""
-    fields: list[Json] = [hint.type, hint.step, hint.attempt, hint.entry]
-    return dump_json([*fields, True, hint.timeout] if hint.is_callback else fields)
+    fields: list[Json] = [metadata.type, metadata.step, metadata.attempt, metadata.entry]
+    return dump_json([*fields, True, metadata.timeout] if metadata.is_callback else fields)
 
 
-def load_hint(text: str) -> Hint:
-    """The hint that `dump_hint` wrote, or that of a later release, which may say more."""
-    return Hint(*json.loads(text)[:6])
+def load_metadata(text: str) -> MessageMetadata:
+    """The hint that `dump_metadata` wrote, or that of a later release, which may say more."""
+    return MessageMetadata(*json.loads(text)[:6])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +84,29 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiter:
+class ParentLink:
     """A step that waits for the end of an execution: its task token, and whether success is told to it too."""
 
     token: str
-    hears_success: bool = True
+    notify_on_success: bool = True
 
     def dump(self) -> str:
         """Its stored form; tokens hold no comma."""
-        return ("+" if self.hears_success else "-") + self.token
+        return ("+" if self.notify_on_success else "-") + self.token
 
     @classmethod
-    def load(cls, text: str) -> Waiter:
+    def load(cls, text: str) -> ParentLink:
         """The waiter that `dump` wrote."""
         return cls(text[1:], text.startswith("+"))
 
     @classmethod
-    def dump_all(cls, waiters: Sequence[Waiter]) -> str:
+    def dump_all(cls, parent_links: Sequence[ParentLink]) -> str:
         """The stored form of several."""
-        return ",".join(waiter.dump() for waiter in waiters)
+        return ",".join(parent_link.dump() for parent_link in parent_links)
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class OutboxEntry:
     """A step has given up a sub-execution, which is to be stopped: it is in another shard. `token` is the step's."""
 
     ref: ExecutionRef
@@ -117,7 +117,7 @@ class Errand:
         return f"{self.ref} {self.token}"
 
     @classmethod
-    def load(cls, text: str) -> Errand:
+    def load(cls, text: str) -> OutboxEntry:
         """The errand that `dump` wrote."""
         ref, _, token = text.partition(" ")
         return cls(ExecutionRef.parse(ref), token)
@@ -141,8 +141,8 @@ class ExecutionRecord:
     cause: str | None = None
     parent: str = ""
     """The task token of the step that started it; empty if a client did."""
-    waiters: tuple[Waiter, ...] = ()
-    errands: tuple[Errand, ...] = ()
+    parent_links: tuple[ParentLink, ...] = ()
+    outbox: tuple[OutboxEntry, ...] = ()
 
     @classmethod
     def load(cls, ref: ExecutionRef, fields: dict[str, Any]) -> ExecutionRecord:
@@ -161,24 +161,24 @@ class ExecutionRecord:
             error=fields.get("error"),
             cause=fields.get("cause"),
             parent=fields.get("parent", ""),
-            waiters=tuple(Waiter.load(text) for text in fields.get("waiters", "").split(",") if text),
-            errands=tuple(Errand.load(text) for text in fields.get("errands", "").splitlines()),
+            parent_links=tuple(ParentLink.load(text) for text in fields.get("waiters", "").split(",") if text),
+            outbox=tuple(OutboxEntry.load(text) for text in fields.get("errands", "").splitlines()),
         )
 
     @property
     def steps(self) -> set[str]:
         """The task tokens of the steps that started it, or took it while it ran and wait for it."""
-        return {waiter.token for waiter in self.waiters} | {self.parent} - {""}
+        return {parent_link.token for parent_link in self.parent_links} | {self.parent} - {""}
 
     @property
     def is_awaited_by_its_starter(self) -> bool:
         """Whether a step started it and waited. Any other goes its own way, whoever has taken it."""
-        return self.parent in {waiter.token for waiter in self.waiters}
+        return self.parent in {parent_link.token for parent_link in self.parent_links}
 
     @property
-    def about(self) -> About:
+    def info(self) -> ExecutionInfo:
         """What the machine knows of it."""
-        return About(self.ref.flow, self.ref.name, self.id, self.started_at, self.secret, self.events)
+        return ExecutionInfo(self.ref.flow, self.ref.name, self.id, self.started_at, self.secret, self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class FrameRecord:
     frame: str
     token: str
     kind: str
-    hint: Hint
+    metadata: MessageMetadata
     written: str
     due: float
     claim: str
@@ -202,7 +202,7 @@ class FrameRecord:
     deadline: float | None
     join: Join | None
     parent_token: str = ""
-    parent_hint: Hint | None = None
+    parent_metadata: MessageMetadata | None = None
 
     @classmethod
     def load(cls, frame: str, fields: dict[str, str], parent: dict[str, str] | None = None) -> FrameRecord:
@@ -211,7 +211,7 @@ class FrameRecord:
             frame=frame,
             token=fields["token"],
             kind=fields["kind"],
-            hint=load_hint(fields["hint"]) if fields["hint"] else Hint("task", ""),
+            metadata=load_metadata(fields["hint"]) if fields["hint"] else MessageMetadata("task", ""),
             written=fields["state"],
             due=float(fields["due"]),
             claim=fields.get("claim", ""),
@@ -222,7 +222,7 @@ class FrameRecord:
             deadline=float(fields["deadline"]) if "deadline" in fields else None,
             join=load_join(fields.get("total", ""), fields.get("made", ""), fields.get("ended", "")),
             parent_token=parent["token"] if parent else "",
-            parent_hint=load_hint(parent["hint"]) if parent and parent["hint"] else None,
+            parent_metadata=load_metadata(parent["hint"]) if parent and parent["hint"] else None,
         )
 
     @property
@@ -237,7 +237,7 @@ def load_join(total: str, made: str, ended: str) -> Join | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class MessageKey:
     """One entry's present message: which execution, which frame, and the token that it acts under."""
 
     ref: ExecutionRef
@@ -246,21 +246,21 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Message:
     """A message to be sent: where it goes, what it says of itself, and when it is due.
 
     `countdown` is seconds from now, 0 for at once; `at`, if set, is the moment itself (epoch seconds).
     """
 
-    address: Address
+    key: MessageKey
     execution_id: str
-    hint: Hint
+    metadata: MessageMetadata
     countdown: float = 0
     at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class EncodedMessage:
     """A letter as the broker takes it: a list of the same Redis, and the text before and after the moment of sending.
 
     `queue` is None where the script cannot publish; then the caller does, after the commit.
@@ -271,35 +271,37 @@ class Envelope:
     tail: str = ""
 
 
-NOT_IN_SCRIPT = Envelope(None)
+NOT_IN_SCRIPT = EncodedMessage(None)
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a message may act on. `starts` counts the calls begun under its token, this one included; `excused` those of
-    them that were cut off because their worker was stopped.
+    """What a message may act on.
+
+    `starts` counts the calls begun under its token, this one included; `not_counted` those of them that ended because
+    their worker was stopped.
 
     `nonce` is the fencing token of the call; `at` the moment of the claim by Redis' clock.
     """
 
-    address: Address
+    key: MessageKey
     nonce: str
     kind: str
     state: FrameState
-    about: About
+    info: ExecutionInfo
     digest: str
     at: float
     starts: int = 0
-    excused: int = 0
+    not_counted: int = 0
     deadline: float | None = None
     join: Join | None = None
     parent_token: str = ""
-    parent_hint: Hint | None = None
+    parent_metadata: MessageMetadata | None = None
 
     @property
-    def lost(self) -> int:
+    def crashes(self) -> int:
         """How many calls were cut off before this one, by something that may be the function's own fault."""
-        return self.starts - 1 - self.excused
+        return self.starts - 1 - self.not_counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,22 +312,22 @@ class Early:
 
 
 class Refusal(str):
-    """Why a message may not act: `stale` (its entry is over) or `held` (somebody runs it)."""
+    """Why a message may not act: `stale` (its entry is over) or `continued` (somebody runs it)."""
 
     __slots__ = ()
 
 
 STALE = Refusal("stale")
-HELD = Refusal("held")
+LEASED = Refusal("held")
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A transition was committed; the caller has to publish `letters`. `held` is set if it goes on at once.
+    """A transition was committed; the caller has to publish `messages`. `continued` is set if it goes on at once.
 
     `is_awaited`: it ended the execution, and somebody waits for that.
     """
 
-    letters: tuple[Letter, ...] = ()
-    held: Claimed | None = None
+    messages: tuple[Message, ...] = ()
+    continued: Claimed | None = None
     is_awaited: bool = False

@@ -14,7 +14,7 @@ from pollflow.errors import NotDurable
 from pollflow.store.clock import Clock
 from pollflow.store.connection import Connection, unavailable
 from pollflow.store.durability import Durability
-from pollflow.store.patience import patiently
+from pollflow.store.retrying import with_retry
 
 Argument = str | int | float
 
@@ -40,16 +40,16 @@ class Scripts:
         with translated():
             return self._script(name)(keys=keys, args=[self._clock.argument(), *args])
 
-    def run_patiently(self, name: str, keys: Sequence[str], args: Sequence[Argument], seconds: float) -> Any:
+    def run_with_retry(self, name: str, keys: Sequence[str], args: Sequence[Argument], seconds: float) -> Any:
         """As `run`, the same arguments again and again while Redis cannot serve, for so long."""
-        return patiently(lambda: self.run(name, keys, args), seconds)
+        return with_retry(lambda: self.run(name, keys, args), seconds)
 
     def run_durably(
         self, name: str, keys: Sequence[str], args: Sequence[Argument], seconds: float, durability: Durability
     ) -> tuple[Any, NotDurable | None]:
-        """As `run_patiently`, and waits for the append-only file; what is to be said if it does not acknowledge."""
+        """As `run_with_retry`, and waits for the append-only file; what is to be said if it does not acknowledge."""
         timed = [self._clock.argument(), *args]
-        return patiently(lambda: durability.run(self._script(name), keys, timed), seconds)
+        return with_retry(lambda: durability.run(self._script(name), keys, timed), seconds)
 
     def _script(self, name: str) -> Any:
         script = self._registered.get(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pollflow.store.cleaning import Cleaning
+from pollflow.store.cleanup import Cleaning
 from pollflow.store.transitions import Transitions
 from pollflow.store.wakeups import WakeUps
 

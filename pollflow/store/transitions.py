@@ -13,36 +13,36 @@ from typing import Any
 
 from pollflow.errors import TaskAlreadyCompleted, UnreadableRecord
 from pollflow.fdl.model import JsonObject
-from pollflow.machine import ROOT, About, Children, Decision, HistoryEvent, Outcome, Status
+from pollflow.machine import ROOT, AwaitChildren, Decision, ExecutionInfo, HistoryEvent, Outcome, Status
 from pollflow.store import keys as names
 from pollflow.store.core import Core, in_no_script
 from pollflow.store.encode import (
-    Settled,
+    NextEntry,
     counted_fields,
-    events_folded_into,
-    folded_events,
+    event_args,
+    event_args_into,
     kind_of,
-    settle,
+    schedule_next,
     state_of,
 )
 from pollflow.store.keys import ExecutionRef
 from pollflow.store.records import (
-    HELD,
     LAYOUT,
+    LEASED,
     STALE,
-    Address,
     Claimed,
     Committed,
     Early,
-    Errand,
-    Letter,
+    Message,
+    MessageKey,
+    OutboxEntry,
+    ParentLink,
     Refusal,
-    Waiter,
-    dump_hint,
     dump_json,
+    dump_metadata,
     dump_state,
-    load_hint,
     load_join,
+    load_metadata,
     load_state,
 )
 from pollflow.store.scripts import Argument
@@ -57,11 +57,11 @@ class Started:
 
     id: str
     existing: Status | None = None
-    letters: tuple[Letter, ...] = ()
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class Conflict:
     """Other frames have added events, and the decision depends on their number: decide again."""
 
     events: int
@@ -77,36 +77,36 @@ class Transitions(Core):
 
     def start(
         self,
-        about: About,
+        info: ExecutionInfo,
         decision: Decision,
         *,
         digest: str,
         execution_input: JsonObject,
         limit: float | None,
         parent: str = "",
-        waiter: Waiter | None = None,
+        parent_link: ParentLink | None = None,
         durable: bool = False,
     ) -> Started:
         """Starts an execution by its first decision, unless its name is taken. `limit` is its time limit in seconds.
 
         `parent` is the task token of the step that starts it.
-        `waiter` is told of the end, also of that of an execution which runs under the name already.
+        `parent_link` is told of the end, also of that of an execution which runs under the name already.
         `durable`: waits for the append-only file, also where the execution is there already. Raises NotDurable, and
         TaskAlreadyCompleted if the waiter has given the execution up.
         """
-        ref = ExecutionRef(about.flow_name, about.execution_name)
+        ref = ExecutionRef(info.flow_name, info.execution_name)
         fields = {
-            "id": about.execution_id,
+            "id": info.execution_id,
             "flow": ref.flow,
             "name": ref.name,
             "digest": digest,
-            "secret": about.secret,
-            "started_at": repr(about.started_at),
+            "secret": info.secret,
+            "started_at": repr(info.started_at),
             "input": dump_json(execution_input),
             "parent": parent,
-            "waiters": waiter.dump() if waiter else "",
+            "waiters": parent_link.dump() if parent_link else "",
         }
-        settled = self._settle(ref, about, decision, new_token())
+        scheduled = self._schedule_next(ref, info, decision, new_token())
         indexes = (*self.keys.lasting_indexes(ref), *self.keys.indexes(ref, Status.RUNNING))
         reply = self._commit(
             "start",
@@ -114,50 +114,50 @@ class Transitions(Core):
                 *self._base(ref, ROOT),
                 self.keys.frames(ref),
                 self.keys.wake(ref.shard),
-                self._queue(ref, settled.envelope),
-                self.keys.given_up(ref),
+                self._queue(ref, scheduled.encoded),
+                self.keys.cancellations(ref),
                 *indexes,
             ),
             [
                 str(ref),
                 names.member(ref),
-                names.duty(ref, "deadline"),
+                names.job(ref, "deadline"),
                 "" if limit is None else limit,
-                waiter.dump() if waiter else "",
-                names.duty(ref, "orphan"),
-                names.duty(ref, "notify"),
+                parent_link.dump() if parent_link else "",
+                names.job(ref, "orphan"),
+                names.job(ref, "notify"),
                 *counted_fields(fields),
-                *folded_events(decision.history),
-                *settled.args,
+                *event_args(decision.history),
+                *scheduled.args,
             ],
             durable=durable,
         )
         if reply[0] == "given up":
             raise TaskAlreadyCompleted
-        if reply[0] == "exists" and reply[1] != about.execution_id:
+        if reply[0] == "exists" and reply[1] != info.execution_id:
             return Started(reply[1], Status(reply[2]))
-        return Started(about.execution_id, None, _unsent(settled.letter, reply[0] == "started" and reply[2]))
+        return Started(info.execution_id, None, _unsent(scheduled.message, reply[0] == "started" and reply[2]))
 
-    def claim(self, address: Address, nonce: str) -> Claimed | Early | Refusal:
+    def claim(self, key: MessageKey, nonce: str) -> Claimed | Early | Refusal:
         """What the holder of a message may act on; a call is leased to `nonce` for the lease's time.
 
         Raises UnreadableRecord for a state of a later release, which is left as it was.
         """
-        ref, frame = address.ref, address.frame
+        ref, frame = key.ref, key.frame
         parent = frame if frame == ROOT else names.parent_of(frame)[0]
-        reply = self.scripts.run_patiently(
+        reply = self.scripts.run_with_retry(
             "claim",
             (*self._base(ref, frame)[:3], self.keys.wake(ref.shard), self.keys.frame(ref, parent)),
-            [names.member(ref, frame), address.token, nonce, self.timing.lease, LAYOUT],
-            self._insistence.patience.claim_seconds,
+            [names.member(ref, frame), key.token, nonce, self.timing.lease, LAYOUT],
+            self._retry_policy.claim_seconds,
         )
         if reply[0] == "claimed":
-            return _claimed(address, nonce, reply[1:])
+            return _claimed(key, nonce, reply[1:])
         if reply[0] == "early":
             return Early(float(reply[1]))
         if reply[0] == "unreadable":
             raise UnreadableRecord(f"state of layout {reply[1]}; this release reads {LAYOUT}")
-        return HELD if reply[0] == "held" else STALE
+        return LEASED if reply[0] == "held" else STALE
 
     def commit(
         self,
@@ -165,25 +165,25 @@ class Transitions(Core):
         decision: Decision,
         *,
         from_outside: bool = False,
-        hold: str = "",
+        continue_inline: str = "",
         expect_events: bool = False,
-        errand: Errand | None = None,
-    ) -> Committed | Moved | Refusal:
+        outbox_entry: OutboxEntry | None = None,
+    ) -> Committed | Conflict | Refusal:
         """Commits what was decided for a claimed frame.
 
-        `from_outside`: the event did not come from the call, so the call's lease does not matter. `hold`: the nonce
-        under which the caller goes on with the next entry at once, instead of a message. `expect_events`: refuse with
-        Moved if history has grown meanwhile. `errand`: what is to be done elsewhere for it, if the execution goes on.
+        `from_outside`: the event did not come from the call, so its lease does not matter. `continue_inline`: the
+        nonce under which the caller goes on with the next entry at once, instead of a message. `expect_events`: return
+        Conflict if history has grown meanwhile. `outbox_entry`: work for another shard.
         """
         nonce = ANYBODY if from_outside else (claimed.nonce if claimed.kind == "call" else "")
         if decision.outcome is not None:
-            ends_execution = claimed.address.frame == ROOT or decision.outcome.status is Status.FAILED
+            ends_execution = claimed.key.frame == ROOT or decision.outcome.status is Status.FAILED
             if ends_execution:
                 return self._end_by(claimed, decision, nonce)
-            return self._join(claimed, decision, nonce)
-        if isinstance(decision.wake, Children):
-            return self._spread(claimed, decision, expect_events)
-        return self._advance(claimed, decision, nonce, hold, expect_events, errand)
+            return self._fan_in(claimed, decision, nonce)
+        if isinstance(decision.wake, AwaitChildren):
+            return self._fan_out(claimed, decision, expect_events)
+        return self._advance(claimed, decision, nonce, continue_inline, expect_events, outbox_entry)
 
     def end(
         self,
@@ -193,13 +193,13 @@ class Transitions(Core):
         outcome: Outcome,
         *,
         execution_id: str = "",
-        waiters: Sequence[Waiter] | None = None,
+        parent_links: Sequence[ParentLink] | None = None,
     ) -> str | None:
         """Ends a running execution from outside. None if this did it, else the status that it has.
 
         Only the one of that id, and with those waiters, if they are given.
         """
-        expected = (execution_id, "*" if waiters is None else Waiter.dump_all(waiters))
+        expected = (execution_id, "*" if parent_links is None else ParentLink.dump_all(parent_links))
         reply = self._end(ref, "", ANYBODY, ROOT, replace(outcome, status=status), history, expected=expected)
         return None if reply[0] == "done" else str(reply[1])
 
@@ -208,17 +208,17 @@ class Transitions(Core):
         claimed: Claimed,
         decision: Decision,
         nonce: str,
-        hold: str,
+        continue_inline: str,
         expect_events: bool,
-        errand: Errand | None,
-    ) -> Committed | Moved | Refusal:
-        address = claimed.address
-        ref, frame, token = address.ref, address.frame, new_token()
-        if hold:
+        outbox_entry: OutboxEntry | None,
+    ) -> Committed | Conflict | Refusal:
+        key = claimed.key
+        ref, frame, token = key.ref, key.frame, new_token()
+        if continue_inline:
             # Its worker vouches by the token that the message came with.
-            token = f"{address.token}+{token}"
-        settled = self._settle(ref, claimed.about, decision, token, sends=not hold)
-        keys = [*self._base(ref, frame), self.keys.wake(ref.shard), self._queue(ref, settled.envelope)]
+            token = f"{key.token}+{token}"
+        scheduled = self._schedule_next(ref, claimed.info, decision, token, sends=not continue_inline)
+        keys = [*self._base(ref, frame), self.keys.wake(ref.shard), self._queue(ref, scheduled.encoded)]
         if claimed.join is not None:
             keys.append(self.keys.results(ref, frame))
         reply = self._commit(
@@ -226,140 +226,142 @@ class Transitions(Core):
             keys,
             [
                 names.member(ref, frame),
-                address.token,
+                key.token,
                 nonce,
                 token,
-                claimed.about.events if expect_events else "",
-                hold,
+                claimed.info.events if expect_events else "",
+                continue_inline,
                 self.timing.lease,
-                _joiner(claimed),
-                *folded_events(decision.history),
-                names.duty(ref, "errand"),
-                errand.dump() if errand else "",
-                *settled.args,
+                _join_nonce(claimed),
+                *event_args(decision.history),
+                names.job(ref, "errand"),
+                outbox_entry.dump() if outbox_entry else "",
+                *scheduled.args,
             ],
         )
         if reply[0] == "stale":
             return STALE
         if reply[0] == "moved":
-            return Moved(int(reply[1]))
-        if not hold:
-            return Committed(_unsent(settled.letter, reply[2]))
-        held = Claimed(
-            address=replace(address, token=token),
-            nonce=hold,
+            return Conflict(int(reply[1]))
+        if not continue_inline:
+            return Committed(_unsent(scheduled.message, reply[2]))
+        continued = Claimed(
+            key=replace(key, token=token),
+            nonce=continue_inline,
             kind=kind_of(decision),
             state=state_of(decision),
-            about=replace(claimed.about, events=int(reply[4])),
+            info=replace(claimed.info, events=int(reply[4])),
             digest=claimed.digest,
             at=float(reply[1]),
             starts=int(reply[3]),
             deadline=float(reply[5]) if reply[5] else None,
             parent_token=claimed.parent_token,
-            parent_hint=claimed.parent_hint,
+            parent_metadata=claimed.parent_metadata,
         )
-        return Committed(held=held)
+        return Committed(continued=continued)
 
-    def _spread(self, claimed: Claimed, decision: Decision, expect_events: bool) -> Committed | Moved | Refusal:
-        address, state, wake = claimed.address, state_of(decision), decision.wake
-        if not isinstance(wake, Children):
+    def _fan_out(self, claimed: Claimed, decision: Decision, expect_events: bool) -> Committed | Conflict | Refusal:
+        key, state, wake = claimed.key, state_of(decision), decision.wake
+        if not isinstance(wake, AwaitChildren):
             raise TypeError(wake)
-        ref, joining = address.ref, claimed.join is not None
-        token = address.token if joining else new_token()
-        own = Letter(replace(address, token=token), claimed.about.execution_id, wake.hint)
-        envelope = self._post(own)
-        letters: list[Letter] = []
+        ref, joining = key.ref, claimed.join is not None
+        token = key.token if joining else new_token()
+        own = Message(replace(key, token=token), claimed.info.execution_id, wake.metadata)
+        encoded = self._encode(own)
+        messages: list[Message] = []
         children: list[str] = []
         values: dict[str, str] = {}
         args: list[Argument] = []
         for child in decision.spawn:
             child_frame = state_of(child).frame
-            settled = self._settle(ref, claimed.about, child, new_token())
-            letters += _unsent(settled.letter, True)
-            children += [self.keys.frame(ref, child_frame), self._queue(ref, settled.envelope)]
+            scheduled = self._schedule_next(ref, claimed.info, child, new_token())
+            messages += _unsent(scheduled.message, True)
+            children += [self.keys.frame(ref, child_frame), self._queue(ref, scheduled.encoded)]
             args += [
                 child_frame,
                 names.member(ref, child_frame),
-                *events_folded_into(values, child.history),
-                *settled.args,
+                *event_args_into(values, child.history),
+                *scheduled.args,
             ]
         reply = self._commit(
-            "spread",
+            "fan_out",
             (
-                *self._base(ref, address.frame),
+                *self._base(ref, key.frame),
                 self.keys.wake(ref.shard),
-                self._queue(ref, envelope),
+                self._queue(ref, encoded),
                 self.keys.frames(ref),
                 *children,
             ),
             [
-                names.member(ref, address.frame),
-                address.token,
+                names.member(ref, key.frame),
+                key.token,
                 token,
                 claimed.join.total if claimed.join else wake.total or 0,
                 claimed.join.made if claimed.join else 0,
-                self.timing.width,
-                _joiner(claimed),
-                claimed.about.events if expect_events else "",
+                self.timing.max_concurrency,
+                _join_nonce(claimed),
+                claimed.info.events if expect_events else "",
                 dump_state(state),
-                dump_hint(wake.hint),
-                self.timing.grace,
-                *folded_events(decision.history, values),
-                envelope.head,
-                envelope.tail,
+                dump_metadata(wake.metadata),
+                self.timing.redelivery_timeout,
+                *event_args(decision.history, values),
+                encoded.head,
+                encoded.tail,
                 *args,
             ],
         )
         if reply[0] == "stale":
             return STALE
         if reply[0] == "moved":
-            return Moved(int(reply[1]))
-        unsent = [letter for letter, left in zip((*letters, own), reply[2:], strict=True) if left]
+            return Conflict(int(reply[1]))
+        unsent = [message for message, left in zip((*messages, own), reply[2:], strict=True) if left]
         return Committed(tuple(unsent))
 
-    def _join(self, claimed: Claimed, decision: Decision, nonce: str) -> Committed | Refusal:
-        address, outcome = claimed.address, decision.outcome
-        if outcome is None or claimed.parent_hint is None:
+    def _fan_in(self, claimed: Claimed, decision: Decision, nonce: str) -> Committed | Refusal:
+        key, outcome = claimed.key, decision.outcome
+        if outcome is None or claimed.parent_metadata is None:
             raise TypeError(decision)
-        ref = address.ref
-        parent, _, index = names.parent_of(address.frame)
-        letter = Letter(Address(ref, parent, claimed.parent_token), claimed.about.execution_id, claimed.parent_hint)
-        envelope = self._post(letter)
+        ref = key.ref
+        parent, _, index = names.parent_of(key.frame)
+        message = Message(
+            MessageKey(ref, parent, claimed.parent_token), claimed.info.execution_id, claimed.parent_metadata
+        )
+        encoded = self._encode(message)
         reply = self._commit(
-            "join",
+            "fan_in",
             (
-                *self._base(ref, address.frame),
+                *self._base(ref, key.frame),
                 self.keys.wake(ref.shard),
-                self._queue(ref, envelope),
+                self._queue(ref, encoded),
                 self.keys.frames(ref),
                 self.keys.frame(ref, parent),
                 self.keys.results(ref, parent),
-                self.keys.results(ref, address.frame),
+                self.keys.results(ref, key.frame),
             ),
             [
-                names.member(ref, address.frame),
-                address.token,
+                names.member(ref, key.frame),
+                key.token,
                 nonce,
-                address.frame,
+                key.frame,
                 names.member(ref, parent),
                 claimed.parent_token,
                 index,
                 dump_json(outcome.output),
-                self.timing.grace,
-                _joiner(claimed),
-                *folded_events(decision.history),
-                envelope.head,
-                envelope.tail,
+                self.timing.redelivery_timeout,
+                _join_nonce(claimed),
+                *event_args(decision.history),
+                encoded.head,
+                encoded.tail,
             ],
         )
-        return STALE if reply[0] == "stale" else Committed(_unsent(letter, reply[2]))
+        return STALE if reply[0] == "stale" else Committed(_unsent(message, reply[2]))
 
     def _end_by(self, claimed: Claimed, decision: Decision, nonce: str) -> Committed | Refusal:
         if decision.outcome is None:
             raise TypeError(decision)
-        address = claimed.address
+        key = claimed.key
         reply = self._end(
-            address.ref, address.token, nonce, address.frame, decision.outcome, decision.history, _joiner(claimed)
+            key.ref, key.token, nonce, key.frame, decision.outcome, decision.history, _join_nonce(claimed)
         )
         return Committed(is_awaited=bool(reply[2])) if reply[0] == "done" else STALE
 
@@ -371,7 +373,7 @@ class Transitions(Core):
         frame: str,
         outcome: Outcome,
         history: Sequence[HistoryEvent],
-        joiner: str = "",
+        join_nonce: str = "",
         expected: tuple[str, str] = ("", "*"),
     ) -> list[Any]:
         fields = {"error": outcome.error, "cause": outcome.cause}
@@ -395,46 +397,46 @@ class Transitions(Core):
                 self.timing.retention,
                 names.member(ref, frame),
                 names.member(ref),
-                *(names.duty(ref, name) for name in ("deadline", "tidy", "purge", "notify")),
-                joiner,
+                *(names.job(ref, name) for name in ("deadline", "tidy", "purge", "notify")),
+                join_nonce,
                 *expected,
                 *counted_fields(fields),
-                *folded_events(history),
+                *event_args(history),
             ],
         )
         return reply
 
-    def _settle(
-        self, ref: ExecutionRef, about: About, decision: Decision, token: str, *, sends: bool = True
-    ) -> Settled:
-        post = self._post if sends else in_no_script
-        return settle(ref, about, decision, token, timing=self.timing, post=post)
+    def _schedule_next(
+        self, ref: ExecutionRef, info: ExecutionInfo, decision: Decision, token: str, *, sends: bool = True
+    ) -> NextEntry:
+        encode = self._encode if sends else in_no_script
+        return schedule_next(ref, info, decision, token, timing=self.timing, encode=encode)
 
 
-def _unsent(letter: Letter | None, is_left: bool) -> tuple[Letter, ...]:
-    return (letter,) if letter is not None and is_left else ()
+def _unsent(message: Message | None, is_left: bool) -> tuple[Message, ...]:
+    return (message,) if message is not None and is_left else ()
 
 
-def _joiner(claimed: Claimed) -> str:
+def _join_nonce(claimed: Claimed) -> str:
     """The nonce of a claim that has read how far its children are; '' for any other."""
     return claimed.nonce if claimed.join is not None else ""
 
 
-def _claimed(address: Address, nonce: str, reply: Sequence[Any]) -> Claimed:
-    kind, state, starts, excused, deadline, total, made, ended, parent_token, parent_hint, at, *about = reply
-    flow, name, execution_id, digest, started_at, secret, events = about
+def _claimed(key: MessageKey, nonce: str, reply: Sequence[Any]) -> Claimed:
+    kind, state, starts, not_counted, deadline, total, made, ended, parent_token, parent_metadata, at, *info = reply
+    flow, name, execution_id, digest, started_at, secret, events = info
     return Claimed(
-        address=address,
+        key=key,
         nonce=nonce,
         kind=kind,
-        state=load_state(address.frame, state),
-        about=About(flow, name, execution_id, float(started_at), secret, int(events)),
+        state=load_state(key.frame, state),
+        info=ExecutionInfo(flow, name, execution_id, float(started_at), secret, int(events)),
         digest=digest,
         at=float(at),
         starts=int(starts or 0),
-        excused=int(excused or 0),
+        not_counted=int(not_counted or 0),
         deadline=float(deadline) if deadline else None,
         join=load_join(total, made, ended),
         parent_token=parent_token,
-        parent_hint=load_hint(parent_hint) if parent_hint else None,
+        parent_metadata=load_metadata(parent_metadata) if parent_metadata else None,
     )

@@ -14,9 +14,9 @@ from pollflow.fdl import Flow, read_flow
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.fdl.reader import MAX_BYTES, Node, Object, Scalar, read_nodes, to_json
 from pollflow.machine import Limits, Status
-from pollflow.testing.acts import Act, ReportFailed, ReportSucceeded, Stop
 from pollflow.testing.document import Value, gathered, read_document
 from pollflow.testing.replies import Reply
+from pollflow.testing.stimuli import ReportFailed, ReportSucceeded, Stimulus, Stop
 
 T = TypeVar("T")
 
@@ -83,10 +83,10 @@ class Case:
     path: str
     line: int
     definition: Definition
-    given: JsonObject = field(default_factory=dict)
+    input: JsonObject = field(default_factory=dict)
     functions: Mapping[str, tuple[Reply, ...]] = field(default_factory=dict)
     flows: Mapping[str, Definition] = field(default_factory=dict)
-    acts: tuple[Act, ...] = ()
+    stimuli: tuple[Stimulus, ...] = ()
     limits: Limits = field(default_factory=Limits)
     until: float | None = None
     expected: Expected = field(default_factory=Expected)
@@ -112,7 +112,7 @@ def load_cases(path: str | os.PathLike[str]) -> list[Case]:
     return [_case(value, told, definition, said.get("flows", {})) for value, told in said["cases"]]
 
 
-def load_script(path: str | os.PathLike[str]) -> tuple[dict[str, tuple[Reply, ...]], tuple[Act, ...]]:
+def load_script(path: str | os.PathLike[str]) -> tuple[dict[str, tuple[Reply, ...]], tuple[Stimulus, ...]]:
     """What functions answer and what is done from outside, from a file with `functions` and `at`. Raises as above."""
     name = os.fspath(path)
     said = read_document(read_text(Path(path), name), name).read({key: _CASE[key] for key in ("functions", "at")})
@@ -207,10 +207,10 @@ def _case(value: Value, said: dict[str, Any], definition: Definition, flows: Map
         path=value.path,
         line=value.line,
         definition=definition,
-        given=said.get("input", {}),
+        input=said.get("input", {}),
         functions=said.get("functions", {}),
         flows=flows,
-        acts=said.get("at", ()),
+        stimuli=said.get("at", ()),
         limits=said.get("limits", Limits()),
         until=said.get("until"),
         expected=said.get("expect", Expected()),
@@ -242,7 +242,7 @@ def _lost(value: Value) -> bool:
     return True
 
 
-def _act(value: Value) -> Act:
+def _apply(value: Value) -> Stimulus:
     said = value.read(_ACT, ("seconds",))
     kind = value.one_of(said, "stop", "report_succeeded", "report_failed")
     if kind == "stop":
@@ -297,7 +297,7 @@ _CASE: Mapping[str, Callable[[Value], Any]] = {
     "name": Value.text,
     "input": Value.json_object,
     "functions": _named(_replies),
-    "at": _tuple_of(_act),
+    "at": _tuple_of(_apply),
     "expect": _expected,
     "lint": _tuple_of(Value.text),
     "until": Value.number,

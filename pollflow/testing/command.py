@@ -51,7 +51,7 @@ test.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for
 
 def simulate(
     flow: str | os.PathLike[str],
-    given: JsonObject | None = None,
+    input: JsonObject | None = None,
     *,
     script: str | Path | None = None,
     functions: Functions | None = None,
@@ -68,12 +68,12 @@ def simulate(
     loaded = load_flow(flow)
     name = Path(flow).name.split(".")[0]
     if script is not None:
-        replies, acts = load_script(script)
-        run = VirtualRun(loaded, given, functions=replies, acts=acts, flow_name=name)
+        replies, stimuli = load_script(script)
+        run = VirtualRun(loaded, input, functions=replies, stimuli=stimuli, flow_name=name)
     elif functions is not None:
-        run = VirtualRun(loaded, given, functions=functions, flow_name=name)
+        run = VirtualRun(loaded, input, functions=functions, flow_name=name)
     else:
-        run = VirtualRun(loaded, given, functions={} if ask is None else _asking(loaded, ask), flow_name=name)
+        run = VirtualRun(loaded, input, functions={} if ask is None else _asking(loaded, ask), flow_name=name)
     try:
         result = run.run(until)
     except NoReply as error:
@@ -88,8 +88,8 @@ def _asking(flow: Flow, ask: Ask) -> dict[str, Source]:
 
 
 def _asker(name: str, ask: Ask) -> Source:
-    def answer(given: JsonObject, context: object) -> Reply:
-        question = f"{name} is called with {json.dumps(given, ensure_ascii=False)}\n  {ANSWERS}: "
+    def answer(input: JsonObject, context: object) -> Reply:
+        question = f"{name} is called with {json.dumps(input, ensure_ascii=False)}\n  {ANSWERS}: "
         while True:
             try:
                 return _answered(ask(question).strip())

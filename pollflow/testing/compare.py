@@ -47,7 +47,7 @@ def warnings(expected: Sequence[str], problems: Sequence[Problem]) -> list[str]:
 def side_by_side(what: str, expected: Sequence[str], actual: Sequence[str]) -> str:
     """Two lists in two columns, the lines that differ marked with `!`; what is equal for long is left out."""
     rows = list(_rows(expected, actual))
-    width = max([8, *(len(left) for left, _, _ in rows)])
+    max_concurrency = max([8, *(len(left) for left, _, _ in rows)])
     shown = {
         near
         for at, (_, _, differs) in enumerate(rows)
@@ -55,13 +55,13 @@ def side_by_side(what: str, expected: Sequence[str], actual: Sequence[str]) -> s
         for near in range(at - _CONTEXT, at + _CONTEXT + 1)
         if 0 <= near < len(rows)
     }
-    lines = [f"{what}:", f"      {'expected':<{width}}  actual"]
+    lines = [f"{what}:", f"      {'expected':<{max_concurrency}}  actual"]
     before = -1
     for at in sorted(shown):
         if at != before + 1:
             lines.append("      …")
         left, right, differs = rows[at]
-        lines.append(f"{'!' if differs else ' '} {at + 1:>3} {left:<{width}}  {right}".rstrip())
+        lines.append(f"{'!' if differs else ' '} {at + 1:>3} {left:<{max_concurrency}}  {right}".rstrip())
         before = at
     if before != len(rows) - 1:
         lines.append("      …")
@@ -121,25 +121,27 @@ def _errors(expected: ErrorExpected, result: RunResult) -> list[str]:
     return told
 
 
-def _unequal(place: str, expected: Json, actual: Json, *, partly: bool = False) -> list[str]:
+def _unequal(step_path: str, expected: Json, actual: Json, *, partly: bool = False) -> list[str]:
     """Where two values differ; `partly`: objects may have more keys than expected."""
     if isinstance(expected, dict) and isinstance(actual, dict):
         told = []
         for key, value in expected.items():
-            inner = f"{place}.{key}"
+            inner = f"{step_path}.{key}"
             if key not in actual:
                 told.append(f"{inner}: expected {_shown(value)}, actual: missing")
             else:
                 told += _unequal(inner, value, actual[key], partly=partly)
         if not partly:
-            told += [f"{place}.{key}: unexpected: {_shown(actual[key])}" for key in actual if key not in expected]
+            told += [f"{step_path}.{key}: unexpected: {_shown(actual[key])}" for key in actual if key not in expected]
         return told
     if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         pairs = enumerate(zip(expected, actual, strict=True))
-        return [line for at, (one, other) in pairs for line in _unequal(f"{place}[{at}]", one, other, partly=partly)]
+        return [
+            line for at, (one, other) in pairs for line in _unequal(f"{step_path}[{at}]", one, other, partly=partly)
+        ]
     if _is_same(expected, actual):
         return []
-    return [f"{place}: expected {_shown(expected)}, actual {_shown(actual)}"]
+    return [f"{step_path}: expected {_shown(expected)}, actual {_shown(actual)}"]
 
 
 def _is_same(one: Json, other: Json) -> bool:

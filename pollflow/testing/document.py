@@ -86,10 +86,10 @@ class Value:
         for key, node in self.node.entries:
             yield key.text, self.at(key.text, node)
 
-    def read(self, readers: Mapping[str, Callable[[Value], Any]], *needs: tuple[str, ...]) -> dict[str, Any]:
+    def read(self, readers: Mapping[str, Callable[[Value], Any]], *decisions: tuple[str, ...]) -> dict[str, Any]:
         """What the fields of an object say, each read by its reader; there are no others, and what is empty has none.
 
-        Of each of `needs` one field has to be there. Raises `DefinitionError` with the problems of all fields.
+        Of each of `decisions` one field has to be there. Raises `DefinitionError` with the problems of all fields.
         """
         is_empty = isinstance(self.node, Scalar) and self.node.value is None
         found = {} if is_empty else dict(self.entries())
@@ -102,7 +102,9 @@ class Value:
                 problems += error.problems
         # What is misspelled is not missed as well.
         if found.keys() <= readers.keys():
-            missing = [" or ".join(f'"{name}"' for name in names) for names in needs if found.keys().isdisjoint(names)]
+            missing = [
+                " or ".join(f'"{name}"' for name in names) for names in decisions if found.keys().isdisjoint(names)
+            ]
             problems += [self._problem(f"{told} is missing") for told in missing]
         if problems:
             raise DefinitionError(in_order(problems))
@@ -110,16 +112,16 @@ class Value:
 
     def one_of(self, found: Collection[str], *names: str) -> str:
         """Which one of these fields was found; exactly one must be."""
-        given = [name for name in names if name in found]
-        if len(given) != 1:
-            told = " and ".join(given) or "none of them"
+        input = [name for name in names if name in found]
+        if len(input) != 1:
+            told = " and ".join(input) or "none of them"
             self.wrong(f"must have exactly one of {', '.join(names)}, not {told}")
-        return given[0]
+        return input[0]
 
     def _refuse_name(self, name: str, known: Collection[str]) -> NoReturn:
         guess = near(name, known)
-        hint = f'did you mean "{guess}"?' if guess else f"known: {', '.join(known)}"
-        self.wrong(f'unknown field "{name[:100]}"; {hint}')
+        metadata = f'did you mean "{guess}"?' if guess else f"known: {', '.join(known)}"
+        self.wrong(f'unknown field "{name[:100]}"; {metadata}')
 
     def _problem(self, message: str) -> Problem:
         return Problem(self.path, self.node.line, self.node.column, self.field, message, "flow-test")

@@ -29,13 +29,13 @@ def draw(result: RunResult) -> str:
     """The run as text, its end on the last line."""
     start = result.history[0].at
     visits = _visits(result.history, start)
-    width = max([4, *(2 * visit.depth + len(visit.step) for visit in visits)])
+    max_concurrency = max([4, *(2 * visit.depth + len(visit.step) for visit in visits)])
     lines = []
     for visit in visits:
         name = f"{'  ' * visit.depth}{visit.step}"
         ended = "" if visit.ended is None or visit.ended <= visit.began else f"{visit.ended - visit.began:g} s"
-        lines.append(f"{visit.began:>9g} s  {name:<{width}}  {ended:>9}  {visit.told}".rstrip())
-        lines += [f"{'':>11}  {'':<{width}}  {'':>9}  · {note}" for note in visit.notes]
+        lines.append(f"{visit.began:>9g} s  {name:<{max_concurrency}}  {ended:>9}  {visit.told}".rstrip())
+        lines += [f"{'':>11}  {'':<{max_concurrency}}  {'':>9}  · {note}" for note in visit.notes]
     for refused in result.refused:
         lines.append(f"refused: {refused}")
     lines.append(_end(result))
@@ -54,14 +54,14 @@ def _visits(history: tuple[StoredEvent, ...], start: float) -> list[_Visit]:
             visits.append(visit)
             stack = (*stack, visit)
         elif stack and stack[-1].step == event.step:
-            _tell(stack[-1], event, moment)
+            _notify(stack[-1], event, moment)
             if event.type in _ENDS and "goto" not in event.detail:
                 stack = stack[:-1]
         open_after[event.id] = stack
     return visits
 
 
-def _tell(visit: _Visit, event: StoredEvent, moment: float) -> None:
+def _notify(visit: _Visit, event: StoredEvent, moment: float) -> None:
     detail = event.detail
     if event.type in _ENDS:
         visit.ended = moment

@@ -12,22 +12,22 @@ from dataclasses import dataclass, field, replace
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import (
     ROOT,
-    About,
     Arrived,
-    Call,
+    AwaitChildren,
+    AwaitReport,
     CallRequest,
-    Children,
     Decision,
     Event,
+    ExecutionInfo,
     FrameState,
     HistoryEvent,
     Join,
     Joined,
     Limits,
-    Message,
     Outcome,
     Phase,
-    Report,
+    ScheduleCall,
+    ScheduleStep,
     Status,
     TimedOut,
     Wake,
@@ -36,7 +36,7 @@ from pollflow.machine import (
     decide,
 )
 from pollflow.store import StoredEvent
-from pollflow.testing.agenda import EPOCH, Agenda, Rank
+from pollflow.testing.event_queue import EPOCH, EventQueue, Rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Frame:
-    """A frame as the store keeps it. `turn` is its token: what was put down for an earlier turn is stale.
+    """A frame as the store keeps it. `token` is its token: what was put down for an earlier turn is stale.
 
     `deadline` is that of the present attempt, in seconds of virtual time; `starts` counts the calls begun for it.
     """
@@ -57,11 +57,11 @@ class Frame:
     state: FrameState
     wake: Wake
     last: int
-    turn: int = 0
+    token: int = 0
     starts: int = 0
     deadline: float | None = None
     join: Join | None = None
-    called: bool = False
+    notified: bool = False
     results: dict[int, JsonObject] = field(default_factory=dict)
 
     @property
@@ -71,10 +71,10 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """What an execution needs from the run: time, limits, how calls are made, and who hears of its end."""
 
-    agenda: Agenda
+    event_queue: EventQueue
     limits: Limits
     call: Callable[[Execution, Frame, CallRequest], Answer]
     ended: Callable[[Execution], None]
@@ -85,28 +85,28 @@ class Surroundings:
 class Execution:
     """Runs one flow."""
 
-    def __init__(self, flow: Flow, about: About, given: JsonObject, around: Surroundings) -> None:
+    def __init__(self, flow: Flow, info: ExecutionInfo, input: JsonObject, environment: Environment) -> None:
         self.flow = flow
         self.history: list[StoredEvent] = []
         self.frames: dict[str, Frame] = {}
         self.status = Status.RUNNING
         self.outcome: Outcome | None = None
-        self.started = self.ended = around.agenda.now
-        self._about = about
-        self._given = given
-        self._around = around
+        self.started = self.ended = environment.event_queue.now
+        self._info = info
+        self._input = input
+        self._environment = environment
 
     @property
-    def about(self) -> About:
+    def info(self) -> ExecutionInfo:
         """What the machine knows of the execution at this moment."""
-        return replace(self._about, events=len(self.history))
+        return replace(self._info, events=len(self.history))
 
     def begin(self) -> None:
         """Starts it."""
-        decision = begin(self.flow, self._given, self._about, self._around.limits)
+        decision = begin(self.flow, self._input, self._info, self._environment.limits)
         self._new_frame(decision, 0)
         if self.flow.timeout_seconds is not None:
-            self._around.agenda.put(self.started + self.flow.timeout_seconds, self._time_out, Rank.DEADLINE)
+            self._environment.event_queue.put(self.started + self.flow.timeout_seconds, self._time_out, Rank.DEADLINE)
 
     def end(self, status: Status, error: str, cause: str) -> bool:
         """Stops it or ends it by its time limit; False if it has ended already."""
@@ -116,10 +116,10 @@ class Execution:
         self._end((event,), self.frames[ROOT].last, Outcome(status, None, error, cause))
         return True
 
-    def report(self, name: str, turn: tuple[int, int], event: Event) -> bool:
-        """Reports the task that a frame is at; `turn` is the entry and the attempt. False if it waits no longer."""
+    def report(self, name: str, token: tuple[int, int], event: Event) -> bool:
+        """Reports the task that a frame is at; `token` is the entry and the attempt. False if it waits no longer."""
         frame = self.frames.get(name)
-        if self.status.ended or frame is None or (frame.state.entry, frame.state.attempt) != turn:
+        if self.status.ended or frame is None or (frame.state.entry, frame.state.attempt) != token:
             return False
         self._decide(frame, event)
         return True
@@ -130,126 +130,128 @@ class Execution:
 
     def _append(self, history: Sequence[HistoryEvent], cause: int) -> int:
         """Each event is caused by the one before it, the first by `cause`. The number of the last one."""
-        moment = self._around.agenda.moment
+        moment = self._environment.event_queue.moment
         for event in history:
             number = len(self.history) + 1
             self.history.append(StoredEvent(number, cause, moment, event.type, event.step, event.detail))
             cause = number
-        self.ended = self._around.agenda.now
+        self.ended = self._environment.event_queue.now
         return cause
 
     def _new_frame(self, decision: Decision, cause: int) -> None:
         state, wake = _going_on(decision)
         frame = Frame(state, wake, cause)
         self.frames[state.frame] = frame
-        self._settle(frame, decision, hold=False)
+        self._schedule_next(frame, decision, continue_inline=False)
 
-    def _settle(self, frame: Frame, decision: Decision, *, hold: bool) -> None:
-        """The frame goes on under a new token; with `hold` at once, in the place of whoever moved it here."""
+    def _schedule_next(self, frame: Frame, decision: Decision, *, continue_inline: bool) -> None:
+        """The frame goes on under a new token; with `continue_inline` at once, in the same turn."""
         frame.last = self._append(decision.history, frame.last)
         frame.state, frame.wake = _going_on(decision)
-        frame.turn += 1
+        frame.token += 1
         frame.starts = 0
         frame.join, frame.results = None, {}
-        if isinstance(frame.wake, Report):
+        if isinstance(frame.wake, AwaitReport):
             return
         frame.deadline = None
-        if hold:
-            self._arrive(frame, frame.turn)
+        if continue_inline:
+            self._arrive(frame, frame.token)
         else:
             self._send(frame)
 
     def _send(self, frame: Frame) -> None:
-        now, wake, turn = self._around.agenda.now, frame.wake, frame.turn
+        now, wake, token = self._environment.event_queue.now, frame.wake, frame.token
         due = now
-        if isinstance(wake, Message | Call):
+        if isinstance(wake, ScheduleStep | ScheduleCall):
             due = now + wake.after
-        if isinstance(wake, Message) and wake.at is not None:
+        if isinstance(wake, ScheduleStep) and wake.at is not None:
             due = wake.at - EPOCH
-        self._around.agenda.put(due, lambda: self._arrive(frame, turn))
+        self._environment.event_queue.put(due, lambda: self._arrive(frame, token))
 
-    def _arrive(self, frame: Frame, turn: int) -> None:
+    def _arrive(self, frame: Frame, token: int) -> None:
         """A message has come: what it brings is done, unless it is stale."""
-        if self.status.ended or frame.turn != turn:
+        if self.status.ended or frame.token != token:
             return
-        if isinstance(frame.wake, Call):
-            self._start_call(frame, frame.wake, turn)
-        elif isinstance(frame.wake, Children):
+        if isinstance(frame.wake, ScheduleCall):
+            self._start_call(frame, frame.wake, token)
+        elif isinstance(frame.wake, AwaitChildren):
             self._look_at_children(frame)
         else:
-            self._decide(frame, Arrived(at=self._around.agenda.moment))
+            self._decide(frame, Arrived(at=self._environment.event_queue.moment))
 
-    def _start_call(self, frame: Frame, wake: Call, turn: int) -> None:
-        agenda = self._around.agenda
-        if self.status.ended or frame.turn != turn:
+    def _start_call(self, frame: Frame, wake: ScheduleCall, token: int) -> None:
+        event_queue = self._environment.event_queue
+        if self.status.ended or frame.token != token:
             return
-        if frame.deadline is not None and frame.deadline <= agenda.now:
+        if frame.deadline is not None and frame.deadline <= event_queue.now:
             return
         frame.starts += 1
-        detail: JsonObject = {"attempt": wake.hint.attempt, "start": frame.starts}
-        frame.last = self._append((HistoryEvent("TaskStarted", wake.hint.step, detail),), frame.last)
+        detail: JsonObject = {"attempt": wake.metadata.attempt, "start": frame.starts}
+        frame.last = self._append((HistoryEvent("TaskStarted", wake.metadata.step, detail),), frame.last)
         if frame.deadline is None and wake.timeout is not None:
-            self._set_deadline(frame, agenda.now + wake.timeout)
-        request = call_of(self.flow, frame.state, self.about)
+            self._set_deadline(frame, event_queue.now + wake.timeout)
+        request = call_of(self.flow, frame.state, self.info)
         if request is None:
             raise TypeError(frame.state)
-        answer = self._around.call(self, frame, request)
+        answer = self._environment.call(self, frame, request)
         if answer.takes > 0:
-            agenda.put(agenda.now + answer.takes, lambda: self._end_call(frame, wake, turn, answer.event))
+            event_queue.put(event_queue.now + answer.takes, lambda: self._end_call(frame, wake, token, answer.event))
         else:
-            self._end_call(frame, wake, turn, answer.event)
+            self._end_call(frame, wake, token, answer.event)
 
-    def _end_call(self, frame: Frame, wake: Call, turn: int, event: Event | None) -> None:
-        if self.status.ended or frame.turn != turn:
+    def _end_call(self, frame: Frame, wake: ScheduleCall, token: int, event: Event | None) -> None:
+        if self.status.ended or frame.token != token:
             return
         if event is None:
             # A lease has to lapse in production; here the call is made again as soon as its worker is dead.
-            self._around.agenda.put(self._around.agenda.now, lambda: self._start_call(frame, wake, turn))
+            self._environment.event_queue.put(
+                self._environment.event_queue.now, lambda: self._start_call(frame, wake, token)
+            )
         else:
             self._decide(frame, event)
 
     def _set_deadline(self, frame: Frame, deadline: float) -> None:
         frame.deadline = deadline
-        turn_of = (frame.state.entry, frame.state.attempt)
+        token_of = (frame.state.entry, frame.state.attempt)
 
         def passed() -> None:
-            still = (frame.state.entry, frame.state.attempt) == turn_of and frame.deadline is not None
+            still = (frame.state.entry, frame.state.attempt) == token_of and frame.deadline is not None
             if still and not self.status.ended and self.frames.get(frame.state.frame) is frame:
                 self._decide(frame, TimedOut())
-                self._around.timed_out(self, frame.state.frame, turn_of)
+                self._environment.timed_out(self, frame.state.frame, token_of)
 
-        self._around.agenda.put(deadline, passed, Rank.DEADLINE)
+        self._environment.event_queue.put(deadline, passed, Rank.DEADLINE)
 
     def _look_at_children(self, frame: Frame) -> None:
-        frame.called = False
+        frame.notified = False
         join = frame.join
         if join is None:
             raise TypeError(frame)
         if join.ended == join.total:
             self._decide(frame, Joined(tuple(frame.results[index] for index in sorted(frame.results))))
-        elif join.made < join.total and join.open < self._around.limits.width:
+        elif join.made < join.total and join.open < self._environment.limits.max_concurrency:
             self._decide(frame, Arrived(join))
 
     def _decide(self, frame: Frame, event: Event) -> None:
         # The message that ends a wait is that of the next step, which goes on at once.
-        hold = frame.state.phase is Phase.WAITING
-        decision = decide(self.flow, frame.state, event, about=self.about, limits=self._around.limits)
+        continue_inline = frame.state.phase is Phase.WAITING
+        decision = decide(self.flow, frame.state, event, info=self.info, limits=self._environment.limits)
         if decision.outcome is not None:
             self._end_frame(frame, decision, decision.outcome)
-        elif isinstance(decision.wake, Children):
-            self._spread(frame, decision, decision.wake)
+        elif isinstance(decision.wake, AwaitChildren):
+            self._fan_out(frame, decision, decision.wake)
         else:
-            self._settle(frame, decision, hold=hold)
+            self._schedule_next(frame, decision, continue_inline=continue_inline)
 
-    def _spread(self, frame: Frame, decision: Decision, wake: Children) -> None:
+    def _fan_out(self, frame: Frame, decision: Decision, wake: AwaitChildren) -> None:
         join = frame.join or Join(total=wake.total or 0, made=0, ended=0)
         frame.last = self._append(decision.history, frame.last)
         frame.state, frame.wake = _going_on(decision)
-        frame.turn += frame.join is None
+        frame.token += frame.join is None
         frame.join = join = replace(join, made=join.made + len(decision.spawn))
         # A slice is smaller than the room: what is left is made by the next message.
-        frame.called = join.made < join.total and join.open < self._around.limits.width
-        if frame.called:
+        frame.notified = join.made < join.total and join.open < self._environment.limits.max_concurrency
+        if frame.notified:
             self._send(frame)
         for child in decision.spawn:
             self._new_frame(child, frame.last)
@@ -261,10 +263,10 @@ class Execution:
             return
         self._append(decision.history, frame.last)
         del self.frames[name]
-        frame.turn += 1
-        self._join(name, outcome)
+        frame.token += 1
+        self._fan_in(name, outcome)
 
-    def _join(self, child: str, outcome: Outcome) -> None:
+    def _fan_in(self, child: str, outcome: Outcome) -> None:
         above, _, index = child.rpartition(".")
         parent = self.frames[above.rpartition(".")[0]]
         if parent.join is None:
@@ -272,14 +274,14 @@ class Execution:
         parent.join = join = replace(parent.join, ended=parent.join.ended + 1)
         parent.results[int(index)] = outcome.output or {}
         # The last one always tells; a free slot is told once, until the parent has looked.
-        if join.ended == join.total or (join.made < join.total and not parent.called):
-            parent.called = True
+        if join.ended == join.total or (join.made < join.total and not parent.notified):
+            parent.notified = True
             self._send(parent)
 
     def _end(self, history: Sequence[HistoryEvent], cause: int, outcome: Outcome) -> None:
         self._append(history, cause)
         self.status, self.outcome = outcome.status, outcome
-        self._around.ended(self)
+        self._environment.ended(self)
 
 
 def _going_on(decision: Decision) -> tuple[FrameState, Wake]:

@@ -11,9 +11,9 @@ from pollflow.fdl import Flow, load_flow, read_flow
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Limits
 from pollflow.runtime.functions import Functions
-from pollflow.testing.acts import Act
 from pollflow.testing.replies import Source
 from pollflow.testing.result import RunResult
+from pollflow.testing.stimuli import Stimulus
 from pollflow.testing.virtual import VirtualRun
 
 FlowLike: TypeAlias = Flow | str | os.PathLike[str] | JsonObject
@@ -22,11 +22,11 @@ FlowLike: TypeAlias = Flow | str | os.PathLike[str] | JsonObject
 
 def run_flow(
     flow: FlowLike,
-    given: JsonObject | None = None,
+    input: JsonObject | None = None,
     *,
     functions: Functions | Mapping[str, Source] | None = None,
     flows: Mapping[str, FlowLike] | None = None,
-    at: Sequence[Act] = (),
+    at: Sequence[Stimulus] = (),
     limits: Limits | None = None,
     until: float | None = None,
 ) -> RunResult:
@@ -37,7 +37,7 @@ def run_flow(
     nobody looks any more. Raises `DefinitionError`, and `InvalidArgument` for a file that cannot be read.
     """
     others = {name: as_flow(other) for name, other in (flows or {}).items()}
-    run = VirtualRun(as_flow(flow), given, functions=functions, flows=others, acts=at, limits=limits)
+    run = VirtualRun(as_flow(flow), input, functions=functions, flows=others, stimuli=at, limits=limits)
     return run.run(until)
 
 

@@ -19,7 +19,7 @@ from pollflow.testing.running import SUFFIXES, judge, run_in_virtual_time
 class FlowRun(Protocol):
     """`flow_run(flow, input, functions=…, …)`, as `pollflow.testing.run_flow`."""
 
-    def __call__(self, flow: FlowLike, given: dict[str, Any] | None = None, **options: Any) -> RunResult:
+    def __call__(self, flow: FlowLike, input: dict[str, Any] | None = None, **options: Any) -> RunResult:
         """Runs a flow in virtual time."""
 
 
@@ -76,9 +76,9 @@ def flow_run(request: pytest.FixtureRequest) -> FlowRun:
     """Runs flows in virtual time; the paths of their files begin at the test's own folder."""
     folder = request.path.parent
 
-    def run(flow: FlowLike, given: dict[str, Any] | None = None, **options: Any) -> RunResult:
+    def run(flow: FlowLike, input: dict[str, Any] | None = None, **options: Any) -> RunResult:
         if isinstance(flow, os.PathLike) or (isinstance(flow, str) and "\n" not in flow):
             flow = folder / flow
-        return run_flow(flow, given, **options)
+        return run_flow(flow, input, **options)
 
     return run

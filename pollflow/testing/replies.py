@@ -50,11 +50,11 @@ class Answering:
         self._stopwatch = stopwatch
         self._calls = 0
 
-    def __call__(self, given: JsonObject, context: Context) -> Any:
+    def __call__(self, input: JsonObject, context: Context) -> Any:
         """Answers one call."""
         self._calls += 1
         if callable(self._source):
-            answer = self._source(given, context)
+            answer = self._source(input, context)
             if not isinstance(answer, Reply):
                 return answer
         else:

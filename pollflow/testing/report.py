@@ -33,7 +33,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FlowTestReport:
     """All cases that were run, in their order."""
 
     verdicts: tuple[Verdict, ...] = ()
@@ -68,14 +68,14 @@ class Report:
 
 
 def _element(verdict: Verdict) -> ET.Element:
-    about = {
+    info = {
         "classname": _plain(verdict.path),
         "name": _plain(verdict.name),
         "file": _plain(verdict.path),
         "line": str(verdict.line),
         "time": f"{verdict.seconds:.3f}",
     }
-    element = ET.Element("testcase", about)
+    element = ET.Element("testcase", info)
     if not verdict.passed:
         first = verdict.differences[0].splitlines()[0]
         failure = ET.SubElement(element, "failure", {"message": _plain(first)})

@@ -19,7 +19,7 @@ class CallMade:
     flow: str
     step: str
     resource: Resource
-    given: JsonObject
+    input: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +54,4 @@ class RunResult:
 
     def calls_of(self, name: str) -> list[JsonObject]:
         """What each call of a function was given; by full ARN, `SERVICE/FUNCTION` or `FUNCTION`."""
-        return [call.given for call in self.calls if name in names_of(call.resource)]
+        return [call.input for call in self.calls if name in names_of(call.resource)]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pollflow.errors import DefinitionError, InvalidArgument
 from pollflow.fdl import Flow, lint
-from pollflow.testing.acts import Act, Stop
 from pollflow.testing.cases import Case, load_cases
 from pollflow.testing.compare import differences, refusals, warnings
-from pollflow.testing.report import Report, Verdict
+from pollflow.testing.report import FlowTestReport, Verdict
 from pollflow.testing.result import RunResult
+from pollflow.testing.stimuli import Stimulus, Stop
 from pollflow.testing.virtual import VirtualRun
 
 SUFFIXES = (".flowtest.yaml", ".flowtest.yml")
@@ -27,7 +27,7 @@ def run_paths(
     keyword: str | None = None,
     tell: Callable[[Verdict], None] | None = None,
     runner: Runner | None = None,
-) -> Report:
+) -> FlowTestReport:
     """Runs the flow tests in files and folders, telling each verdict as it comes.
 
     `keyword` keeps the cases with it in their name or their file's. A file that is wrong is one failed case. Raises
@@ -39,7 +39,7 @@ def run_paths(
             verdicts.append(verdict)
             if tell is not None:
                 tell(verdict)
-    return Report(tuple(verdicts))
+    return FlowTestReport(tuple(verdicts))
 
 
 def files_of(paths: Sequence[str | Path]) -> list[Path]:
@@ -74,10 +74,10 @@ def run_in_virtual_time(case: Case, flow: Flow) -> RunResult:
     """The run of a case. Raises `DefinitionError` where one of the other flows is wrong."""
     run = VirtualRun(
         flow,
-        case.given,
+        case.input,
         functions=case.functions,
         flows={name: definition.read() for name, definition in case.flows.items()},
-        acts=case.acts,
+        stimuli=case.stimuli,
         limits=case.limits,
         flow_name=case.definition.name,
     )
@@ -108,7 +108,11 @@ def _judged(case: Case, runner: Runner) -> list[str]:
         told += warnings(case.lint, lint(flow, event_limit=case.limits.events, path=case.definition.path))
     if not expected.needs_run:
         return told
-    unknown = [act.step for act in case.acts if not isinstance(act, Stop) and not _has_step(flow, case, act)]
+    unknown = [
+        stimulus.step
+        for stimulus in case.stimuli
+        if not isinstance(stimulus, Stop) and not _has_step(flow, case, stimulus)
+    ]
     if unknown:
         return [*told, *(f"at: no step is named {step!r}" for step in unknown)]
     result = runner(case, flow)
@@ -126,7 +130,7 @@ def _refused(case: Case) -> list[str]:
     return ["the definition is not refused"]
 
 
-def _has_step(flow: Flow, case: Case, act: Act) -> bool:
+def _has_step(flow: Flow, case: Case, stimulus: Stimulus) -> bool:
     flows = [flow, *(definition.read() for definition in case.flows.values())]
-    name = "" if isinstance(act, Stop) else act.step
+    name = "" if isinstance(stimulus, Stop) else stimulus.step
     return any(step.name == name for each in flows for series in each.series.values() for step in series.steps)

@@ -13,9 +13,9 @@ from typing import Any
 from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument
 from pollflow.fdl.model import Flow, FlowResource, JsonObject, Pattern, ServiceResource, Step, TaskStep
 from pollflow.machine import (
-    About,
     CallRequest,
     Event,
+    ExecutionInfo,
     Limits,
     Raised,
     ReportedFailed,
@@ -30,26 +30,26 @@ from pollflow.runtime.functions import Functions
 from pollflow.runtime.objects import checked_object
 from pollflow.runtime.starting import checked_name
 from pollflow.runtime.subflows import asked_of
-from pollflow.store import Address, Claimed, ExecutionRef
-from pollflow.testing.acts import Act, ReportSucceeded, Stop
-from pollflow.testing.agenda import EPOCH, Agenda, Rank
-from pollflow.testing.execution import Answer, Execution, Frame, Surroundings
+from pollflow.store import Claimed, ExecutionRef, MessageKey
+from pollflow.testing.event_queue import EPOCH, EventQueue, Rank
+from pollflow.testing.execution import Answer, Environment, Execution, Frame
 from pollflow.testing.replies import Source, Stopwatch, WorkerDied, registry
 from pollflow.testing.result import CallMade, RunResult
+from pollflow.testing.stimuli import ReportSucceeded, Stimulus, Stop
 
-LOST_ATTEMPTS = 5
+MAX_CRASHES = 5
 """As in production: after so many calls cut off by the death of their process, a step fails with `FC.Unknown`."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiter:
+class _ParentLink:
     """A step that waits for the end of a sub-execution: its frame, and its entry and attempt."""
 
     execution: Execution
     frame: str
-    turn: tuple[int, int]
+    token: tuple[int, int]
     sub: Execution
-    hears_success: bool
+    notify_on_success: bool
     has_started_it: bool
 
 
@@ -59,36 +59,36 @@ class VirtualRun:
     def __init__(
         self,
         flow: Flow,
-        given: JsonObject | None = None,
+        input: JsonObject | None = None,
         *,
         functions: Functions | Mapping[str, Source] | None = None,
         flows: Mapping[str, Flow] | None = None,
-        acts: Sequence[Act] = (),
+        stimuli: Sequence[Stimulus] = (),
         limits: Limits | None = None,
         flow_name: str | None = None,
         execution_name: str = "test",
     ) -> None:
-        self._agenda = Agenda()
+        self._event_queue = EventQueue()
         self._stopwatch = Stopwatch()
         self._functions = registry(functions or {}, self._stopwatch)
         self._flows = dict(flows or {})
         self._limits = limits or Limits()
         # Sub-flows are started here and never by the caller, so it needs nothing to start them with.
         no_sub_flows: Any = None
-        self._caller = Caller(self._functions, no_sub_flows, LOST_ATTEMPTS)
+        self._caller = Caller(self._functions, no_sub_flows, MAX_CRASHES)
         self._executions: dict[ExecutionRef, Execution] = {}
-        self._waiters: list[_Waiter] = []
+        self._parent_links: list[_ParentLink] = []
         self._calls: list[CallMade] = []
         self._refused: list[str] = []
         ref = ExecutionRef(flow_name or flow.name or "flow", execution_name)
         self._flows[ref.flow] = flow
-        self._root = self._start(ref, flow, checked_object("input", given or {}, self._limits.data_bytes))
-        for act in acts:
-            self._put(act)
+        self._root = self._start(ref, flow, checked_object("input", input or {}, self._limits.payload_bytes))
+        for stimulus in stimuli:
+            self._put(stimulus)
 
     def run(self, until: float | None = None) -> RunResult:
         """Runs to the end, or up to a moment (seconds since the start)."""
-        self._agenda.run(until)
+        self._event_queue.run(until)
         if until is not None and self._root.status is Status.RUNNING:
             self._root.ended = max(self._root.ended, until)
         subs = tuple(self._result(ref, sub) for ref, sub in self._executions.items() if sub is not self._root)
@@ -100,11 +100,11 @@ class VirtualRun:
             sub_executions=subs,
         )
 
-    def _start(self, ref: ExecutionRef, flow: Flow, given: JsonObject) -> Execution:
+    def _start(self, ref: ExecutionRef, flow: Flow, input: JsonObject) -> Execution:
         number = len(self._executions) + 1
-        about = About(ref.flow, ref.name, f"virtual-{number}", self._agenda.moment, f"secret-{number}")
-        around = Surroundings(self._agenda, self._limits, self._call, self._ended, self._timed_out)
-        self._executions[ref] = execution = Execution(flow, about, given, around)
+        info = ExecutionInfo(ref.flow, ref.name, f"virtual-{number}", self._event_queue.moment, f"secret-{number}")
+        environment = Environment(self._event_queue, self._limits, self._call, self._ended, self._timed_out)
+        self._executions[ref] = execution = Execution(flow, info, input, environment)
         execution.begin()
         return execution
 
@@ -125,17 +125,17 @@ class VirtualRun:
     def _call(self, execution: Execution, frame: Frame, request: CallRequest) -> Answer:
         resource = request.resource
         scripted = self._functions.find(resource) is not None
-        is_made = frame.starts <= LOST_ATTEMPTS
+        is_made = frame.starts <= MAX_CRASHES
         if is_made and (scripted or isinstance(resource, FlowResource)):
-            given = request.payload
-            self._calls.append(CallMade(self._agenda.now, execution.about.flow_name, request.step, resource, given))
+            input = request.payload
+            self._calls.append(CallMade(self._event_queue.now, execution.info.flow_name, request.step, resource, input))
         if isinstance(resource, FlowResource):
             if not scripted:
                 return Answer(self._start_sub_flow(execution, frame, request))
             request = replace(request, resource=ServiceResource(resource.arn, takes_params=False))
         self._stopwatch.seconds = 0.0
         try:
-            event: Event | None = self._caller.call(_claimed(execution, frame, self._agenda.moment), request)
+            event: Event | None = self._caller.call(_claimed(execution, frame, self._event_queue.moment), request)
         except WorkerDied:
             event = None
         return Answer(event, self._stopwatch.seconds)
@@ -144,82 +144,90 @@ class VirtualRun:
         if not isinstance(request.resource, FlowResource):
             raise TypeError(request.resource)
         try:
-            flow_name, name, given = asked_of(request, request.resource)
+            flow_name, name, input = asked_of(request, request.resource)
         except ValueError as error:
             return Raised("FnF.RuntimeError", str(error))
         ref = ExecutionRef(flow_name, name)
         has_started_it = ref not in self._executions
         try:
-            sub = self._sub_execution(ref, given)
+            sub = self._sub_execution(ref, input)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         started = {"FlowName": flow_name, "Name": name}
         if request.pattern is Pattern.REQUEST_RESPONSE:
             return Returned({**started, "Status": sub.status.value})
-        turn = (frame.state.entry, frame.state.attempt)
+        token = (frame.state.entry, frame.state.attempt)
         # A callback is waited for whatever the sub-flow returns; but its failure is that of the call.
-        hears_success = request.pattern is Pattern.SYNC
-        self._waiters.append(_Waiter(execution, frame.state.frame, turn, sub, hears_success, has_started_it))
+        notify_on_success = request.pattern is Pattern.SYNC
+        self._parent_links.append(
+            _ParentLink(execution, frame.state.frame, token, sub, notify_on_success, has_started_it)
+        )
         return Submitted(started)
 
-    def _sub_execution(self, ref: ExecutionRef, given: JsonObject) -> Execution:
+    def _sub_execution(self, ref: ExecutionRef, input: JsonObject) -> Execution:
         """Starts it, or finds the one that runs under the name; what it raises is what starting raises."""
         checked_name("a flow", ref.flow)
         checked_name("an execution", ref.name)
-        given = checked_object("input", given, self._limits.data_bytes)
+        input = checked_object("input", input, self._limits.payload_bytes)
         flow = self._flows.get(ref.flow)
         if flow is None:
             deployed = ", ".join(sorted(self._flows))
             raise FlowNotExists(f"no flow {ref.flow!r} is deployed; deployed: {deployed}")
         known = self._executions.get(ref)
         if known is None:
-            return self._start(ref, flow, given)
+            return self._start(ref, flow, input)
         if known.status.ended:
             which = f"which has ended ({known.status.value})"
             raise ExecutionAlreadyExists(f"flow {ref.flow!r} has an execution {ref.name!r} already, {which}")
         return known
 
     def _ended(self, execution: Execution) -> None:
-        self._agenda.put(self._agenda.now, lambda: self._tell(execution))
+        self._event_queue.put(self._event_queue.now, lambda: self._notify(execution))
 
-    def _timed_out(self, execution: Execution, frame: str, turn: tuple[int, int]) -> None:
+    def _timed_out(self, execution: Execution, frame: str, token: tuple[int, int]) -> None:
         """Nobody waits for what the attempt has started any more."""
-        for waiter in list(self._waiters):
-            if (waiter.execution, waiter.frame, waiter.turn) == (execution, frame, turn) and waiter.has_started_it:
-                waiter.sub.end(Status.STOPPED, "FnF.TaskTimeout", "the step that waited timed out")
+        for parent_link in list(self._parent_links):
+            if (parent_link.execution, parent_link.frame, parent_link.token) == (
+                execution,
+                frame,
+                token,
+            ) and parent_link.has_started_it:
+                parent_link.sub.end(Status.STOPPED, "FnF.TaskTimeout", "the step that waited timed out")
 
-    def _tell(self, execution: Execution) -> None:
+    def _notify(self, execution: Execution) -> None:
         """Tells the steps that wait for the execution how it ended, and stops what its own steps waited for."""
         outcome = execution.outcome
         if outcome is None:
             return
-        for waiter in list(self._waiters):
-            if waiter.sub is execution:
+        for parent_link in list(self._parent_links):
+            if parent_link.sub is execution:
                 if outcome.status is not Status.SUCCEEDED:
                     event: Event = ReportedFailed(outcome.error, outcome.cause)
-                elif waiter.hears_success:
+                elif parent_link.notify_on_success:
                     event = ReportedSucceeded(outcome.output or {})
                 else:
                     continue
-                waiter.execution.report(waiter.frame, waiter.turn, event)
-            elif waiter.execution is execution and waiter.has_started_it and _still_waits(waiter):
-                waiter.sub.end(Status.STOPPED, outcome.error, outcome.cause)
+                parent_link.execution.report(parent_link.frame, parent_link.token, event)
+            elif parent_link.execution is execution and parent_link.has_started_it and _still_waits(parent_link):
+                parent_link.sub.end(Status.STOPPED, outcome.error, outcome.cause)
 
-    def _put(self, act: Act) -> None:
-        self._agenda.put(act.seconds, lambda: self._act(act), Rank.OUTSIDE)
+    def _put(self, stimulus: Stimulus) -> None:
+        self._event_queue.put(stimulus.seconds, lambda: self._apply(stimulus), Rank.OUTSIDE)
 
-    def _act(self, act: Act) -> None:
-        if isinstance(act, Stop):
-            if not self._root.end(Status.STOPPED, act.error, act.cause):
-                self._refused.append(f"{act.seconds:g} s: the execution has ended, so it cannot be stopped")
+    def _apply(self, stimulus: Stimulus) -> None:
+        if isinstance(stimulus, Stop):
+            if not self._root.end(Status.STOPPED, stimulus.error, stimulus.cause):
+                self._refused.append(f"{stimulus.seconds:g} s: the execution has ended, so it cannot be stopped")
             return
-        waiting = self._waiting_at(act.step)
+        waiting = self._waiting_at(stimulus.step)
         if waiting is None:
-            self._refused.append(f"{act.seconds:g} s: nothing waits for a report at step {act.step!r}")
+            self._refused.append(f"{stimulus.seconds:g} s: nothing waits for a report at step {stimulus.step!r}")
             return
         execution, frame = waiting
         event = (
-            ReportedSucceeded(act.output) if isinstance(act, ReportSucceeded) else ReportedFailed(act.error, act.cause)
+            ReportedSucceeded(stimulus.output)
+            if isinstance(stimulus, ReportSucceeded)
+            else ReportedFailed(stimulus.error, stimulus.cause)
         )
         execution.report(frame.state.frame, (frame.state.entry, frame.state.attempt), event)
 
@@ -239,19 +247,19 @@ def _waits_at(step: Step, name: str) -> bool:
     return isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK and step.name == name
 
 
-def _still_waits(waiter: _Waiter) -> bool:
-    frame = waiter.execution.frames.get(waiter.frame)
-    return frame is not None and (frame.state.entry, frame.state.attempt) == waiter.turn
+def _still_waits(parent_link: _ParentLink) -> bool:
+    frame = parent_link.execution.frames.get(parent_link.frame)
+    return frame is not None and (frame.state.entry, frame.state.attempt) == parent_link.token
 
 
 def _claimed(execution: Execution, frame: Frame, moment: float) -> Claimed:
-    about = execution.about
+    info = execution.info
     return Claimed(
-        address=Address(ExecutionRef(about.flow_name, about.execution_name), frame.state.frame, str(frame.turn)),
+        key=MessageKey(ExecutionRef(info.flow_name, info.execution_name), frame.state.frame, str(frame.token)),
         nonce="virtual",
         kind="call",
         state=frame.state,
-        about=about,
+        info=info,
         digest=execution.flow.digest,
         at=moment,
         starts=frame.starts,

@@ -16,8 +16,8 @@ app = Celery("answers", broker=url)
 app.conf.update(
     broker_connection_retry_on_startup=True,
     pollflow_max_events=400,
-    pollflow_width=3,
-    pollflow_max_data_bytes=4096,
+    pollflow_max_concurrency=3,
+    pollflow_max_payload_bytes=4096,
 )
 pollflow.attach(app, url)
 redis = Redis.from_url(url, decode_responses=True)

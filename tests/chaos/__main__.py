@@ -28,16 +28,16 @@ def main() -> int:
     )
     parser.add_argument("--summary", type=Path, default=None, help="a file for the summary as JSON")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the logs of all processes")
-    given = parser.parse_args()
+    input = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     choose_server()
-    seed = random.randrange(2**31) if given.seed is None else given.seed
-    order = Order(seed, given.duration, given.executions_per_minute, given.durability)
+    seed = random.randrange(2**31) if input.seed is None else input.seed
+    order = Order(seed, input.duration, input.executions_per_minute, input.durability)
     summary = run(order)
     say(str(summary))
-    if given.summary is not None:
-        given.summary.write_text(summary.as_json())
-    if summary.problems or summary.died_alone or given.keep:
+    if input.summary is not None:
+        input.summary.write_text(summary.as_json())
+    if summary.problems or summary.died_alone or input.keep:
         (order.folder / "summary.json").write_text(summary.as_json())
         say(f"the logs are in {order.folder}")
     else:

@@ -16,9 +16,9 @@ from tests.chaos.ledger import ACKS, LEDGER_URL, SLOT, Ledger
 
 CONF = {
     # Short enough that some waits of the load stand in the index alone.
-    "pollflow_horizon": 6,
+    "pollflow_max_countdown": 6,
     # So many faults would otherwise make a call look like poison.
-    "pollflow_lost_attempts": 60,
+    "pollflow_max_crashes": 60,
 }
 
 STEP, SWEEP_TASK = "pollflow.", "pollflow.sweep"
@@ -46,7 +46,7 @@ class _Ear(logging.Handler):
 
 
 def _registered(name: str, answer: Callable[[dict[str, Any], pollflow.Context], Answer]) -> None:
-    def call(given: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    def call(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
         written = ledger.call_started(
             key=context.idempotency_key,
             flow=context.flow_name,
@@ -55,9 +55,9 @@ def _registered(name: str, answer: Callable[[dict[str, Any], pollflow.Context], 
             group=os.getpgrp(),
             pid=os.getpid(),
         )
-        if "token" in given:
-            ledger.hand_token(given["token"], given["salt"])
-        answered = answer(given, context)
+        if "token" in input:
+            ledger.hand_token(input["token"], input["salt"])
+        answered = answer(input, context)
         time.sleep(answered.takes)
         ledger.call_ended(written)
         if answered.error:

@@ -40,7 +40,7 @@ class Checker:
     def __init__(self, url: str, ledger: Ledger, planned: list[Planned]) -> None:
         self._redis = connect(url)
         self._keys = Keys()
-        self._reading = Client(url)._parts.reading
+        self._reading = Client(url)._container.reading
         self._ledger = ledger
         self._planned = {ExecutionRef(p.flow, p.name): p for p in planned}
         self._stops = ledger.stops()
@@ -55,7 +55,7 @@ class Checker:
 
     def events_of(self, refs: list[str]) -> int:
         """How many events the histories of executions have together."""
-        return sum(self._reading.execution(ExecutionRef.parse(ref)).about.events for ref in refs)
+        return sum(self._reading.execution(ExecutionRef.parse(ref)).info.events for ref in refs)
 
     def restless(self) -> list[str]:
         """Members of the wake-up index that are not the purge of an ended execution."""
@@ -153,7 +153,7 @@ class Checker:
 
     def _check_children(self, planned: Planned, run: RunResult | None) -> Iterator[str]:
         """`run` is what the parent must come to; None if it was stopped, and its child perhaps with it."""
-        children = self._children.pop(planned.given["salt"], [])
+        children = self._children.pop(planned.input["salt"], [])
         if planned.flow != "chaos-sub-flow":
             return
         # What worked for a step that Redis has forgotten may have started one that nobody waits for.
@@ -161,15 +161,15 @@ class Checker:
         if is_doubled or (run is not None and not children):
             yield f"it has {len(children)} sub-executions: {[str(child.ref) for child in children]}"
             return
-        wanted = expected(planned)[0].sub_executions[0]
+        required = expected(planned)[0].sub_executions[0]
         for child in children:
             if child.status is Status.STOPPED and (run is None or self._went_back):
                 continue
-            if _outcome(child) != _outcome_of(wanted):
-                yield f"its sub-execution came to {_outcome(child)} and not to {_outcome_of(wanted)}"
+            if _outcome(child) != _outcome_of(required):
+                yield f"its sub-execution came to {_outcome(child)} and not to {_outcome_of(required)}"
             else:
                 history = History(list(self._reading.whole_history(child.ref)))
-                yield from (f"its sub-execution: {text}" for text in history.differences(wanted.history))
+                yield from (f"its sub-execution: {text}" for text in history.differences(required.history))
 
     def _check_words(self) -> Iterator[str]:
         if count := self._ledger.words().get("a round in the background failed"):
@@ -194,11 +194,11 @@ class Checker:
             except ExecutionNotExists:
                 yield f"{ref} stands in the indexes and does not exist"
                 continue
-            wanted = {*self._keys.indexes(ref, status), *self._keys.lasting_indexes(ref)}
-            others = {key for other in Status for key in self._keys.indexes(ref, other)} - wanted
-            for key in wanted | others:
-                if (self._redis.zscore(key, str(ref)) is not None) != (key in wanted):
-                    yield f"{ref} is {status.value} and {'does not stand' if key in wanted else 'stands'} in {key}"
+            required = {*self._keys.indexes(ref, status), *self._keys.lasting_indexes(ref)}
+            others = {key for other in Status for key in self._keys.indexes(ref, other)} - required
+            for key in required | others:
+                if (self._redis.zscore(key, str(ref)) is not None) != (key in required):
+                    yield f"{ref} is {status.value} and {'does not stand' if key in required else 'stands'} in {key}"
         for salt, children in self._children.items():
             yield f"sub-executions without a parent for {salt}: {[str(child.ref) for child in children]}"
 
@@ -207,8 +207,8 @@ class Checker:
         purges = set()
         for shard in range(SHARDS):
             for member in self._redis.zrange(self._keys.wake(shard), 0, -1):
-                ref, _, duty = parse_member(member)
-                if duty == "purge":
+                ref, _, job = parse_member(member)
+                if job == "purge":
                     purges.add(ref)
         yield from (f"{ref} will never be purged" for ref in refs - purges)
         yield from (f"{ref} is to be purged and does not exist" for ref in purges - refs)
@@ -220,7 +220,7 @@ class Checker:
         lasting |= {self._keys.definition(flow.digest) for flow in flows().values()}
         for ref in refs:
             lasting |= {self._keys.execution(ref), self._keys.history(ref), self._keys.blocks(ref)}
-            lasting |= {self._keys.values(ref), self._keys.given_up(ref)}
+            lasting |= {self._keys.values(ref), self._keys.cancellations(ref)}
             lasting |= set(self._keys.lasting_indexes(ref))
             lasting |= {key for status in Status for key in self._keys.indexes(ref, status)}
         for key in self._redis.scan_iter(f"{self._keys.prefix}:*", count=1000):

@@ -34,10 +34,10 @@ def _run(planned: Planned, *, in_time: bool) -> RunResult:
     functions = {f"chaos/{name}": _in_virtual_time(answer, in_time) for name, answer in FUNCTIONS.items()}
     run = VirtualRun(
         flows()[planned.flow],
-        planned.given,
+        planned.input,
         functions=functions,
         flows=flows(),
-        acts=[_report(planned.given["salt"])] if planned.flow == "chaos-callback" else [],
+        stimuli=[_report(planned.input["salt"])] if planned.flow == "chaos-callback" else [],
         flow_name=planned.flow,
         execution_name=planned.name,
     )
@@ -45,8 +45,8 @@ def _run(planned: Planned, *, in_time: bool) -> RunResult:
 
 
 def _in_virtual_time(answer: Callable[[Given, Context], Answer], in_time: bool) -> Callable[[Given, Context], Reply]:
-    def reply(given: Given, context: Context) -> Reply:
-        answered = answer(given, context)
+    def reply(input: Given, context: Context) -> Reply:
+        answered = answer(input, context)
         raises = TaskError(answered.error, "by its rule") if answered.error else None
         return Reply(answered.value, raises, takes=0 if in_time else answered.takes)
 

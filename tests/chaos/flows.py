@@ -228,11 +228,11 @@ class Kind:
 
     definition: str
     weight: int
-    given: Callable[[random.Random], Given]
+    input: Callable[[random.Random], Given]
 
 
-def _half_seconds(dice: random.Random, least: float, most: float) -> float:
-    return dice.randint(round(least * 2), round(most * 2)) / 2
+def _half_seconds(dice: random.Random, least: float, limit: float) -> float:
+    return dice.randint(round(least * 2), round(limit * 2)) / 2
 
 
 KINDS = {

@@ -27,9 +27,9 @@ class Answer:
     takes: float = 0.0
 
 
-def dice(*parts: object) -> float:
+def dice(*container: object) -> float:
     """A number from 0 to 1 that follows from the parts."""
-    digest = hashlib.sha256("\x00".join(map(str, parts)).encode()).digest()
+    digest = hashlib.sha256("\x00".join(map(str, container)).encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
@@ -38,62 +38,62 @@ def _place(context: Context) -> str:
     return context.idempotency_key.partition("/")[2]
 
 
-def _takes(given: Given, context: Context) -> float:
+def _takes(input: Given, context: Context) -> float:
     """Mostly nothing, sometimes up to half a second, now and then up to three."""
-    chance = dice(given["salt"], _place(context), "takes")
+    chance = dice(input["salt"], _place(context), "takes")
     if chance < 0.6:
         return 0.0
     return (chance - 0.6) / 0.3 * 0.5 if chance < 0.9 else 0.5 + (chance - 0.9) / 0.1 * 2.5
 
 
-def _value(given: Given, context: Context) -> int:
-    return int(dice(given["salt"], _place(context)) * 1000)
+def _value(input: Given, context: Context) -> int:
+    return int(dice(input["salt"], _place(context)) * 1000)
 
 
-def _start(given: Given, context: Context) -> Answer:
-    return Answer({"job": f"job-{_value(given, context)}", "tries": 0}, takes=_takes(given, context))
+def _start(input: Given, context: Context) -> Answer:
+    return Answer({"job": f"job-{_value(input, context)}", "tries": 0}, takes=_takes(input, context))
 
 
-def _status(given: Given, context: Context) -> Answer:
-    tries = given["tries"] + 1
-    status = "success" if tries >= given["done_at"] else "running"
-    return Answer({"tries": tries, "job_status": status}, takes=_takes(given, context))
+def _status(input: Given, context: Context) -> Answer:
+    tries = input["tries"] + 1
+    status = "success" if tries >= input["done_at"] else "running"
+    return Answer({"tries": tries, "job_status": status}, takes=_takes(input, context))
 
 
-def _tick(given: Given, context: Context) -> Answer:
-    return Answer(_status(given, context).value)
+def _tick(input: Given, context: Context) -> Answer:
+    return Answer(_status(input, context).value)
 
 
-def _work(given: Given, context: Context) -> Answer:
-    return Answer({"value": _value(given, context), context.step: True}, takes=_takes(given, context))
+def _work(input: Given, context: Context) -> Answer:
+    return Answer({"value": _value(input, context), context.step: True}, takes=_takes(input, context))
 
 
-def _count(given: Given, context: Context) -> Answer:
-    return Answer({"count": given.get("count", 0) + 1}, takes=_takes(given, context))
+def _count(input: Given, context: Context) -> Answer:
+    return Answer({"count": input.get("count", 0) + 1}, takes=_takes(input, context))
 
 
-def _flaky(given: Given, context: Context) -> Answer:
-    fails = dice(given["salt"], _place(context), "fails") < 0.45
-    return Answer({"value": _value(given, context)}, FLAKY if fails else "", _takes(given, context))
+def _flaky(input: Given, context: Context) -> Answer:
+    fails = dice(input["salt"], _place(context), "fails") < 0.45
+    return Answer({"value": _value(input, context)}, FLAKY if fails else "", _takes(input, context))
 
 
-def _item(given: Given, context: Context) -> Answer:
-    fails = context.step == "Item" and dice(given["salt"], _place(context), "fails") < 0.1
-    value = {"value": given["item"] * 100 + given["position"], "odd": bool(given["item"] % 2)}
-    return Answer(value, FLAKY if fails else "", min(0.3, _takes(given, context)))
+def _item(input: Given, context: Context) -> Answer:
+    fails = context.step == "Item" and dice(input["salt"], _place(context), "fails") < 0.1
+    value = {"value": input["item"] * 100 + input["position"], "odd": bool(input["item"] % 2)}
+    return Answer(value, FLAKY if fails else "", min(0.3, _takes(input, context)))
 
 
-def _ask(given: Given, context: Context) -> Answer:
-    return Answer({}, takes=min(0.5, _takes(given, context)))
+def _ask(input: Given, context: Context) -> Answer:
+    return Answer({}, takes=min(0.5, _takes(input, context)))
 
 
-def _stuck(given: Given, context: Context) -> Answer:
+def _stuck(input: Given, context: Context) -> Answer:
     return Answer({"late": True}, takes=7.0)
 
 
-def _slow(given: Given, context: Context) -> Answer:
+def _slow(input: Given, context: Context) -> Answer:
     """Longer than the lease, which the worker has to renew meanwhile."""
-    return Answer({"slow": True}, takes=3.5 + 2.5 * dice(given["salt"], "slow"))
+    return Answer({"slow": True}, takes=3.5 + 2.5 * dice(input["salt"], "slow"))
 
 
 FUNCTIONS: dict[str, Callable[[Given, Context], Answer]] = {

@@ -92,7 +92,7 @@ class _Run:
         self._server = server
         self._ledger = ledger
         self._fleet = fleet
-        self._nemesis = Nemesis(fleet, server, say=say, on_loss=ledger.lost)
+        self._nemesis = Nemesis(fleet, server, say=say, on_loss=ledger.crashes)
         self._planned = executions(order.seed, order.count)
         self._is_over = threading.Event()
 
@@ -104,18 +104,18 @@ class _Run:
             self._nemesis.run(self._faults(), self._order.duration)
             ended_at = time.time()
             say("no more faults")
-            problems = self._settle()
+            problems = self._schedule_next()
         finally:
             self._is_over.set()
             watcher.join()
-        settled_after = time.time() - ended_at
+        scheduled_after = time.time() - ended_at
         self._fleet.dismiss_all()
         findings = Checker(self._server.url, self._ledger, self._planned).check()
         findings.problems += [*problems, *(f"a process is left over: {text}" for text in self._fleet.left_over)]
         return summarize(
             seed=self._order.seed,
             duration=self._order.duration,
-            settled_after=settled_after,
+            scheduled_after=scheduled_after,
             findings=findings,
             nemesis=self._nemesis,
             ledger=self._ledger,
@@ -144,7 +144,7 @@ class _Run:
             raise AssertionError(f"not all workers came up: {self._ledger.readiness()}\n{logs}")
         self._fleet.client(str(self._order.seed), str(self._order.count), repr(self._order.interval))
 
-    def _settle(self) -> list[str]:
+    def _schedule_next(self) -> list[str]:
         """Waits until all has been started, has ended and is tidied up; what took too long."""
         checker = Checker(self._server.url, self._ledger, self._planned)
         problems = []

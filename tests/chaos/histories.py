@@ -125,6 +125,6 @@ def _without_token(value: Json) -> Json:
     return {key: "…" if key == "token" else _without_token(inner) for key, inner in value.items()}
 
 
-def _duration(duration: Path | float, given: Json) -> float:
-    value = duration.read({"": given}) if isinstance(duration, Path) else duration
+def _duration(duration: Path | float, input: Json) -> float:
+    value = duration.read({"": input}) if isinstance(duration, Path) else duration
     return float(value)  # type: ignore[arg-type]

@@ -97,15 +97,15 @@ class Ledger:
 
     def messages(self) -> tuple[list[Held], dict[str, list[float]]]:
         """The messages that workers took, and by token when they were begun."""
-        held: list[Held] = []
+        continued: list[Held] = []
         begun: dict[str, list[float]] = {}
         for entry, fields in self._stream(_MESSAGES):
             at = _moment(entry)
             if "begins" in fields:
                 begun.setdefault(fields["begins"], []).append(at)
             else:
-                held.append(Held(fields["token"], int(fields["group"]), at, max(at, float(fields["due"]))))
-        return held, begun
+                continued.append(Held(fields["token"], int(fields["group"]), at, max(at, float(fields["due"]))))
+        return continued, begun
 
     def hand_token(self, token: str, salt: str) -> None:
         """A function hands the task token of a callback to the load."""
@@ -145,7 +145,7 @@ class Ledger:
         """The last word on each execution that was to be stopped; `tried` where Redis may have lost it."""
         return {name: words if is_kept else "tried" for name, (words, is_kept) in self._read(_STOPS).items()}
 
-    def lost(self, since: float, until: float) -> None:
+    def crashes(self, since: float, until: float) -> None:
         """What was done in Redis between two moments may be lost."""
         self.redis.rpush(_LOSSES, json.dumps([since, until]))
 

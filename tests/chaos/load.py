@@ -79,7 +79,7 @@ class Load:
         while True:
             since = self._ledger.now()
             try:
-                self._client.start(planned.flow, planned.given, name=planned.name)
+                self._client.start(planned.flow, planned.input, name=planned.name)
             except ExecutionAlreadyExists:
                 if is_first:
                     self._ledger.complain(f"{planned.name} existed before it was ever started")

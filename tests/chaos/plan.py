@@ -19,7 +19,7 @@ class Planned:
 
     flow: str
     name: str
-    given: Given
+    input: Given
     stop_after: float | None
 
 
@@ -63,11 +63,11 @@ def executions(seed: int, count: int) -> list[Planned]:
     planned = []
     for number in range(count):
         flow = dice.choices(names, weights)[0]
-        given = {"salt": f"{seed}-{number}", **KINDS[flow].given(dice)}
+        input = {"salt": f"{seed}-{number}", **KINDS[flow].input(dice)}
         stop_after = dice.uniform(0.3, 5) if dice.random() < _STOPPED_SHARE else None
-        planned.append(Planned(flow, f"e{number}", given, stop_after))
+        planned.append(Planned(flow, f"e{number}", input, stop_after))
     if count >= _LONG_RUN:
-        giants = [Planned(flow, flow, {"salt": f"{seed}-{flow}", **given}, None) for flow, given in GIANTS.items()]
+        giants = [Planned(flow, flow, {"salt": f"{seed}-{flow}", **input}, None) for flow, input in GIANTS.items()]
         planned[_GIANTS_AT:_GIANTS_AT] = giants
     return planned
 

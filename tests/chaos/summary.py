@@ -55,7 +55,7 @@ class Summary:
 
     seed: int
     duration: float
-    settled_after: float
+    scheduled_after: float
     executions: int
     sub_executions: int
     events: int
@@ -91,7 +91,7 @@ class Summary:
     def __str__(self) -> str:
         slow = ", ".join(self.slow_scripts[:10]) or "none"
         lines = [
-            f"seed {self.seed}, {self.duration:g} s of faults, quiet {self.settled_after:.1f} s after them",
+            f"seed {self.seed}, {self.duration:g} s of faults, quiet {self.scheduled_after:.1f} s after them",
             f"executions          {self.executions}, and {self.sub_executions} sub-executions: {_list(self.statuses)}",
             f"  of                {_list(self.flows)}",
             f"events              {self.events}",
@@ -134,14 +134,14 @@ def from_kill_to_next_call(calls: Sequence[Call], faults: Sequence[Done]) -> lis
 
 
 def from_kill_to_next_message(
-    held: Sequence[Held], begun: Mapping[str, list[float]], faults: Sequence[Done]
+    continued: Sequence[Held], begun: Mapping[str, list[float]], faults: Sequence[Done]
 ) -> list[Took]:
     """For each message that a killed worker had taken and not begun: how long until it, or its like, was begun.
 
     From the kill, or from the moment at which it was due if that was later.
     """
     of_group: dict[int, list[Held]] = defaultdict(list)
-    for message in held:
+    for message in continued:
         of_group[message.group].append(message)
     took = []
     for fault in faults:
@@ -160,7 +160,7 @@ def _took(seconds: float, what: str, fault: Done) -> Took:
     return Took(seconds, what, f"{fault.kind} ({fault.harm.told})", fault.at)
 
 
-def _spread(took: Sequence[Took]) -> Spread:
+def _fan_out(took: Sequence[Took]) -> Spread:
     return Spread.of([one.seconds for one in took])
 
 
@@ -184,7 +184,7 @@ def summarize(
     *,
     seed: int,
     duration: float,
-    settled_after: float,
+    scheduled_after: float,
     findings: Findings,
     nemesis: Nemesis,
     ledger: Ledger,
@@ -194,14 +194,14 @@ def summarize(
     """Puts the figures together."""
     scripts, others = slow_scripts(slow, nemesis.done)
     calls = ledger.calls()
-    held, begun = ledger.messages()
+    continued, begun = ledger.messages()
     next_calls = from_kill_to_next_call(calls, nemesis.done)
-    next_messages = from_kill_to_next_message(held, begun, nemesis.done)
+    next_messages = from_kill_to_next_message(continued, begun, nemesis.done)
     next_steps = [*next_calls, *next_messages]
     return Summary(
         seed=seed,
         duration=duration,
-        settled_after=settled_after,
+        scheduled_after=scheduled_after,
         executions=findings.executions,
         sub_executions=findings.sub_executions,
         events=findings.events,
@@ -210,11 +210,11 @@ def summarize(
         faults=dict(nemesis.counts()),
         calls=len(calls),
         calls_made_again=made_again(calls),
-        messages=len(held),
+        messages=len(continued),
         messages_harmed=dict(nemesis.messages()),
-        from_kill_to_next_step=_spread(next_steps),
-        from_kill_to_next_call=_spread(next_calls),
-        from_kill_to_next_message=_spread(next_messages),
+        from_kill_to_next_step=_fan_out(next_steps),
+        from_kill_to_next_call=_fan_out(next_calls),
+        from_kill_to_next_message=_fan_out(next_messages),
         slowest_to_go_on=[took.told(nemesis.began) for took in sorted(next_steps, reverse=True)[:_SLOWEST]],
         waits_late_by=Spread.of([waited.late for waited, _ in findings.waits]),
         latest_waits=[

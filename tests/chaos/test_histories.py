@@ -50,14 +50,14 @@ def effect_before_cause(events: Events) -> Events:
 
 
 def transition_twice(events: Events) -> Events:
-    place = index_of(events, "StepExited")
-    return renumbered([*events[: place + 1], *events[place : place + 1], *events[place + 1 :]])
+    step_path = index_of(events, "StepExited")
+    return renumbered([*events[: step_path + 1], *events[step_path : step_path + 1], *events[step_path + 1 :]])
 
 
 def result_twice(events: Events) -> Events:
-    place = index_of(events, "TaskSucceeded")
-    again = replace(events[place], cause=place + 1)
-    return renumbered([*events[: place + 1], again, *events[place + 1 :]])
+    step_path = index_of(events, "TaskSucceeded")
+    again = replace(events[step_path], cause=step_path + 1)
+    return renumbered([*events[: step_path + 1], again, *events[step_path + 1 :]])
 
 
 def two_ends(events: Events) -> Events:
@@ -77,21 +77,21 @@ def test_tampering_is_found(tamper: Callable[[Events], Events]) -> None:
 
 def test_another_result_is_a_difference() -> None:
     events = events_of()
-    place = index_of(events, "TaskSucceeded")
-    other = replace(events[place], detail={"output": {"job": "another"}})
-    assert len(list(History([*events[:place], other, *events[place + 1 :]]).differences(events))) == 2
+    step_path = index_of(events, "TaskSucceeded")
+    other = replace(events[step_path], detail={"output": {"job": "another"}})
+    assert len(list(History([*events[:step_path], other, *events[step_path + 1 :]]).differences(events))) == 2
 
 
 def test_how_often_a_call_was_begun_is_no_difference() -> None:
     events = events_of()
-    place = index_of(events, "TaskStarted")
-    assert list(History([*events[:place], *events[place:]]).differences(events)) == []
+    step_path = index_of(events, "TaskStarted")
+    assert list(History([*events[:step_path], *events[step_path:]]).differences(events)) == []
 
 
 def test_a_wait_that_ends_early_is_seen() -> None:
     events = events_of()
     flow = flows()["chaos-polling"]
     assert [(waited.seconds, waited.late) for waited in History(events).waits(flow)][:1] == [(2, 0)]
-    place = next(i for i, event in enumerate(events) if event.type == "StepSucceeded" and event.step == "Wait")
-    early = [*events[:place], replace(events[place], at=events[place].at - 0.5), *events[place + 1 :]]
+    step_path = next(i for i, event in enumerate(events) if event.type == "StepSucceeded" and event.step == "Wait")
+    early = [*events[:step_path], replace(events[step_path], at=events[step_path].at - 0.5), *events[step_path + 1 :]]
     assert min(waited.late for waited in History(early).waits(flow)) == -0.5

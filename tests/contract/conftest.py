@@ -13,10 +13,10 @@ from redis import Redis
 from pollflow import Context, Functions
 from pollflow.fdl import read_flow
 from pollflow.runtime import messages
-from pollflow.runtime.assembly import Assembly, assemble
+from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Address, Clock, ExecutionRef, Insistence, Letter, StoredEvent
+from pollflow.store import Clock, ExecutionRef, Message, MessageKey, RetryPolicy, StoredEvent
 
 
 class Bench:
@@ -25,19 +25,19 @@ class Bench:
     def __init__(self, client: Any) -> None:
         self.redis = client
         self.functions = Functions()
-        self.published: list[Letter] = []
+        self.published: list[Message] = []
         self.clock = Clock()
-        self.parts = self.assemble()
+        self.container = self.build_container()
 
-    def assemble(
+    def build_container(
         self,
         *,
         routes: Routes | None = None,
         worker: str = "w",
-        insistence: Insistence | None = None,
+        retry_policy: RetryPolicy | None = None,
         **settings: Any,
-    ) -> Assembly:
-        self.parts = assemble(
+    ) -> Container:
+        self.container = build_container(
             self.redis,
             Settings(**settings),
             routes=routes or Routes(queues={"task": DEFAULT_QUEUE}),
@@ -45,24 +45,24 @@ class Bench:
             functions=self.functions,
             worker=lambda: worker,
             clock=self.clock,
-            insistence=insistence,
+            retry_policy=retry_policy,
         )
-        return self.parts
+        return self.container
 
     def deploy(self, text: str, name: str = "flow") -> None:
         flow = read_flow(text)
-        self.parts.definitions.deploy(name, flow.digest, flow.text, 0)
+        self.container.definitions.deploy(name, flow.digest, flow.text, 0)
 
-    def start(self, text: str, given: dict[str, Any] | None = None, name: str = "x") -> ExecutionRef:
+    def start(self, text: str, input: dict[str, Any] | None = None, name: str = "x") -> ExecutionRef:
         self.deploy(text)
-        return self.parts.starter.start("flow", given or {}, name)[0]
+        return self.container.starter.start("flow", input or {}, name)[0]
 
     def returns(self, name: str, *results: Any) -> list[dict[str, Any]]:
         """Registers a function that returns one result after the other, the last one again and again; its inputs."""
         left, inputs = list(results), []
 
-        def function(given: dict[str, Any], context: Context) -> Any:
-            inputs.append(given)
+        def function(input: dict[str, Any], context: Context) -> Any:
+            inputs.append(input)
             result = left.pop(0) if len(left) > 1 else left[0]
             if isinstance(result, Exception):
                 raise result
@@ -75,18 +75,18 @@ class Bench:
         """The messages in the queue, the next one first."""
         return [json.loads(text) for text in reversed(self.redis.lrange(DEFAULT_QUEUE, 0, -1))]
 
-    def take(self) -> Address | None:
+    def take(self) -> MessageKey | None:
         """Takes the next message from the queue."""
         text = self.redis.rpop(DEFAULT_QUEUE)
-        return None if text is None else messages.address_of(json.loads(json.loads(text)["body"])[0])
+        return None if text is None else messages.key_of(json.loads(json.loads(text)["body"])[0])
 
-    def work(self, most: int = 100_000) -> int:
+    def work(self, limit: int = 100_000) -> int:
         """Does what a worker does with all messages in the queue; how many there were."""
-        for count in range(most):
-            address = self.take()
-            if address is None:
+        for count in range(limit):
+            key = self.take()
+            if key is None:
                 return count
-            self.parts.engine.handle(address)
+            self.container.engine.handle(key)
         raise AssertionError("the queue does not come to an end")
 
     def pass_time(self, seconds: float) -> None:
@@ -94,20 +94,20 @@ class Bench:
         self.clock.shift += seconds
 
     def sweep(self) -> int:
-        return self.parts.sweeper.sweep(at_once=True)
+        return self.container.sweeper.sweep(at_once=True)
 
     def history(self, ref: ExecutionRef) -> list[StoredEvent]:
-        return list(self.parts.reading.whole_history(ref))
+        return list(self.container.reading.whole_history(ref))
 
     def status(self, ref: ExecutionRef) -> str:
-        return self.parts.reading.execution(ref).status.value
+        return self.container.reading.execution(ref).status.value
 
     def output(self, ref: ExecutionRef) -> Any:
-        return self.parts.reading.execution(ref).output
+        return self.container.reading.execution(ref).output
 
     def wakes(self, ref: ExecutionRef) -> dict[str, float]:
         """The members of the wake-up index that are the execution's, without its ref, and their scores."""
-        found = self.redis.zrange(self.parts.store.keys.wake(ref.shard), 0, -1, withscores=True)
+        found = self.redis.zrange(self.container.store.keys.wake(ref.shard), 0, -1, withscores=True)
         return {member.partition("|")[2]: score for member, score in found if member.startswith(f"{ref}|")}
 
 

@@ -37,23 +37,23 @@ def ask(bench: Bench) -> tuple[ExecutionRef, str]:
 
 def test_a_report_succeeds_the_task_with_its_output(bench: Bench) -> None:
     ref, token = ask(bench)
-    bench.parts.engine.report(token, ReportedSucceeded({"by": "boss"}))
+    bench.container.engine.report(token, ReportedSucceeded({"by": "boss"}))
     bench.work()
     assert bench.output(ref) == {"by": "boss"}
 
 
 def test_a_report_of_failure_fails_the_task(bench: Bench) -> None:
     ref, token = ask(bench)
-    bench.parts.engine.report(token, ReportedFailed("Refused", "no"))
-    record = bench.parts.reading.execution(ref)
+    bench.container.engine.report(token, ReportedFailed("Refused", "no"))
+    record = bench.container.reading.execution(ref)
     assert (record.status, record.error, record.cause) == (Status.FAILED, "Refused", "no")
 
 
 def test_a_second_report_is_refused_and_changes_nothing(bench: Bench) -> None:
     ref, token = ask(bench)
-    bench.parts.engine.report(token, ReportedSucceeded({"n": 1}))
+    bench.container.engine.report(token, ReportedSucceeded({"n": 1}))
     with pytest.raises(TaskAlreadyCompleted):
-        bench.parts.engine.report(token, ReportedSucceeded({"n": 2}))
+        bench.container.engine.report(token, ReportedSucceeded({"n": 2}))
     bench.work()
     assert bench.output(ref) == {"n": 1}
 
@@ -63,26 +63,26 @@ def test_a_report_after_the_timeout_is_refused(bench: Bench) -> None:
     bench.pass_time(101)
     bench.sweep()
     with pytest.raises(TaskAlreadyCompleted):
-        bench.parts.engine.report(token, ReportedSucceeded({}))
+        bench.container.engine.report(token, ReportedSucceeded({}))
 
 
 @pytest.mark.parametrize("forge", ["text", "signature", "entry", "execution"])
 def test_a_forged_token_is_refused(bench: Bench, forge: str) -> None:
     _, token = ask(bench)
-    parts = base64.urlsafe_b64decode(token).decode().split("#")
+    container = base64.urlsafe_b64decode(token).decode().split("#")
     if forge == "text":
         forged = "no token at all"
     else:
-        place = {"signature": -1, "entry": 4, "execution": 2}[forge]
-        parts[place] = {"signature": "0" * 32, "entry": "7", "execution": "other"}[forge]
-        forged = base64.urlsafe_b64encode("#".join(parts).encode()).decode()
+        step_path = {"signature": -1, "entry": 4, "execution": 2}[forge]
+        container[step_path] = {"signature": "0" * 32, "entry": "7", "execution": "other"}[forge]
+        forged = base64.urlsafe_b64encode("#".join(container).encode()).decode()
     with pytest.raises(InvalidTaskToken):
-        bench.parts.engine.report(forged, ReportedSucceeded({}))
+        bench.container.engine.report(forged, ReportedSucceeded({}))
 
 
 def test_a_report_may_come_before_the_call_has_returned(bench: Bench) -> None:
-    def function(given: dict[str, Any], context: Context) -> dict[str, Any]:
-        bench.parts.engine.report(given["token"], ReportedSucceeded({"quick": True}))
+    def function(input: dict[str, Any], context: Context) -> dict[str, Any]:
+        bench.container.engine.report(input["token"], ReportedSucceeded({"quick": True}))
         return {}
 
     bench.functions.register("ask", function)
@@ -95,10 +95,10 @@ def test_the_failure_of_the_call_counts(bench: Bench) -> None:
     bench.returns("ask", TaskError("Unsent"))
     ref = bench.start(CALLBACK)
     bench.work()
-    assert bench.parts.reading.execution(ref).error == "Unsent"
+    assert bench.container.reading.execution(ref).error == "Unsent"
 
 
-def settle(bench: Bench) -> None:
+def schedule_next(bench: Bench) -> None:
     """Messages and duties, until nothing is left to do at once."""
     while bench.work() + bench.sweep() + bench.work():
         pass
@@ -107,9 +107,9 @@ def settle(bench: Bench) -> None:
 def test_a_synchronous_sub_flow_hands_on_its_output(bench: Bench) -> None:
     bench.deploy(WAIT.replace("type: pass", "type: pass, outputMappings: [{target: n, source: $input.n}]"), "child")
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
-    settle(bench)
+    schedule_next(bench)
     assert (bench.status(ref), bench.output(ref)) == ("Succeeded", {"n": 1})
-    (child,) = bench.parts.reading.executions(flow="child", status=None, most=10)
+    (child,) = bench.container.reading.executions(flow="child", status=None, limit=10)
     assert (child.input, child.status) == ({"seconds": 0, "n": 1}, Status.SUCCEEDED)
 
 
@@ -124,7 +124,7 @@ def test_a_failure_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
     bench.returns("call", TaskError("Broken", "badly"))
     bench.deploy(TASK, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
-    settle(bench)
+    schedule_next(bench)
     assert bench.output(ref) == {"error": "Broken", "cause": "badly"}
 
 
@@ -133,7 +133,7 @@ def test_a_time_out_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 1000})
     bench.work()
     bench.pass_time(11)
-    settle(bench)
+    schedule_next(bench)
     assert bench.output(ref)["error"] == "FnF.ExecutionTimeout"
 
 
@@ -142,60 +142,60 @@ def test_stopping_the_parent_stops_the_sub_flows_it_waits_for(bench: Bench) -> N
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
     bench.work()
     assert bench.status(ExecutionRef("child", "kid")) == "Running"
-    bench.parts.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
-    settle(bench)
-    child = bench.parts.reading.execution(ExecutionRef("child", "kid"))
+    bench.container.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
+    schedule_next(bench)
+    child = bench.container.reading.execution(ExecutionRef("child", "kid"))
     assert (child.status, child.error, child.cause) == (Status.STOPPED, "Cancelled", "by hand")
 
 
 def test_a_sub_flow_under_the_name_of_an_ended_one_fails(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
-    bench.parts.starter.start("child", {"seconds": 0}, "kid")
-    settle(bench)
+    bench.container.starter.start("child", {"seconds": 0}, "kid")
+    schedule_next(bench)
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
-    settle(bench)
+    schedule_next(bench)
     assert bench.output(ref)["error"] == "fnf.ExecutionAlreadyExists"
 
 
 def test_a_worker_that_dies_after_it_started_a_sub_flow_starts_no_second_one(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
-    address = bench.take()
-    assert address is not None
-    claimed = bench.parts.store.claim(address, "dead.1")
+    key = bench.take()
+    assert key is not None
+    claimed = bench.container.store.claim(key, "dead.1")
     from pollflow.machine import call_of
 
-    flow = bench.parts.engine.flows.get(claimed.digest)  # type: ignore[union-attr]
-    request = call_of(flow, claimed.state, claimed.about)  # type: ignore[union-attr]
+    flow = bench.container.engine.flows.get(claimed.digest)  # type: ignore[union-attr]
+    request = call_of(flow, claimed.state, claimed.info)  # type: ignore[union-attr]
     assert request is not None
-    bench.parts.engine.caller.call(claimed, request)  # type: ignore[arg-type]
-    settle(bench)
+    bench.container.engine.caller.call(claimed, request)  # type: ignore[arg-type]
+    schedule_next(bench)
     bench.pass_time(4)
-    settle(bench)
+    schedule_next(bench)
     assert bench.status(ref) == "Succeeded"
-    assert len(bench.parts.reading.executions(flow="child", status=None, most=10)) == 1
+    assert len(bench.container.reading.executions(flow="child", status=None, limit=10)) == 1
 
 
 def test_a_sub_flow_that_is_not_deployed_fails_the_step(bench: Bench) -> None:
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
-    settle(bench)
+    schedule_next(bench)
     assert bench.output(ref)["error"] == "fnf.FlowNotExists"
 
 
 def test_the_success_of_a_sub_flow_is_no_report_where_a_callback_is_waited_for(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="waitForCallback", name="null"), {"seconds": 0})
-    settle(bench)
-    (child,) = bench.parts.reading.executions(flow="child", status=None, most=10)
+    schedule_next(bench)
+    (child,) = bench.container.reading.executions(flow="child", status=None, limit=10)
     assert (child.status.value, bench.status(ref)) == ("Succeeded", "Running")
 
 
 def test_a_step_that_times_out_stops_the_sub_flow_that_it_waited_for(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync\n    timeoutSeconds: 10", name="kid"), {"seconds": 1000})
-    settle(bench)
+    schedule_next(bench)
     bench.pass_time(11)
-    settle(bench)
+    schedule_next(bench)
     assert bench.output(ref)["error"] == "FnF.TaskTimeout"
-    child = bench.parts.reading.execution(ExecutionRef("child", "kid"))
+    child = bench.container.reading.execution(ExecutionRef("child", "kid"))
     assert (child.status, child.error) == (Status.STOPPED, "FnF.TaskTimeout")

@@ -5,22 +5,22 @@ from dataclasses import replace
 from typing import Any
 
 from pollflow.machine import Limits, Returned, Status, decide
-from pollflow.store import HELD, STALE, Address, Claimed, Committed, Early, Moved
+from pollflow.store import LEASED, STALE, Claimed, Committed, Conflict, Early, MessageKey
 from tests.contract.conftest import Bench
 from tests.contract.flows import EACH, PASSES, TASK, WAIT
 
 
-def claim(bench: Bench, address: Address | None, nonce: str = "w.1") -> Claimed:
-    assert address is not None
-    claimed = bench.parts.store.claim(address, nonce)
+def claim(bench: Bench, key: MessageKey | None, nonce: str = "w.1") -> Claimed:
+    assert key is not None
+    claimed = bench.container.store.claim(key, nonce)
     assert isinstance(claimed, Claimed)
     return claimed
 
 
 def commit(bench: Bench, claimed: Claimed, value: object) -> object:
-    flow = bench.parts.engine.flows.get(claimed.digest)
-    decision = decide(flow, claimed.state, Returned(value), about=claimed.about, limits=Limits())
-    return bench.parts.store.commit(claimed, decision)
+    flow = bench.container.engine.flows.get(claimed.digest)
+    decision = decide(flow, claimed.state, Returned(value), info=claimed.info, limits=Limits())
+    return bench.container.store.commit(claimed, decision)
 
 
 def test_a_call_is_leased_counted_and_noted_when_it_is_claimed(bench: Bench) -> None:
@@ -33,23 +33,23 @@ def test_a_call_is_leased_counted_and_noted_when_it_is_claimed(bench: Bench) -> 
 
 def test_a_call_that_is_leased_is_held(bench: Bench) -> None:
     bench.start(TASK)
-    address = bench.take()
-    claim(bench, address)
-    assert address is not None and bench.parts.store.claim(address, "w.2") is HELD
+    key = bench.take()
+    claim(bench, key)
+    assert key is not None and bench.container.store.claim(key, "w.2") is LEASED
 
 
 def test_a_claim_repeated_because_its_reply_was_lost_counts_once(bench: Bench) -> None:
     bench.start(TASK)
-    address = bench.take()
-    assert claim(bench, address).starts == claim(bench, address).starts == 1
+    key = bench.take()
+    assert claim(bench, key).starts == claim(bench, key).starts == 1
 
 
 def test_a_lapsed_call_is_claimed_again_under_the_same_key_and_the_old_claimant_cannot_commit(bench: Bench) -> None:
     ref = bench.start(TASK)
-    address = bench.take()
-    old = claim(bench, address, "w.1")
+    key = bench.take()
+    old = claim(bench, key, "w.1")
     bench.pass_time(4)
-    new = claim(bench, address, "v.1")
+    new = claim(bench, key, "v.1")
     assert new.starts == 2
     assert commit(bench, old, {"from": "old"}) is STALE
     assert isinstance(commit(bench, new, {"from": "new"}), Committed)
@@ -65,13 +65,13 @@ def test_a_lapsed_call_that_nobody_claimed_again_may_still_be_committed(bench: B
 
 
 def test_scripts_run_twice_because_their_reply_was_lost_change_nothing_more(bench: Bench) -> None:
-    once = bench.parts.store.scripts.run
+    once = bench.container.store.scripts.run
 
     def twice(name: str, keys: Any, args: Any) -> Any:
         once(name, keys, args)
         return once(name, keys, args)
 
-    bench.parts.store.scripts.run = twice  # type: ignore[method-assign]
+    bench.container.store.scripts.run = twice  # type: ignore[method-assign]
     bench.returns("call", {"v": 1})
     each = EACH.replace(
         "steps:\n  - type: foreach", "steps:\n  - {type: wait, name: W, duration: 0}\n  - type: foreach"
@@ -82,27 +82,27 @@ def test_scripts_run_twice_because_their_reply_was_lost_change_nothing_more(benc
     kinds = Counter(event.type for event in bench.history(ref))
     assert kinds["TaskStarted"] == kinds["TaskSucceeded"] == kinds["IterationExited"] == 2
     assert kinds["ExecutionSucceeded"] == 1
-    _, is_new = bench.parts.starter.start("flow", {"items": []}, "y")
+    _, is_new = bench.container.starter.start("flow", {"items": []}, "y")
     assert is_new
 
 
 def test_a_message_whose_entry_is_over_does_nothing(bench: Bench) -> None:
     ref = bench.start(PASSES)
-    address = bench.take()
-    assert address is not None
-    bench.parts.engine.handle(address)
+    key = bench.take()
+    assert key is not None
+    bench.container.engine.handle(key)
     before = bench.history(ref)
-    bench.parts.engine.handle(address)
+    bench.container.engine.handle(key)
     assert bench.history(ref) == before
     assert len(bench.queued()) == 1
 
 
 def test_a_message_for_an_execution_that_is_gone_does_nothing(bench: Bench) -> None:
     ref = bench.start(PASSES)
-    address = bench.take()
+    key = bench.take()
     bench.redis.flushall()
-    assert address is not None and bench.parts.store.claim(address, "w.1") is STALE
-    assert bench.parts.store.claim(replace(address, ref=ref, frame="r.1.0"), "w.1") is STALE
+    assert key is not None and bench.container.store.claim(key, "w.1") is STALE
+    assert bench.container.store.claim(replace(key, ref=ref, frame="r.1.0"), "w.1") is STALE
 
 
 def test_a_token_of_a_lost_second_never_fits_again(bench: Bench) -> None:
@@ -110,31 +110,31 @@ def test_a_token_of_a_lost_second_never_fits_again(bench: Bench) -> None:
     old = bench.take()
     bench.redis.flushall()
     bench.start(PASSES)
-    assert old is not None and bench.parts.store.claim(old, "w.1") is STALE
+    assert old is not None and bench.container.store.claim(old, "w.1") is STALE
 
 
 def test_an_early_message_is_told_how_early_it_is(bench: Bench) -> None:
     bench.start(WAIT, {"seconds": 30})
-    bench.parts.engine.handle(bench.take())  # type: ignore[arg-type]
-    address = bench.take()
-    assert address is not None
-    answer = bench.parts.store.claim(address, "w.1")
+    bench.container.engine.handle(bench.take())  # type: ignore[arg-type]
+    key = bench.take()
+    assert key is not None
+    answer = bench.container.store.claim(key, "w.1")
     assert isinstance(answer, Early) and 29 < answer.seconds <= 30
 
 
 def test_a_decision_that_depends_on_the_number_of_events_is_made_again_when_it_has_grown(bench: Bench) -> None:
     bench.start(TASK + "  - {type: pass, name: After}\n")
     claimed = claim(bench, bench.take())
-    flow = bench.parts.engine.flows.get(claimed.digest)
-    stale_count = replace(claimed, about=replace(claimed.about, events=1))
-    decision = decide(flow, claimed.state, Returned({}), about=stale_count.about, limits=Limits())
-    answer = bench.parts.store.commit(stale_count, decision, expect_events=True)
-    assert answer == Moved(claimed.about.events)
+    flow = bench.container.engine.flows.get(claimed.digest)
+    stale_count = replace(claimed, info=replace(claimed.info, events=1))
+    decision = decide(flow, claimed.state, Returned({}), info=stale_count.info, limits=Limits())
+    answer = bench.container.store.commit(stale_count, decision, expect_events=True)
+    assert answer == Conflict(claimed.info.events)
 
 
 def test_history_is_numbered_without_gaps_and_its_moments_never_go_back(bench: Bench) -> None:
     ref = bench.start(PASSES)
-    bench.parts.engine.handle(bench.take())  # type: ignore[arg-type]
+    bench.container.engine.handle(bench.take())  # type: ignore[arg-type]
     bench.pass_time(-3600)
     bench.work()
     history = bench.history(ref)
@@ -146,9 +146,9 @@ def test_history_is_numbered_without_gaps_and_its_moments_never_go_back(bench: B
 def test_a_stopped_execution_takes_no_commit_and_says_who_won(bench: Bench) -> None:
     ref = bench.start(TASK)
     claimed = claim(bench, bench.take())
-    assert bench.parts.engine.end(ref, Status.STOPPED, "Cancelled", "by hand") is None
+    assert bench.container.engine.end(ref, Status.STOPPED, "Cancelled", "by hand") is None
     assert commit(bench, claimed, {}) is STALE
-    assert bench.parts.engine.end(ref, Status.STOPPED, "", "") is Status.STOPPED
+    assert bench.container.engine.end(ref, Status.STOPPED, "", "") is Status.STOPPED
     last = bench.history(ref)[-1]
     assert (last.type, last.detail) == ("ExecutionStopped", {"error": "Cancelled", "cause": "by hand"})
 
@@ -156,5 +156,5 @@ def test_a_stopped_execution_takes_no_commit_and_says_who_won(bench: Bench) -> N
 def test_a_commit_before_a_stop_wins(bench: Bench) -> None:
     ref = bench.start(TASK)
     commit(bench, claim(bench, bench.take()), {})
-    assert bench.parts.engine.end(ref, Status.STOPPED, "", "") is Status.SUCCEEDED
+    assert bench.container.engine.end(ref, Status.STOPPED, "", "") is Status.SUCCEEDED
     assert bench.status(ref) == "Succeeded"

@@ -9,10 +9,10 @@ from redis import Redis
 
 from pollflow import TaskAlreadyCompleted
 from pollflow.machine import ReportedSucceeded
-from pollflow.store import Errand
+from pollflow.store import OutboxEntry
 from tests.contract.conftest import Bench
 from tests.contract.flows import WAIT
-from tests.contract.test_callbacks_and_sub_flows import settle
+from tests.contract.test_callbacks_and_sub_flows import schedule_next
 from tests.contract.test_edge_sub_flows import KID, before, token_of
 
 LATER_SUB = """
@@ -71,11 +71,11 @@ steps:
 
 def picture(bench: Bench) -> Callable[[], None]:
     """Notes what Redis holds now; what is answered puts it back."""
-    held = {key: bench.redis.dump(key) for key in bench.redis.keys("*")}
+    continued = {key: bench.redis.dump(key) for key in bench.redis.keys("*")}
 
     def put_back() -> None:
         bench.redis.flushall()
-        for key, dump in held.items():
+        for key, dump in continued.items():
             bench.redis.restore(key, 0, dump)
 
     return put_back
@@ -94,8 +94,8 @@ def test_a_sub_flow_of_a_lost_second_is_taken_when_its_step_comes_again(bench: B
     bench.deploy(WAIT, "child")
     ref = bench.start(text, {"seconds": seconds})
     before(bench, "start", picture(bench))
-    bench.parts.engine.handle(bench.take())
-    bench.parts.engine.handle(bench.take())
+    bench.container.engine.handle(bench.take())
+    bench.container.engine.handle(bench.take())
     assert bench.status(KID) == "Running"
     for _ in range(3):
         # The queue of the picture holds the message of the first step: the kid gets ahead of it.
@@ -105,11 +105,11 @@ def test_a_sub_flow_of_a_lost_second_is_taken_when_its_step_comes_again(bench: B
         bench.redis.rpush("celery", kept)
         bench.pass_time(2.1)
     assert bench.status(KID) == ("Running" if seconds else "Succeeded")
-    settle(bench)
+    schedule_next(bench)
     if seconds:
         assert "!orphan" not in bench.wakes(KID)
         bench.pass_time(1001)
-        settle(bench)
+        schedule_next(bench)
     assert (bench.status(ref), bench.status(KID)) == ("Succeeded", "Succeeded")
     assert set(bench.wakes(KID)) <= {"!purge", "!tidy"}
 
@@ -121,13 +121,13 @@ def test_a_sub_flow_of_a_lost_second_is_stopped_when_the_execution_goes_another_
     bench.start(other_way, {"seconds": 1000})
     before(bench, "start", picture(bench))
     for _ in range(3):
-        bench.parts.engine.handle(bench.take())
+        bench.container.engine.handle(bench.take())
     kept = bench.redis.lpop("celery")
     bench.sweep()
     assert bench.status(KID) == "Running"
     bench.redis.rpush("celery", kept)
     bench.pass_time(2.1)
-    settle(bench)
+    schedule_next(bench)
     assert bench.status(KID) == "Stopped"
 
 
@@ -139,10 +139,10 @@ def test_a_token_of_a_lost_second_does_not_fit_another_step_at_the_same_entry(be
     bench.work()
     go_back()
     bench.work()
-    first, second = (given["token"] for given in inputs)
+    first, second = (input["token"] for input in inputs)
     with pytest.raises(TaskAlreadyCompleted):
-        bench.parts.engine.report(first, ReportedSucceeded({}))
-    bench.parts.engine.report(second, ReportedSucceeded({"v": 1}))
+        bench.container.engine.report(first, ReportedSucceeded({}))
+    bench.container.engine.report(second, ReportedSucceeded({"v": 1}))
     bench.work()
     assert bench.output(ref)["v"] == 1
 
@@ -150,9 +150,9 @@ def test_a_token_of_a_lost_second_does_not_fit_another_step_at_the_same_entry(be
 def test_a_note_that_a_step_gave_up_is_struck_out_by_the_step_if_it_is_there_after_all(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(LATER_SUB, {"seconds": 0})
-    bench.parts.engine.handle(bench.take())
+    bench.container.engine.handle(bench.take())
     # As by a sweep that has seen the execution stopped, in a moment that Redis has lost.
-    bench.parts.store.give_up(Errand(KID, token_of(bench, ref)))
-    settle(bench)
+    bench.container.store.cancel_child(OutboxEntry(KID, token_of(bench, ref)))
+    schedule_next(bench)
     assert (bench.status(ref), bench.status(KID)) == ("Succeeded", "Succeeded")
-    assert bench.parts.reading.given_up(KID) == set()
+    assert bench.container.reading.cancellations(KID) == set()

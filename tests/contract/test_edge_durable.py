@@ -10,7 +10,7 @@ from redis import Redis
 from pollflow import Client, ConfigurationError, NotDurable
 from pollflow.runtime.health import check_durability
 from pollflow.runtime.settings import Settings
-from pollflow.store import Insistence, Keys
+from pollflow.store import Keys, RetryPolicy
 from pollflow.store.durability import Durability
 from tests.contract.conftest import Bench
 from tests.contract.flows import PASSES
@@ -64,21 +64,21 @@ def test_without_an_append_only_file_a_durable_start_is_refused_and_nothing_writ
         client.start("flow", name="x", durable=True)
     assert client.executions() == []
     with pytest.raises(ConfigurationError, match="pollflow_durable is set, and cannot be kept"):
-        check_durability(server.parts.store)
+        check_durability(server.container.store)
     client.close()
 
 
 def test_what_the_file_does_not_acknowledge_in_time_may_be_there_and_starting_again_settles_it(server: Bench) -> None:
     server.deploy(PASSES)
-    store = server.parts.store
+    store = server.container.store
     # Redis syncs when it pleases the system: not within a blink.
     server.redis.config_set("appendfsync", "no")
     store.durability = Durability(server.redis, Keys().mark(), seconds=0.05)
     with pytest.raises(NotDurable, match=r"may be lost: .* within 0.05 s; asking again settles it"):
-        server.parts.starter.start("flow", {}, "x", durable=True)
+        server.container.starter.start("flow", {}, "x", durable=True)
     server.redis.config_set("appendfsync", "always")
     store.durability = Durability(server.redis, Keys().mark())
-    assert server.parts.starter.start("flow", {}, "x", durable=True)[0].name == "x"
+    assert server.container.starter.start("flow", {}, "x", durable=True)[0].name == "x"
 
 
 def test_a_server_that_does_not_know_it_is_named_as_the_reason(bench: Bench) -> None:
@@ -86,13 +86,15 @@ def test_a_server_that_does_not_know_it_is_named_as_the_reason(bench: Bench) -> 
         pytest.skip("only the fake does not know WAITAOF")
     bench.deploy(PASSES)
     with pytest.raises(NotDurable, match="does not know WAITAOF"):
-        bench.parts.starter.start("flow", {}, "x", durable=True)
+        bench.container.starter.start("flow", {}, "x", durable=True)
     assert bench.redis.keys("*execution*") == []
 
 
 def test_commits_of_workers_wait_where_the_setting_says_so(server: Bench) -> None:
     told: list[NotDurable] = []
-    server.assemble(insistence=Insistence(is_durable=Settings(durable=True).durable, on_not_durable=told.append))
+    server.build_container(
+        retry_policy=RetryPolicy(is_durable=Settings(durable=True).durable, on_not_durable=told.append)
+    )
     before = waits(server)
     ref = server.start(PASSES)
     server.work()
@@ -103,10 +105,10 @@ def test_commits_of_workers_wait_where_the_setting_says_so(server: Bench) -> Non
 
 def test_a_commit_that_is_not_acknowledged_is_told_and_stands(server: Bench) -> None:
     told: list[NotDurable] = []
-    server.assemble(insistence=Insistence(is_durable=True, on_not_durable=told.append))
+    server.build_container(retry_policy=RetryPolicy(is_durable=True, on_not_durable=told.append))
     ref = server.start(PASSES)
     server.redis.config_set("appendfsync", "no")
-    server.parts.store.durability._milliseconds = 20
+    server.container.store.durability._milliseconds = 20
     server.work()
     assert server.status(ref) == "Succeeded"
     assert len(told) == 2

@@ -11,8 +11,8 @@ from redis import Redis
 
 from pollflow import StoreFull, StoreUnavailable
 from pollflow.machine import Status
-from pollflow.store import Address, Claimed, ExecutionRef, Insistence, Patience, connect
-from pollflow.store.patience import patiently
+from pollflow.store import Claimed, ExecutionRef, MessageKey, RetryPolicy, connect
+from pollflow.store.retrying import with_retry
 from tests.contract.conftest import Bench
 from tests.contract.flows import EACH, PASSES, TASK
 
@@ -47,34 +47,34 @@ def everything(bench: Bench) -> dict[str, Any]:
     return {key: readers[redis.type(key)](key) for key in redis.scan_iter("*")}
 
 
-def take(bench: Bench) -> Address:
-    address = bench.take()
-    assert address is not None
-    return address
+def take(bench: Bench) -> MessageKey:
+    key = bench.take()
+    assert key is not None
+    return key
 
 
-def claimed(bench: Bench, address: Address) -> Claimed:
-    answer = bench.parts.store.claim(address, "w.1")
+def claimed(bench: Bench, key: MessageKey) -> Claimed:
+    answer = bench.container.store.claim(key, "w.1")
     assert isinstance(answer, Claimed)
     return answer
 
 
 def move_after(bench: Bench, handled: int) -> Act:
     for _ in range(handled):
-        bench.parts.engine.handle(take(bench))
-    held = claimed(bench, take(bench))
-    return lambda: bench.parts.engine.move(held)
+        bench.container.engine.handle(take(bench))
+    continued = claimed(bench, take(bench))
+    return lambda: bench.container.engine.advance(continued)
 
 
 def start(bench: Bench) -> Act:
     bench.deploy(PASSES)
-    return lambda: bench.parts.starter.start("flow", {}, "x")
+    return lambda: bench.container.starter.start("flow", {}, "x")
 
 
 def claim(bench: Bench) -> Act:
     bench.start(TASK)
-    address = take(bench)
-    return lambda: bench.parts.store.claim(address, "w.1")
+    key = take(bench)
+    return lambda: bench.container.store.claim(key, "w.1")
 
 
 def advance(bench: Bench) -> Act:
@@ -82,7 +82,7 @@ def advance(bench: Bench) -> Act:
     return move_after(bench, 0)
 
 
-def spread(bench: Bench) -> Act:
+def fan_out(bench: Bench) -> Act:
     bench.start(EACH, {"items": [1, 2]})
     return move_after(bench, 0)
 
@@ -101,10 +101,10 @@ def go_on_after_joining(bench: Bench) -> Act:
 
 def end(bench: Bench) -> Act:
     ref = bench.start(PASSES)
-    return lambda: bench.parts.engine.end(ref, Status.STOPPED, "", "")
+    return lambda: bench.container.engine.end(ref, Status.STOPPED, "", "")
 
 
-@pytest.mark.parametrize("prepare", [start, claim, advance, spread, join, go_on_after_joining, end])
+@pytest.mark.parametrize("prepare", [start, claim, advance, fan_out, join, go_on_after_joining, end])
 def test_what_is_refused_changes_nothing_and_is_done_when_there_is_room(
     server: Bench, prepare: Callable[[Bench], Act]
 ) -> None:
@@ -120,12 +120,12 @@ def test_what_is_refused_changes_nothing_and_is_done_when_there_is_room(
 
 def test_leases_are_kept_while_redis_is_full(server: Bench) -> None:
     server.start(TASK)
-    address = take(server)
-    claimed(server, address)
+    key = take(server)
+    claimed(server, key)
     with full(server):
         for _ in range(5):
             server.pass_time(2)
-            assert server.parts.store.vouch(address, "w")
+            assert server.container.store.renew(key, "w")
             assert server.sweep() == 0
 
 
@@ -134,24 +134,24 @@ def test_a_sweep_of_a_full_redis_still_purges(server: Bench) -> None:
     server.work()
     server.sweep()
     server.pass_time(31 * 86_400)
-    lost = server.start(PASSES, name="lost")
+    crashes = server.start(PASSES, name="lost")
     take(server)
     server.pass_time(3)
     with full(server):
         with pytest.raises(StoreFull):
-            server.parts.sweeper.sweep()
-        assert server.redis.exists(server.parts.store.keys.execution(ended)) == 0
+            server.container.sweeper.sweep()
+        assert server.redis.exists(server.container.store.keys.execution(ended)) == 0
     server.pass_time(2.1)
     server.sweep()
     server.work()
-    assert server.status(lost) == "Succeeded"
+    assert server.status(crashes) == "Succeeded"
 
 
 def test_a_call_that_is_cut_off_is_handed_back_though_redis_is_full(server: Bench) -> None:
     ref = server.start(TASK)
-    held = claimed(server, take(server))
+    continued = claimed(server, take(server))
     with full(server):
-        server.parts.engine.hand_back(held)
+        server.container.engine.release(continued)
     server.returns("call", {})
     server.work()
     assert server.status(ref) == "Succeeded"
@@ -159,8 +159,8 @@ def test_a_call_that_is_cut_off_is_handed_back_though_redis_is_full(server: Benc
 
 def test_a_patient_worker_keeps_a_result_until_there_is_room(server: Bench) -> None:
     ref = server.start(TASK)
-    server.assemble(insistence=Insistence(Patience()))
-    scripts = server.parts.store.scripts
+    server.build_container(retry_policy=RetryPolicy(claim_seconds=30, commit_seconds=float("inf")))
+    scripts = server.container.store.scripts
     asked: list[str] = []
     run = scripts.run
 
@@ -171,7 +171,7 @@ def test_a_patient_worker_keeps_a_result_until_there_is_room(server: Bench) -> N
 
     scripts.run = watched  # type: ignore[method-assign]
     inputs = server.returns("call", {"done": True})
-    server.parts.engine.handle(take(server))
+    server.container.engine.handle(take(server))
     assert asked == ["claim", "end", "end", "end"]
     assert server.output(ref) == {"done": True}
     assert len(inputs) == 1
@@ -185,12 +185,12 @@ def test_what_does_not_pass_is_not_tried_again() -> None:
         raise StoreUnavailable("WRONGTYPE", is_passing=False)
 
     with pytest.raises(StoreUnavailable):
-        patiently(attempt, float("inf"))
+        with_retry(attempt, float("inf"))
     assert len(tries) == 1
 
 
 def test_patience_for_a_message_comes_to_an_end() -> None:
-    bench = Bench(connect("redis://127.0.0.1:1/0", patience_seconds=0))
-    bench.assemble(insistence=Insistence(Patience(claim_seconds=0.2)))
+    bench = Bench(connect("redis://127.0.0.1:1/0", retry_seconds=0))
+    bench.build_container(retry_policy=RetryPolicy(claim_seconds=0.2))
     with pytest.raises(StoreUnavailable):
-        bench.parts.store.claim(Address(ExecutionRef("flow", "x"), "r", "t"), "w.1")
+        bench.container.store.claim(MessageKey(ExecutionRef("flow", "x"), "r", "t"), "w.1")

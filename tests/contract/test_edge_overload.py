@@ -37,7 +37,7 @@ def test_after_an_hour_without_workers_the_first_second_is_spent_on_work(server:
     go_to(server, 0)
     server.deploy(PASSES)
     for number in range(ENTRIES):
-        server.parts.starter.start("flow", {}, f"n{number}")
+        server.container.starter.start("flow", {}, f"n{number}")
     server.redis.delete(DEFAULT_QUEUE)  # the workers had taken them all, and were killed
     # A beat sweeps on: each time, all that is due.
     for moment in (5, HOUR):
@@ -49,16 +49,16 @@ def test_after_an_hour_without_workers_the_first_second_is_spent_on_work(server:
     assert max(queued.values()) <= 2
     # Workers are back: each of the first messages moves its execution.
     for _ in range(A_SECOND_OF_WORK):
-        address = server.take()
-        assert address is not None
-        server.parts.engine.handle(address)
+        key = server.take()
+        assert key is not None
+        server.container.engine.handle(key)
     newest = [json.loads(text) for text in server.redis.lrange(DEFAULT_QUEUE, 0, A_SECOND_OF_WORK - 1)]
     assert sum("'B'" in message["headers"]["argsrepr"] for message in newest) >= 0.95 * A_SECOND_OF_WORK
 
 
 def test_a_wait_of_a_week_is_in_no_broker_before_it_comes_within_the_horizon(bench: Bench) -> None:
     """With a visibility timeout of 10 s the horizon may be 5 s at most."""
-    bench.assemble(horizon=5.0)
+    bench.build_container(max_countdown=5.0)
     go_to(bench, 0)
     ref = bench.start(WAIT, {"seconds": WEEK})
     bench.work()
@@ -79,21 +79,21 @@ def test_a_wait_of_a_week_is_in_no_broker_before_it_comes_within_the_horizon(ben
 
 def test_what_a_worker_may_hold_is_bounded_by_what_is_due_within_the_horizon(bench: Bench) -> None:
     """Of many waits that end one a minute, no more are ever published than end within the horizon."""
-    bench.assemble(horizon=60.0)
+    bench.build_container(max_countdown=60.0)
     go_to(bench, 0)
     bench.deploy(WAIT)
     for number in range(20):
-        bench.parts.starter.start("flow", {"seconds": 600 + 60 * number}, f"n{number}")
+        bench.container.starter.start("flow", {"seconds": 600 + 60 * number}, f"n{number}")
     bench.work()
-    most = 0
+    limit = 0
     for moment in range(0, 600 + 60 * 20 + 1, 30):
         go_to(bench, moment)
         bench.sweep()
-        most = max(most, len({message["headers"]["id"] for message in bench.queued()}))
+        limit = max(limit, len({message["headers"]["id"] for message in bench.queued()}))
         for _ in bench.queued():
-            address = bench.take()
-            assert address is not None
-            bench.parts.engine.handle(address)  # too early, it is put back
+            key = bench.take()
+            assert key is not None
+            bench.container.engine.handle(key)  # too early, it is put back
     bench.work()
-    assert most <= 2
+    assert limit <= 2
     assert {bench.status(ExecutionRef("flow", f"n{number}")) for number in range(20)} == {"Succeeded"}

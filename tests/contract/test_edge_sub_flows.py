@@ -10,10 +10,10 @@ import pytest
 from pollflow import ExecutionNotExists, TaskAlreadyCompleted
 from pollflow.machine import ReportedSucceeded, Status
 from pollflow.machine.callback import task_token
-from pollflow.store import STALE, Claimed, Errand, ExecutionRef
+from pollflow.store import STALE, Claimed, ExecutionRef, OutboxEntry
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK, TASK, WAIT
-from tests.contract.test_callbacks_and_sub_flows import PARENT, ask, settle
+from tests.contract.test_callbacks_and_sub_flows import PARENT, ask, schedule_next
 
 WIDE_PARENT = """
 version: v1
@@ -49,14 +49,14 @@ KID = ExecutionRef("child", "kid")
 
 def before(bench: Bench, name: str, act: Callable[[], Any]) -> None:
     """Does something just before the next run of a script."""
-    once, left = bench.parts.store.scripts.run, [act]
+    once, left = bench.container.store.scripts.run, [act]
 
     def run(script: str, keys: Any, args: Any) -> Any:
         if script == name and left:
             left.pop()()
         return once(script, keys, args)
 
-    bench.parts.store.scripts.run = run  # type: ignore[method-assign, assignment]
+    bench.container.store.scripts.run = run  # type: ignore[method-assign, assignment]
 
 
 def die(*_: object, **__: object) -> None:
@@ -65,40 +65,40 @@ def die(*_: object, **__: object) -> None:
 
 def die_at_commit(bench: Bench, ref: ExecutionRef, *, committed: bool = False) -> None:
     """Lets the process die that next commits for an execution, just before or just after it has."""
-    commit, left = bench.parts.store.commit, [None]
+    commit, left = bench.container.store.commit, [None]
 
     def commit_and_die(claimed: Claimed, *args: Any, **options: Any) -> Any:
-        is_last = claimed.address.ref == ref and bool(left)
+        is_last = claimed.key.ref == ref and bool(left)
         result = commit(claimed, *args, **options) if committed or not is_last else None
         if is_last:
             left.clear()
             raise SystemExit
         return result
 
-    bench.parts.store.commit = commit_and_die  # type: ignore[method-assign]
+    bench.container.store.commit = commit_and_die  # type: ignore[method-assign]
 
 
 def token_of(bench: Bench, ref: ExecutionRef) -> str:
     """The task token of the step that an execution is at."""
-    frame = bench.parts.reading.frame(ref, "r")
+    frame = bench.container.reading.frame(ref, "r")
     assert frame is not None
-    return task_token(bench.parts.reading.execution(ref).about, frame.state)
+    return task_token(bench.container.reading.execution(ref).info, frame.state)
 
 
 def stop_before_start(bench: Bench, ref: ExecutionRef) -> None:
     """Stops an execution, and sweeps, just before its sub-flow is started."""
 
     def stop() -> None:
-        bench.parts.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
+        bench.container.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
         bench.sweep()
 
     before(bench, "start", stop)
 
 
 def claim_next(bench: Bench) -> Claimed:
-    address = bench.take()
-    assert address is not None
-    claimed = bench.parts.store.claim(address, "w.1")
+    key = bench.take()
+    assert key is not None
+    claimed = bench.container.store.claim(key, "w.1")
     assert isinstance(claimed, Claimed)
     return claimed
 
@@ -107,8 +107,8 @@ def test_a_report_that_is_overtaken_by_the_return_of_its_call_counts(bench: Benc
     bench.returns("ask", {})
     ref = bench.start(CALLBACK)
     claimed = claim_next(bench)
-    before(bench, "end", lambda: bench.parts.engine.move(claimed))
-    bench.parts.engine.report(task_token(claimed.about, claimed.state), ReportedSucceeded({"by": "boss"}))
+    before(bench, "end", lambda: bench.container.engine.advance(claimed))
+    bench.container.engine.report(task_token(claimed.info, claimed.state), ReportedSucceeded({"by": "boss"}))
     assert bench.output(ref) == {"by": "boss"}
 
 
@@ -116,37 +116,37 @@ def test_the_end_of_a_sub_flow_that_is_overtaken_by_the_return_of_its_start_is_t
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
     claimed = claim_next(bench)
-    held: list[Callable[[], Any]] = []
-    commit = bench.parts.store.commit
+    continued: list[Callable[[], Any]] = []
+    commit = bench.container.store.commit
 
     def commit_later(*args: Any, **options: Any) -> Any:
-        if args[0] is claimed and not held:
-            held.append(lambda: commit(*args, **options))
+        if args[0] is claimed and not continued:
+            continued.append(lambda: commit(*args, **options))
             return STALE
         return commit(*args, **options)
 
-    bench.parts.store.commit = commit_later  # type: ignore[method-assign]
-    bench.parts.engine.move(claimed)
+    bench.container.store.commit = commit_later  # type: ignore[method-assign]
+    bench.container.engine.advance(claimed)
     bench.work()
     assert bench.status(KID) == "Succeeded"
-    before(bench, "advance", held[0])
-    settle(bench)
+    before(bench, "advance", continued[0])
+    schedule_next(bench)
     assert bench.status(ref) == "Succeeded"
 
 
 def test_a_report_for_an_execution_that_has_ended_is_refused(bench: Bench) -> None:
     ref, token = ask(bench)
-    bench.parts.engine.end(ref, Status.STOPPED, "", "")
+    bench.container.engine.end(ref, Status.STOPPED, "", "")
     with pytest.raises(TaskAlreadyCompleted):
-        bench.parts.engine.report(token, ReportedSucceeded({}))
+        bench.container.engine.report(token, ReportedSucceeded({}))
 
 
 def test_a_sub_flow_that_is_purged_at_once_has_told_its_parent(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
     bench.work()
-    bench.parts.duties.purge(bench.parts.reading.execution(KID))
-    settle(bench)
+    bench.container.maintenance.purge(bench.container.reading.execution(KID))
+    schedule_next(bench)
     assert bench.status(ref) == "Succeeded"
     assert bench.wakes(KID) == {}
 
@@ -156,38 +156,38 @@ def test_a_step_that_takes_the_sub_flow_of_somebody_else_is_told_of_its_end(benc
     bench.deploy(WAIT, "child")
     text = PARENT.format(pattern="sync", name="kid")
     if own == "client":
-        bench.parts.starter.start("child", {"seconds": 1000}, "kid")
+        bench.container.starter.start("child", {"seconds": 1000}, "kid")
     else:
         bench.start(text, {"seconds": 1000}, name="first")
         bench.work()
     ref = bench.start(text, {"seconds": 1000}, name="second")
     bench.work()
     assert bench.status(ref) == "Running"
-    bench.parts.engine.end(KID, Status.STOPPED, "Broken", "by hand")
-    settle(bench)
+    bench.container.engine.end(KID, Status.STOPPED, "Broken", "by hand")
+    schedule_next(bench)
     assert bench.output(ref) == {"error": "Broken", "cause": "by hand"}
 
 
 def test_stopping_a_parent_leaves_executions_of_others_alone(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
-    bench.parts.starter.start("child", {"seconds": 1000}, "kid")
+    bench.container.starter.start("child", {"seconds": 1000}, "kid")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-    bench.parts.engine.end(ref, Status.STOPPED, "", "")
-    settle(bench)
+    bench.container.engine.end(ref, Status.STOPPED, "", "")
+    schedule_next(bench)
     assert bench.status(KID) == "Running"
 
 
 def test_all_sub_flows_of_a_wide_step_are_stopped(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
-    bench.assemble(width=230)
+    bench.build_container(max_concurrency=230)
     ref = bench.start(WIDE_PARENT, {"items": list(range(230))})
     bench.work()
-    bench.parts.engine.end(ref, Status.STOPPED, "", "")
+    bench.container.engine.end(ref, Status.STOPPED, "", "")
     for _ in range(10):
         bench.pass_time(2)
-        settle(bench)
-    assert bench.redis.scard(bench.parts.store.keys.frames(ref)) == 0
-    assert bench.parts.reading.count(flow="child", status=Status.STOPPED) == 230
+        schedule_next(bench)
+    assert bench.redis.scard(bench.container.store.keys.frames(ref)) == 0
+    assert bench.container.reading.count(flow="child", status=Status.STOPPED) == 230
 
 
 @pytest.mark.parametrize("pattern", ["sync", "waitForCallback"])
@@ -195,9 +195,9 @@ def test_a_worker_that_was_paused_starts_no_sub_flow_for_a_parent_that_was_stopp
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern=pattern, name="kid"), {"seconds": 1000})
     stop_before_start(bench, ref)
-    settle(bench)
+    schedule_next(bench)
     assert bench.status(ref) == "Stopped"
-    assert bench.parts.reading.executions(flow="child", status=None, most=9) == []
+    assert bench.container.reading.executions(flow="child", status=None, limit=9) == []
 
 
 @pytest.mark.parametrize("pattern", ["sync", "waitForCallback"])
@@ -211,10 +211,10 @@ def test_a_worker_that_was_paused_starts_no_sub_flow_for_a_step_that_timed_out(b
         bench.sweep()
 
     before(bench, "start", pause)
-    settle(bench)
+    schedule_next(bench)
     assert [event.step for event in bench.history(ref) if event.type == "StepEntered"][-1] == "caught"
-    assert bench.parts.reading.executions(flow="child", status=None, most=9) == []
-    kept = bench.redis.ttl(bench.parts.store.keys.given_up(KID))
+    assert bench.container.reading.executions(flow="child", status=None, limit=9) == []
+    kept = bench.redis.ttl(bench.container.store.keys.cancellations(KID))
     assert 0 < kept <= 86_400
 
 
@@ -223,39 +223,39 @@ def test_a_sub_flow_is_stopped_when_the_last_of_two_that_wait_gives_it_up(bench:
     bench.deploy(WAIT, "child")
     for name in "ab":
         bench.start(GOING_ON.format(pattern=pattern, name="kid"), {"seconds": 1000}, name=name)
-        settle(bench)
+        schedule_next(bench)
         bench.pass_time(5)
     bench.pass_time(0.5)
-    settle(bench)
+    schedule_next(bench)
     assert bench.status(KID) == "Running"
     bench.pass_time(5)
-    settle(bench)
+    schedule_next(bench)
     assert bench.status(KID) == "Stopped"
-    bench.parts.duties.purge(bench.parts.reading.execution(KID))
-    assert not bench.redis.exists(bench.parts.store.keys.given_up(KID))
+    bench.container.maintenance.purge(bench.container.reading.execution(KID))
+    assert not bench.redis.exists(bench.container.store.keys.cancellations(KID))
 
 
 def test_a_sub_flow_whose_starter_did_not_wait_goes_its_own_way_whoever_gives_it_up(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     bench.start(PARENT.format(pattern="requestResponse", name="kid"), {"seconds": 1000}, name="starter")
-    settle(bench)
+    schedule_next(bench)
     taker = bench.start(TIMED_PARENT.format(pattern="sync", name="kid"), {"seconds": 1000}, name="taker")
-    settle(bench)
+    schedule_next(bench)
     bench.pass_time(10.5)
-    settle(bench)
+    schedule_next(bench)
     assert bench.output(taker)["error"] == "FnF.TaskTimeout"
     assert bench.status(KID) == "Running"
 
 
 def test_who_gave_up_what_runs_is_remembered_as_long_as_that_is_there(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
-    errand = Errand(KID, "a step's token")
-    bench.parts.store.give_up(errand)
-    key = bench.parts.store.keys.given_up(KID)
+    outbox_entry = OutboxEntry(KID, "a step's token")
+    bench.container.store.cancel_child(outbox_entry)
+    key = bench.container.store.keys.cancellations(KID)
     assert 0 < bench.redis.ttl(key) <= 86_400
-    bench.parts.starter.start("child", {"seconds": 1000}, "kid")
+    bench.container.starter.start("child", {"seconds": 1000}, "kid")
     assert bench.redis.ttl(key) == -1
-    bench.parts.store.give_up(errand)
+    bench.container.store.cancel_child(outbox_entry)
     assert bench.redis.ttl(key) == -1
 
 
@@ -263,9 +263,9 @@ def test_who_gave_up_what_runs_is_remembered_as_long_as_that_is_there(bench: Ben
 def test_a_name_that_is_none_leaves_no_errand_behind(bench: Bench, name: str) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(GOING_ON.format(pattern="sync", name=f'"{name}"'), {"seconds": 1000})
-    settle(bench)
+    schedule_next(bench)
     assert bench.status(ref) == "Running"
-    assert bench.parts.reading.execution(ref).errands == ()
+    assert bench.container.reading.execution(ref).outbox == ()
     assert set(bench.wakes(ref)) == {"r"}
 
 
@@ -273,13 +273,13 @@ def test_a_stop_that_a_purge_overtakes_says_that_there_is_no_such_execution(benc
     ref = bench.start(TASK)
     bench.redis.flushall()
     with pytest.raises(ExecutionNotExists):
-        bench.parts.engine.end(ref, Status.STOPPED, "", "")
+        bench.container.engine.end(ref, Status.STOPPED, "", "")
 
 
 def test_a_sub_flow_of_a_step_that_redis_has_forgotten_is_stopped(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-    before(bench, "start", lambda: bench.redis.delete(bench.parts.store.keys.execution(ref)))
+    before(bench, "start", lambda: bench.redis.delete(bench.container.store.keys.execution(ref)))
     bench.work()
     assert bench.status(KID) == "Running"
     bench.sweep()
@@ -307,10 +307,10 @@ def test_the_end_of_a_sub_flow_is_told_at_once(bench: Bench) -> None:
 
 def test_a_duty_that_is_done_is_not_taken_from_another_execution_of_that_name(bench: Bench) -> None:
     ref = bench.start(WAIT + "timeoutSeconds: 25\n", {"seconds": 3600})
-    bench.parts.store.done(ref, "deadline", "the id of the one before")
-    bench.parts.store.done(ref, "deadline", "")
+    bench.container.store.done(ref, "deadline", "the id of the one before")
+    bench.container.store.done(ref, "deadline", "")
     assert "!deadline" in bench.wakes(ref)
-    bench.parts.store.done(ref, "deadline", bench.parts.reading.execution(ref).id)
+    bench.container.store.done(ref, "deadline", bench.container.reading.execution(ref).id)
     assert "!deadline" not in bench.wakes(ref)
 
 
@@ -318,12 +318,12 @@ def test_an_execution_whose_definition_is_lost_can_be_stopped_and_purged(bench: 
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
     bench.work()
-    record = bench.parts.reading.execution(ref)
-    bench.redis.delete(bench.parts.store.keys.definition(record.digest))
-    parts = bench.assemble()
-    parts.engine.end(ref, Status.STOPPED, "", "")
-    parts.duties.purge(parts.reading.execution(ref))
-    assert not bench.redis.exists(parts.store.keys.execution(ref))
+    record = bench.container.reading.execution(ref)
+    bench.redis.delete(bench.container.store.keys.definition(record.digest))
+    container = bench.build_container()
+    container.engine.end(ref, Status.STOPPED, "", "")
+    container.maintenance.purge(container.reading.execution(ref))
+    assert not bench.redis.exists(container.store.keys.execution(ref))
 
 
 def test_a_start_made_again_finds_the_sub_flow_that_it_started_though_that_has_ended(bench: Bench) -> None:
@@ -332,10 +332,10 @@ def test_a_start_made_again_finds_the_sub_flow_that_it_started_though_that_has_e
     die_at_commit(bench, ref)
     with pytest.raises(SystemExit):
         bench.work()
-    settle(bench)
+    schedule_next(bench)
     assert bench.status(KID) == "Succeeded"
     bench.pass_time(4)
-    settle(bench)
+    schedule_next(bench)
     assert bench.output(ref) == {"FlowName": "child", "Name": "kid", "Status": "Succeeded"}
 
 
@@ -347,36 +347,36 @@ def test_a_sub_flow_runs_on_after_its_callback_was_reported(bench: Bench, more: 
     token = token_of(bench, ref)
 
     def report() -> None:
-        bench.parts.engine.report(token, ReportedSucceeded({}))
+        bench.container.engine.report(token, ReportedSucceeded({}))
 
     if is_early:
         before(bench, "advance", report)
-        settle(bench)
+        schedule_next(bench)
     else:
-        settle(bench)
+        schedule_next(bench)
         report()
-    settle(bench)
+    schedule_next(bench)
     assert (bench.status(ref), bench.status(KID)) == ("Running" if more else "Succeeded", "Running")
 
 
 def test_a_sweep_that_dies_after_a_time_out_leaves_the_errand_to_stop_the_sub_flow(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(TIMED_PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-    settle(bench)
+    schedule_next(bench)
     bench.pass_time(11)
     die_at_commit(bench, ref, committed=True)
     with pytest.raises(SystemExit):
         bench.sweep()
-    settle(bench)
+    schedule_next(bench)
     assert bench.output(ref)["error"] == "FnF.TaskTimeout"
     assert bench.status(KID) == "Stopped"
 
 
-@pytest.mark.parametrize("script", ["end", "errand"])
+@pytest.mark.parametrize("script", ["end", "outbox_done"])
 def test_an_errand_whose_doer_died_is_done_by_a_later_sweep(bench: Bench, script: str) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(TIMED_PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-    settle(bench)
+    schedule_next(bench)
     bench.pass_time(11)
     bench.sweep()
     before(bench, script, die)
@@ -384,20 +384,20 @@ def test_an_errand_whose_doer_died_is_done_by_a_later_sweep(bench: Bench, script
         bench.sweep()
     assert "!errand" in bench.wakes(ref)
     bench.pass_time(3)
-    settle(bench)
+    schedule_next(bench)
     assert bench.status(KID) == "Stopped"
     assert "!errand" not in bench.wakes(ref)
-    assert bench.parts.reading.execution(ref).errands == ()
+    assert bench.container.reading.execution(ref).outbox == ()
 
 
 def test_a_time_out_that_comes_too_late_leaves_the_sub_flow_running(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(TIMED_PARENT.format(pattern="waitForCallback", name="kid"), {"seconds": 1000})
-    settle(bench)
+    schedule_next(bench)
     bench.pass_time(10.5)
     token = token_of(bench, ref)
-    before(bench, "advance", lambda: bench.parts.engine.report(token, ReportedSucceeded({"v": 1})))
-    settle(bench)
+    before(bench, "advance", lambda: bench.container.engine.report(token, ReportedSucceeded({"v": 1})))
+    schedule_next(bench)
     assert (bench.status(ref), bench.status(KID)) == ("Succeeded", "Running")
 
 
@@ -407,9 +407,9 @@ def test_a_sub_flow_whose_start_was_cut_off_too_often_is_stopped(bench: Bench) -
     for _ in range(5):
         die_at_commit(bench, ref)
         with pytest.raises(SystemExit):
-            settle(bench)
+            schedule_next(bench)
         bench.pass_time(4)
-    settle(bench)
+    schedule_next(bench)
     assert bench.output(ref)["error"] == "FC.Unknown"
     assert bench.status(KID) == "Stopped"
 
@@ -421,11 +421,11 @@ def test_a_sub_flow_runs_on_for_another_that_waits_when_its_starter_is_stopped(b
     bench.work()
     other = bench.start(text, {"seconds": 1000}, name="other")
     bench.work()
-    bench.parts.engine.end(starter, Status.STOPPED, "", "")
-    settle(bench)
+    bench.container.engine.end(starter, Status.STOPPED, "", "")
+    schedule_next(bench)
     assert (bench.status(other), bench.status(KID)) == ("Running", "Running")
-    bench.parts.engine.end(other, Status.STOPPED, "", "")
-    settle(bench)
+    bench.container.engine.end(other, Status.STOPPED, "", "")
+    schedule_next(bench)
     assert bench.status(KID) == "Stopped"
 
 
@@ -433,15 +433,15 @@ def test_a_sub_flow_that_another_begins_to_wait_for_while_it_is_to_be_stopped_ru
     bench.deploy(WAIT, "child")
     text = PARENT.format(pattern="sync", name="kid")
     starter = bench.start(text, {"seconds": 1000}, name="starter")
-    settle(bench)
-    bench.parts.engine.end(starter, Status.STOPPED, "", "")
+    schedule_next(bench)
+    bench.container.engine.end(starter, Status.STOPPED, "", "")
 
     def join() -> None:
         bench.start(text, {"seconds": 1000}, name="other")
         bench.work()
 
     before(bench, "end", join)
-    settle(bench)
+    schedule_next(bench)
     assert bench.status(ExecutionRef("flow", "other")) == "Running"
     assert bench.status(KID) == "Running"
 
@@ -455,10 +455,10 @@ def test_a_sub_flow_started_after_the_time_out_runs_on_for_the_next_attempt_that
         bench.sweep()
 
     before(bench, "start", pause)
-    bench.parts.engine.move(claim_next(bench))
+    bench.container.engine.advance(claim_next(bench))
     bench.pass_time(1.1)
     bench.work()
-    settle(bench)
+    schedule_next(bench)
     assert "!orphan" not in bench.wakes(KID)
     assert (bench.status(ref), bench.status(KID)) == ("Running", "Running")
 
@@ -466,14 +466,14 @@ def test_a_sub_flow_started_after_the_time_out_runs_on_for_the_next_attempt_that
 def test_a_waiter_whose_definition_is_lost_keeps_nobody_else_from_hearing_of_an_end(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     text = PARENT.format(pattern="sync", name="kid")
-    lost = bench.start(text + "# another definition\n", {"seconds": 1000}, name="lost")
+    crashes = bench.start(text + "# another definition\n", {"seconds": 1000}, name="lost")
     bench.work()
     other = bench.start(text, {"seconds": 1000}, name="other")
     bench.work()
-    digest = bench.parts.reading.execution(lost).digest
-    bench.redis.delete(bench.parts.store.keys.definition(digest))
-    bench.assemble()
-    bench.parts.engine.end(KID, Status.STOPPED, "Broken", "by hand")
-    settle(bench)
+    digest = bench.container.reading.execution(crashes).digest
+    bench.redis.delete(bench.container.store.keys.definition(digest))
+    bench.build_container()
+    bench.container.engine.end(KID, Status.STOPPED, "Broken", "by hand")
+    schedule_next(bench)
     assert bench.output(other) == {"error": "Broken", "cause": "by hand"}
     assert "!notify" not in bench.wakes(KID)

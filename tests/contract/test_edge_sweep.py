@@ -13,21 +13,21 @@ import pytest
 from pollflow import StoreUnavailable, TaskError, UnreadableRecord
 from pollflow.machine import ReportedSucceeded, Status
 from pollflow.runtime.keeper import WORKER, Keeper
-from pollflow.store import HELD, Address, Claimed, ExecutionRef, Reading
+from pollflow.store import LEASED, Claimed, ExecutionRef, MessageKey, Reading
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
 from tests.contract.test_edge_sub_flows import token_of
 
 
-def take(bench: Bench) -> Address:
-    address = bench.take()
-    assert address is not None
-    return address
+def take(bench: Bench) -> MessageKey:
+    key = bench.take()
+    assert key is not None
+    return key
 
 
 def of_a_later_layout(bench: Bench, ref: ExecutionRef) -> str:
     """Makes the state of an execution's root frame one of a later release; the state as it was."""
-    key = bench.parts.store.keys.frame(ref, "r")
+    key = bench.container.store.keys.frame(ref, "r")
     state: str = bench.redis.hget(key, "state")
     bench.redis.hset(key, "state", state.replace('"v":1', '"v":999'))
     return state
@@ -37,14 +37,14 @@ def of_a_later_layout(bench: Bench, ref: ExecutionRef) -> str:
 def test_a_wake_up_that_cannot_be_served_does_not_keep_the_others_waiting(bench: Bench, bad: str) -> None:
     refs = [bench.start(TIMED_TASK, name=f"n{number}") for number in range(40)]
     for _ in refs:
-        bench.parts.store.claim(take(bench), "dead.1")
+        bench.container.store.claim(take(bench), "dead.1")
     for ref in refs[:20]:
         if bad == "layout":
             of_a_later_layout(bench, ref)
         elif bad == "state":
-            bench.redis.hset(bench.parts.store.keys.frame(ref, "r"), "state", "{")
+            bench.redis.hset(bench.container.store.keys.frame(ref, "r"), "state", "{")
         else:
-            bench.redis.hset(bench.parts.store.keys.execution(ref), "digest", "0" * 64)
+            bench.redis.hset(bench.container.store.keys.execution(ref), "digest", "0" * 64)
     bench.pass_time(11)
     bench.sweep()
     assert {bench.status(ref) for ref in refs[20:]} == {"Failed"}
@@ -65,21 +65,21 @@ def test_a_sweep_without_redis_says_so(bench: Bench, monkeypatch: pytest.MonkeyP
 
 def test_a_call_of_a_later_layout_is_not_leased_nor_counted(bench: Bench) -> None:
     ref = bench.start(TASK)
-    address = take(bench)
+    key = take(bench)
     state = of_a_later_layout(bench, ref)
     before = bench.history(ref)
     for _ in range(3):
         with pytest.raises(UnreadableRecord):
-            bench.parts.store.claim(address, "old.1")
+            bench.container.store.claim(key, "old.1")
     assert bench.history(ref) == before
-    bench.redis.hset(bench.parts.store.keys.frame(ref, "r"), "state", state)
-    claimed = bench.parts.store.claim(address, "new.1")
+    bench.redis.hset(bench.container.store.keys.frame(ref, "r"), "state", state)
+    claimed = bench.container.store.claim(key, "new.1")
     assert isinstance(claimed, Claimed) and claimed.starts == 1
 
 
 def test_a_lapsed_call_whose_message_waits_in_a_long_queue_is_not_published_again(bench: Bench) -> None:
     bench.start(TASK)
-    bench.parts.store.claim(take(bench), "dead.1")
+    bench.container.store.claim(take(bench), "dead.1")
     for _ in range(600):
         bench.pass_time(1)
         bench.sweep()
@@ -89,32 +89,32 @@ def test_a_lapsed_call_whose_message_waits_in_a_long_queue_is_not_published_agai
 def test_a_lapsed_call_whose_second_message_is_lost_is_published_again(bench: Bench) -> None:
     ref = bench.start(TASK)
     bench.returns("call", {})
-    bench.parts.store.claim(take(bench), "dead.1")
+    bench.container.store.claim(take(bench), "dead.1")
     for _ in range(2):
         while not bench.queued():
             bench.pass_time(1)
             bench.sweep()
-        lost = take(bench)
-    bench.parts.engine.handle(lost)
+        crashes = take(bench)
+    bench.container.engine.handle(crashes)
     assert bench.status(ref) == "Succeeded"
 
 
 def test_a_call_is_held_though_redis_clock_has_gone_back(bench: Bench) -> None:
     bench.start(TASK)
-    address = take(bench)
-    bench.parts.store.claim(address, "alive.1")
+    key = take(bench)
+    bench.container.store.claim(key, "alive.1")
     bench.pass_time(-3600)
-    assert bench.parts.store.vouch(address, "alive")
-    assert bench.parts.store.claim(address, "other.1") is HELD
+    assert bench.container.store.renew(key, "alive")
+    assert bench.container.store.claim(key, "other.1") is LEASED
 
 
 def test_a_call_of_a_dead_worker_lapses_in_time_though_redis_clock_has_gone_back(bench: Bench) -> None:
     call = 'type: task, name: B, resourceArn: "acs:fc:::services/s/functions/call"'
     ref = bench.start(PASSES.replace("type: pass, name: B", call))
     bench.returns("call", {})
-    bench.parts.engine.handle(take(bench))
+    bench.container.engine.handle(take(bench))
     bench.pass_time(-3600)
-    bench.parts.store.claim(take(bench), "dead.1")
+    bench.container.store.claim(take(bench), "dead.1")
     bench.pass_time(3.1)
     bench.sweep()
     bench.work()
@@ -126,12 +126,12 @@ def test_a_time_limit_ends_only_the_execution_that_it_was_set_for(bench: Bench) 
     text = WAIT + "timeoutSeconds: 25\n"
     ref = bench.start(text, {"seconds": 3600})
     bench.pass_time(26)
-    _, members = bench.parts.store.due(ref.shard, 10)
+    _, members = bench.container.store.due(ref.shard, 10)
     assert f"{ref}|!deadline" in members
-    bench.parts.engine.end(ref, Status.STOPPED, "", "")
-    bench.parts.duties.purge(bench.parts.reading.execution(ref))
+    bench.container.engine.end(ref, Status.STOPPED, "", "")
+    bench.container.maintenance.purge(bench.container.reading.execution(ref))
     bench.start(text, {"seconds": 3600})
-    bench.parts.duties.do(ref, "deadline")
+    bench.container.maintenance.do(ref, "deadline")
     assert bench.status(ref) == "Running"
     bench.pass_time(26)
     bench.sweep()
@@ -144,19 +144,19 @@ def test_a_wait_beyond_the_horizon_that_began_after_the_sweep_had_looked_is_not_
 ) -> None:
     bench.returns("call", TaskError("Busy"), {})
     ref = bench.start(text, {"seconds": 86_400})
-    address = take(bench)
+    key = take(bench)
     bench.pass_time(3)
-    due = bench.parts.store.due
+    due = bench.container.store.due
 
-    def due_and_then_moved(shard: int, most: int) -> tuple[float, list[str]]:
-        found = due(shard, most)
+    def due_and_then_moved(shard: int, limit: int) -> tuple[float, list[str]]:
+        found = due(shard, limit)
         if found[1]:
-            bench.parts.engine.handle(address)
+            bench.container.engine.handle(key)
         return found
 
-    bench.parts.store.due = due_and_then_moved  # type: ignore[method-assign]
+    bench.container.store.due = due_and_then_moved  # type: ignore[method-assign]
     bench.sweep()
-    bench.parts.store.due = due  # type: ignore[method-assign]
+    bench.container.store.due = due  # type: ignore[method-assign]
     assert bench.queued() == []
     bench.pass_time(86_401)
     bench.sweep()
@@ -167,38 +167,38 @@ def test_a_wait_beyond_the_horizon_that_began_after_the_sweep_had_looked_is_not_
 def test_an_entry_whose_claim_redis_has_forgotten_is_begun_anew_though_its_first_worker_lives(bench: Bench) -> None:
     bench.returns("call", {})
     ref = bench.start(TASK)
-    address = take(bench)
-    keys = bench.parts.store.keys
+    key = take(bench)
+    keys = bench.container.store.keys
     frame, wakes = bench.redis.hgetall(keys.frame(ref, "r")), bench.wakes(ref)
-    bench.parts.store.claim(address, "alive.1")
+    bench.container.store.claim(key, "alive.1")
     bench.redis.delete(keys.frame(ref, "r"))
     bench.redis.hset(keys.frame(ref, "r"), mapping=frame)
     bench.redis.zadd(keys.wake(ref.shard), {f"{ref}|{member}": score for member, score in wakes.items()})
     for _ in range(4):
         bench.pass_time(1)
-        assert bench.parts.store.vouch(address, "alive", has_begun=True)
+        assert bench.container.store.renew(key, "alive", has_begun=True)
         bench.sweep()
     assert [bench.work(), bench.status(ref)] == [1, "Succeeded"]
 
 
 def test_a_duplicate_of_a_message_that_went_on_does_not_vouch_for_the_step_that_followed(bench: Bench) -> None:
     ref = bench.start(WAIT, {"seconds": 1})
-    bench.parts.engine.handle(take(bench))
-    address = take(bench)
+    bench.container.engine.handle(take(bench))
+    key = take(bench)
     bench.pass_time(1)
-    commit = bench.parts.store.commit
+    commit = bench.container.store.commit
 
     def commit_and_die(*args: Any, **options: Any) -> None:
         commit(*args, **options)
         raise SystemExit
 
-    bench.parts.store.commit = commit_and_die  # type: ignore[method-assign, assignment]
+    bench.container.store.commit = commit_and_die  # type: ignore[method-assign, assignment]
     with pytest.raises(SystemExit):
-        bench.parts.engine.handle(address)
-    bench.parts.store.commit = commit  # type: ignore[method-assign]
+        bench.container.engine.handle(key)
+    bench.container.store.commit = commit  # type: ignore[method-assign]
     for _ in range(4):
         bench.pass_time(1)
-        bench.parts.store.vouch(address, "other")
+        bench.container.store.renew(key, "other")
         bench.sweep()
     bench.work()
     assert bench.status(ref) == "Succeeded"
@@ -209,20 +209,20 @@ def test_a_purge_that_comes_late_leaves_the_execution_alone_that_has_the_name_no
     bench: Bench, has_ended: bool
 ) -> None:
     ref = bench.start(WAIT, {"seconds": 1000})
-    bench.parts.engine.end(ref, Status.STOPPED, "", "")
-    old = bench.parts.reading.execution(ref)
-    bench.parts.duties.purge(old)
+    bench.container.engine.end(ref, Status.STOPPED, "", "")
+    old = bench.container.reading.execution(ref)
+    bench.container.maintenance.purge(old)
     bench.start(WAIT, {"seconds": 1000})
     if has_ended:
-        bench.parts.engine.end(ref, Status.STOPPED, "", "")
+        bench.container.engine.end(ref, Status.STOPPED, "", "")
     before = bench.wakes(ref)
-    bench.parts.duties.purge(old)
-    assert bench.parts.reading.frame(ref, "r") is not None
+    bench.container.maintenance.purge(old)
+    assert bench.container.reading.frame(ref, "r") is not None
     assert (bench.status(ref), bench.wakes(ref)) == ("Stopped" if has_ended else "Running", before)
 
 
 def test_a_function_that_always_leaves_its_process_fails_its_step(bench: Bench) -> None:
-    def leave(given: Any, context: Any) -> Any:
+    def leave(input: Any, context: Any) -> Any:
         raise SystemExit(1)
 
     bench.functions.register("call", leave)
@@ -231,54 +231,54 @@ def test_a_function_that_always_leaves_its_process_fails_its_step(bench: Bench) 
         with pytest.raises(SystemExit):
             bench.work()
     bench.work()
-    record = bench.parts.reading.execution(ref)
+    record = bench.container.reading.execution(ref)
     assert (record.error, record.cause) == ("FC.Unknown", "the call was cut off 5 times by the end of its process")
 
 
 CONSUMER = SimpleNamespace(pool=SimpleNamespace(num_processes=1))
 
 
-def keeper_of(vouch: Any, sweep: Any, terminate: Any = None) -> Keeper:
+def keeper_of(renew: Any, sweep: Any, terminate: Any = None) -> Keeper:
     """The background of a worker that holds one request."""
-    assembly: Any = SimpleNamespace(
-        store=SimpleNamespace(vouch=vouch),
+    container: Any = SimpleNamespace(
+        store=SimpleNamespace(renew=renew),
         sweeper=SimpleNamespace(sweep=sweep),
-        settings=SimpleNamespace(sweep_every=0.01, sweep_in_workers=True),
+        settings=SimpleNamespace(sweep_interval=0.01, sweep_in_workers=True),
         is_announced=lambda: True,
     )
-    return Keeper(assembly, None, CONSUMER, terminate)  # type: ignore[arg-type]
+    return Keeper(container, None, CONSUMER, terminate)  # type: ignore[arg-type]
 
 
 def test_a_worker_goes_on_sweeping_whatever_one_sweep_does() -> None:
-    rounds, is_over, never = iter([1, 2]), threading.Event(), threading.Event()
+    loops, is_over, never = iter([1, 2]), threading.Event(), threading.Event()
 
     def sweep() -> None:
-        if next(rounds, None) is not None:
+        if next(loops, None) is not None:
             raise RuntimeError("unthought of")
         is_over.set()
         never.wait()
 
     keeper = keeper_of(None, sweep)
-    keeper.assembly.is_announced = lambda: never.wait()  # type: ignore[method-assign]
+    keeper.container.is_announced = lambda: never.wait()  # type: ignore[method-assign]
     keeper.start()
     assert is_over.wait(5)
 
 
 @pytest.mark.parametrize("is_active", [True, False])
 def test_only_a_call_that_still_runs_is_ended(is_active: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    request, ended, rounds = Request(), list[int](), 0
+    request, ended, loops = Request(), list[int](), 0
     active = {request}
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.active_requests", active)
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.reserved_requests", {request})
 
-    def vouch(*_: object, has_begun: bool) -> bool:
-        nonlocal rounds
-        rounds += 1
-        if rounds == 3 and not is_active:
+    def renew(*_: object, has_begun: bool) -> bool:
+        nonlocal loops
+        loops += 1
+        if loops == 3 and not is_active:
             active.clear()  # it comes to its end while Redis is asked
         return False
 
-    keeper = keeper_of(vouch, None, ended.append)
+    keeper = keeper_of(renew, None, ended.append)
     for _ in range(5):
         keeper.keep()
     assert ended == ([4711] if is_active else [])
@@ -288,22 +288,22 @@ def test_only_a_call_that_still_runs_is_ended(is_active: bool, monkeypatch: pyte
 def test_a_message_that_an_idle_worker_does_not_begin_is_left_to_others(
     why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost, other, begun_so_far, vouched = Request(), Request(), [1], list[bool]()
+    crashes, other, begun_so_far, renewed = Request(), Request(), [1], list[bool]()
     state = "pollflow.runtime.keeper.worker_state"
     monkeypatch.setattr(f"{state}.active_requests", {other} if why == "busy" else set())
-    monkeypatch.setattr(f"{state}.reserved_requests", {lost})
+    monkeypatch.setattr(f"{state}.reserved_requests", {crashes})
     monkeypatch.setattr(f"{state}.all_total_count", begun_so_far)
 
-    def vouch(*_: object, has_begun: bool) -> bool:
-        vouched.append(has_begun)
+    def renew(*_: object, has_begun: bool) -> bool:
+        renewed.append(has_begun)
         return True
 
-    keeper = keeper_of(vouch, None)
+    keeper = keeper_of(renew, None)
     for _ in range(10):
         keeper.keep()
         begun_so_far[0] += why == "begins others"
     # The first round only learns how much has been begun, the third idle one after it gives up.
-    assert vouched.count(False) == (3 if why == "idle" else 10)
+    assert renewed.count(False) == (3 if why == "idle" else 10)
 
 
 @dataclass(eq=False)
@@ -321,13 +321,13 @@ class Request:
 
 def run_next(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, since_seconds: float = 0) -> tuple[Keeper, list[int]]:
     """The background of a worker that runs the call of the next message, and what it ends."""
-    headers, address, ended = bench.queued()[0]["headers"], take(bench), list[int]()
-    bench.parts.store.claim(address, f"{WORKER}.1")
-    args = (address.ref.flow, address.ref.name, address.frame, address.token)
+    headers, key, ended = bench.queued()[0]["headers"], take(bench), list[int]()
+    bench.container.store.claim(key, f"{WORKER}.1")
+    args = (key.ref.flow, key.ref.name, key.frame, key.token)
     request = Request(args, headers, time.time() - since_seconds)
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.active_requests", {request})
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.reserved_requests", {request})
-    return Keeper(bench.parts, bench.functions, CONSUMER, ended.append), ended
+    return Keeper(bench.container, bench.functions, CONSUMER, ended.append), ended
 
 
 @pytest.mark.parametrize("pattern", ["requestResponse", "waitForCallback"])
@@ -349,7 +349,7 @@ def test_a_function_whose_callback_was_reported_may_come_to_its_end(
 ) -> None:
     ref = bench.start(CALLBACK + "  - {type: wait, name: Long, duration: 1000}\n")
     keeper, ended = run_next(bench, monkeypatch)
-    bench.parts.engine.report(token_of(bench, ref), ReportedSucceeded({}))
+    bench.container.engine.report(token_of(bench, ref), ReportedSucceeded({}))
     for _ in range(10):
         keeper.keep()
     assert ended == []

@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 
 from pollflow import StoreUnavailable
-from pollflow.store.packing import BLOCK
+from pollflow.store.compaction import BLOCK
 from tests.contract.conftest import Bench
 
 LOOP = """
@@ -34,40 +34,40 @@ steps:
 def test_old_events_are_packed_exactly_and_read_as_before(bench: Bench) -> None:
     kept: list[Any] = []
 
-    def count(given: dict[str, Any], context: object) -> dict[str, Any]:
-        return {"n": given.get("n", 0) + 1, "long": "x" * 500}
+    def count(input: dict[str, Any], context: object) -> dict[str, Any]:
+        return {"n": input.get("n", 0) + 1, "long": "x" * 500}
 
     bench.functions.register("count", count)
     ref = bench.start(LOOP)
-    store, reading = bench.parts.store, bench.parts.reading
-    while (address := bench.take()) is not None:
-        bench.parts.engine.handle(address)
+    store, reading = bench.container.store, bench.container.reading
+    while (key := bench.take()) is not None:
+        bench.container.engine.handle(key)
         kept += reading.history(ref, after=len(kept))
     assert len(kept) > 3 * BLOCK
     assert bench.redis.llen(store.keys.blocks(ref)) == len(kept) // BLOCK - 1
     assert bench.redis.llen(store.keys.history(ref)) < 2 * BLOCK
     assert [event.id for event in kept] == list(range(1, len(kept) + 1))
     assert list(reading.whole_history(ref)) == kept
-    for after, most in [(0, 1), (BLOCK - 1, 2), (BLOCK, 5), (2 * BLOCK - 3, 7), (len(kept) - 2, 10), (len(kept), 3)]:
-        assert reading.history(ref, after, most) == kept[after : after + most]
+    for after, limit in [(0, 1), (BLOCK - 1, 2), (BLOCK, 5), (2 * BLOCK - 3, 7), (len(kept) - 2, 10), (len(kept), 3)]:
+        assert reading.history(ref, after, limit) == kept[after : after + limit]
 
 
 def test_a_day_of_polling_keeps_less_than_two_megabytes_by_a_tenth_of_it(store_url: str) -> None:
-    rounds = 864
+    loops = 864
     with Redis.from_url(store_url, decode_responses=True) as client:
         bench = Bench(client)
         bench.functions.register(
             "status",
-            lambda given, context: {
-                "tries": given.get("tries", 0) + 1,
-                "job_status": "running" if given.get("tries", 0) + 1 < rounds else "success",
+            lambda input, context: {
+                "tries": input.get("tries", 0) + 1,
+                "job_status": "running" if input.get("tries", 0) + 1 < loops else "success",
             },
         )
         ref = bench.start(POLLING, {"job_id": "job-4711", "bucket": "films"})
         bench.work()
         assert bench.status(ref) == "Succeeded"
-        assert bench.parts.reading.execution(ref).events > 15 * rounds
-        keys = bench.parts.store.keys
+        assert bench.container.reading.execution(ref).events > 15 * loops
+        keys = bench.container.store.keys
         packed = BLOCK * client.llen(keys.blocks(ref))
         kept = {key: client.memory_usage(key, samples=0) for key in client.scan_iter(f"*{ref}*")}
     # Beside the blocks there are at most two blocks' worth of newer events, however long the history is.
@@ -76,23 +76,23 @@ def test_a_day_of_polling_keeps_less_than_two_megabytes_by_a_tenth_of_it(store_u
 
 
 def test_packing_twice_at_once_packs_once(bench: Bench) -> None:
-    bench.functions.register("count", lambda given, context: {"n": given.get("n", 0) + 1})
+    bench.functions.register("count", lambda input, context: {"n": input.get("n", 0) + 1})
     ref = bench.start(LOOP)
     bench.work()
-    store = bench.parts.store
-    before = list(bench.parts.reading.whole_history(ref))
+    store = bench.container.store
+    before = list(bench.container.reading.whole_history(ref))
     keys = (store.keys.execution(ref), store.keys.history(ref), store.keys.blocks(ref))
-    assert store.scripts.run("pack", keys, ["0", BLOCK, "late"]) == 0
-    assert store.pack(ref) == 0
-    assert list(bench.parts.reading.whole_history(ref)) == before
+    assert store.scripts.run("compact", keys, ["0", BLOCK, "late"]) == 0
+    assert store.compact(ref) == 0
+    assert list(bench.container.reading.whole_history(ref)) == before
 
 
 def test_a_packing_that_fails_drops_no_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise StoreUnavailable("full")
 
-    monkeypatch.setattr("pollflow.store.packing.BLOCK", 1)
-    bench.parts.store.pack = fail  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr("pollflow.store.compaction.BLOCK", 1)
+    bench.container.store.compact = fail  # type: ignore[method-assign, assignment]
     calls = bench.returns("status", {"job_status": "success"})
     ref = bench.start(POLLING, {})
     bench.work()

@@ -12,14 +12,14 @@ def test_a_start_publishes_the_message_of_the_first_step(bench: Bench) -> None:
     bench.start(PASSES, name="x")
     (message,) = bench.queued()
     assert message["headers"]["task"] == "pollflow.pass"
-    assert message["headers"]["argsrepr"] == "('flow', 'x', 'A', 'try 1')"
+    assert message["headers"]["argsrepr"] == "('flow', 'x', 'A', 'attempt 1')"
 
 
 def test_starting_twice_under_a_name_that_runs_finds_the_one_that_runs(bench: Bench) -> None:
     ref = bench.start(PASSES, name="x")
-    before = bench.parts.reading.execution(ref)
-    assert bench.parts.starter.start("flow", {"other": 1}, "x") == (ref, False)
-    assert bench.parts.reading.execution(ref) == before
+    before = bench.container.reading.execution(ref)
+    assert bench.container.starter.start("flow", {"other": 1}, "x") == (ref, False)
+    assert bench.container.reading.execution(ref) == before
     assert len(bench.queued()) == 1
 
 
@@ -27,19 +27,19 @@ def test_starting_under_the_name_of_an_ended_execution_is_refused(bench: Bench) 
     bench.start(PASSES, name="x")
     bench.work()
     with pytest.raises(ExecutionAlreadyExists, match="Succeeded"):
-        bench.parts.starter.start("flow", {}, "x")
+        bench.container.starter.start("flow", {}, "x")
 
 
 def test_an_execution_without_a_name_gets_one_of_its_own(bench: Bench) -> None:
     bench.deploy(PASSES)
-    (first, first_is_new), (second, second_is_new) = (bench.parts.starter.start("flow", {}, None) for _ in range(2))
+    (first, first_is_new), (second, second_is_new) = (bench.container.starter.start("flow", {}, None) for _ in range(2))
     assert first != second
     assert first_is_new
     assert second_is_new
 
 
 @pytest.mark.parametrize(
-    ("given", "name", "error"),
+    ("input", "name", "error"),
     [
         ([1], "x", InvalidArgument),
         ({"a": object()}, "x", InvalidArgument),
@@ -49,18 +49,18 @@ def test_an_execution_without_a_name_gets_one_of_its_own(bench: Bench) -> None:
         ({}, "x" * 129, InvalidArgument),
     ],
 )
-def test_what_is_refused_stores_nothing(bench: Bench, given: object, name: str, error: type[Exception]) -> None:
+def test_what_is_refused_stores_nothing(bench: Bench, input: object, name: str, error: type[Exception]) -> None:
     bench.deploy(PASSES)
     before = sorted(bench.redis.keys("*"))
     with pytest.raises(error):
-        bench.parts.starter.start("flow", given, name)  # type: ignore[arg-type]
+        bench.container.starter.start("flow", input, name)  # type: ignore[arg-type]
     assert sorted(bench.redis.keys("*")) == before
 
 
 def test_a_flow_that_is_not_deployed_cannot_be_started(bench: Bench) -> None:
     bench.deploy(PASSES, "known")
     with pytest.raises(FlowNotExists, match="known"):
-        bench.parts.starter.start("unknown", {}, "x")
+        bench.container.starter.start("unknown", {}, "x")
 
 
 def test_an_execution_keeps_the_definition_that_it_started_with(bench: Bench) -> None:
@@ -76,8 +76,8 @@ def test_executions_are_found_by_flow_and_status_the_latest_first(bench: Bench) 
     bench.work()
     running = bench.start(PASSES, name="runs")
 
-    def found(flow: str | None, status: object = None, most: int = 10) -> list[ExecutionRef]:
-        return [r.ref for r in bench.parts.reading.executions(flow=flow, status=status, most=most)]  # type: ignore[arg-type]
+    def found(flow: str | None, status: object = None, limit: int = 10) -> list[ExecutionRef]:
+        return [r.ref for r in bench.container.reading.executions(flow=flow, status=status, limit=limit)]  # type: ignore[arg-type]
 
     from pollflow.machine import Status
 

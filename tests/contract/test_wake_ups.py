@@ -7,15 +7,15 @@ import pytest
 
 from pollflow import Context, TaskError
 from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
-from pollflow.store import Address, Early
+from pollflow.store import Early, MessageKey
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
 
 
-def take(bench: Bench) -> Address:
-    address = bench.take()
-    assert address is not None
-    return address
+def take(bench: Bench) -> MessageKey:
+    key = bench.take()
+    assert key is not None
+    return key
 
 
 def test_a_lost_message_is_published_again_after_the_grace(bench: Bench) -> None:
@@ -30,10 +30,10 @@ def test_a_lost_message_is_published_again_after_the_grace(bench: Bench) -> None
 
 def test_a_message_that_came_early_again_and_again_is_missed_as_soon_as_any_other(bench: Bench) -> None:
     ref = bench.start(WAIT, {"seconds": 30})
-    bench.parts.engine.handle(take(bench))
-    due = bench.parts.reading.frame(ref, "r").due  # type: ignore[union-attr]
+    bench.container.engine.handle(take(bench))
+    due = bench.container.reading.frame(ref, "r").due  # type: ignore[union-attr]
     for _ in range(8):
-        bench.parts.engine.handle(take(bench))
+        bench.container.engine.handle(take(bench))
         assert bench.wakes(ref)["r"] == pytest.approx(due + 2, abs=0.01)
     bench.redis.delete("celery")
     bench.pass_time(32.1)
@@ -71,9 +71,9 @@ def test_with_all_workers_away_for_ten_minutes_the_queue_holds_at_most_two_messa
     entries = 2000
     bench.deploy(WAIT)
     for number in range(entries):
-        bench.parts.starter.start("flow", {"seconds": 5}, f"n{number}")
+        bench.container.starter.start("flow", {"seconds": 5}, f"n{number}")
     for _ in range(entries):
-        bench.parts.engine.handle(take(bench))
+        bench.container.engine.handle(take(bench))
     bench.redis.delete(DEFAULT_QUEUE)  # the workers hold the countdowns, and are killed
     for _ in range(60):
         bench.pass_time(10)
@@ -83,7 +83,7 @@ def test_with_all_workers_away_for_ten_minutes_the_queue_holds_at_most_two_messa
 
 
 def test_a_long_wait_is_published_when_it_comes_within_the_horizon(bench: Bench) -> None:
-    bench.assemble(horizon=60.0)
+    bench.build_container(max_countdown=60.0)
     ref = bench.start(WAIT, {"seconds": 3600})
     bench.work()
     assert bench.queued() == []
@@ -101,18 +101,18 @@ def test_a_long_wait_is_published_when_it_comes_within_the_horizon(bench: Bench)
 
 def test_a_short_wait_is_the_next_steps_message_with_a_countdown(bench: Bench) -> None:
     bench.start(WAIT, {"seconds": 30})
-    bench.parts.engine.handle(take(bench))
+    bench.container.engine.handle(take(bench))
     (message,) = bench.queued()
     headers = message["headers"]
     assert headers["task"] == "pollflow.pass"
-    assert headers["argsrepr"] == "('flow', 'x', 'After', 'try 1')"
+    assert headers["argsrepr"] == "('flow', 'x', 'After', 'attempt 1')"
     assert headers["eta"] is not None
 
 
 def test_a_call_whose_worker_died_is_published_again_when_its_lease_lapses(bench: Bench) -> None:
     ref = bench.start(TASK)
     inputs = bench.returns("call", {})
-    bench.parts.store.claim(take(bench), "dead.1")
+    bench.container.store.claim(take(bench), "dead.1")
     bench.pass_time(2)
     assert bench.sweep() == 0
     bench.pass_time(1.1)
@@ -123,40 +123,40 @@ def test_a_call_whose_worker_died_is_published_again_when_its_lease_lapses(bench
 
 def test_a_worker_that_vouches_keeps_its_call(bench: Bench) -> None:
     bench.start(TASK)
-    address = take(bench)
-    bench.parts.store.claim(address, "alive.1")
+    key = take(bench)
+    bench.container.store.claim(key, "alive.1")
     for _ in range(10):
         bench.pass_time(2)
-        assert bench.parts.store.vouch(address, "alive")
+        assert bench.container.store.renew(key, "alive")
         assert bench.sweep() == 0
-    assert not bench.parts.store.vouch(address, "other")
+    assert not bench.container.store.renew(key, "other")
 
 
 def test_a_worker_that_vouches_for_a_message_it_has_not_begun_keeps_it_from_being_doubled(bench: Bench) -> None:
     bench.start(TASK)
-    address = take(bench)
+    key = take(bench)
     for _ in range(10):
         bench.pass_time(1.5)
-        assert bench.parts.store.vouch(address, "alive")
+        assert bench.container.store.renew(key, "alive")
         assert bench.sweep() == 0
 
 
 def test_there_is_nothing_to_vouch_for_when_the_entry_is_over(bench: Bench) -> None:
     bench.start(PASSES)
-    address = take(bench)
-    bench.parts.engine.handle(address)
-    assert not bench.parts.store.vouch(address, "alive")
+    key = take(bench)
+    bench.container.engine.handle(key)
+    assert not bench.container.store.renew(key, "alive")
 
 
 def test_a_call_that_takes_too_long_times_out_though_its_worker_lives(bench: Bench) -> None:
     ref = bench.start(TIMED_TASK)
-    address = take(bench)
-    bench.parts.store.claim(address, "alive.1")
+    key = take(bench)
+    bench.container.store.claim(key, "alive.1")
     for _ in range(6):
         bench.pass_time(2)
-        bench.parts.store.vouch(address, "alive")
+        bench.container.store.renew(key, "alive")
         bench.sweep()
-    record = bench.parts.reading.execution(ref)
+    record = bench.container.reading.execution(ref)
     assert (record.status.value, record.error) == ("Failed", "FnF.TaskTimeout")
 
 
@@ -174,7 +174,7 @@ def test_an_execution_times_out(bench: Bench) -> None:
     bench.work()
     bench.pass_time(26)
     bench.sweep()
-    record = bench.parts.reading.execution(ref)
+    record = bench.container.reading.execution(ref)
     assert (record.status.value, record.error) == ("TimedOut", "FnF.ExecutionTimeout")
     assert bench.history(ref)[-1].type == "ExecutionTimedOut"
 
@@ -182,14 +182,14 @@ def test_an_execution_times_out(bench: Bench) -> None:
 def test_a_retry_waits_for_its_interval(bench: Bench) -> None:
     ref = bench.start(RETRIES)
     inputs = bench.returns("call", TaskError("Busy"), TaskError("Busy"), {"done": True})
-    bench.parts.engine.handle(take(bench))
+    bench.container.engine.handle(take(bench))
     for wait in (10, 20):
-        address = take(bench)
+        key = take(bench)
         bench.pass_time(wait - 1)
-        early = bench.parts.store.claim(address, "w.9")
+        early = bench.container.store.claim(key, "w.9")
         assert isinstance(early, Early) and 0.5 < early.seconds <= 1
         bench.pass_time(1)
-        bench.parts.engine.handle(address)
+        bench.container.engine.handle(key)
     assert (bench.output(ref), len(inputs)) == ({"done": True}, 3)
 
 
@@ -202,13 +202,13 @@ def test_a_task_that_waits_for_a_report_needs_no_message_and_keeps_the_deadline_
     assert (bench.sweep(), bench.queued()) == (0, [])
     bench.pass_time(51)
     bench.sweep()
-    assert bench.parts.reading.execution(ref).error == "FnF.TaskTimeout"
+    assert bench.container.reading.execution(ref).error == "FnF.TaskTimeout"
 
 
 def test_every_live_entry_stands_in_the_index_and_an_ended_execution_only_until_its_purge(bench: Bench) -> None:
     ref = bench.start(WAIT, {"seconds": 1})
     assert set(bench.wakes(ref)) == {"r"}
-    bench.parts.engine.handle(take(bench))
+    bench.container.engine.handle(take(bench))
     assert set(bench.wakes(ref)) == {"r"}
     bench.pass_time(2)
     bench.work()
@@ -223,25 +223,25 @@ def test_every_live_entry_stands_in_the_index_and_an_ended_execution_only_until_
 
 @pytest.mark.parametrize("in_script", [True, False])
 def test_where_the_broker_is_elsewhere_the_caller_publishes(bench: Bench, in_script: bool) -> None:
-    bench.assemble(routes=Routes(in_script=in_script))
+    bench.build_container(routes=Routes(in_script=in_script))
     bench.start(PASSES)
     assert len(bench.queued()) == int(in_script)
-    assert [letter.hint.step for letter in bench.published] == ([] if in_script else ["A"])
+    assert [message.metadata.step for message in bench.published] == ([] if in_script else ["A"])
 
 
 def test_a_worker_vouches_for_the_call_that_followed_a_wait_by_the_message_of_the_wait(bench: Bench) -> None:
     bench.start(
         WAIT.replace("type: pass", 'type: task, resourceArn: "acs:fc:::services/s/functions/f"'), {"seconds": 0}
     )
-    bench.parts.engine.handle(take(bench))
-    address = take(bench)
-    vouched: list[bool] = []
+    bench.container.engine.handle(take(bench))
+    key = take(bench)
+    renewed: list[bool] = []
 
-    def function(given: dict[str, Any], context: Context) -> dict[str, Any]:
-        vouched.append(bench.parts.store.vouch(address, "w"))
-        vouched.append(bench.parts.store.vouch(address, "other"))
+    def function(input: dict[str, Any], context: Context) -> dict[str, Any]:
+        renewed.append(bench.container.store.renew(key, "w"))
+        renewed.append(bench.container.store.renew(key, "other"))
         return {}
 
     bench.functions.register("f", function)
-    bench.parts.engine.handle(address)
-    assert vouched == [True, False]
+    bench.container.engine.handle(key)
+    assert renewed == [True, False]

@@ -154,9 +154,9 @@ def test_a_bad_flow_gives_status_two_and_every_problem_and_starts_nothing(projec
     assert not (project.folder / ".pollflow").exists()
 
 
-@pytest.mark.parametrize("given", ["[1]", "{", "@missing.json", '{"a": NaN}'])
-def test_bad_input_gives_status_two_and_starts_nothing(project: Project, given: str) -> None:
-    status, output = project.ends("run", FLOW, "--input", given)
+@pytest.mark.parametrize("input", ["[1]", "{", "@missing.json", '{"a": NaN}'])
+def test_bad_input_gives_status_two_and_starts_nothing(project: Project, input: str) -> None:
+    status, output = project.ends("run", FLOW, "--input", input)
     assert status == 2
     assert_calm(output)
     assert not (project.folder / ".pollflow").exists()
@@ -233,7 +233,7 @@ def test_a_worker_that_does_not_come_up_is_told_with_the_end_of_its_log(
     log = tmp_path / "worker.log"
     log.write_text("of a worker before\nCannot connect to amqp://elsewhere\n")
     worker = workers.Worker(started.process, log, len("of a worker before\n"), -1, 0.0)
-    with pytest.raises(workers.NotDone) as raised:
+    with pytest.raises(workers.CommandError) as raised:
         worker.wait_until_ready()
     told = str(raised.value).splitlines()
     assert "if worker.py names a broker of its own" in told[0]

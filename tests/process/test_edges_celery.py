@@ -40,7 +40,7 @@ def test_the_celery_whose_workers_die_when_redis_restarts_is_excluded() -> None:
 def test_a_worker_without_the_step_tasks_that_drops_their_messages_stops_nothing(jobs: Jobs) -> None:
     plain = jobs.workers.start(app="tests.apps.plain", name="plain")
     # Every second message is dropped, and now and then six of one entry in turn: the grace may not double until then.
-    jobs.worker(pollflow_grace=0.5, pollflow_longest_grace=1.0)
+    jobs.worker(pollflow_redelivery_timeout=0.5, pollflow_max_redelivery_timeout=1.0)
     executions = [jobs.client.start("polling", {"wait": 0.1, "done_at": 1}) for _ in range(3)]
     for execution in executions:
         assert execution.wait(60).status == "Succeeded"

@@ -52,7 +52,7 @@ def test_a_warm_stop_lets_a_call_end_and_commits_it(jobs: Jobs) -> None:
 def test_a_soft_stop_hands_back_what_it_cuts_off(jobs: Jobs) -> None:
     jobs.processes.env["REMAP_SIGTERM"] = "SIGQUIT"
     # It is no attempt lost: the step would fail with the first one.
-    conf = {"worker_soft_shutdown_timeout": 1.0, "pollflow_lost_attempts": 1}
+    conf = {"worker_soft_shutdown_timeout": 1.0, "pollflow_max_crashes": 1}
     first = jobs.worker(**conf)
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 300, "done_at": 1})
     jobs.until(execution, "TaskStarted", "Status")

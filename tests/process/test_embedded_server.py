@@ -173,7 +173,7 @@ def test_an_unreadable_address_file_of_a_dead_server_is_no_hindrance(tmp_path: P
 
 
 def test_many_commands_that_come_and_go_at_once_always_find_one_server(tmp_path: Path) -> None:
-    def come_and_go(turn: int) -> None:
+    def come_and_go(token: int) -> None:
         with ProjectServer(tmp_path) as server, connected(server.url) as client:
             client.incr("visits")
 

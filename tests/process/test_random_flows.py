@@ -27,12 +27,12 @@ LONGEST_SECONDS = 6
 @dataclass
 class Sample:
     flow: Flow
-    given: dict[str, Any]
+    input: dict[str, Any]
     answers: dict[str, Reply]
     expected: RunResult
 
     @property
-    def is_wide(self) -> bool:
+    def is_map_step(self) -> bool:
         return any(isinstance(s, ParallelStep | ForeachStep) for x in self.flow.series.values() for s in x.steps)
 
 
@@ -87,17 +87,17 @@ def test_random_flows_write_the_history_of_virtual_time(redis_server: RedisServe
             }
             redis.hset("test:answers", name, json.dumps(answers))
             client.deploy_text(sample.flow.text, name)
-            started.append(client.start(name, sample.given, name="x"))
+            started.append(client.start(name, sample.input, name="x"))
     succeeded = 0
     for sample, execution in zip(chosen, started, strict=True):
         execution.wait(120)
         expected = sample.expected
-        assert execution.status == expected.status.value, (sample.flow.text, sample.given, execution.history())
+        assert execution.status == expected.status.value, (sample.flow.text, sample.input, execution.history())
         assert (execution.output, execution.error or None) == (expected.output, expected.error or None)
         history = execution.history()
         assert [event.id for event in history] == list(range(1, len(history) + 1))
         # Of branches that run together, which one fails first is nobody's to say; nor what an event's number is.
-        if not sample.is_wide or (execution.status == "Succeeded" and "eventId" not in sample.flow.text):
+        if not sample.is_map_step or (execution.status == "Succeeded" and "eventId" not in sample.flow.text):
             assert told(history) == told(expected.history), sample.flow.text
             succeeded += execution.status == "Succeeded"
     assert succeeded > 20

@@ -116,7 +116,7 @@ def test_a_killed_beat_stops_nothing(jobs: Jobs) -> None:
 def test_a_wait_longer_than_the_visibility_timeout_fires_once(jobs: Jobs) -> None:
     options = {"visibility_timeout": 5, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
     for _ in range(2):
-        jobs.worker(broker_transport_options=options, pollflow_horizon=2.5)
+        jobs.worker(broker_transport_options=options, pollflow_max_countdown=2.5)
     execution = jobs.client.start("polling", {"wait": 30, "done_at": 1})
     execution.wait(60)
     assert execution.status == "Succeeded"
@@ -131,7 +131,7 @@ def test_a_function_that_kills_its_process_every_time_fails_its_step(jobs: Jobs)
         '  - {type: task, name: Die, resourceArn: "acs:fc:::services/jobs/functions/die"}\n',
         "poison",
     )
-    jobs.worker(pollflow_lost_attempts=2)
+    jobs.worker(pollflow_max_crashes=2)
     execution = jobs.client.start("poison").wait(60)
     assert (execution.status, execution.error) == ("Failed", "FC.Unknown")
     assert len(calls(jobs.url)) == 2

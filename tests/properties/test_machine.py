@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pollflow import TaskError
 from pollflow.fdl import Flow, Step, read_flow
 from pollflow.fdl.expr import Path
-from pollflow.machine import Children, Limits, Report, Status
+from pollflow.machine import AwaitChildren, AwaitReport, Limits, Status
 from pollflow.testing import Reply, ReportFailed, ReportSucceeded, RunResult, Stop, VirtualRun
 
-LIMITS = Limits(events=400, width=3, data_bytes=4096)
+LIMITS = Limits(events=400, max_concurrency=3, payload_bytes=4096)
 ERRORS = ("E1", "E2", "FnF.TaskTimeout", "FnF.ALL")
 KEYS = ("a", "b", "c")
 KNOWN_ERRORS = {"E1", "E2", "FC.Unknown", "By hand", "Reported"} | {
@@ -142,7 +142,7 @@ replies = st.builds(
     takes=seconds,
 )
 functions = st.fixed_dictionaries({f"f{n}": st.lists(replies, min_size=1, max_size=3) for n in range(3)})
-acts = st.lists(
+stimuli = st.lists(
     st.one_of(
         st.builds(ReportSucceeded, seconds, st.sampled_from([f"s{n}" for n in range(6)]), objects),
         st.builds(ReportFailed, seconds, st.sampled_from([f"s{n}" for n in range(6)]), st.just("Reported")),
@@ -150,25 +150,25 @@ acts = st.lists(
     ),
     max_size=3,
 )
-inputs = objects.map(lambda given: {**given, "list": [1, 2, 3, 4]})
+inputs = objects.map(lambda input: {**input, "list": [1, 2, 3, 4]})
 thorough = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def run_of(flow: Flow, given_input: Any, answers: Any, done: Any) -> tuple[VirtualRun, RunResult]:
-    run = VirtualRun(flow, given_input, functions=answers, acts=done, limits=LIMITS)
+    run = VirtualRun(flow, given_input, functions=answers, stimuli=done, limits=LIMITS)
     return run, run.run()
 
 
 @thorough
-@given(flows(), inputs, functions, acts)
-def test_the_same_run_has_the_same_history_whenever_it_is_run(flow: Flow, given: Any, answers: Any, done: Any) -> None:
-    assert run_of(flow, given, answers, done)[1] == run_of(flow, given, answers, done)[1]
+@given(flows(), inputs, functions, stimuli)
+def test_the_same_run_has_the_same_history_whenever_it_is_run(flow: Flow, input: Any, answers: Any, done: Any) -> None:
+    assert run_of(flow, input, answers, done)[1] == run_of(flow, input, answers, done)[1]
 
 
 @thorough
-@given(flows(), inputs, functions, acts)
-def test_history_has_no_gap_and_one_end(flow: Flow, given: Any, answers: Any, done: Any) -> None:
-    _, result = run_of(flow, given, answers, done)
+@given(flows(), inputs, functions, stimuli)
+def test_history_has_no_gap_and_one_end(flow: Flow, input: Any, answers: Any, done: Any) -> None:
+    _, result = run_of(flow, input, answers, done)
     history = result.history
     assert [event.id for event in history] == list(range(1, len(history) + 1))
     assert [event.cause for event in history[:1]] == [0]
@@ -181,11 +181,11 @@ def test_history_has_no_gap_and_one_end(flow: Flow, given: Any, answers: Any, do
 
 
 @thorough
-@given(flows(), inputs, functions, acts)
+@given(flows(), inputs, functions, stimuli)
 def test_whoever_succeeds_has_left_every_step_branch_and_iteration(
-    flow: Flow, given: Any, answers: Any, done: Any
+    flow: Flow, input: Any, answers: Any, done: Any
 ) -> None:
-    _, result = run_of(flow, given, answers, done)
+    _, result = run_of(flow, input, answers, done)
     kinds = Counter(event.type for event in result.history)
     assert kinds["StepExited"] <= kinds["StepEntered"]
     if result.status is Status.SUCCEEDED:
@@ -197,29 +197,31 @@ def test_whoever_succeeds_has_left_every_step_branch_and_iteration(
 
 
 @thorough
-@given(flows(), inputs, functions, acts)
-def test_a_frame_is_never_left_without_something_that_wakes_it(flow: Flow, given: Any, answers: Any, done: Any) -> None:
-    run, result = run_of(flow, given, answers, done)
+@given(flows(), inputs, functions, stimuli)
+def test_a_frame_is_never_left_without_something_that_wakes_it(flow: Flow, input: Any, answers: Any, done: Any) -> None:
+    run, result = run_of(flow, input, answers, done)
     if result.status.ended:
         return
     frames = run._root.frames
     assert frames
     for name, frame in frames.items():
-        if isinstance(frame.wake, Children):
+        if isinstance(frame.wake, AwaitChildren):
             assert frame.join is not None and frame.join.open > 0
             assert any(child.startswith(f"{name}.{frame.state.entry}.") for child in frames)
         else:
-            assert isinstance(frame.wake, Report) and frame.deadline is None
+            assert isinstance(frame.wake, AwaitReport) and frame.deadline is None
 
 
 @thorough
 @given(flows(), inputs, functions)
-def test_a_step_knows_the_number_of_the_event_that_entered_it(flow: Flow, given: Any, answers: Any) -> None:
-    _, result = run_of(flow, given, answers, ())
-    wanted = {step.name: targets for each in flow.series.values() for step in each.steps if (targets := _ids_of(step))}
+def test_a_step_knows_the_number_of_the_event_that_entered_it(flow: Flow, input: Any, answers: Any) -> None:
+    _, result = run_of(flow, input, answers, ())
+    required = {
+        step.name: targets for each in flow.series.values() for step in each.steps if (targets := _ids_of(step))
+    }
     for event in result.history:
         if event.type == "StepStarted":
-            assert all(event.detail["input"][target] == event.id - 1 for target in wanted.get(event.step, ()))
+            assert all(event.detail["input"][target] == event.id - 1 for target in required.get(event.step, ()))
 
 
 def _ids_of(step: Step) -> list[str]:

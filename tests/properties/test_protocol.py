@@ -101,7 +101,7 @@ class Scenario:
     outputs: tuple[Any, ...]
     calls: frozenset[str]
     counts: dict[str, int]
-    given: dict[str, Any] = field(default_factory=dict)
+    input: dict[str, Any] = field(default_factory=dict)
     child: str = CHILD
     settings: dict[str, Any] = field(default_factory=dict)
     faults: int = 1
@@ -122,7 +122,7 @@ _EACH = Scenario(
     ({"all": [10, 20, 30]},),
     frozenset({"Call/r.1.0.1", "Call/r.1.1.1", "Call/r.1.2.1"}),
     {"IterationEntered": 3, "TaskSucceeded": 3, "IterationExited": 3, "StepExited": 4},
-    given={"items": [1, 2, 3]},
+    input={"items": [1, 2, 3]},
     settings={"width": 2},
 )
 # The end of the sub-flow may come before the call has returned: then nothing was submitted.
@@ -145,7 +145,7 @@ scenario("a foreach of three, two at once", _EACH)
 scenario(
     "a foreach of four, two at once",
     _EACH,
-    given={"items": [1, 2, 3, 4]},
+    input={"items": [1, 2, 3, 4]},
     outputs=({"all": [10, 20, 30, 40]},),
     calls=_EACH.calls | {"Call/r.1.3.1"},
     counts={"IterationEntered": 4, "TaskSucceeded": 4, "IterationExited": 4, "StepExited": 5},
@@ -178,12 +178,12 @@ scenario(
 def world_of(store_url: str) -> Iterator[Callable[[Scenario], World]]:
     made: list[World] = []
 
-    def make(wanted: Scenario) -> World:
+    def make(required: Scenario) -> World:
         functions = {
-            "call": lambda given, context: {"v": 1},
-            "item": lambda given, context: {"v": given["item"] * 10},
+            "call": lambda input, context: {"v": 1},
+            "item": lambda input, context: {"v": input["item"] * 10},
         }
-        made.append(World(store_url, {"flow": wanted.flow, "child": wanted.child}, functions, **wanted.settings))
+        made.append(World(store_url, {"flow": required.flow, "child": required.child}, functions, **required.settings))
         return made[-1]
 
     with made_determined(lambda: made[-1]):
@@ -194,17 +194,17 @@ def world_of(store_url: str) -> Iterator[Callable[[Scenario], World]]:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_schedule_ends_as_the_machine_says(name: str, world_of: Callable[[Scenario], World]) -> None:
-    wanted = SCENARIOS[name]
-    world = world_of(wanted)
-    world.parts.starter.start("flow", wanted.given, "x")
+    required = SCENARIOS[name]
+    world = world_of(required)
+    world.container.starter.start("flow", required.input, "x")
     explorer = Explorer(
         world,
-        Rules(wanted.outputs, wanted.calls, wanted.counts),
-        faults=wanted.faults + _MORE_FAULTS,
-        stops=wanted.stops,
-        pauses=wanted.pauses,
+        Rules(required.outputs, required.calls, required.counts),
+        faults=required.faults + _MORE_FAULTS,
+        stops=required.stops,
+        pauses=required.pauses,
     )
     found = explorer.explore(_MOST_STEPS, _SEED)
     print(name, found)  # noqa: T201
     assert found.ends
-    assert found.is_complete or not wanted.is_complete
+    assert found.is_complete or not required.is_complete

@@ -64,26 +64,26 @@ raised = st.sampled_from([Odd(), TaskError("Strange", "\ud800"), TaskError("Stra
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
-@given(given=objects, result=objects | values, error=raised)
-def test_only_documented_errors_come_out(shared_server: RedisServer, given: Any, result: Any, error: Any) -> None:
+@given(input=objects, result=objects | values, error=raised)
+def test_only_documented_errors_come_out(shared_server: RedisServer, input: Any, result: Any, error: Any) -> None:
     def function(_: Any, context: Any) -> Any:
         if error is not None:
             raise error
         return result
 
     with bounded_time():
-        run_twice(shared_server.url, given, function)
+        run_twice(shared_server.url, input, function)
 
 
-def run_twice(url: str, given: Any, function: Callable[..., Any]) -> None:
+def run_twice(url: str, input: Any, function: Callable[..., Any]) -> None:
     """On Redis and in virtual time, which come to the same."""
     try:
-        real = RedisRun(url, FLOW, given, functions={"f": function}).run()
+        real = RedisRun(url, FLOW, input, functions={"f": function}).run()
     except (InvalidArgument, EntityTooLarge):
         return
     assert real.status in (Status.SUCCEEDED, Status.FAILED)
     assert real.status is Status.SUCCEEDED or real.error in KNOWN
-    virtual = VirtualRun(FLOW, given, functions={"f": function}).run()
+    virtual = VirtualRun(FLOW, input, functions={"f": function}).run()
     assert (virtual.status, virtual.error) == (real.status, real.error)
 
 
@@ -94,8 +94,8 @@ def test_hostile_inputs_and_results_are_refused_within_a_gib_and_little_time() -
 
 
 @pytest.mark.parametrize(
-    "given", [{"a": float("nan")}, {"a": object()}, {"a": nested(5000)}, {"a": {1, 2}}], ids=range(4)
+    "input", [{"a": float("nan")}, {"a": object()}, {"a": nested(5000)}, {"a": {1, 2}}], ids=range(4)
 )
-def test_what_is_no_json_is_refused_before_anything_is_stored(shared_server: RedisServer, given: Any) -> None:
+def test_what_is_no_json_is_refused_before_anything_is_stored(shared_server: RedisServer, input: Any) -> None:
     with pytest.raises(InvalidArgument):
-        RedisRun(shared_server.url, FLOW, given).run()
+        RedisRun(shared_server.url, FLOW, input).run()

@@ -117,10 +117,10 @@ def test_the_flow_moves_data_as_the_table_says() -> None:
             details.setdefault(event.step, []).append(event.detail[key])
     told: dict[str, list[Any]] = {}
     local: Any = None
-    for name, given, output, after in (row for row in rows(section("How data moves")) if len(row) == 4):
+    for name, input, output, after in (row for row in rows(section("How data moves")) if len(row) == 4):
         if name in result.steps:
             local = local if after.startswith("the same") else yaml.safe_load(after.strip("`"))
-            told[name] = [yaml.safe_load(given.strip("`")), yaml.safe_load(output.strip("`")), local]
+            told[name] = [yaml.safe_load(input.strip("`")), yaml.safe_load(output.strip("`")), local]
     assert told == details
     assert list(told) == result.steps
     assert result.output == local
@@ -173,7 +173,7 @@ def test_exceptions_match_as_the_table_says(raised: str) -> None:
     call, error, cause, matching = row
     (made,) = named(call)
 
-    def function(given: dict[str, Any], context: pollflow.Context) -> Any:
+    def function(input: dict[str, Any], context: pollflow.Context) -> Any:
         raise eval(made, {"pollflow": pollflow})  # noqa: S307
 
     for name in named(error) | named(matching):
@@ -204,7 +204,7 @@ class Office:
 
     def outcome(self) -> tuple[str, Any, str | None, str | None]:
         self.bench.work()
-        record = self.bench.parts.reading.execution(self.ref)
+        record = self.bench.container.reading.execution(self.ref)
         return record.status.value, record.output, record.error, record.cause
 
 
@@ -264,9 +264,9 @@ def test_reports_that_are_wrong_raise_as_the_table_says(bench: Bench) -> None:
 )
 def test_the_failure_of_a_sub_flow_is_caught_at_its_step(ship: str, error: str) -> None:
     functions = {"shop/Refund": [Reply({})], "big": [Reply({"a": "x" * 40_000})]}
-    given = {"order": {"id": 1}}
+    input = {"order": {"id": 1}}
     text = block_with("ship-order", FLOWS)
-    result = run_flow(text, given, functions=functions, flows={"ship-order": f"version: v1\ntype: flow\n{ship}"})
+    result = run_flow(text, input, functions=functions, flows={"ship-order": f"version: v1\ntype: flow\n{ship}"})
     (sub,) = result.sub_executions
     assert (sub.error, result.status, result.steps) == (error, "Succeeded", ["Ship", "Refund"])
 

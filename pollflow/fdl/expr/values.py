@@ -120,8 +120,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _in_range(value: Any, sign: str) -> Any:
-    wide = value.bit_length() > MAX_BITS if isinstance(value, int) else not math.isfinite(value)
-    if wide:
+    map_step = value.bit_length() > MAX_BITS if isinstance(value, int) else not math.isfinite(value)
+    if map_step:
         raise ExpressionError(f"{sign} gives a number that is out of range")
     return value
 

@@ -1,1 +1,1 @@
-"""What each step type does with each event: `(walk, step, event) -> Decision`."""
+"""What each step type does with each event: `(ctx, step, event) -> Decision`."""

@@ -6,17 +6,17 @@ from pollflow.fdl.expr import ExpressionError
 from pollflow.fdl.model import ChoiceStep, Option
 from pollflow.machine.decision import Decision
 from pollflow.machine.events import Arrived
-from pollflow.machine.walk import StepRefused, Walk
+from pollflow.machine.step_context import StepContext, StepRefused
 
 
-def chooses(walk: Walk, step: ChoiceStep, event: Arrived) -> Decision:
+def chooses(ctx: StepContext, step: ChoiceStep, event: Arrived) -> Decision:
     """Takes an option, the default, or neither: then the series goes on."""
-    option = _option(walk, step)
-    return walk.leave({}) if option is None else walk.enter_option(option)
+    option = _option(ctx, step)
+    return ctx.leave({}) if option is None else ctx.enter_option(option)
 
 
-def _option(walk: Walk, step: ChoiceStep) -> Option | None:
-    taken = walk.input
+def _option(ctx: StepContext, step: ChoiceStep) -> Option | None:
+    taken = ctx.input
     for option in step.choices:
         if option.condition is None:
             continue

@@ -7,32 +7,32 @@ from pollflow.fdl.model import FailStep, PassStep, SucceedStep
 from pollflow.machine.data import size_of
 from pollflow.machine.decision import Decision
 from pollflow.machine.events import Arrived
-from pollflow.machine.walk import StepRefused, Walk
+from pollflow.machine.step_context import StepContext, StepRefused
 
 
-def passes(walk: Walk, step: PassStep, event: Arrived) -> Decision:
+def passes(ctx: StepContext, step: PassStep, event: Arrived) -> Decision:
     """A pass is nothing but its mappings."""
-    return walk.leave({})
+    return ctx.leave({})
 
 
-def succeeds(walk: Walk, step: SucceedStep, event: Arrived) -> Decision:
+def succeeds(ctx: StepContext, step: SucceedStep, event: Arrived) -> Decision:
     """A succeed ends its series, as `return` does."""
-    return walk.leave({})
+    return ctx.leave({})
 
 
-def fails(walk: Walk, step: FailStep, event: Arrived) -> Decision:
+def fails(ctx: StepContext, step: FailStep, event: Arrived) -> Decision:
     """A fail ends everything around it."""
-    return walk.fail(_text(walk, step, "error", step.error), _text(walk, step, "cause", step.cause))
+    return ctx.fail(_text(ctx, step, "error", step.error), _text(ctx, step, "cause", step.cause))
 
 
-def _text(walk: Walk, step: FailStep, field: str, source: Path | str) -> str:
+def _text(ctx: StepContext, step: FailStep, field: str, source: Path | str) -> str:
     if isinstance(source, str):
         return source
-    value = source.read({"": walk.input})
+    value = source.read({"": ctx.input})
     if value is MISSING or value is None:
         return ""
     if not isinstance(value, str):
         raise StepRefused("FnF.RuntimeError", f"{field} of step {step.name!r}: {source.text} is no text")
-    if size_of(value) > walk.limits.data_bytes:
+    if size_of(value) > ctx.limits.payload_bytes:
         raise StepRefused("FnF.DataLimitExceeded", f"{field} of step {step.name!r} is too long")
     return value

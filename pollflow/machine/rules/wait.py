@@ -7,40 +7,40 @@ import math
 from pollflow.fdl.expr import Path
 from pollflow.fdl.model import WaitStep
 from pollflow.fdl.moments import parse_moment
-from pollflow.machine.decision import Decision, Message
+from pollflow.machine.decision import Decision, ScheduleStep
 from pollflow.machine.events import Arrived
 from pollflow.machine.state import Phase
-from pollflow.machine.walk import StepRefused, Walk, hint_of
+from pollflow.machine.step_context import StepContext, StepRefused, metadata_of
 
 
-def waits(walk: Walk, step: WaitStep, event: Arrived) -> Decision:
+def waits(ctx: StepContext, step: WaitStep, event: Arrived) -> Decision:
     """Begins to wait, or ends if it has waited."""
-    if walk.state.phase is Phase.WAITING:
-        return walk.leave({})
-    following, entry = walk.following(), walk.state.entry
-    hint = hint_of(step, entry) if following is None else hint_of(following, entry + 1)
+    if ctx.state.phase is Phase.WAITING:
+        return ctx.leave({})
+    following, entry = ctx.following(), ctx.state.entry
+    metadata = metadata_of(step, entry) if following is None else metadata_of(following, entry + 1)
     if step.duration is not None:
-        seconds = _seconds(walk, step, step.duration)
-        return walk.goes_on(Message(hint, after=seconds), phase=Phase.WAITING)
-    moment = _moment(walk, step, step.timestamp)
-    if event.at is not None and moment - event.at > walk.limits.max_wait_seconds:
-        raise _refused(step, "timestamp", step.timestamp or 0, f"within {walk.limits.max_wait_seconds:g} seconds")
-    return walk.goes_on(Message(hint, at=moment), phase=Phase.WAITING)
+        seconds = _seconds(ctx, step, step.duration)
+        return ctx.goes_on(ScheduleStep(metadata, after=seconds), phase=Phase.WAITING)
+    moment = _moment(ctx, step, step.timestamp)
+    if event.at is not None and moment - event.at > ctx.limits.max_wait_seconds:
+        raise _refused(step, "timestamp", step.timestamp or 0, f"within {ctx.limits.max_wait_seconds:g} seconds")
+    return ctx.goes_on(ScheduleStep(metadata, at=moment), phase=Phase.WAITING)
 
 
-def _seconds(walk: Walk, step: WaitStep, duration: Path | float) -> float:
-    value = duration.read({"": walk.input}) if isinstance(duration, Path) else duration
+def _seconds(ctx: StepContext, step: WaitStep, duration: Path | float) -> float:
+    value = duration.read({"": ctx.input}) if isinstance(duration, Path) else duration
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _refused(step, "duration", duration, "a number of seconds")
-    if not 0 <= value <= walk.limits.max_wait_seconds:
-        raise _refused(step, "duration", duration, f"from 0 to {walk.limits.max_wait_seconds:g} seconds")
+    if not 0 <= value <= ctx.limits.max_wait_seconds:
+        raise _refused(step, "duration", duration, f"from 0 to {ctx.limits.max_wait_seconds:g} seconds")
     return float(value)
 
 
-def _moment(walk: Walk, step: WaitStep, timestamp: Path | float | None) -> float:
+def _moment(ctx: StepContext, step: WaitStep, timestamp: Path | float | None) -> float:
     if not isinstance(timestamp, Path):
         return timestamp or 0.0
-    value = timestamp.read({"": walk.input})
+    value = timestamp.read({"": ctx.input})
     moment = parse_moment(value) if isinstance(value, str) else None
     if moment is None:
         raise _refused(step, "timestamp", timestamp, "an RFC 3339 time with its offset")

@@ -66,7 +66,7 @@ local function post(queue, at, wanted)
 end
 
 -- Writes a frame's state and what it waits for, and sets its wake-up.
--- Takes: token, state, kind (message|call|report|children), hint, started (the TaskStarted event up to the count of
+-- Takes: token, state, kind (step|call|report|children), hint, started (the TaskStarted event up to the count of
 -- starts), after, at ('' or epoch seconds), timeout ('' or seconds), horizon, grace, head, tail.
 -- Answers 1 if a message is due now that the script has not published (the broker is elsewhere).
 local function settle(frame, wake, member, queue, at, last)
@@ -77,7 +77,7 @@ local function settle(frame, wake, member, queue, at, last)
   if fixed ~= '' then
     due = math.max(at, tonumber(fixed))
   end
-  local sends = (kind == 'message' or kind == 'call') and due - at <= horizon
+  local sends = (kind == 'step' or kind == 'call') and due - at <= horizon
   local elsewhere = cursor < #ARGV and ARGV[cursor + 1] == ''
   post(queue, at, sends)
   redis.call('HSET', frame, 'token', token, 'state', state, 'kind', kind, 'hint', hint, 'started', started,
@@ -90,7 +90,7 @@ local function settle(frame, wake, member, queue, at, last)
   local score = redis.call('HGET', frame, 'deadline')
   if sends then
     score = text(due + grace)
-  elseif kind == 'message' or kind == 'call' then
+  elseif kind == 'step' or kind == 'call' then
     score = text(due - horizon)
   end
   if score then

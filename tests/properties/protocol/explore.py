@@ -118,11 +118,11 @@ class Explorer:
             yield Action("goes on, its reply lost and asked for again", process, 1)
             if process.work != "stop":
                 yield Action("dies", process, 1)
-            if process.work == "handle" and process.vouched_at < state.now:
+            if process.work == "handle" and process.renewed_at < state.now:
                 yield Action("is vouched for", process)
         yield from self._takings(state, busy)
         if "sweep" not in busy and any(score <= state.now for score in state.picture.wakes.values()):
-            yield Action("begins", Process("sweep", "sweep", vouched_at=state.now))
+            yield Action("begins", Process("sweep", "sweep", renewed_at=state.now))
         if state.stops and "stop" not in busy:
             yield Action("begins", Process("stop", "stop"))
         yield from self._pauses(state)
@@ -130,22 +130,22 @@ class Explorer:
     def _takings(self, state: State, busy: set[str]) -> Iterator[Action]:
         free = next((worker for worker in WORKERS if worker not in busy), None)
         is_taken = False
-        for letter in state.picture.letters:
-            is_early = letter.eta > state.now
+        for message in state.picture.messages:
+            is_early = message.eta > state.now
             if free is not None and (is_early or not is_taken):
                 is_taken = is_taken or not is_early
-                process = Process(free, "handle", letter.address, vouched_at=state.now)
-                yield Action("takes", process, int(is_early), letter.text)
-            if letter is state.picture.letters[0] or is_early:
-                yield Action("a message is doubled", None, 1, letter.text)
+                process = Process(free, "handle", message.key, renewed_at=state.now)
+                yield Action("takes", process, int(is_early), message.text)
+            if message is state.picture.messages[0] or is_early:
+                yield Action("a message is doubled", None, 1, message.text)
             if is_early:
-                yield Action("a message is lost", None, 1, letter.text)
+                yield Action("a message is lost", None, 1, message.text)
 
     def _pauses(self, state: State) -> Iterator[Action]:
         wakes = [score for member, score in state.picture.wakes.items() if not member.endswith("!purge")]
-        moments = [*wakes, *(letter.eta for letter in state.picture.letters)]
+        moments = [*wakes, *(message.eta for message in state.picture.messages)]
         ahead = sorted(moment for moment in moments if moment > state.now)
-        is_idle = not state.processes and not any(letter.eta <= state.now for letter in state.picture.letters)
+        is_idle = not state.processes and not any(message.eta <= state.now for message in state.picture.messages)
         if is_idle and ahead and min(moments) > state.now:
             yield Action("time passes", None, 0, ahead[0] + _MOMENT_LATER)
         elif not is_idle:
@@ -187,8 +187,8 @@ class Explorer:
         elif action.name == "a message is doubled":
             world.raw.lpush("celery", action.detail)
         elif action.name == "is vouched for" and process is not None:
-            world.vouch(process)
-            others = (*others, replace(process, vouched_at=state.now))
+            world.renew(process)
+            others = (*others, replace(process, renewed_at=state.now))
         elif process is not None:
             left = world.go_on(process, twice=action.costs > 0)
             asked = world.wire.asked

@@ -11,7 +11,7 @@ from tests.properties.protocol.world import Broken, Process, Wire, World
 if TYPE_CHECKING:
     from tests.properties.protocol.explore import State
 
-_COMMITS = {"advance", "spread", "join", "end"}
+_COMMITS = {"advance", "fan_out", "fan_in", "end"}
 _YEAR = 366 * 86_400
 
 
@@ -34,7 +34,7 @@ class Rules:
     def look(self, before: State, after: State, wire: Wire) -> Trace:
         """After one step. Answers the trace with what the step has added."""
         trace = before.trace
-        for key in [about.partition("/")[2] for name, about in wire.noted if name == "call"]:
+        for key in [info.partition("/")[2] for name, info in wire.noted if name == "call"]:
             if key not in self.keys:
                 raise Broken(f"a call under the key {key}")
             trace = Trace(trace.commits, (*trace.calls, key))
@@ -47,15 +47,15 @@ class Rules:
 
     @staticmethod
     def _of_question(before: State, trace: Trace, asked: tuple[str, Any, Any]) -> Trace:
-        name, about, answer = asked
+        name, info, answer = asked
         if name == "claim" and answer[:2] == ["claimed", "call"]:
-            _alone(before, about)
-        if name in _COMMITS and answer[0] == "done" and about[1][2]:
+            _alone(before, info)
+        if name in _COMMITS and answer[0] == "done" and info[1][2]:
             # The same script for the same token, and of slices for the same count, has done its work once before.
-            keys, args = about
-            if name != "spread" and args[3] not in ("*", before.picture.content[keys[1]][1]["claim"]):
+            keys, args = info
+            if name != "fan_out" and args[3] not in ("*", before.picture.content[keys[1]][1]["claim"]):
                 raise Broken(f"committed by a claimant that has lost the call: {name} of {args[1]}")
-            commit = (name, args[1], args[2], args[5] if name == "spread" else "")
+            commit = (name, args[1], args[2], args[5] if name == "fan_out" else "")
             if commit in trace.commits:
                 raise Broken(f"committed a second time: {commit}")
             return Trace(trace.commits | {commit}, trace.calls)
@@ -112,24 +112,24 @@ class Rules:
 
     def _count(self, state: State) -> None:
         kinds = [json.loads(text)[2] for events in state.picture.of("history").values() for text in events]
-        for kind, wanted in self.counts.items():
-            if kinds.count(kind) != wanted:
-                raise Broken(f"{kinds.count(kind)} times {kind}, not {wanted}")
+        for kind, required in self.counts.items():
+            if kinds.count(kind) != required:
+                raise Broken(f"{kinds.count(kind)} times {kind}, not {required}")
 
     @staticmethod
     def _purge(world: World) -> None:
         world.clock.frozen_at = (world.clock.frozen_at or 0.0) + _YEAR
-        world.wire.begin(Process("sweep", "sweep"), False, patient=True)
-        world.parts.sweeper.sweep(at_once=True)
+        world.wire.begin(Process("sweep", "sweep"), False, retrying=True)
+        world.container.sweeper.sweep(at_once=True)
         # Who has given up what was never started is forgotten in time.
         left = [key for key in world.redis.keys("*") if "{0}" in key and ":given-up:" not in key]
         if left:
             raise Broken(f"left over after the purge: {left}")
 
 
-def _alone(before: State, about: Any) -> None:
+def _alone(before: State, info: Any) -> None:
     """A lease is given only where no other holds."""
-    keys, (_, _, _, nonce, *_) = about
+    keys, (_, _, _, nonce, *_) = info
     _, frame = before.picture.content[keys[1]]
     if frame["claim"] not in ("", nonce) and float(frame["lease"]) > before.now:
         raise Broken(f"a second lease: {frame}")

@@ -24,10 +24,10 @@ from pollflow import Functions
 from pollflow.fdl import read_flow
 from pollflow.machine import Status
 from pollflow.runtime import messages
-from pollflow.runtime.assembly import assemble
+from pollflow.runtime.container import build_container
 from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Address, Clock, ExecutionRef
+from pollflow.store import Clock, ExecutionRef, MessageKey
 from pollflow.store import scripts as store_scripts
 
 BEGINNING = 1_000_000_000.0
@@ -65,17 +65,17 @@ class Process:
 
     actor: str
     work: str
-    address: Address | None = None
+    key: MessageKey | None = None
     answers: tuple[tuple[str, Any], ...] = ()
-    vouched_at: float = 0.0
+    renewed_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Message:
     """A message in the queue."""
 
     text: str
-    address: Address
+    key: MessageKey
     eta: float
 
 
@@ -85,7 +85,7 @@ class Picture:
 
     content: dict[str, tuple[str, Any]]
     dump: bytes
-    letters: tuple[Letter, ...]
+    messages: tuple[Message, ...]
 
     def of(self, kind: str) -> dict[str, Any]:
         """The contents of all keys of one kind, by what follows the kind in their names."""
@@ -111,7 +111,7 @@ class World:
         registry = Functions()
         for name, function in functions.items():
             registry.register(name, self._asked(name, function))
-        self.parts = assemble(
+        self.container = build_container(
             self.wire,
             Settings(**settings),
             routes=Routes(queues={"task": DEFAULT_QUEUE}),
@@ -122,8 +122,8 @@ class World:
         )
         for name, text in flows.items():
             flow = read_flow(text)
-            self.parts.definitions.deploy(name, flow.digest, flow.text, 0)
-            self.parts.engine.flows.get(flow.digest)
+            self.container.definitions.deploy(name, flow.digest, flow.text, 0)
+            self.container.engine.flows.get(flow.digest)
 
     def close(self) -> None:
         self.redis.close()
@@ -131,8 +131,8 @@ class World:
 
     def _asked(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         # A process that dies in a call is one that dies after its claim.
-        def call(given: Any, context: Any) -> Any:
-            return self.wire.note("call", lambda: function(given, context), context.idempotency_key)
+        def call(input: Any, context: Any) -> Any:
+            return self.wire.note("call", lambda: function(input, context), context.idempotency_key)
 
         return call
 
@@ -140,30 +140,30 @@ class World:
         found, dump = self.raw.eval(_SNAPSHOT, 0)
         content = {key: (kind, _content(kind, texts)) for key, kind, texts in json.loads(found)}
         _, queue = content.get(DEFAULT_QUEUE, ("list", []))
-        return Picture(content, dump, tuple(map(_letter, reversed(queue))))
+        return Picture(content, dump, tuple(map(_message, reversed(queue))))
 
     def put_back(self, picture: Picture) -> None:
         self.raw.eval(_RESTORE, 0, picture.dump)
 
     def go_on(self, process: Process, *, twice: bool = False) -> Process | None:
         """Lets a process ask one more question. None if it has come to its end."""
-        wire, engine = self.wire, self.parts.engine
+        wire, engine = self.wire, self.container.engine
         wire.begin(process, twice)
         try:
             if process.work == "sweep":
-                self.parts.sweeper.sweep(at_once=True)
+                self.container.sweeper.sweep(at_once=True)
             elif process.work == "stop":
                 engine.end(ExecutionRef("flow", "x"), Status.STOPPED, "Cancelled", "by hand")
-            elif process.address is not None:
-                engine.handle(process.address)
+            elif process.key is not None:
+                engine.handle(process.key)
         except Cut:
             return replace(process, answers=tuple(wire.answers))
         return None
 
-    def vouch(self, process: Process) -> None:
-        if process.address is not None:
-            self.wire.begin(process, False, patient=True)
-            self.parts.store.vouch(process.address, process.actor, has_begun=True)
+    def renew(self, process: Process) -> None:
+        if process.key is not None:
+            self.wire.begin(process, False, retrying=True)
+            self.container.store.renew(process.key, process.actor, has_begun=True)
 
 
 class Wire:
@@ -176,12 +176,12 @@ class Wire:
         self.asked: tuple[str, Any, Any] | None = None
         self.noted: list[tuple[str, Any]] = []
 
-    def begin(self, process: Process, twice: bool, *, patient: bool = False) -> None:
+    def begin(self, process: Process, twice: bool, *, retrying: bool = False) -> None:
         self.actor, self.twice, self.asked, self.noted = process.actor, twice, None, []
-        self.answers, self.position = ([] if patient else list(process.answers)), 0
-        self.left = 1_000_000 if patient else 1
+        self.answers, self.position = ([] if retrying else list(process.answers)), 0
+        self.left = 1_000_000 if retrying else 1
 
-    def ask(self, name: str, do: Callable[[], Any], about: Any = None) -> Any:
+    def ask(self, name: str, do: Callable[[], Any], info: Any = None) -> Any:
         if self.position == len(self.answers):
             if self.left == 0:
                 raise Cut
@@ -189,17 +189,17 @@ class Wire:
             answer = do()
             if self.twice:
                 answer = do()
-            self.asked = (name, about, answer)
+            self.asked = (name, info, answer)
             self.answers.append((name, answer))
         return self._again(name)
 
-    def note(self, name: str, do: Callable[[], Any], about: Any = None) -> Any:
+    def note(self, name: str, do: Callable[[], Any], info: Any = None) -> Any:
         """As `ask`, for what no other process can notice: it belongs to the step before or after it."""
         if self.position == len(self.answers):
             if self.left == 0 and name != "call":
                 raise Cut
             answer = do()
-            self.noted.append((name, about))
+            self.noted.append((name, info))
             self.answers.append((name, answer))
         return self._again(name)
 
@@ -225,7 +225,7 @@ class Wire:
         script, name = self.world.redis.register_script(text), _names()[text]
 
         def run(keys: Any, args: Any, **options: Any) -> Any:
-            return self.ask(name, lambda: script(keys=keys, args=args, **options), about=(keys, args))
+            return self.ask(name, lambda: script(keys=keys, args=args, **options), info=(keys, args))
 
         return run
 
@@ -253,8 +253,8 @@ def _names() -> dict[str, str]:
     return {store_scripts.source(stem): stem for stem in stems if stem != "prelude"}
 
 
-def _not_in_script(letter: Any) -> None:
-    raise Broken(f"left to be published: {letter}")
+def _not_in_script(message: Any) -> None:
+    raise Broken(f"left to be published: {message}")
 
 
 def _content(kind: str, texts: list[str]) -> Any:
@@ -266,22 +266,22 @@ def _content(kind: str, texts: list[str]) -> Any:
 
 
 @cache
-def _letter(text: str) -> Letter:
+def _message(text: str) -> Message:
     message = json.loads(text)
     eta = message["headers"]["eta"]
     moment = datetime.fromisoformat(eta).timestamp() if eta else 0.0
-    return Letter(text, messages.address_of(json.loads(message["body"])[0]), moment)
+    return Message(text, messages.key_of(json.loads(message["body"])[0]), moment)
 
 
 @contextmanager
 def made_determined(world_of: Callable[[], World]) -> Iterator[None]:
     """Replaces what is random or read from a process' own clock, and lays all executions on one shard."""
 
-    def eta_of(letter: Any) -> datetime | None:
+    def eta_of(message: Any) -> datetime | None:
         now = world_of().clock.frozen_at or 0.0
-        if letter.at is None and letter.countdown <= 0:
+        if message.at is None and message.countdown <= 0:
             return None
-        moment = now + letter.countdown if letter.at is None else letter.at
+        moment = now + message.countdown if message.at is None else message.at
         return datetime.fromtimestamp(moment, timezone.utc)
 
     random = SimpleNamespace(token_hex=lambda _: world_of().wire.token())
@@ -306,23 +306,23 @@ def identity(picture: Picture, processes: tuple[Process, ...], now: float, rest:
     Tokens are numbered by their appearance, moments are counted from now, and what nobody decides by is left out:
     history, and the numbers of its events.
     """
-    parts: list[Any] = []
+    container: list[Any] = []
     for key in sorted(picture.content):
         _, value = picture.content[key]
         if ":history:" in key or ":values:" in key or ":index:" in key or ":definition:" in key:
             continue
         if ":execution:" in key or ":frame:" in key:
-            parts.append((key, _told(value), _place(value)))
+            container.append((key, _told(value), _place(value)))
         elif ":wake" in key:
-            parts.append(sorted((member, f"{score:.6f}") for member, score in value.items()))
+            container.append(sorted((member, f"{score:.6f}") for member, score in value.items()))
         elif ":results:" in key or ":given-up:" in key:
-            parts.append((key, sorted(value)))
-    parts.append([(letter.address, f"{letter.eta:.6f}") for letter in picture.letters])
-    parts.append([messages.sent_at(letter.text) for letter in picture.letters])
+            container.append((key, sorted(value)))
+    container.append([(message.key, f"{message.eta:.6f}") for message in picture.messages])
+    container.append([messages.sent_at(message.text) for message in picture.messages])
     for process in processes:
         answers = [(name, _answer(name, answer)) for name, answer in process.answers]
-        parts.append((process.actor, process.work, process.address, answers, f"{process.vouched_at:.6f}"))
-    text = repr((parts, rest))
+        container.append((process.actor, process.work, process.key, answers, f"{process.renewed_at:.6f}"))
+    text = repr((container, rest))
     text = _MOMENT.sub(lambda match: f"{max(-700.0, float(match[0]) - now):.3f}", text)
     seen: dict[str, str] = {}
     return _TOKEN.sub(lambda match: seen.setdefault(match[0], f"#{len(seen)}"), text)

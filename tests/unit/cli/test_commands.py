@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from pollflow import HistoryEntry
 from pollflow.cli.app import COMMANDS, app
 from pollflow.cli.executions import lines_of
+from pollflow.cli.history_check import findings
 from pollflow.cli.init import templates, write_project
 from pollflow.cli.inputs import read_input, split_execution
-from pollflow.cli.session import Place, find_place, nearest_project
-from pollflow.cli.soundness import findings
+from pollflow.cli.required_functions import check_functions
+from pollflow.cli.session import ProjectLocation, find_location, nearest_project
 from pollflow.cli.texts import clean, columns, countdown, counted, duration
-from pollflow.cli.wanted import check_functions
 from pollflow.errors import InvalidArgument, PollflowError
 from pollflow.fdl import read_flow
 
@@ -40,8 +40,8 @@ def test_every_command_has_a_help_with_an_example(command: str) -> None:
 
 
 def test_all_commands_are_there() -> None:
-    wanted = "run deploy flows start list show history stop purge worker lint init demo"
-    assert set(wanted.split()) <= {command.function.__name__.rstrip("_") for command in COMMANDS}
+    required = "run deploy flows start list show history stop purge worker lint init demo"
+    assert set(required.split()) <= {command.function.__name__.rstrip("_") for command in COMMANDS}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_bad_usage_gives_status_two(words: list[str], tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("input", "told"),
     [
         ("[1]", "must be a JSON object such as {}, not a list"),
         ("null", "not null"),
@@ -79,9 +79,9 @@ def test_bad_usage_gives_status_two(words: list[str], tmp_path: Path, monkeypatc
         ("[" * 100_000, "is no JSON"),
     ],
 )
-def test_what_is_no_json_object_is_no_input(given: str, told: str) -> None:
+def test_what_is_no_json_object_is_no_input(input: str, told: str) -> None:
     with pytest.raises(InvalidArgument, match=told.replace("{", r"\{").replace("}", r"\}")):
-        read_input(given)
+        read_input(input)
 
 
 def test_input_comes_from_the_option_from_a_file_or_from_standard_input(
@@ -207,11 +207,11 @@ def test_the_project_is_the_nearest_folder_upwards_with_a_worker(
     (tmp_path / "project" / "worker.py").touch()
     assert nearest_project(inner) == tmp_path / "project"
     monkeypatch.chdir(tmp_path)
-    place = find_place(None, None, near=Path("project/flows/a.yaml"))
-    assert place == Place(tmp_path / "project", None, is_nearest=False)
+    place = find_location(None, None, near=Path("project/flows/a.yaml"))
+    assert place == ProjectLocation(tmp_path / "project", None, is_nearest=False)
     assert place.command("list") == f"pollflow list --project {tmp_path / 'project'}"
     monkeypatch.chdir(inner)
-    assert find_place(None, None).command("list") == "pollflow list"
+    assert find_location(None, None).command("list") == "pollflow list"
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,8 @@ def test_looking_where_no_project_is_makes_none(
 
 
 def test_a_password_is_not_shown_again(tmp_path: Path) -> None:
-    assert "secret" not in Place(tmp_path, "redis://:secret@host/0").command("list")
-    assert Place(tmp_path, "redis://host/0").command("list") == "pollflow list --redis redis://host/0"
+    assert "secret" not in ProjectLocation(tmp_path, "redis://:secret@host/0").command("list")
+    assert ProjectLocation(tmp_path, "redis://host/0").command("list") == "pollflow list --redis redis://host/0"
 
 
 def test_functions_that_nobody_registered_are_told_with_the_near_names() -> None:

@@ -51,9 +51,9 @@ def plain(lines: list[Line]) -> list[str]:
     return [plain_line(line, BEGIN).strip() for line in lines]
 
 
-def entered(seconds: float, cause: int, step: str, **given: Any) -> tuple[Told, Told]:
+def entered(seconds: float, cause: int, step: str, **input: Any) -> tuple[Told, Told]:
     """The two events of entering; the cause is the id before theirs unless another entry caused it."""
-    detail = {"input": given}
+    detail = {"input": input}
     return (seconds, cause, "StepEntered", step, detail), (seconds, cause + 1, "StepStarted", step, detail)
 
 
@@ -191,8 +191,8 @@ def test_the_names_of_steps_have_room_for_their_indents_and_indexes() -> None:
     )
     assert done_line(lines[-1], width).plain.startswith(" ✓   Inner[12]  pass ")
     assert done_line(lines[-1], 8).plain.startswith(" ✓   I…[12]  pass ")
-    wide = "steps: [{type: parallel, name: P, branches: [{steps: [{type: pass, name: Long name of a step}]}]}]"
-    assert width_of_names(read_flow(f"version: v1\ntype: flow\n{wide}\n")) == len("  Long name of a step[0]") + 1
+    map_step = "steps: [{type: parallel, name: P, branches: [{steps: [{type: pass, name: Long name of a step}]}]}]"
+    assert width_of_names(read_flow(f"version: v1\ntype: flow\n{map_step}\n")) == len("  Long name of a step[0]") + 1
 
 
 def test_what_is_open_is_drawn_with_what_is_left_of_its_wait() -> None:

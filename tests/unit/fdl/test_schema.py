@@ -32,7 +32,7 @@ CHECKS: dict[str, Any] = {
     "type": is_type,
     "$ref": lambda ref, value, _: accepts(SCHEMA["$defs"][ref.removeprefix("#/$defs/")], value),
     "enum": lambda values, value, _: value in values,
-    "const": lambda wanted, value, _: value == wanted,
+    "const": lambda required, value, _: value == required,
     "pattern": lambda text, value, _: not isinstance(value, str) or re.search(text, value) is not None,
     "minimum": lambda low, value, _: not isinstance(value, int | float) or value >= low,
     "maximum": lambda high, value, _: not isinstance(value, int | float) or value <= high,

@@ -7,9 +7,20 @@ from dataclasses import replace
 from typing import Any
 
 from pollflow.fdl import Flow, read_flow
-from pollflow.machine import ROOT, About, Decision, Event, FrameState, HistoryEvent, Level, Limits, Phase, decide
+from pollflow.machine import (
+    ROOT,
+    Decision,
+    Event,
+    ExecutionInfo,
+    FrameState,
+    HistoryEvent,
+    Level,
+    Limits,
+    Phase,
+    decide,
+)
 
-ABOUT = About("polling", "x", "id", started_at=1_767_225_600.0, secret="s", events=10)
+ABOUT = ExecutionInfo("polling", "x", "id", started_at=1_767_225_600.0, secret="s", events=10)
 ARN = "acs:fc:::services/s/functions/f"
 
 
@@ -28,29 +39,29 @@ def maps(**sources: Any) -> list[dict[str, Any]]:
     return [{"target": target, "source": source} for target, source in sources.items()]
 
 
-def at(position: int = 0, given: Any = None, local: Any = None, **changes: Any) -> FrameState:
+def at(position: int = 0, input: Any = None, local: Any = None, **changes: Any) -> FrameState:
     """The root frame at a step of the flow's own series, which was entered by event 9."""
-    return FrameState(ROOT, given or {}, (Level("steps", position, local or {}, entered=9),), **changes)
+    return FrameState(ROOT, input or {}, (Level("steps", position, local or {}, entered=9),), **changes)
 
 
 def after(flow: Flow, state: FrameState, event: Event, **limits: Any) -> Decision:
-    return decide(flow, state, event, about=ABOUT, limits=Limits(**limits))
+    return decide(flow, state, event, info=ABOUT, limits=Limits(**limits))
 
 
 def event(type_: str, step_name: str = "", **detail: Any) -> HistoryEvent:
     return HistoryEvent(type_, step_name, detail)
 
 
-def entered(name: str, given: Any = None, local: Any = None, taken: Any = None) -> tuple[HistoryEvent, ...]:
+def entered(name: str, input: Any = None, local: Any = None, taken: Any = None) -> tuple[HistoryEvent, ...]:
     """The events of entering a step that is no task. `taken` is its input, if mapped."""
-    given, local = given or {}, local or {}
-    taken = {**given, **local} if taken is None else taken
-    return event("StepEntered", name, input=given, local=local), event("StepStarted", name, input=taken)
+    input, local = input or {}, local or {}
+    taken = {**input, **local} if taken is None else taken
+    return event("StepEntered", name, input=input, local=local), event("StepStarted", name, input=taken)
 
 
-def scheduled(name: str, given: Any = None, local: Any = None, taken: Any = None) -> tuple[HistoryEvent, ...]:
+def scheduled(name: str, input: Any = None, local: Any = None, taken: Any = None) -> tuple[HistoryEvent, ...]:
     """The events of entering a task step."""
-    return (*entered(name, given, local, taken), event("TaskScheduled", name, resourceArn=ARN, attempt=1))
+    return (*entered(name, input, local, taken), event("TaskScheduled", name, resourceArn=ARN, attempt=1))
 
 
 def left(name: str, output: Any = None, local: Any = None) -> tuple[HistoryEvent, ...]:

@@ -9,21 +9,21 @@ import pytest
 
 from pollflow.machine import (
     Arrived,
-    Call,
     Decision,
     FrameState,
-    Hint,
     IllegalEvent,
     Level,
-    Message,
+    MessageMetadata,
     Outcome,
     Phase,
     Returned,
+    ScheduleCall,
+    ScheduleStep,
     Status,
     TimedOut,
     begin,
 )
-from pollflow.machine.walk import Limits
+from pollflow.machine.step_context import Limits
 from tests.unit.machine.sentences import ABOUT, after, at, at_next, entered, event, failed, flow_of, left, maps, step
 
 
@@ -41,8 +41,8 @@ def test_an_execution_begins_at_the_first_step_of_the_flow() -> None:
     flow = flow_of(step("pass", "A"))
     assert begin(flow, {"a": 1}, replace(ABOUT, events=0), Limits()) == Decision(
         (event("ExecutionStarted", input={"a": 1}), *entered("A", {"a": 1})),
-        state=replace(at(given={"a": 1}), levels=(Level("steps", 0, {}, entered=2),)),
-        wake=Message(Hint("pass", "A")),
+        state=replace(at(input={"a": 1}), levels=(Level("steps", 0, {}, entered=2),)),
+        wake=ScheduleStep(MessageMetadata("pass", "A")),
     )
 
 
@@ -55,12 +55,12 @@ def test_the_flows_mappings_make_its_input() -> None:
 
 def test_a_pass_hands_on_what_it_maps_and_the_next_step_is_entered() -> None:
     flow = flow_of(step("pass", "A", outputMappings=maps(b="$input.a", c=2)), step("pass", "B"))
-    state = at(given={"a": 1}, local={"c": 0, "d": 3})
+    state = at(input={"a": 1}, local={"c": 0, "d": 3})
     local = {"b": 1, "c": 2, "d": 3}
     assert after(flow, state, Arrived()) == Decision(
         (*left("A", {"b": 1, "c": 2}, local), *entered("B", {"a": 1}, local)),
         state=at_next(state, 1, local, events=2),
-        wake=Message(Hint("pass", "B", entry=2)),
+        wake=ScheduleStep(MessageMetadata("pass", "B", entry=2)),
     )
 
 
@@ -72,7 +72,7 @@ def test_the_last_step_ends_the_flow_with_its_local_as_output() -> None:
 
 def test_the_flows_output_mappings_make_its_output() -> None:
     flow = flow_of(step("pass", "A"), outputMappings=maps(x="$local.b", y="$input.c", z="$local.nope"))
-    decision = after(flow, at(given={"c": 3}, local={"b": 2}), Arrived())
+    decision = after(flow, at(input={"c": 3}, local={"b": 2}), Arrived())
     assert decision == succeeded(*left("A", local={"b": 2}), output={"x": 2, "y": 3})
 
 
@@ -84,57 +84,61 @@ def test_end_and_succeed_end_the_series_before_its_last_step(last: dict[str, Any
 
 def test_a_fail_fails_the_execution_with_its_error_and_cause() -> None:
     flow = flow_of(step("fail", "F", error="E", cause="$.why"))
-    assert after(flow, at(given={"why": "so"}), Arrived()) == broken("F", error="E", cause="so")
+    assert after(flow, at(input={"why": "so"}), Arrived()) == broken("F", error="E", cause="so")
 
 
-@pytest.mark.parametrize("given", [{}, {"why": None}])
-def test_a_cause_that_leads_nowhere_is_empty(given: Any) -> None:
+@pytest.mark.parametrize("input", [{}, {"why": None}])
+def test_a_cause_that_leads_nowhere_is_empty(input: Any) -> None:
     flow = flow_of(step("fail", "F", error="E", cause="$.why"))
-    assert after(flow, at(given=given), Arrived()) == broken("F", error="E")
+    assert after(flow, at(input=input), Arrived()) == broken("F", error="E")
 
 
 def test_a_cause_that_is_no_text_is_a_runtime_error() -> None:
     flow = flow_of(step("fail", "F", error="E", cause="$.why"))
-    decision = after(flow, at(given={"why": [1]}), Arrived())
+    decision = after(flow, at(input={"why": [1]}), Arrived())
     assert decision == broken("F", error="FnF.RuntimeError", cause="cause of step 'F': $.why is no text")
 
 
 def test_a_wait_waits_and_its_message_is_that_of_the_next_step() -> None:
     flow = flow_of(step("wait", "W", duration=10), step("pass", "B"))
     assert after(flow, at(), Arrived()) == Decision(
-        (), state=replace(at(), phase=Phase.WAITING), wake=Message(Hint("pass", "B", entry=2), after=10.0)
+        (),
+        state=replace(at(), phase=Phase.WAITING),
+        wake=ScheduleStep(MessageMetadata("pass", "B", entry=2), after=10.0),
     )
 
 
 def test_the_last_waits_message_is_its_own() -> None:
     flow = flow_of(step("wait", "W", duration="$.s"))
-    decision = after(flow, at(given={"s": 0.5}), Arrived())
-    assert decision.wake == Message(Hint("wait", "W"), after=0.5)
+    decision = after(flow, at(input={"s": 0.5}), Arrived())
+    assert decision.wake == ScheduleStep(MessageMetadata("wait", "W"), after=0.5)
 
 
 def test_a_wait_until_a_moment_says_the_moment_and_no_duration() -> None:
     flow = flow_of(step("wait", "W", timestamp="2026-01-01T00:01:00Z"))
-    assert after(flow, at(), Arrived()).wake == Message(Hint("wait", "W"), at=1_767_225_660.0)
+    assert after(flow, at(), Arrived()).wake == ScheduleStep(MessageMetadata("wait", "W"), at=1_767_225_660.0)
 
 
 def test_a_moment_of_the_input_may_have_any_offset() -> None:
     flow = flow_of(step("wait", "W", timestamp="$.at"))
-    decision = after(flow, at(given={"at": "2026-01-01T09:00:00+08:00"}), Arrived())
-    assert decision.wake == Message(Hint("wait", "W"), at=1_767_229_200.0)
+    decision = after(flow, at(input={"at": "2026-01-01T09:00:00+08:00"}), Arrived())
+    assert decision.wake == ScheduleStep(MessageMetadata("wait", "W"), at=1_767_229_200.0)
 
 
 def test_a_wait_that_has_waited_ends() -> None:
     flow = flow_of(step("wait", "W", duration=10), step("pass", "B"))
     state = at(phase=Phase.WAITING)
     assert after(flow, state, Arrived()) == Decision(
-        (*left("W"), *entered("B")), state=at_next(state, 1, events=2), wake=Message(Hint("pass", "B", entry=2))
+        (*left("W"), *entered("B")),
+        state=at_next(state, 1, events=2),
+        wake=ScheduleStep(MessageMetadata("pass", "B", entry=2)),
     )
 
 
 @pytest.mark.parametrize("pause", [None, "10", True, -1, 31_536_001, [], 1e400])
 def test_a_duration_that_is_none_is_a_runtime_error(pause: Any) -> None:
     flow = flow_of(step("wait", "W", duration="$.pause"))
-    decision = after(flow, at(given={"pause": pause}), Arrived())
+    decision = after(flow, at(input={"pause": pause}), Arrived())
     assert decision.outcome is not None and decision.outcome.error == "FnF.RuntimeError"
     assert decision.outcome.cause.startswith("duration of step 'W': $.pause must be ")
 
@@ -142,7 +146,7 @@ def test_a_duration_that_is_none_is_a_runtime_error(pause: Any) -> None:
 @pytest.mark.parametrize("moment", [None, "tomorrow", 1_767_225_660, "2026-01-01", "2026-01-01T00:00:00"])
 def test_a_timestamp_that_is_none_is_a_runtime_error(moment: Any) -> None:
     flow = flow_of(step("wait", "W", timestamp="$.at"))
-    decision = after(flow, at(given={"at": moment}), Arrived())
+    decision = after(flow, at(input={"at": moment}), Arrived())
     cause = "timestamp of step 'W': $.at must be an RFC 3339 time with its offset"
     assert decision == broken("W", error="FnF.RuntimeError", cause=cause)
 
@@ -150,7 +154,7 @@ def test_a_timestamp_that_is_none_is_a_runtime_error(moment: Any) -> None:
 def test_the_longest_wait_is_a_setting() -> None:
     flow = flow_of(step("wait", "W", duration="$.s"))
     cause = "duration of step 'W': $.s must be from 0 to 5 seconds"
-    decision = after(flow, at(given={"s": 6}), Arrived(), max_wait_seconds=5)
+    decision = after(flow, at(input={"s": 6}), Arrived(), max_wait_seconds=5)
     assert decision == broken("W", error="FnF.RuntimeError", cause=cause)
 
 
@@ -173,51 +177,51 @@ CHOICE = flow_of(
 
 
 def test_an_options_steps_are_a_further_level() -> None:
-    state = at(given={"a": 1}, local={"b": 2})
+    state = at(input={"a": 1}, local={"b": 2})
     inner = Level("steps[0].choices[0].steps", 0, {}, entered=11)
     assert after(CHOICE, state, Arrived()) == Decision(
         entered("One", {"a": 1, "b": 2}),
         state=replace(state, levels=(*state.levels, inner), entry=2),
-        wake=Message(Hint("pass", "One", entry=2)),
+        wake=ScheduleStep(MessageMetadata("pass", "One", entry=2)),
     )
 
 
 def test_the_option_done_the_choice_ends_with_what_its_steps_put_out() -> None:
     inner = Level("steps[0].choices[0].steps", 0, {}, entered=11)
-    outer = at(given={"a": 1}, entry=2)
+    outer = at(input={"a": 1}, entry=2)
     state = replace(outer, levels=(*outer.levels, inner))
     local = {"came": 1, "a": 1}
     assert after(CHOICE, state, Arrived()) == Decision(
         (*left("One", {"one": 1}, {"one": 1}), *left("C", local, local), *entered("Next", {"a": 1}, local)),
         state=at_next(state, 1, local, events=4),
-        wake=Message(Hint("pass", "Next", entry=3)),
+        wake=ScheduleStep(MessageMetadata("pass", "Next", entry=3)),
     )
 
 
 def test_an_options_goto_follows_its_steps() -> None:
-    outer = at(given={"a": 2}, entry=2)
+    outer = at(input={"a": 2}, entry=2)
     state = replace(outer, levels=(*outer.levels, Level("steps[0].choices[1].steps", 0, {}, entered=11)))
     decision = after(CHOICE, state, Arrived())
     assert decision.state == at_next(state, 2, {"a": 2}, events=4)
 
 
 def test_a_goto_alone_goes_there_at_once() -> None:
-    state = at(given={"a": 3})
+    state = at(input={"a": 3})
     local = {"a": 3}
     assert after(CHOICE, state, Arrived()) == Decision(
         (*left("C", local, local), *entered("Last", {"a": 3}, local)),
         state=at_next(state, 2, local, events=2),
-        wake=Message(Hint("pass", "Last", entry=2)),
+        wake=ScheduleStep(MessageMetadata("pass", "Last", entry=2)),
     )
 
 
 def test_an_option_of_nothing_lets_the_series_go_on() -> None:
-    state = at(given={"a": 4})
+    state = at(input={"a": 4})
     assert after(CHOICE, state, Arrived()).state == at_next(state, 1, {"a": 4}, events=2)
 
 
 def test_none_true_takes_the_default() -> None:
-    state = at(given={"a": 5})
+    state = at(input={"a": 5})
     inner = Level("steps[0].default.steps", 0, {}, entered=11)
     assert after(CHOICE, state, Arrived()).state == replace(state, levels=(*state.levels, inner), entry=2)
 
@@ -229,19 +233,19 @@ def test_none_true_and_no_default_lets_the_series_go_on() -> None:
 
 def test_a_choice_may_go_to_itself() -> None:
     flow = flow_of(step("choice", "C", choices=[{"condition": "$.a", "goto": "C"}]))
-    state = at(given={"a": True})
+    state = at(input={"a": True})
     assert after(flow, state, Arrived()).state == at_next(state, 0, events=2)
 
 
 def test_a_failure_in_an_option_fails_the_choice_too() -> None:
-    outer = at(given={"a": 5}, entry=2)
+    outer = at(input={"a": 5}, entry=2)
     state = replace(outer, levels=(*outer.levels, Level("steps[0].default.steps", 0, {}, entered=11)))
     assert after(CHOICE, state, Arrived()) == broken("Other", "C", error="E")
 
 
 def test_a_condition_that_is_no_boolean_is_a_runtime_error() -> None:
     flow = flow_of(step("choice", "C", choices=[{"condition": "$.flag", "goto": "C"}]))
-    decision = after(flow, at(given={"flag": "yes"}), Arrived())
+    decision = after(flow, at(input={"flag": "yes"}), Arrived())
     assert decision.outcome is not None and decision.outcome.error == "FnF.RuntimeError"
     assert decision.outcome.cause.startswith("condition '$.flag' of step 'C': ")
 
@@ -249,7 +253,7 @@ def test_a_condition_that_is_no_boolean_is_a_runtime_error() -> None:
 def test_a_later_condition_is_not_looked_at() -> None:
     choices = [{"condition": "$.a == 1", "goto": "C"}, {"condition": "$.a / 0 > 1", "goto": "C"}]
     flow = flow_of(step("choice", "C", choices=choices))
-    assert after(flow, at(given={"a": 1}), Arrived()).outcome is None
+    assert after(flow, at(input={"a": 1}), Arrived()).outcome is None
 
 
 WAIT = step("wait", "W", duration=1)
@@ -264,35 +268,35 @@ def in_default(phase: Phase = Phase.READY, *further: Level) -> FrameState:
 
 
 @pytest.mark.parametrize(
-    ("steps", "goto", "hint"),
+    ("steps", "goto", "metadata"),
     [
-        ([WAIT], {}, Hint("pass", "Next", entry=3)),
-        ([WAIT, step("pass", "Inner")], {}, Hint("pass", "Inner", entry=3)),
-        ([{**WAIT, "end": True}, step("pass", "Never")], {}, Hint("pass", "Next", entry=3)),
-        ([WAIT], {"goto": "C"}, Hint("choice", "C", entry=3)),
-        ([WAIT], {"goto": "Ask"}, Hint("task", "Ask", entry=3, is_callback=True, timeout=5)),
+        ([WAIT], {}, MessageMetadata("pass", "Next", entry=3)),
+        ([WAIT, step("pass", "Inner")], {}, MessageMetadata("pass", "Inner", entry=3)),
+        ([{**WAIT, "end": True}, step("pass", "Never")], {}, MessageMetadata("pass", "Next", entry=3)),
+        ([WAIT], {"goto": "C"}, MessageMetadata("choice", "C", entry=3)),
+        ([WAIT], {"goto": "Ask"}, MessageMetadata("task", "Ask", entry=3, is_callback=True, timeout=5)),
     ],
 )
 def test_the_message_of_a_wait_in_an_option_is_that_of_the_step_that_follows(
-    steps: list[Any], goto: dict[str, str], hint: Hint
+    steps: list[Any], goto: dict[str, str], metadata: MessageMetadata
 ) -> None:
     flow = flow_of(step("choice", "C", default={"steps": steps, **goto}), NEXT, ASK)
-    assert after(flow, in_default(), Arrived()).wake == Message(hint, after=1)
+    assert after(flow, in_default(), Arrived()).wake == ScheduleStep(metadata, after=1)
     following = after(flow, in_default(Phase.WAITING), Arrived()).wake
-    assert isinstance(following, Message | Call) and following.hint == hint
+    assert isinstance(following, ScheduleStep | ScheduleCall) and following.metadata == metadata
 
 
 def test_the_message_of_a_wait_that_ends_an_option_of_an_option_is_that_of_the_step_that_follows_both() -> None:
     inner = step("choice", "D", default={"steps": [WAIT]})
     flow = flow_of(step("choice", "C", default={"steps": [inner], "goto": "Last"}), NEXT, step("pass", "Last"))
     state = in_default(Phase.READY, Level("steps[0].default.steps[0].default.steps", 0, {}))
-    assert after(flow, state, Arrived()).wake == Message(Hint("pass", "Last", entry=4), after=1)
+    assert after(flow, state, Arrived()).wake == ScheduleStep(MessageMetadata("pass", "Last", entry=4), after=1)
 
 
 @pytest.mark.parametrize("more", [{}, {"end": True}])
 def test_the_message_of_a_wait_that_ends_its_frame_is_its_own(more: dict[str, Any]) -> None:
     flow = flow_of(step("choice", "C", default={"steps": [WAIT]}, **more), *([NEXT] if more else []))
-    assert after(flow, in_default(), Arrived()).wake == Message(Hint("wait", "W", entry=2), after=1)
+    assert after(flow, in_default(), Arrived()).wake == ScheduleStep(MessageMetadata("wait", "W", entry=2), after=1)
 
 
 @pytest.mark.parametrize("happened", [Returned({}), TimedOut()])
@@ -305,13 +309,13 @@ def test_what_a_step_cannot_meet_is_refused(happened: Any) -> None:
 def test_data_over_the_limit_fails_the_step() -> None:
     flow = flow_of(step("pass", "A", outputMappings=maps(a="x" * 100)))
     cause = "step 'A' holds 112 bytes of data; 100 bytes are allowed"
-    decision = after(flow, at(), Arrived(), data_bytes=100)
+    decision = after(flow, at(), Arrived(), payload_bytes=100)
     assert decision == broken("A", error="FnF.DataLimitExceeded", cause=cause)
 
 
 def test_a_local_that_grows_over_the_limit_fails_the_step() -> None:
     flow = flow_of(step("pass", "A", outputMappings=maps(a="x" * 50)))
-    decision = after(flow, at(local={"b": "y" * 30}), Arrived(), data_bytes=80)
+    decision = after(flow, at(local={"b": "y" * 30}), Arrived(), payload_bytes=80)
     assert decision.outcome is not None and decision.outcome.error == "FnF.DataLimitExceeded"
 
 
@@ -323,7 +327,7 @@ def test_history_has_an_end() -> None:
 
 
 def test_the_same_arguments_give_the_same_decision() -> None:
-    state = at(given={"a": 1})
+    state = at(input={"a": 1})
     assert after(CHOICE, state, Arrived()) == after(CHOICE, state, Arrived())
 
 

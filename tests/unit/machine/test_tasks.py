@@ -12,17 +12,17 @@ from pollflow.errors import InvalidTaskToken
 from pollflow.fdl.model import Pattern, Retry
 from pollflow.machine import (
     Arrived,
-    Call,
+    AwaitReport,
     Decision,
-    Hint,
     Level,
+    MessageMetadata,
     Outcome,
     Phase,
     Raised,
-    Report,
     ReportedFailed,
     ReportedSucceeded,
     Returned,
+    ScheduleCall,
     Status,
     Submitted,
     TimedOut,
@@ -60,7 +60,9 @@ def failure(error: str, cause: str = "", attempt: int = 1, type_: str = "TaskFai
 def test_a_task_is_entered_as_a_call_with_its_timeout() -> None:
     flow = flow_of(step("pass", "A"), step("task", "T", timeoutSeconds=60))
     assert after(flow, at(), Arrived()) == Decision(
-        (*left("A"), *scheduled("T")), state=at_next(at(), 1, events=2), wake=Call(Hint("task", "T", 1, 2), timeout=60)
+        (*left("A"), *scheduled("T")),
+        state=at_next(at(), 1, events=2),
+        wake=ScheduleCall(MessageMetadata("task", "T", 1, 2), timeout=60),
     )
 
 
@@ -93,7 +95,7 @@ def test_a_result_that_is_no_object_is_an_invalid_local(value: Any, kind: str) -
 def test_a_result_over_the_limit_does_not_enter_history_and_is_not_caught() -> None:
     flow = flow_of(step("task", "T", catch=[{"errors": ["FnF.ALL"], "goto": "T"}]))
     cause = "step 'T' holds 209 bytes of data; 100 bytes are allowed"
-    assert after(flow, at(), Returned({"big": "x" * 199}), data_bytes=100) == Decision(
+    assert after(flow, at(), Returned({"big": "x" * 199}), payload_bytes=100) == Decision(
         failed("T", error="FnF.DataLimitExceeded", cause=cause),
         outcome=Outcome(Status.FAILED, None, "FnF.DataLimitExceeded", cause),
     )
@@ -123,13 +125,15 @@ def test_a_failure_is_retried_by_the_first_policy_that_names_it() -> None:
     assert after(CAUGHT, at(), Raised("Throttled", "busy")) == Decision(
         (failure("Throttled", "busy"), again(2, 10)),
         state=at(phase=Phase.RETRYING, attempt=2, retries=(1, 0, 0)),
-        wake=Call(Hint("task", "T", 2, 1), after=10, timeout=5),
+        wake=ScheduleCall(MessageMetadata("task", "T", 2, 1), after=10, timeout=5),
     )
 
 
 def test_the_next_retry_waits_longer() -> None:
     state = at(phase=Phase.RETRYING, attempt=2, retries=(1, 0, 0))
-    assert after(CAUGHT, state, Raised("Throttled")).wake == Call(Hint("task", "T", 3, 1), after=20, timeout=5)
+    assert after(CAUGHT, state, Raised("Throttled")).wake == ScheduleCall(
+        MessageMetadata("task", "T", 3, 1), after=20, timeout=5
+    )
 
 
 def test_each_policy_counts_its_own_retries() -> None:
@@ -139,7 +143,7 @@ def test_each_policy_counts_its_own_retries() -> None:
 
 
 def test_retries_used_up_it_is_caught_with_what_the_error_mappings_say() -> None:
-    state = at(given={"n": 5}, phase=Phase.RETRYING, attempt=3, retries=(2, 0, 0))
+    state = at(input={"n": 5}, phase=Phase.RETRYING, attempt=3, retries=(2, 0, 0))
     local = {"e": "Throttled", "c": "busy", "n": 5, "k": 1}
     assert after(CAUGHT, state, Raised("Throttled", "busy")) == Decision(
         (
@@ -222,7 +226,7 @@ CALLBACK = flow_of(
 
 def test_a_call_that_is_made_waits_for_a_report() -> None:
     assert after(CALLBACK, at(), Submitted({})) == Decision(
-        (event("TaskSubmitted", "T"),), state=at(phase=Phase.CALLBACK), wake=Report()
+        (event("TaskSubmitted", "T"),), state=at(phase=Phase.CALLBACK), wake=AwaitReport()
     )
 
 
@@ -240,7 +244,7 @@ def test_a_reported_failure_is_retried_as_any_other() -> None:
     assert decision == Decision(
         (failure("Refused", "no"), again(2, 1)),
         state=at(phase=Phase.RETRYING, attempt=2, retries=(1,)),
-        wake=Call(Hint("task", "T", 2, 1, is_callback=True), after=1),
+        wake=ScheduleCall(MessageMetadata("task", "T", 2, 1, is_callback=True), after=1),
     )
 
 
@@ -276,7 +280,7 @@ def test_no_other_step_has_a_task_token() -> None:
 
 def test_a_call_carries_the_steps_input_and_a_key_of_its_entry() -> None:
     flow = flow_of(step("task", "T", inputMappings=maps(a="$input.a", b="$local.b"), timeoutSeconds=7))
-    request = call_of(flow, at(given={"a": 1}, local={"b": 2}, entry=3), ABOUT)
+    request = call_of(flow, at(input={"a": 1}, local={"b": 2}, entry=3), ABOUT)
     assert request is not None
     assert (request.step, request.payload, request.params, request.attempt) == ("T", {"a": 1, "b": 2}, None, 1)
     assert (request.idempotency_key, request.timeout_seconds, request.pattern) == (
@@ -294,14 +298,14 @@ def test_a_retry_has_a_key_of_its_own() -> None:
 def test_an_action_is_called_with_its_parameters_alone() -> None:
     params = {"Id": "$.job.id", "All": "$", "Gone": "$.nope", "List": ["$.nope", "$.job.id", 1], "Text": "$5"}
     flow = flow_of(step("task", "T", action="ocr:Read", serviceParams=params))
-    request = call_of(flow, at(given={"job": {"id": 7}}), ABOUT)
+    request = call_of(flow, at(input={"job": {"id": 7}}), ABOUT)
     assert request is not None
     assert request.payload == {"Id": 7, "All": {"job": {"id": 7}}, "List": [7, 1], "Text": "$5"}
 
 
 def test_a_function_is_called_with_the_steps_input_whatever_its_parameters() -> None:
     flow = flow_of(step("task", "T", serviceParams={"InvocationType": "Async"}))
-    request = call_of(flow, at(given={"a": 1}), ABOUT)
+    request = call_of(flow, at(input={"a": 1}), ABOUT)
     assert request is not None and (request.payload, request.ignore_result) == ({"a": 1}, True)
 
 
@@ -312,7 +316,7 @@ def test_other_steps_call_nothing() -> None:
 def test_a_task_in_an_option_has_the_choices_input() -> None:
     inner = step("task", "T", inputMappings=maps(a="$input.a", b="$local.b"))
     choice = step("choice", "C", inputMappings=maps(a="$input.x"), default={"steps": [inner]})
-    state = at(given={"x": 1})
+    state = at(input={"x": 1})
     state = replace(state, levels=(*state.levels, Level("steps[0].default.steps", 0, {"b": 2})))
     request = call_of(flow_of(choice), state, ABOUT)
     assert request is not None and request.payload == {"a": 1, "b": 2}

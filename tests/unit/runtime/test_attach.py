@@ -39,9 +39,11 @@ def test_attaching_adds_a_celery_task_for_each_step_type_and_one_for_the_sweep()
 
 def test_attaching_fails_when_the_visibility_timeout_is_not_twice_the_horizon() -> None:
     made = app(broker_transport_options={"visibility_timeout": 100})
-    with pytest.raises(ConfigurationError, match=r"visibility_timeout.* is 100 s.*pollflow_horizon to 50 or less"):
+    with pytest.raises(
+        ConfigurationError, match=r"visibility_timeout.* is 100 s.*pollflow_max_countdown to 50 or less"
+    ):
         attach(made, REDIS)
-    made.conf.pollflow_horizon = 50
+    made.conf.pollflow_max_countdown = 50
     attach(made, REDIS)
 
 
@@ -53,7 +55,7 @@ def test_a_redis_behind_sentinels_has_a_visibility_timeout_too() -> None:
 
 def test_a_broker_that_is_no_redis_has_no_visibility_timeout() -> None:
     made = app("amqp://127.0.0.1:1", broker_transport_options={"visibility_timeout": 1})
-    assert not attach(made, REDIS).assembly.routes.in_script
+    assert not attach(made, REDIS).container.routes.in_script
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_a_broker_that_is_no_redis_has_no_visibility_timeout() -> None:
 def test_the_script_publishes_only_where_broker_and_state_are_one_database(
     broker: str, state: str, in_script: bool
 ) -> None:
-    assert attach(app(broker), state).assembly.routes.in_script is in_script
+    assert attach(app(broker), state).container.routes.in_script is in_script
 
 
 def test_messages_follow_the_routes_and_the_key_prefix_of_the_app() -> None:
@@ -81,7 +83,7 @@ def test_messages_follow_the_routes_and_the_key_prefix_of_the_app() -> None:
         task_routes={"pollflow.task": {"queue": "slow"}},
         broker_transport_options={"global_keyprefix": "team-"},
     )
-    routes = attach(made, REDIS).assembly.routes
+    routes = attach(made, REDIS).container.routes
     assert (routes.queue_of("task"), routes.queue_of("wait")) == ("slow", "mine")
     assert routes.lists() == {"team-slow", "team-mine"}
 
@@ -96,9 +98,9 @@ def test_state_that_is_not_in_redis_is_refused_without_showing_a_password() -> N
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("pollflow_horizon", "60", "must be of type float"),
-        ("pollflow_horizon", -1, "must be more than 0"),
-        ("pollflow_horizon", 1, "at least twice pollflow_sweep_every"),
+        ("pollflow_max_countdown", "60", "must be of type float"),
+        ("pollflow_max_countdown", -1, "must be more than 0"),
+        ("pollflow_max_countdown", 1, "at least twice pollflow_sweep_interval"),
         ("pollflow_max_events", 1.5, "must be of type int"),
         ("pollflow_sweep_in_workers", "no", "must be of type bool"),
     ],
@@ -106,12 +108,12 @@ def test_state_that_is_not_in_redis_is_refused_without_showing_a_password() -> N
 def test_a_setting_of_the_wrong_kind_is_refused_by_name(name: str, value: object, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
         attach(app(**{name: value}), REDIS)
-    assert name in str(caught.value) or "pollflow_sweep_every" in str(caught.value)
+    assert name in str(caught.value) or "pollflow_sweep_interval" in str(caught.value)
 
 
 def test_a_misspelt_setting_is_refused_with_the_near_name() -> None:
-    with pytest.raises(ConfigurationError, match=r"pollflow_horizn.*pollflow_horizon"):
-        attach(app(pollflow_horizn=60), REDIS)
+    with pytest.raises(ConfigurationError, match=r"pollflow_max_countdwn.*pollflow_max_countdown"):
+        attach(app(pollflow_max_countdwn=60), REDIS)
 
 
 def test_the_beat_entry_is_dropped_when_nobody_takes_it() -> None:

@@ -9,16 +9,16 @@ import pytest
 from pollflow import Context, Functions, InvalidArgument, TaskError, fc_handler
 from pollflow.fdl.model import FunctionResource, Pattern, ServiceResource
 from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
-from pollflow.machine.state import About, FrameState, Level
+from pollflow.machine.state import ExecutionInfo, FrameState, Level
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.functions import Function, invoke, missing_cause
-from pollflow.store import Address, Claimed, ExecutionRef
+from pollflow.store import Claimed, ExecutionRef, MessageKey
 
 RESOURCE = FunctionResource("acs:fc:cn:1:services/jobs/functions/status", "jobs", "status")
 CONTEXT = Context("id", "x", "f", "step", 1, "id/step/r.1", None, logging.LoggerAdapter(logging.getLogger("t"), {}))
 
 
-def nothing(given: dict[str, Any], context: Context) -> dict[str, Any]:
+def nothing(input: dict[str, Any], context: Context) -> dict[str, Any]:
     return {}
 
 
@@ -27,7 +27,7 @@ def test_a_function_is_found_by_its_arn_then_with_its_service_then_alone(names: 
     functions = Functions()
     made: dict[str, Function] = {}
     for name in names:
-        made[name] = lambda given, context: {}
+        made[name] = lambda input, context: {}
         functions.register(name, made[name])
     assert functions.find(RESOURCE) is made[names[0]]
 
@@ -43,11 +43,11 @@ def test_the_decorator_takes_a_name_or_the_functions_own() -> None:
     functions = Functions()
 
     @functions.function
-    def one(given: dict[str, Any], context: Context) -> dict[str, Any]:
+    def one(input: dict[str, Any], context: Context) -> dict[str, Any]:
         return {}
 
     @functions.function("jobs/two")
-    def two(given: dict[str, Any], context: Context) -> dict[str, Any]:
+    def two(input: dict[str, Any], context: Context) -> dict[str, Any]:
         return {}
 
     assert list(functions) == ["jobs/two", "one"]
@@ -59,18 +59,18 @@ def test_two_functions_under_one_name_are_refused() -> None:
     functions.register("same", nothing)
     functions.register("same", nothing)
     with pytest.raises(InvalidArgument, match="two functions are registered as 'same'"):
-        functions.register("same", lambda given, context: {})
+        functions.register("same", lambda input, context: {})
 
 
 def test_async_functions_are_awaited() -> None:
-    async def slow(given: dict[str, Any], context: Context) -> dict[str, Any]:
-        return {"got": given}
+    async def slow(input: dict[str, Any], context: Context) -> dict[str, Any]:
+        return {"got": input}
 
     assert invoke(slow, {"a": 1}, CONTEXT) == {"got": {"a": 1}}
 
 
 def test_a_result_becomes_plain_json() -> None:
-    assert invoke(lambda given, context: {"a": (1, 2)}, {}, CONTEXT) == {"a": [1, 2]}
+    assert invoke(lambda input, context: {"a": (1, 2)}, {}, CONTEXT) == {"a": [1, 2]}
 
 
 def test_a_handler_of_function_compute_runs_unedited() -> None:
@@ -104,9 +104,9 @@ def call(function: Function | None, *, starts: int = 1, **changes: Any) -> Event
     functions = Functions()
     if function is not None:
         functions.register("jobs/status", function)
-    about = About("f", "x", "id", 0, "secret")
+    info = ExecutionInfo("f", "x", "id", 0, "secret")
     state = FrameState("r", {}, (Level("steps", 0, {}),))
-    claimed = Claimed(Address(ExecutionRef("f", "x"), "r", "t"), "n", "call", state, about, "d", 0, starts)
+    claimed = Claimed(MessageKey(ExecutionRef("f", "x"), "r", "t"), "n", "call", state, info, "d", 0, starts)
     asked: dict[str, Any] = {
         "step": "step",
         "resource": RESOURCE,
@@ -122,11 +122,11 @@ def call(function: Function | None, *, starts: int = 1, **changes: Any) -> Event
 
 
 def test_what_a_function_returns_is_the_calls_result() -> None:
-    assert call(lambda given, context: {"got": given}) == Returned({"got": {"a": 1}})
+    assert call(lambda input, context: {"got": input}) == Returned({"got": {"a": 1}})
 
 
 def test_what_a_function_logs_tells_whose_line_it_is(caplog: pytest.LogCaptureFixture) -> None:
-    def logs(given: dict[str, Any], context: Context) -> None:
+    def logs(input: dict[str, Any], context: Context) -> None:
         context.logger.warning("%d jobs", 3)
 
     call(logs, step="50% done")
@@ -136,14 +136,14 @@ def test_what_a_function_logs_tells_whose_line_it_is(caplog: pytest.LogCaptureFi
 
 
 def test_what_a_function_raises_is_the_steps_error_with_its_base_classes() -> None:
-    def fails(given: dict[str, Any], context: Context) -> None:
+    def fails(input: dict[str, Any], context: Context) -> None:
         raise ConnectionResetError("gone")
 
     assert call(fails) == Raised("ConnectionResetError", "gone", ("ConnectionError", "OSError", "Exception"))
 
 
 def test_a_task_error_names_itself() -> None:
-    def fails(given: dict[str, Any], context: Context) -> None:
+    def fails(input: dict[str, Any], context: Context) -> None:
         raise TaskError("FC.ResourceThrottled", "later")
 
     event = call(fails)
@@ -151,7 +151,7 @@ def test_a_task_error_names_itself() -> None:
 
 
 def test_a_task_error_whose_cause_is_no_text_is_told_as_text() -> None:
-    def fails(given: dict[str, Any], context: Context) -> None:
+    def fails(input: dict[str, Any], context: Context) -> None:
         raise TaskError("Busy", ValueError("later"))  # type: ignore[arg-type]
 
     assert call(fails) == Raised("Busy", "later", ("TaskError", "StepError", "PollflowError", "Exception"))
@@ -162,7 +162,7 @@ class BusyError(TaskError):
 
 
 def test_a_task_error_is_matched_by_its_class_too() -> None:
-    def fails(given: dict[str, Any], context: Context) -> None:
+    def fails(input: dict[str, Any], context: Context) -> None:
         raise BusyError("Api.Busy", "later")
 
     event = call(fails)
@@ -171,7 +171,7 @@ def test_a_task_error_is_matched_by_its_class_too() -> None:
 
 
 def test_a_result_that_json_has_not_fails_the_step() -> None:
-    event = call(lambda given, context: {"a": object()})
+    event = call(lambda input, context: {"a": object()})
     assert isinstance(event, Raised) and event.error == "FnF.InvalidLocal"
 
 
@@ -190,4 +190,4 @@ def test_the_result_of_a_call_that_waits_for_a_callback_does_not_count() -> None
 
 
 def test_the_result_of_an_async_call_is_dropped() -> None:
-    assert call(lambda given, context: {"a": 1}, ignore_result=True) == Returned({})
+    assert call(lambda input, context: {"a": 1}, ignore_result=True) == Returned({})

@@ -7,20 +7,20 @@ import pytest
 from celery import Celery
 
 from pollflow import InvalidArgument
-from pollflow.machine import Hint
+from pollflow.machine import MessageMetadata
 from pollflow.runtime import messages
-from pollflow.store import Address, ExecutionRef, Letter
+from pollflow.store import ExecutionRef, Message, MessageKey
 
-LETTER = Letter(
-    Address(ExecutionRef("polling", "mine"), "r", "SECRETTOKEN"),
+LETTER = Message(
+    MessageKey(ExecutionRef("polling", "mine"), "r", "SECRETTOKEN"),
     "0123",
-    Hint("task", "Get status", attempt=2, entry=4),
+    MessageMetadata("task", "Get status", attempt=2, entry=4),
 )
 
 
-def wire(letter: Letter, at: float = 1.5) -> dict[str, object]:
-    envelope = messages.envelope(letter, queue="steps", list_key="steps")
-    message: dict[str, object] = json.loads(f"{envelope.head}{at}{envelope.tail}")
+def wire(message: Message, at: float = 1.5) -> dict[str, object]:
+    encoded = messages.encode(message, queue="steps", list_key="steps")
+    message: dict[str, object] = json.loads(f"{encoded.head}{at}{encoded.tail}")
     return message
 
 
@@ -39,7 +39,7 @@ def test_a_message_says_which_flow_execution_step_and_try_it_is_and_shows_no_tok
     headers = wire(LETTER)["headers"]
     assert isinstance(headers, dict)
     assert headers["task"] == "pollflow.task"
-    assert headers["argsrepr"] == "('polling', 'mine', 'Get status', 'try 2')"
+    assert headers["argsrepr"] == "('polling', 'mine', 'Get status', 'attempt 2')"
     assert headers["root_id"] == "0123"
     assert (headers["id"], headers["parent_id"]) == ("0123-r.4-2", "0123-r.4")
     assert "SECRETTOKEN" not in json.dumps(headers)
@@ -56,8 +56,10 @@ def test_a_message_says_which_flow_execution_step_and_try_it_is_and_shows_no_tok
     ],
 )
 def test_the_parent_of_a_message_is_the_step_before(frame: str, entry: int, attempt: int, parent: str | None) -> None:
-    letter = Letter(Address(ExecutionRef("f", "x"), frame, "t"), "0123", Hint("task", "s", attempt, entry))
-    assert messages.parent_id(letter) == parent
+    message = Message(
+        MessageKey(ExecutionRef("f", "x"), frame, "t"), "0123", MessageMetadata("task", "s", attempt, entry)
+    )
+    assert messages.parent_id(message) == parent
 
 
 def test_every_envelope_has_a_delivery_tag_of_its_own() -> None:
@@ -66,8 +68,8 @@ def test_every_envelope_has_a_delivery_tag_of_its_own() -> None:
 
 
 def test_the_moment_of_sending_is_read_back_from_a_queued_message() -> None:
-    envelope = messages.envelope(LETTER, queue="q", list_key="q")
-    assert messages.sent_at(f"{envelope.head}1795518190.331195{envelope.tail}") == 1795518190.331195
+    encoded = messages.encode(LETTER, queue="q", list_key="q")
+    assert messages.sent_at(f"{encoded.head}1795518190.331195{encoded.tail}") == 1795518190.331195
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"headers": {}}', '{"headers": null}', '{"headers": {"id": "x"}}'])
@@ -76,7 +78,7 @@ def test_a_message_of_others_has_no_moment_of_sending(text: str) -> None:
 
 
 def test_a_countdown_becomes_an_eta_and_none_no_eta() -> None:
-    later = Letter(LETTER.address, "0123", LETTER.hint, countdown=10)
+    later = Message(LETTER.key, "0123", LETTER.metadata, countdown=10)
     eta = messages.eta_of(later)
     assert eta is not None
     assert 9 < (eta - datetime.now(timezone.utc)).total_seconds() < 10.1
@@ -86,10 +88,10 @@ def test_a_countdown_becomes_an_eta_and_none_no_eta() -> None:
 @pytest.mark.parametrize("args", [[], ["a"], ["a", "b", "c", 4], "abcd", None, {"a": 1}])
 def test_what_is_no_address_is_refused(args: object) -> None:
     with pytest.raises(InvalidArgument):
-        messages.address_of(args)
+        messages.key_of(args)
 
 
 def test_an_address_survives_the_wire() -> None:
     body = wire(LETTER)["body"]
     assert isinstance(body, str)
-    assert messages.address_of(json.loads(body)[0]) == LETTER.address
+    assert messages.key_of(json.loads(body)[0]) == LETTER.key

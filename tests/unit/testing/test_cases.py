@@ -37,19 +37,19 @@ cases:
       - {seconds: 1, stop: {error: S, cause: c}}
       - {seconds: 2, report_succeeded: {step: A, output: {x: 1}}}
       - {seconds: 3, report_failed: {step: A, error: E}}
-    limits: {events: 7, width: 2}
+    limits: {events: 7, max_concurrency: 2}
     until: 60
     expect: {status: TimedOut, error: {cause_contains: x}, seconds: 1, steps: [A], refused: 1}
     lint: [short-wait]
 """
     )
     (case,) = load_cases(path)
-    assert (case.name, case.line, case.given, case.until, case.lint) == ("all", 3, {"a": 1}, 60, ("short-wait",))
+    assert (case.name, case.line, case.input, case.until, case.lint) == ("all", 3, {"a": 1}, 60, ("short-wait",))
     first, second, third = case.functions["f"]
     assert (first, third) == (Reply({"b": 1}, takes=1.5), Reply(lost=True))
     assert second.raises is not None and (second.raises.error, second.raises.cause) == ("E", "503")
-    assert case.acts == (Stop(1, "S", "c"), ReportSucceeded(2, "A", {"x": 1}), ReportFailed(3, "A", "E"))
-    assert case.limits == Limits(events=7, width=2)
+    assert case.stimuli == (Stop(1, "S", "c"), ReportSucceeded(2, "A", {"x": 1}), ReportFailed(3, "A", "E"))
+    assert case.limits == Limits(events=7, max_concurrency=2)
     assert (case.expected.status, case.expected.steps, case.expected.refused) == (Status.TIMED_OUT, ("A",), 1)
 
 

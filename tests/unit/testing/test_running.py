@@ -201,7 +201,7 @@ def test_a_simulation_may_use_an_applications_functions(tmp_path: Path) -> None:
     functions = Functions()
 
     @functions.function
-    def call(given: Any, context: Any) -> dict[str, Any]:
+    def call(input: Any, context: Any) -> dict[str, Any]:
         return {"step": context.step}
 
     assert command.simulate(flow, functions=functions, write=lambda text: None).output == {"step": "Call"}

@@ -20,7 +20,7 @@ def flow(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 def test_an_input_that_is_no_object_or_too_large_is_refused_as_by_a_start() -> None:
     with pytest.raises(EntityTooLarge, match="the input has 21 bytes; 20 bytes are allowed"):
-        run_flow(flow(TASK), {"a": "0123456789 01"}, limits=Limits(data_bytes=20))
+        run_flow(flow(TASK), {"a": "0123456789 01"}, limits=Limits(payload_bytes=20))
 
 
 def test_history_is_what_the_store_would_have() -> None:
@@ -75,7 +75,7 @@ def test_fractions_of_seconds_do_not_add_up_to_noise() -> None:
 
 
 def test_python_functions_answer_as_in_production() -> None:
-    def function(given: dict[str, Any], context: Any) -> Any:
+    def function(input: dict[str, Any], context: Any) -> Any:
         if context.attempt == 1:
             raise LookupError("not yet")
         return {"key": context.idempotency_key, "t": (1, 2)}
@@ -89,14 +89,14 @@ def test_a_subclass_of_an_error_is_caught_by_its_base() -> None:
     class Mine(TaskError):
         pass
 
-    def function(given: Any, context: Any) -> Any:
+    def function(input: Any, context: Any) -> Any:
         raise Mine("Special", "c")
 
     definition = flow({**TASK, "catch": [{"errors": ["TaskError"], "goto": "A"}]}, {"type": "pass", "name": "A"})
     assert run_flow(definition, functions={"f": function}).status is Status.SUCCEEDED
 
 
-async def slow(given: Any, context: Any) -> Any:
+async def slow(input: Any, context: Any) -> Any:
     return {"async": True}
 
 
@@ -107,7 +107,7 @@ def test_async_functions_are_awaited() -> None:
 def test_a_function_is_told_its_deadline() -> None:
     deadlines: list[Any] = []
     definition = flow({"type": "wait", "name": "W", "duration": 5}, {**TASK, "timeoutSeconds": 10})
-    run_flow(definition, functions={"f": lambda given, context: deadlines.append(context.deadline) or {}})
+    run_flow(definition, functions={"f": lambda input, context: deadlines.append(context.deadline) or {}})
     assert deadlines[0].isoformat() == "2026-01-01T00:00:15+00:00"
 
 
@@ -131,7 +131,7 @@ def test_two_steps_wait_for_one_sub_execution() -> None:
 def test_two_thousand_iterations_are_no_matter() -> None:
     each = {"iterationMapping": {"collection": "$.l", "item": "x"}, "steps": [{"type": "pass", "name": "A"}]}
     definition = flow({"type": "foreach", "name": "F", **each})
-    limits = Limits(data_bytes=1 << 20)
+    limits = Limits(payload_bytes=1 << 20)
     result = run_flow(definition, {"l": [0] * 2000}, limits=limits)
     assert (result.status, result.visits["A"]) == (Status.SUCCEEDED, 2000)
 

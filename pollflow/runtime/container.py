@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
-from pollflow.runtime.duties import Duties
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.functions import Functions
+from pollflow.runtime.maintenance import MaintenanceJobs
 from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import Starter
 from pollflow.runtime.subflows import SubFlows
 from pollflow.runtime.sweep import Sweeper
-from pollflow.store import Clock, Connection, Definitions, Insistence, Reading, Store, translated
+from pollflow.store import Clock, Connection, Definitions, Reading, RetryPolicy, Store, translated
 
 
 @dataclass(frozen=True, slots=True)
-class Assembly:
+class Container:
     """The parts, made for one Redis."""
 
     settings: Settings
@@ -28,7 +28,7 @@ class Assembly:
     definitions: Definitions
     starter: Starter
     engine: Engine
-    duties: Duties
+    maintenance: MaintenanceJobs
     sweeper: Sweeper
     routes: Routes
 
@@ -47,7 +47,7 @@ class Assembly:
                 client.hset(keys.functions(), mapping=names)
 
 
-def assemble(
+def build_container(
     client: Connection,
     settings: Settings,
     *,
@@ -57,20 +57,22 @@ def assemble(
     worker: Callable[[], str],
     is_stopping: Callable[[], bool] = lambda: False,
     clock: Clock | None = None,
-    insistence: Insistence | None = None,
-) -> Assembly:
+    retry_policy: RetryPolicy | None = None,
+) -> Container:
     """Makes the parts on one connection pool. Nothing is asked of Redis yet.
 
-    `insistence`: how long this process tries again while Redis cannot serve; not at all unless given.
+    `retry_policy`: how long this process tries again while Redis cannot serve; not at all unless given.
     """
     keys, limits, clock = settings.keys, settings.limits, clock or Clock()
-    insistence = insistence or Insistence(is_durable=settings.durable)
-    store = Store(client, keys=keys, timing=settings.timing, post=routes.post, clock=clock, insistence=insistence)
+    retry_policy = retry_policy or RetryPolicy(is_durable=settings.durable)
+    store = Store(
+        client, keys=keys, timing=settings.timing, encode=routes.encode, clock=clock, retry_policy=retry_policy
+    )
     reading, definitions = Reading(client, keys, clock, store.scripts), Definitions(client, keys)
     flows = FlowCache(definitions)
     starter = Starter(store, reading, definitions, flows, limits, publish)
-    caller = Caller(functions, SubFlows(starter, reading), settings.lost_attempts)
+    caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes)
     engine = Engine(store, reading, flows, caller, limits, publish, worker, is_stopping)
-    duties = Duties(engine)
-    sweeper = Sweeper(engine, duties, routes, settings.sweep_every)
-    return Assembly(settings, store, reading, definitions, starter, engine, duties, sweeper, routes)
+    maintenance = MaintenanceJobs(engine)
+    sweeper = Sweeper(engine, maintenance, routes, settings.sweep_interval)
+    return Container(settings, store, reading, definitions, starter, engine, maintenance, sweeper, routes)

@@ -21,7 +21,7 @@ _MARK = "\x00"
 """In front of a digest. A text of the user's own that begins with it gets one more."""
 
 
-def fold(event: HistoryEvent, values: dict[str, str]) -> str:
+def deduplicate(event: HistoryEvent, values: dict[str, str]) -> str:
     """What follows the moment and the cause in an event's stored form; long values go into `values`, by digest."""
     detail = ",".join(
         f"{dump_json(name)}:{_fold_object(value, values) if _is_folded(name, value) else dump_json(value)}"
@@ -30,7 +30,7 @@ def fold(event: HistoryEvent, values: dict[str, str]) -> str:
     return f"{dump_json(event.type)},{dump_json(event.step)},{{{detail}}}"
 
 
-def unfold(detail: JsonObject, value_of: Callable[[str], Json]) -> JsonObject:
+def restore(detail: JsonObject, value_of: Callable[[str], Json]) -> JsonObject:
     """The detail as it was; `value_of` gives the value of a digest."""
     return {
         name: {key: _unfolded(inner, value_of) for key, inner in value.items()} if _is_folded(name, value) else value

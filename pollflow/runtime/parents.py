@@ -5,22 +5,22 @@ from __future__ import annotations
 from enum import Enum
 
 from pollflow.errors import InvalidTaskToken
-from pollflow.machine import ROOT, Status, TokenAddress, is_awaited, is_to_come, read_task_token, verify
-from pollflow.store import ExecutionRecord, ExecutionRef, Reading, Waiter, parent_of
+from pollflow.machine import ROOT, Status, TaskTokenFields, is_awaited, is_to_come, read_task_token, verify
+from pollflow.store import ExecutionRecord, ExecutionRef, ParentLink, Reading, parent_of
 
 
-def asked(reading: Reading, token: str) -> tuple[TokenAddress, ExecutionRecord]:
+def asked(reading: Reading, token: str) -> tuple[TaskTokenFields, ExecutionRecord]:
     """What a task token is for, and its execution. Raises InvalidTaskToken for one that nobody was given."""
-    address = read_task_token(token)
+    key = read_task_token(token)
     try:
-        execution = reading.execution(ExecutionRef(address.flow_name, address.execution_name))
+        execution = reading.execution(ExecutionRef(key.flow_name, key.execution_name))
     except LookupError as error:
         raise InvalidTaskToken("the execution that the token names does not exist") from error
-    verify(address, execution.about)
-    return address, execution
+    verify(key, execution.info)
+    return key, execution
 
 
-class Need(Enum):
+class OrphanDecision(Enum):
     """Whether a step has a use for the sub-execution that it waits for."""
 
     NONE = "none"
@@ -30,24 +30,24 @@ class Need(Enum):
     """Its execution may still come to it: Redis has forgotten that it was there."""
 
 
-def need_of(reading: Reading, waiter: Waiter) -> Need:
+def orphan_decision(reading: Reading, parent_link: ParentLink) -> OrphanDecision:
     """Whether the step that waits still has a use for the sub-execution."""
     # What is over for a step that waits for a callback may be over because it was reported.
-    when_over = Need.NONE if waiter.hears_success else Need.NOW
+    when_over = OrphanDecision.NONE if parent_link.notify_on_success else OrphanDecision.NOW
     try:
-        address, execution = asked(reading, waiter.token)
+        key, execution = asked(reading, parent_link.token)
     except InvalidTaskToken:
-        return Need.NONE
+        return OrphanDecision.NONE
     if execution.status.ended:
-        return when_over if execution.status is Status.SUCCEEDED else Need.NONE
-    record = reading.frame(execution.ref, address.frame)
+        return when_over if execution.status is Status.SUCCEEDED else OrphanDecision.NONE
+    record = reading.frame(execution.ref, key.frame)
     if record is None:
-        return Need.LATER if _is_to_be_made(reading, execution.ref, address.frame) else when_over
-    if is_awaited(address, record.state):
-        return Need.NOW
-    if is_to_come(address, record.state):
-        return Need.LATER
-    return when_over if record.state.entry > address.entry else Need.NONE
+        return OrphanDecision.LATER if _is_to_be_made(reading, execution.ref, key.frame) else when_over
+    if is_awaited(key, record.state):
+        return OrphanDecision.NOW
+    if is_to_come(key, record.state):
+        return OrphanDecision.LATER
+    return when_over if record.state.entry > key.entry else OrphanDecision.NONE
 
 
 def _is_to_be_made(reading: Reading, ref: ExecutionRef, frame: str) -> bool:

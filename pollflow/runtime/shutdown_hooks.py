@@ -16,7 +16,7 @@ from celery import bootsteps
 from pollflow.runtime.keeper import Keeper
 
 
-def first_notice(keepers: list[Keeper]) -> type[bootsteps.StartStopStep]:
+def worker_shutdown_hook(keepers: list[Keeper]) -> type[bootsteps.StartStopStep]:
     """A step of the worker that tells of its end before its consumer forgets what it holds.
 
     A worker that is stopped by remote control had no signal.
@@ -33,7 +33,7 @@ def first_notice(keepers: list[Keeper]) -> type[bootsteps.StartStopStep]:
     return PollflowFirstNotice
 
 
-def last_reading(keepers: list[Keeper]) -> type[bootsteps.StartStopStep]:
+def consumer_shutdown_hook(keepers: list[Keeper]) -> type[bootsteps.StartStopStep]:
     """A step of the consumer that reads the answer of its last BRPOP, and says that no other follows."""
 
     class PollflowLastReading(bootsteps.StartStopStep):  # type: ignore[misc]

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from pollflow.runtime.routes import Routes
-from pollflow.store import Address
+from pollflow.store import MessageKey
 from tests.contract.conftest import Bench
 from tests.contract.flows import EACH
 
@@ -42,27 +42,27 @@ steps:
 """
 
 
-def take(bench: Bench) -> Address:
-    address = bench.take()
-    assert address is not None
-    return address
+def take(bench: Bench) -> MessageKey:
+    key = bench.take()
+    assert key is not None
+    return key
 
 
 def before_script(bench: Bench, name: str, act: Any) -> None:
     """Does something just before the next run of a script."""
-    once, left = bench.parts.store.scripts.run, [act]
+    once, left = bench.container.store.scripts.run, [act]
 
     def run(script: str, keys: Any, args: Any) -> Any:
         if script == name and left:
             left.pop()()
         return once(script, keys, args)
 
-    bench.parts.store.scripts.run = run  # type: ignore[method-assign]
+    bench.container.store.scripts.run = run  # type: ignore[method-assign]
 
 
 def test_nothing_of_an_inner_wide_step_is_left_when_its_iteration_has_ended(bench: Bench) -> None:
     ref = bench.start(NESTED, {"rows": [[1, 2], [3]]})
-    bench.functions.register("call", lambda given, context: {"v": given["item"]})
+    bench.functions.register("call", lambda input, context: {"v": input["item"]})
     bench.work()
     bench.sweep()
     assert bench.output(ref) == {"all": [[1, 2], [3]]}
@@ -70,10 +70,10 @@ def test_nothing_of_an_inner_wide_step_is_left_when_its_iteration_has_ended(benc
 
 
 def test_results_of_a_purged_execution_are_none_of_the_next_one_under_its_name(bench: Bench) -> None:
-    bench.functions.register("call", lambda given, context: {"v": given["item"]})
+    bench.functions.register("call", lambda input, context: {"v": input["item"]})
     ref = bench.start(NESTED, {"rows": [[1, 2, 3]]})
     bench.work()
-    bench.parts.duties.purge(bench.parts.reading.execution(ref))
+    bench.container.maintenance.purge(bench.container.reading.execution(ref))
     assert [key for key in bench.redis.keys("*") if str(ref) in key] == []
     ref = bench.start(NESTED, {"rows": [[9]]})
     bench.work()
@@ -81,28 +81,28 @@ def test_results_of_a_purged_execution_are_none_of_the_next_one_under_its_name(b
 
 
 def test_children_go_to_the_queues_of_their_steps(bench: Bench) -> None:
-    bench.assemble(routes=Routes(queues={"task": "calls", "foreach": "celery"}))
+    bench.build_container(routes=Routes(queues={"task": "calls", "foreach": "celery"}))
     bench.start(EACH, {"items": [1, 2]})
-    bench.parts.engine.handle(take(bench))
+    bench.container.engine.handle(take(bench))
     assert bench.queued() == []
-    letters = [json.loads(text) for text in bench.redis.lrange("calls", 0, -1)]
-    assert [letter["properties"]["delivery_info"]["routing_key"] for letter in letters] == ["calls"] * 2
+    messages = [json.loads(text) for text in bench.redis.lrange("calls", 0, -1)]
+    assert [message["properties"]["delivery_info"]["routing_key"] for message in messages] == ["calls"] * 2
 
 
 def test_ids_of_events_in_a_slice_are_right_though_another_frame_got_in_between(bench: Bench) -> None:
-    bench.assemble(width=2)
+    bench.build_container(max_concurrency=2)
     seen: dict[int, int] = {}
 
-    def call(given: dict[str, int], context: object) -> dict[str, int]:
-        seen[given["item"]] = given["event"]
+    def call(input: dict[str, int], context: object) -> dict[str, int]:
+        seen[input["item"]] = input["event"]
         return {}
 
     bench.functions.register("call", call)
     ref = bench.start(NUMBERED, {"items": [0, 1, 2, 3]})
-    bench.parts.engine.handle(take(bench))
+    bench.container.engine.handle(take(bench))
     first, second = take(bench), take(bench)
-    bench.parts.engine.handle(first)
-    before_script(bench, "spread", lambda: bench.parts.engine.handle(second))
+    bench.container.engine.handle(first)
+    before_script(bench, "fan_out", lambda: bench.container.engine.handle(second))
     bench.work()
     entered = [event for event in bench.history(ref) if event.type == "StepEntered" and event.step == "Call"]
     assert seen == {event.detail["input"]["item"]: event.id for event in entered}
@@ -110,13 +110,13 @@ def test_ids_of_events_in_a_slice_are_right_though_another_frame_got_in_between(
 
 def test_a_join_that_was_read_in_a_lost_second_is_not_committed(bench: Bench) -> None:
     """Redis goes back in time between the claim of the parent and its commit: an iteration runs again."""
-    bench.assemble(width=2)
-    bench.functions.register("call", lambda given, context: {"v": given["item"]})
+    bench.build_container(max_concurrency=2)
+    bench.functions.register("call", lambda input, context: {"v": input["item"]})
     ref = bench.start(EACH, {"items": [0, 1]})
-    bench.parts.engine.handle(take(bench))
-    bench.parts.engine.handle(take(bench))
+    bench.container.engine.handle(take(bench))
+    bench.container.engine.handle(take(bench))
     older = {key: bench.redis.dump(key) for key in bench.redis.keys("*")}
-    bench.parts.engine.handle(take(bench))
+    bench.container.engine.handle(take(bench))
 
     def go_back() -> None:
         bench.redis.flushall()
@@ -125,7 +125,7 @@ def test_a_join_that_was_read_in_a_lost_second_is_not_committed(bench: Bench) ->
 
     before_script(bench, "advance", go_back)
     before_script(bench, "end", go_back)
-    bench.parts.engine.handle(take(bench))
+    bench.container.engine.handle(take(bench))
     assert bench.status(ref) == "Running"
     bench.pass_time(3)
     bench.sweep()

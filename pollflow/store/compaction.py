@@ -13,17 +13,17 @@ BLOCK = 1000
 """Events in a block. A page of history unpacks one or two."""
 
 
-def pack(events: Sequence[str]) -> str:
+def compact(events: Sequence[str]) -> str:
     """A block of stored events as text."""
     # JSON has no line breaks of its own.
     return base64.b85encode(zlib.compress("\n".join(events).encode("utf-8", "surrogatepass"), 9)).decode("ascii")
 
 
-def unpack(block: str) -> list[str]:
+def expand(block: str) -> list[str]:
     """The events of a block."""
     return zlib.decompress(base64.b85decode(block)).decode("utf-8", "surrogatepass").split("\n")
 
 
-def is_time_to_pack(before: int, after: int) -> bool:
+def is_time_to_compact(before: int, after: int) -> bool:
     """Whether a commit that took the number of events from one to the other fills a block behind the newest one."""
     return after >= 2 * BLOCK and before // BLOCK != after // BLOCK

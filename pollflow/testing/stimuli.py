@@ -36,4 +36,4 @@ class ReportFailed:
     cause: str = ""
 
 
-Act: TypeAlias = Stop | ReportSucceeded | ReportFailed
+Stimulus: TypeAlias = Stop | ReportSucceeded | ReportFailed

@@ -1,4 +1,4 @@
-"""Ends a worker whose command is gone. Celery imports it into the worker: `-I pollflow.cli.lifeline`.
+"""Ends a worker whose command is gone. Celery imports it into the worker: `-I pollflow.cli.parent_watch`.
 
 The command holds one end of a pipe, and the worker reads the other: however the command ends, the worker reads the
 end of the pipe, and leaves.
@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 
-VARIABLE = "POLLFLOW_LIFELINE"
+VARIABLE = "POLLFLOW_PARENT_WATCH"
 """The environment's name for the descriptor that the worker reads."""
 PATIENCE_SECONDS = 10.0
 

@@ -14,7 +14,7 @@ _STATUS_WORDS = ("status", "state", "phase")
 
 
 @dataclass(frozen=True, slots=True)
-class Rounds:
+class LoopSummary:
     """Rounds that are like each other: their numbers, their events' ids, and how long one takes."""
 
     first: int
@@ -51,7 +51,7 @@ class _Segment:
         return tuple((event.type, event.step, _words(event)) for event in self.events)
 
 
-def folded(events: Iterable[HistoryEntry]) -> Iterator[HistoryEntry | Rounds]:
+def summarized(events: Iterable[HistoryEntry]) -> Iterator[HistoryEntry | LoopSummary]:
     """The events, but for rounds that are like the one before them: those are told together.
 
     Inside branches and iterations, whose events are mixed, nothing is folded.
@@ -79,13 +79,13 @@ def _segments(events: Iterable[HistoryEntry]) -> Iterator[_Segment]:
     yield segment
 
 
-def _told(group: list[_Segment]) -> Iterator[HistoryEntry | Rounds]:
+def _told(group: list[_Segment]) -> Iterator[HistoryEntry | LoopSummary]:
     if len(group) < 2:
         for segment in group:
             yield from segment.events
         return
     first, last = group
-    yield Rounds(
+    yield LoopSummary(
         first=first.number,
         last=last.number,
         first_event=first.events[0].id,

@@ -7,70 +7,70 @@ from tests.contract.flows import BRANCHES, EACH
 
 def test_iterations_join_in_order_whatever_order_they_end_in(bench: Bench) -> None:
     ref = bench.start(EACH, {"items": [0, 1, 2]})
-    bench.functions.register("call", lambda given, context: {"v": given["i"] * 10})
-    bench.parts.engine.handle(bench.take())  # type: ignore[arg-type]
-    addresses = [bench.take() for _ in range(3)]
-    for address in reversed(addresses):
-        assert address is not None
-        bench.parts.engine.handle(address)
+    bench.functions.register("call", lambda input, context: {"v": input["i"] * 10})
+    bench.container.engine.handle(bench.take())  # type: ignore[arg-type]
+    keys_of_messages = [bench.take() for _ in range(3)]
+    for key in reversed(keys_of_messages):
+        assert key is not None
+        bench.container.engine.handle(key)
     bench.work()
     assert bench.output(ref) == {"all": [0, 10, 20]}
 
 
 def test_no_more_iterations_run_at_once_than_the_width_allows(bench: Bench) -> None:
-    bench.assemble(width=4)
+    bench.build_container(max_concurrency=4)
     ref = bench.start(EACH, {"items": list(range(50))})
-    most = 0
+    limit = 0
 
-    def call(given: dict[str, int], context: object) -> dict[str, int]:
-        nonlocal most
-        most = max(most, bench.redis.scard(bench.parts.store.keys.frames(ref)) - 1)
-        return {"v": given["item"]}
+    def call(input: dict[str, int], context: object) -> dict[str, int]:
+        nonlocal limit
+        limit = max(limit, bench.redis.scard(bench.container.store.keys.frames(ref)) - 1)
+        return {"v": input["item"]}
 
     bench.functions.register("call", call)
     bench.work()
-    assert most == 4
+    assert limit == 4
     assert bench.output(ref) == {"all": list(range(50))}
 
 
 def test_every_message_doubled_changes_nothing(bench: Bench) -> None:
-    bench.assemble(width=4)
+    bench.build_container(max_concurrency=4)
     ref = bench.start(EACH, {"items": list(range(20))})
-    bench.functions.register("call", lambda given, context: {"v": given["item"]})
-    while (address := bench.take()) is not None:
-        bench.parts.engine.handle(address)
-        bench.parts.engine.handle(address)
+    bench.functions.register("call", lambda input, context: {"v": input["item"]})
+    while (key := bench.take()) is not None:
+        bench.container.engine.handle(key)
+        bench.container.engine.handle(key)
     assert bench.output(ref) == {"all": list(range(20))}
     kinds = [event.type for event in bench.history(ref)]
     assert kinds.count("IterationEntered") == kinds.count("IterationExited") == kinds.count("TaskSucceeded") == 20
 
 
 def test_every_message_lost_once_is_healed(bench: Bench) -> None:
-    bench.assemble(width=4)
+    bench.build_container(max_concurrency=4)
     ref = bench.start(EACH, {"items": list(range(12))})
-    bench.functions.register("call", lambda given, context: {"v": given["item"]})
+    bench.functions.register("call", lambda input, context: {"v": input["item"]})
     seen: set[str] = set()
     for _ in range(400):
-        address = bench.take()
-        if address is None:
+        key = bench.take()
+        if key is None:
             if bench.status(ref) != "Running":
                 break
             bench.pass_time(3)
             bench.sweep()
-        elif address.token in seen:
-            bench.parts.engine.handle(address)
-        seen.add(address.token if address else "")
+        elif key.token in seen:
+            bench.container.engine.handle(key)
+        seen.add(key.token if key else "")
     assert bench.output(ref) == {"all": list(range(12))}
 
 
 def test_a_branch_that_fails_ends_the_execution_and_its_siblings(bench: Bench) -> None:
     ref = bench.start(BRANCHES)
     bench.returns("left", TaskError("Broken", "badly"))
-    bench.parts.engine.handle(bench.take())  # type: ignore[arg-type]
-    for address in [bench.take(), bench.take()]:
-        assert address is not None
-        bench.parts.engine.handle(address)
-    record = bench.parts.reading.execution(ref)
+    bench.container.engine.handle(bench.take())  # type: ignore[arg-type]
+    for key in [bench.take(), bench.take()]:
+        assert key is not None
+        bench.container.engine.handle(key)
+    record = bench.container.reading.execution(ref)
     assert (record.status.value, record.error, record.cause) == ("Failed", "Broken", "badly")
     failed = [event.step for event in bench.history(ref) if event.type == "StepFailed"]
     assert failed == ["Left", "Both"]
@@ -79,13 +79,13 @@ def test_a_branch_that_fails_ends_the_execution_and_its_siblings(bench: Bench) -
     bench.work()
     assert bench.history(ref)[-1].type == "ExecutionFailed"
     assert set(bench.wakes(ref)) == {"!purge"}
-    assert bench.redis.scard(bench.parts.store.keys.frames(ref)) == 0
+    assert bench.redis.scard(bench.container.store.keys.frames(ref)) == 0
 
 
 def test_what_is_kept_does_not_grow_with_iterations_that_have_ended(bench: Bench) -> None:
-    bench.assemble(width=4)
+    bench.build_container(max_concurrency=4)
     ref = bench.start(EACH, {"items": list(range(40))})
-    bench.functions.register("call", lambda given, context: {"v": 1})
+    bench.functions.register("call", lambda input, context: {"v": 1})
     bench.work()
     bench.sweep()
     keys = [key for key in bench.redis.keys("*") if str(ref) in key]
@@ -95,7 +95,7 @@ def test_what_is_kept_does_not_grow_with_iterations_that_have_ended(bench: Bench
 def test_two_wide_steps_after_another_join_each_its_own_children(bench: Bench) -> None:
     second = EACH.partition("steps:\n")[2].replace("name: Each", "name: Again").replace("$local[*].v", "$local[*].v")
     ref = bench.start(EACH + second, {"items": [1, 2]})
-    bench.functions.register("call", lambda given, context: {"v": given["item"]})
+    bench.functions.register("call", lambda input, context: {"v": input["item"]})
     bench.work()
     assert bench.output(ref) == {"all": [1, 2]}
     kinds = [event.type for event in bench.history(ref)]

@@ -23,17 +23,26 @@ from pollflow.fdl.model import (
     TaskStep,
 )
 from pollflow.machine.data import (
+    context_object,
     flow_output,
     map_values,
     parent_input,
     size_of,
+    size_text,
     step_at,
-    step_context,
     step_input,
-    told_size,
 )
-from pollflow.machine.decision import Call, Decision, Hint, HistoryEvent, Message, Outcome, Status, Wake
-from pollflow.machine.state import ROOT, About, FrameState, Level, Phase
+from pollflow.machine.decision import (
+    Decision,
+    HistoryEvent,
+    MessageMetadata,
+    Outcome,
+    ScheduleCall,
+    ScheduleStep,
+    Status,
+    Wake,
+)
+from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Level, Phase
 
 _OWNER = re.compile(
     r"^(?P<series>.*steps)\[(?P<step>\d+)\]\.(?:(?P<kind>choices|branches)\[(?P<index>\d+)\]\.|default\.)?steps$"
@@ -51,23 +60,23 @@ class StepRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an execution may use. `data_bytes` bounds a step's input, output and local together; `events` its
-    history; `width` the children of a step that run at once; `max_wait_seconds` one wait.
+    """What an execution may use. `payload_bytes` bounds a step's input, output and local together; `events` its
+    history; `max_concurrency` the children of a step that run at once; `max_wait_seconds` one wait.
     """
 
-    data_bytes: int = 32 * 1024
+    payload_bytes: int = 32 * 1024
     events: int = 250_000
-    width: int = 100
+    max_concurrency: int = 100
     max_wait_seconds: float = 365 * 86_400
 
 
-class Walk:
+class StepContext:
     """One frame on its way. Raises StepRefused where data would grow over its limit."""
 
-    def __init__(self, flow: Flow, state: FrameState, about: About, limits: Limits) -> None:
+    def __init__(self, flow: Flow, state: FrameState, info: ExecutionInfo, limits: Limits) -> None:
         self.flow = flow
         self.state = state
-        self.about = about
+        self.info = info
         self.limits = limits
         self.history: list[HistoryEvent] = []
 
@@ -79,7 +88,7 @@ class Walk:
     @property
     def input(self) -> JsonObject:
         """The input of that step."""
-        return step_input(self.flow, self.state, self.about)
+        return step_input(self.flow, self.state, self.info)
 
     def note(self, type: str, **detail: Json) -> None:
         """Appends an event about the present step."""
@@ -92,7 +101,7 @@ class Walk:
 
     def enter(self, position: int) -> Decision:
         """Enters a step of the present series."""
-        level = replace(self.state.levels[-1], step=position, entered=self.about.events + len(self.history) + 1)
+        level = replace(self.state.levels[-1], step=position, entered=self.info.events + len(self.history) + 1)
         self.state = replace(
             self.state,
             levels=(*self.state.levels[:-1], level),
@@ -105,10 +114,10 @@ class Walk:
 
     def entered(self) -> Decision:
         """Notes that the present step has been entered, and waits for its message."""
-        given, local = parent_input(self.flow, self.state, self.about), self.state.levels[-1].local
+        input, local = parent_input(self.flow, self.state, self.info), self.state.levels[-1].local
         taken = self.input
-        self.note("StepEntered", input=given, local=local)
-        self.bound(given, local)
+        self.note("StepEntered", input=input, local=local)
+        self.bound(input, local)
         self.bound(taken)
         self.note("StepStarted", input=taken)
         if isinstance(self.step, TaskStep):
@@ -145,10 +154,10 @@ class Walk:
 
     def awaited(self, after: float = 0) -> Wake:
         """What the present step waits for when it is ready."""
-        hint = hint_of(self.step, self.state.entry, self.state.attempt)
+        metadata = metadata_of(self.step, self.state.entry, self.state.attempt)
         if isinstance(self.step, TaskStep):
-            return Call(hint, after, self.step.timeout_seconds)
-        return Message(hint, after)
+            return ScheduleCall(metadata, after, self.step.timeout_seconds)
+        return ScheduleStep(metadata, after)
 
     def following(self) -> Step | None:
         """The step that is entered when the present one just ends; None if its frame ends with it."""
@@ -165,10 +174,10 @@ class Walk:
     def bound(self, *values: Json) -> None:
         """Raises StepRefused if values take more than a step may hold."""
         size = size_of(*values)
-        if size > self.limits.data_bytes:
+        if size > self.limits.payload_bytes:
             raise StepRefused(
                 "FnF.DataLimitExceeded",
-                f"step {self.step.name!r} holds {told_size(size)} of data; {self.limits.data_bytes} bytes are allowed",
+                f"step {self.step.name!r} holds {size_text(size)} of data; limit: {self.limits.payload_bytes} bytes",
             )
 
     def _leave_with(self, output: JsonObject) -> None:
@@ -179,15 +188,15 @@ class Walk:
         self.bound(level.local)
 
     def _output(self, step: Step, level: Level, local: Json) -> JsonObject:
-        wide = isinstance(step, ParallelStep | ForeachStep)
+        map_step = isinstance(step, ParallelStep | ForeachStep)
         if step.output_mappings is None:
-            output: JsonObject = {} if wide else local
-            measured = (self.input, output, {} if wide else local)
+            output: JsonObject = {} if map_step else local
+            measured = (self.input, output, {} if map_step else local)
         else:
             taken = self.input
-            context = step_context(step, level, self.about)
+            context = context_object(step, level, self.info)
             output = map_values(step.output_mappings, {"input": taken, "local": local, "context": context})
-            measured = (taken, output, {} if wide else local)
+            measured = (taken, output, {} if map_step else local)
         self.bound(*measured)
         self.note("StepSucceeded", output=output)
         return output
@@ -210,7 +219,7 @@ class Walk:
     def _end(self) -> Decision:
         level = self.state.levels[0]
         if self.state.frame == ROOT:
-            output = flow_output(self.flow, self.state, self.about)
+            output = flow_output(self.flow, self.state, self.info)
             self.bound(output)
             self.history.append(HistoryEvent("ExecutionSucceeded", "", {"output": output}))
             return Decision(tuple(self.history), outcome=Outcome(Status.SUCCEEDED, output))
@@ -242,11 +251,11 @@ def owner_of(flow: Flow, series: str) -> Step | None:
     return flow.series[match["series"]].steps[int(match["step"])] if match else None
 
 
-def hint_of(step: Step, entry: int, attempt: int = 1) -> Hint:
+def metadata_of(step: Step, entry: int, attempt: int = 1) -> MessageMetadata:
     """What a message for the step says of itself."""
     if isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
-        return Hint(step.type, step.name, attempt, entry, True, step.timeout_seconds)
-    return Hint(step.type, step.name, attempt, entry)
+        return MessageMetadata(step.type, step.name, attempt, entry, True, step.timeout_seconds)
+    return MessageMetadata(step.type, step.name, attempt, entry)
 
 
 def _next_in(series: Series, position: int) -> Step | None:

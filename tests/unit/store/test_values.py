@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pollflow.machine import HistoryEvent
-from pollflow.store.folding import digests_in, fold, load_values, unfold
+from pollflow.store.values import deduplicate, digests_in, load_values, restore
 
 LONG = list(range(200))
 
@@ -22,12 +22,12 @@ details = st.dictionaries(st.sampled_from(["input", "local", "output", "error"])
 
 def there_and_back(detail: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, str] = {}
-    text = fold(HistoryEvent("Type", "Step", detail), values)
-    type_, step, folded = json.loads(f"[{text}]")
+    text = deduplicate(HistoryEvent("Type", "Step", detail), values)
+    type_, step, summarized = json.loads(f"[{text}]")
     assert (type_, step) == ("Type", "Step")
-    assert digests_in([folded]) == set(values)
+    assert digests_in([summarized]) == set(values)
     loaded = load_values(dict(values))
-    return unfold(folded, loaded.__getitem__), values
+    return restore(summarized, loaded.__getitem__), values
 
 
 @given(details)
@@ -37,7 +37,7 @@ def test_what_is_folded_unfolds_as_it_was(detail: dict[str, Any]) -> None:
 
 def test_a_long_value_is_kept_once_however_often_it_is_shown() -> None:
     values: dict[str, str] = {}
-    shown = [fold(HistoryEvent("T", "S", {"input": {"items": LONG, "i": i}}), values) for i in range(50)]
+    shown = [deduplicate(HistoryEvent("T", "S", {"input": {"items": LONG, "i": i}}), values) for i in range(50)]
     assert list(values.values()) == [json.dumps(LONG, separators=(",", ":"))]
     assert max(map(len, shown)) < 120
 

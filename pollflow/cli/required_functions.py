@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pollflow.cli.exits import NotDone
+from pollflow.cli.exits import CommandError
 from pollflow.fdl import Flow, FlowResource, Resource, TaskStep
 from pollflow.runtime.functions import Functions, missing_cause
 
 
-def wanted_functions(flow: Flow) -> list[tuple[str, Resource]]:
+def required_functions(flow: Flow) -> list[tuple[str, Resource]]:
     """The task steps of a flow that call functions, by name, and what they call; sub-flows are no functions."""
     steps = (step for series in flow.series.values() for step in series.steps)
     calls = [(step.name, step.resource) for step in steps if isinstance(step, TaskStep)]
@@ -23,12 +23,12 @@ def check_functions(flow: Flow, registered: Iterable[str]) -> None:
         known.register(name, _stand_in)
     missing = [
         f"step {name}: {missing_cause(resource, known)}"
-        for name, resource in wanted_functions(flow)
+        for name, resource in required_functions(flow)
         if known.find(resource) is None
     ]
     if missing:
-        raise NotDone("the flow calls functions that nobody has registered\n  " + "\n  ".join(missing))
+        raise CommandError("the flow calls functions that nobody has registered\n  " + "\n  ".join(missing))
 
 
-def _stand_in(given: object, context: object) -> None:
+def _stand_in(input: object, context: object) -> None:
     """Stands for a function that another process knows."""

@@ -19,7 +19,7 @@ class Rank(IntEnum):
     DEADLINE = 2
 
 
-class Agenda:
+class EventQueue:
     """A clock and what is due by it. `now` is seconds since the start."""
 
     def __init__(self) -> None:

@@ -9,16 +9,16 @@ import pytest
 
 from pollflow.machine import (
     Arrived,
-    Children,
+    AwaitChildren,
     Decision,
     FrameState,
-    Hint,
     Join,
     Joined,
     Level,
-    Message,
+    MessageMetadata,
     Outcome,
     Phase,
+    ScheduleStep,
     Status,
 )
 from tests.unit.machine.sentences import ABOUT, after, at, at_next, entered, event, failed, flow_of, left, maps, step
@@ -28,7 +28,7 @@ BOTH = flow_of(
         "parallel",
         "P",
         branches=[{"steps": [step("pass", "A")]}, {"steps": [step("pass", "B")]}],
-        outputMappings=maps(all="$local[*].v", given="$input.g"),
+        outputMappings=maps(all="$local[*].v", input="$input.g"),
     ),
     step("pass", "Next"),
 )
@@ -42,8 +42,8 @@ EACH = flow_of(
 )
 
 
-def child(name: str, series: str, given: Any, entered_by: int) -> FrameState:
-    return FrameState(name, given, (Level(series, 0, {}, entered=entered_by),))
+def child(name: str, series: str, input: Any, entered_by: int) -> FrameState:
+    return FrameState(name, input, (Level(series, 0, {}, entered=entered_by),))
 
 
 def test_branches_begin_together_with_the_steps_input_and_no_local() -> None:
@@ -51,43 +51,46 @@ def test_branches_begin_together_with_the_steps_input_and_no_local() -> None:
         Decision(
             (event("BranchEntered", "P", index=index), *entered(name, {"g": 1})),
             state=child(f"r.1.{index}", f"steps[0].branches[{index}].steps", {"g": 1}, 12 + 3 * index),
-            wake=Message(Hint("pass", name)),
+            wake=ScheduleStep(MessageMetadata("pass", name)),
         )
         for index, name in enumerate("AB")
     )
-    assert after(BOTH, at(given={"g": 1}), Arrived()) == Decision(
-        (), state=at(given={"g": 1}, phase=Phase.JOINING), wake=Children(Hint("parallel", "P"), total=2), spawn=spawned
+    assert after(BOTH, at(input={"g": 1}), Arrived()) == Decision(
+        (),
+        state=at(input={"g": 1}, phase=Phase.JOINING),
+        wake=AwaitChildren(MessageMetadata("parallel", "P"), total=2),
+        spawn=spawned,
     )
 
 
 def test_an_iteration_has_its_element_and_its_position_beside_the_input() -> None:
-    given = {"list": [7], "y": 2}
-    decision = after(EACH, at(given=given, local={"y": 3}), Arrived())
+    input = {"list": [7], "y": 2}
+    decision = after(EACH, at(input=input, local={"y": 3}), Arrived())
     inside = {"list": [7], "y": 3, "x": 7, "i": 0}
     assert decision.spawn == (
         Decision(
             (event("IterationEntered", "F", index=0), *entered("A", inside, {}, {"x": 7, "i": 0, "y": 3})),
             state=child("r.1.0", "steps[0].steps", inside, 12),
-            wake=Message(Hint("pass", "A")),
+            wake=ScheduleStep(MessageMetadata("pass", "A")),
         ),
     )
 
 
 def test_no_more_children_begin_than_the_width_allows() -> None:
-    given = {"list": list(range(10))}
-    decision = after(EACH, at(given=given), Arrived(), width=3)
+    input = {"list": list(range(10))}
+    decision = after(EACH, at(input=input), Arrived(), max_concurrency=3)
     assert [state.frame for state in states(decision)] == ["r.1.0", "r.1.1", "r.1.2"]
-    assert decision.wake == Children(Hint("foreach", "F"), total=10)
+    assert decision.wake == AwaitChildren(MessageMetadata("foreach", "F"), total=10)
 
 
 @pytest.mark.parametrize(
     ("join", "begun"), [(Join(10, 3, 1), [3]), (Join(10, 3, 3), [3, 4, 5]), (Join(10, 9, 9), [9]), (Join(10, 3, 0), [])]
 )
 def test_further_slices_fill_what_is_free(join: Join, begun: list[int]) -> None:
-    state = at(given={"list": list(range(10))}, phase=Phase.JOINING)
-    decision = after(EACH, state, Arrived(join), width=3)
+    state = at(input={"list": list(range(10))}, phase=Phase.JOINING)
+    decision = after(EACH, state, Arrived(join), max_concurrency=3)
     assert [child.input["i"] for child in states(decision)] == begun
-    assert (decision.wake, decision.state) == (Children(Hint("foreach", "F")), state)
+    assert (decision.wake, decision.state) == (AwaitChildren(MessageMetadata("foreach", "F")), state)
 
 
 def test_an_empty_list_ends_the_step_at_once() -> None:
@@ -100,31 +103,31 @@ def test_an_empty_list_ends_the_step_at_once() -> None:
             outputMappings=maps(all="$local", names="$local[*].name"),
         )
     )
-    decision = after(flow, at(given={"list": []}), Arrived())
+    decision = after(flow, at(input={"list": []}), Arrived())
     assert decision.outcome == Outcome(Status.SUCCEEDED, {"all": [], "names": []})
 
 
-@pytest.mark.parametrize(("given", "told"), [({}, "is missing"), ({"list": "abc"}, "is no list")])
-def test_what_is_no_list_is_a_runtime_error(given: Any, told: str) -> None:
+@pytest.mark.parametrize(("input", "told"), [({}, "is missing"), ({"list": "abc"}, "is no list")])
+def test_what_is_no_list_is_a_runtime_error(input: Any, told: str) -> None:
     cause = f"collection of step 'F': $.list {told}"
-    assert after(EACH, at(given=given), Arrived()) == Decision(
+    assert after(EACH, at(input=input), Arrived()) == Decision(
         failed("F", error="FnF.RuntimeError", cause=cause),
         outcome=Outcome(Status.FAILED, None, "FnF.RuntimeError", cause),
     )
 
 
 def test_the_children_joined_the_step_ends_with_their_locals_in_order() -> None:
-    state = at(given={"g": 1}, phase=Phase.JOINING)
-    local = {"all": [1, 2], "given": 1}
+    state = at(input={"g": 1}, phase=Phase.JOINING)
+    local = {"all": [1, 2], "input": 1}
     assert after(BOTH, state, Joined(({"v": 1}, {"v": 2}))) == Decision(
         (*left("P", local, local), *entered("Next", {"g": 1}, local)),
         state=at_next(state, 1, local, events=2),
-        wake=Message(Hint("pass", "Next", entry=2)),
+        wake=ScheduleStep(MessageMetadata("pass", "Next", entry=2)),
     )
 
 
 def test_without_output_mappings_a_wide_step_puts_nothing_out() -> None:
-    decision = after(EACH, at(given={"list": [1]}, phase=Phase.JOINING), Joined(({"v": 1},)))
+    decision = after(EACH, at(input={"list": [1]}, phase=Phase.JOINING), Joined(({"v": 1},)))
     assert decision.outcome == Outcome(Status.SUCCEEDED, {})
 
 

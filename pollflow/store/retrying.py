@@ -1,0 +1,70 @@
+"""Retries of store calls while Redis cannot serve: away, loading, full or read-only.
+
+redis-py retries a lost connection a few times. It does not wait for a full or read-only server, which is why this
+module exists.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pollflow.errors import NotDurable, StoreUnavailable
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_SECONDS = 0.05
+_MAX_PAUSE_SECONDS = 1.0
+
+logger = logging.getLogger("pollflow")
+
+
+def _raise(problem: NotDurable) -> None:
+    raise problem
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How a store behaves while Redis cannot serve. Retrying is safe: each script recognizes its own repetition.
+
+    `claim_seconds`: how long a claim is retried. A message is only a hint, and the next sweep publishes it again.
+    `commit_seconds`: how long a commit is retried; infinity where a function has run, since its result is nowhere else.
+    `is_durable`: every commit waits for the append-only file. `on_not_durable` gets the error of a commit that was
+    written and not acknowledged; if it returns, the commit counts.
+    """
+
+    claim_seconds: float = 0
+    commit_seconds: float = 0
+    is_durable: bool = False
+    on_not_durable: Callable[[NotDurable], None] = _raise
+
+
+NO_RETRY = RetryPolicy()
+
+
+def with_retry(attempt: Callable[[], T], seconds: float) -> T:
+    """Return the result of `attempt`, repeated for up to `seconds` while Redis cannot serve.
+
+    Raises StoreUnavailable if Redis does not serve within that time, or cannot serve at all.
+    """
+    begun, pause, is_logged = time.monotonic(), _FIRST_PAUSE_SECONDS, False
+    while True:
+        try:
+            answer = attempt()
+        except StoreUnavailable as error:
+            if not error.is_passing or time.monotonic() - begun >= seconds:
+                raise
+            if not is_logged:
+                logger.warning("%s; trying again", error)
+            is_logged = True
+        else:
+            if is_logged:
+                logger.warning("Redis serves again, after %.1f s", time.monotonic() - begun)
+            return answer
+        # Random pauses, so that many processes do not come back at the same instant.
+        time.sleep(pause * random.uniform(0.5, 1))
+        pause = min(2 * pause, _MAX_PAUSE_SECONDS)
