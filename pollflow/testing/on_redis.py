@@ -200,7 +200,12 @@ class RedisRun:
         engine = self._container.engine
         try:
             if isinstance(stimulus, Stop):
-                if engine.end(self._ref, Status.STOPPED, stimulus.error, stimulus.cause) is not None:
+                if (
+                    engine.end(
+                        self._container.reading.execution(self._ref).key, Status.STOPPED, stimulus.error, stimulus.cause
+                    )
+                    is not None
+                ):
                     raise ExecutionAlreadyCompleted
                 return
             engine.report(self._token_at(stimulus.step), _event_of(stimulus))
@@ -237,7 +242,7 @@ class RedisRun:
 
     def _result_of(self, ref: ExecutionRef, until: float | None) -> RunResult:
         record = self._container.reading.execution(ref)
-        history = tuple(self._container.reading.whole_history(ref))
+        history = tuple(self._container.reading.whole_history(record.key))
         ended = record.ended_at or max(history[-1].at, EPOCH + (until or 0))
         failed = record.status.ended and record.status is not Status.SUCCEEDED
         return RunResult(

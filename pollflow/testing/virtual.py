@@ -30,7 +30,7 @@ from pollflow.runtime.functions import Functions
 from pollflow.runtime.objects import checked_object
 from pollflow.runtime.starting import checked_name
 from pollflow.runtime.subflows import asked_of
-from pollflow.store import Claimed, ExecutionRef, MessageKey
+from pollflow.store import Claimed, ExecutionKey, ExecutionRef, MessageKey
 from pollflow.testing.event_queue import EPOCH, EventQueue, Rank
 from pollflow.testing.execution import Answer, Environment, Execution, Frame
 from pollflow.testing.replies import Source, Stopwatch, WorkerDied, registry
@@ -177,8 +177,8 @@ class VirtualRun:
         if known is None:
             return self._start(ref, flow, input)
         if known.status.ended:
-            which = f"which has ended ({known.status.value})"
-            raise ExecutionAlreadyExists(f"flow {ref.flow!r} has an execution {ref.name!r} already, {which}")
+            which = f"has ended ({known.status.value}); use another name or purge it"
+            raise ExecutionAlreadyExists(f'execution "{ref}" exists already and {which}')
         return known
 
     def _ended(self, execution: Execution) -> None:
@@ -255,7 +255,7 @@ def _still_waits(parent_link: _ParentLink) -> bool:
 def _claimed(execution: Execution, frame: Frame, moment: float) -> Claimed:
     info = execution.info
     return Claimed(
-        key=MessageKey(ExecutionRef(info.flow_name, info.execution_name), frame.state.frame, str(frame.token)),
+        key=MessageKey(ExecutionKey.of(info), frame.state.frame, str(frame.token)),
         nonce="virtual",
         kind="call",
         state=frame.state,
