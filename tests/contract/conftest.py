@@ -114,7 +114,7 @@ class Bench:
         return {member.rpartition("|")[2]: score for member, score in found if member.startswith(f"{ref}|")}
 
 
-@pytest.fixture(params=["fakeredis", "server"])
+@pytest.fixture(params=["fakeredis", pytest.param("server", marks=pytest.mark.server)])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "fakeredis":
         yield Bench(fakeredis.FakeRedis(decode_responses=True))

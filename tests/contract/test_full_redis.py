@@ -24,6 +24,7 @@ Act = Callable[[], Any]
 def server(store_url: str) -> Iterator[Bench]:
     with Redis.from_url(store_url, decode_responses=True) as client:
         yield Bench(client)
+        client.config_set("maxmemory", 0)  # also when the test fails: other tests use this server
 
 
 @contextmanager

@@ -157,7 +157,8 @@ class World:
             if process.work == "sweep":
                 self.container.sweeper.sweep(at_once=True)
             elif process.work == "stop":
-                engine.end(ExecutionRef("flow", "x"), Status.STOPPED, "Cancelled", "by hand")
+                key = self.container.reading.execution(ExecutionRef("flow", "x")).key
+                engine.end(key, Status.STOPPED, "Cancelled", "by hand")
             elif process.key is not None:
                 engine.handle(process.key)
         except Cut:
