@@ -24,7 +24,7 @@ def files() -> Iterator[Path]:
     for place in PLACES:
         path = PROJECT / place
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.suffix in SUFFIXES and file != GLOSSARY:
+            if file.suffix in SUFFIXES and file not in (GLOSSARY, Path(__file__)):
                 yield file
 
 
