@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -16,14 +17,15 @@ from pollflow.cli.following import follow
 from pollflow.cli.history_check import findings
 from pollflow.cli.init import write_project
 from pollflow.cli.interruptions import deferred
-from pollflow.cli.output import console
 from pollflow.cli.progress import Progress, steps_of
 from pollflow.cli.session import ProjectLocation, Session, connected
 from pollflow.cli.summary import notify_parents, tell_next
-from pollflow.cli.views import View, view
+from pollflow.cli.views import View, stdout_console, view
 from pollflow.cli.workers import Worker, start_worker
-from pollflow.client import Execution
 from pollflow.fdl import load_flow
+
+if TYPE_CHECKING:
+    from pollflow.client import Execution
 
 FLOW = "flows/task_polling.yaml"
 FLOW_NAME = "task-polling"
@@ -39,7 +41,7 @@ NEXT = [
 
 
 def demo() -> None:
-    """Show a killed worker, and an execution that does not mind.
+    """Kill a worker in the middle of a wait and watch the execution recover.
 
     In a temporary folder, with the files that `pollflow init` writes: the polling flow starts, its worker is killed
     with SIGKILL in the middle of a wait, a new worker takes over, and the history is checked: nothing is lost, and
@@ -55,10 +57,10 @@ def demo() -> None:
             # A killed worker leaves temporary files: here they go with the folder.
             session = replace(opened, worker_environment={"TMPDIR": folder})
             session.client.deploy_text(flow.text, FLOW_NAME)
-            with view(console(), flow) as shown:
+            with view(stdout_console(), flow) as shown:
                 execution = _play(session, progress, shown)
                 is_sound = _judge(execution, shown)
-    with view(console()) as shown:
+    with view(stdout_console()) as shown:
         tell_next(NEXT, shown)
     raise typer.Exit(SUCCEEDED if is_sound else FAILED)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pollflow.client import DeployedFlow, Execution, HistoryEntry
+if TYPE_CHECKING:
+    from pollflow.client import DeployedFlow, Execution, HistoryEntry
 
 
 def of_execution(execution: Execution) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,9 @@ from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json, print_table
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.texts import between, clean, columns, compact, moment, pretty
-from pollflow.client import Execution, HistoryEntry
+
+if TYPE_CHECKING:
+    from pollflow.client import Execution, HistoryEntry
 
 
 class Status(str, Enum):
@@ -60,7 +62,7 @@ def list_(
 def show(
     execution: ExecutionName, as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None
 ) -> None:
-    """Show an execution: its status, where it is, its times, its input, its output or error."""
+    """Show the status, step, times, input and output of an execution."""
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
         found = session.client.execution(flow, name)
@@ -87,10 +89,10 @@ def history(
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Print the events of an execution: number, moment, type, step and detail.
+    """Print the events of an execution.
 
-    The date stands above the first event, and wherever another day begins. Rounds of a loop that are like the
-    one before them are told in one line; --all prints every event of them.
+    Each line has the number, time, type, step and detail of an event. A line with the date precedes the first event
+    of each day. Equal iterations of a loop are summarized in one line; --all prints every event.
     """
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
@@ -110,7 +112,10 @@ def stop(
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Stop an execution that runs. What it has done so far is kept."""
+    """Stop a running execution.
+
+    The execution ends with the status Stopped. Its history is kept.
+    """
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
         stopped = session.client.execution(flow, name)
@@ -122,7 +127,7 @@ def stop(
 
 
 def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
-    """Delete an execution that has ended, its history included."""
+    """Delete an ended execution and its history."""
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
         session.client.execution(flow, name).purge()

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-from typing import Any
-
 import typer
-from typer.core import TyperGroup
 
-from pollflow.cli.interruptions import Interrupted
 from pollflow.cli.texts import clean
 from pollflow.errors import DefinitionError, PollflowError, StoreUnavailable
 
@@ -36,24 +31,3 @@ def print_error(error: BaseException) -> None:
     if isinstance(error, StoreUnavailable):
         text += f"\n{WHICH_REDIS}"
     typer.echo(text if isinstance(error, DefinitionError) else f"pollflow: {text}", err=True)
-
-
-class CommandGroup(TyperGroup):
-    """Runs a command, and turns what it raises into a message and an exit status."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
-        try:
-            return super().invoke(ctx)
-        except PollflowError as error:
-            print_error(error)
-            raise typer.Exit(REFUSED) from error
-        except Interrupted as interrupted:
-            raise typer.Exit(interrupted.exit_status) from interrupted
-        except KeyboardInterrupt as interrupted:
-            raise typer.Exit(INTERRUPTED) from interrupted
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # whoever read this has gone; typer ends the command quietly
-            print_error(error)
-            raise typer.Exit(REFUSED) from error

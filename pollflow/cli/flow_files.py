@@ -8,12 +8,7 @@ from pathlib import Path
 import typer
 
 from pollflow.cli.exits import CommandError
-from pollflow.testing.running import SUFFIXES
-
-
-def is_flow_test(path: Path) -> bool:
-    """Whether the file's name says that it is a flow test."""
-    return path.name.endswith(SUFFIXES)
+from pollflow.testing.files import is_flow_test
 
 
 def refuse_flow_test(path: Path) -> None:

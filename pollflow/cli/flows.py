@@ -32,10 +32,10 @@ def deploy(
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Deploy flows, so that executions of them can be started.
+    """Deploy flows.
 
-    All files are checked before the first is deployed; flow tests among them are left out. Executions that run keep
-    the definition they started with.
+    Executions can be started of deployed flows only. All files are checked before the first flow is deployed. Flow
+    tests among the files are skipped. Running executions keep the definition that they started with.
     """
     flow_files = without_flow_tests(flow_files)
     if name is not None and len(flow_files) > 1:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pollflow.cli.progress import Progress
 from pollflow.cli.views import View
-from pollflow.client import Execution
 from pollflow.errors import WaitTimeout
+
+if TYPE_CHECKING:
+    from pollflow.client import Execution
 
 PAUSE_SECONDS = 0.1
 

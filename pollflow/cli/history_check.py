@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pollflow.cli.progress import ENDS
-from pollflow.client import HistoryEntry
+
+if TYPE_CHECKING:
+    from pollflow.client import HistoryEntry
 
 
 def findings(history: Sequence[HistoryEntry]) -> list[tuple[bool, str]]:

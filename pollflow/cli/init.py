@@ -31,10 +31,10 @@ class Written:
 
 
 def init(folder: Folder) -> None:
-    """Write a project to start from: worker.py, beat_config.py, tasks/, flows/, docker-compose.yml.
+    """Write a new project.
 
-    It runs as written. No file is ever overwritten: one that exists is left as it is, and if it holds something else
-    the exit status is 2.
+    The project has worker.py, beat_config.py, tasks/, flows/ and docker-compose.yml, and runs as it is. Existing files
+    are never overwritten. The exit status is 2 if an existing file differs from the one of the project.
     """
     written = write_project(folder)
     for path in written.new:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pollflow.cli.exits import FAILED, CommandError
-from pollflow.cli.flow_files import is_flow_test, without_flow_tests
+from pollflow.cli.flow_files import without_flow_tests
 from pollflow.cli.lint_formats import as_github, as_json, as_sarif, as_text
 from pollflow.cli.registered import ProjectApp, app_of
 from pollflow.cli.session import APP_FILE, find_location
@@ -19,7 +19,7 @@ from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
 from pollflow.fdl import MAX_PROBLEMS, Problem, load_flow
 from pollflow.fdl import lint as warnings_of
-from pollflow.runtime.settings import Settings
+from pollflow.testing.files import is_flow_test
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -46,9 +46,11 @@ Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")
 
 
 def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> None:
-    """Check flow files without running them; flow tests beside them are left out.
+    """Check flow files without running them.
 
-    Errors are what `pollflow deploy` refuses, and give exit status 1. Warnings are what runs but is probably wrong.
+    Errors are problems for which `pollflow deploy` rejects a flow; they give exit status 1. Warnings are valid but
+    probably wrong. Flow tests among the files are skipped. In a project, lint also reports functions that the app has
+    not registered.
     """
     files = _files(paths)
     app = _app_near(files)
@@ -71,17 +73,19 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
 
 def problems_of(file: Path, app: ProjectApp | None = None) -> tuple[Problem, ...]:
     """The errors of a file, or its warnings if it has none, by the functions and settings of an app if there is one."""
-    settings = app.settings if app else Settings()
     try:
-        flow = load_flow(file, max_wait_seconds=settings.max_wait)
+        flow = load_flow(file, max_wait_seconds=app.settings.max_wait) if app else load_flow(file)
     except DefinitionError as error:
         return error.problems
+    flow_name, path = name_of_file(file), str(file)
+    if app is None:
+        return warnings_of(flow, flow_name=flow_name, path=path)
     return warnings_of(
         flow,
-        known_functions=list(app.functions) if app else None,
-        flow_name=name_of_file(file),
-        event_limit=settings.max_events,
-        path=str(file),
+        known_functions=list(app.functions),
+        flow_name=flow_name,
+        event_limit=app.settings.max_events,
+        path=path,
     )
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pollflow.cli.texts import clean, duration
-from pollflow.client import HistoryEntry
+
+if TYPE_CHECKING:
+    from pollflow.client import HistoryEntry
 
 _LONGEST_LABEL = 40
 _STATUS_WORDS = ("status", "state", "phase")

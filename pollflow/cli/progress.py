@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pollflow.cli.texts import duration
-from pollflow.client import HistoryEntry
 from pollflow.fdl import Flow, Step, WaitStep, parse_moment
 from pollflow.fdl.expr import Path
+
+if TYPE_CHECKING:
+    from pollflow.client import HistoryEntry
 
 Kind = Literal["entered", "left", "failed", "again", "error"]
 ENDS = {

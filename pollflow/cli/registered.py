@@ -9,11 +9,14 @@ import importlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pollflow.cli.exits import REFUSED, CommandError
 from pollflow.cli.session import APP_FILE
-from pollflow.runtime.functions import Functions, default
-from pollflow.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from pollflow.runtime.functions import Functions
+    from pollflow.runtime.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,9 @@ class ProjectApp:
 
 def app_of(project: Path) -> ProjectApp:
     """The project's app, in this process. Raises NotDone if there is none, or it cannot be imported."""
+    from pollflow.runtime.functions import default
+    from pollflow.runtime.settings import Settings  # imports redis, which flows without a project do not need
+
     if not (project / APP_FILE).is_file():
         raise CommandError(f"{project} has no {APP_FILE}, so it has no functions; write one with `pollflow init`")
     if str(project) not in sys.path:

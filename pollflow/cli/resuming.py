@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import typer
 
 from pollflow.cli.exits import FAILED, REFUSED, CommandError, print_error
 from pollflow.cli.session import ProjectLocation
-from pollflow.client import Execution
 from pollflow.errors import StoreUnavailable, WaitTimeout
+
+if TYPE_CHECKING:
+    from pollflow.client import Execution
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,17 +15,20 @@ from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.following import catch_up, follow
 from pollflow.cli.inputs import read_input, split_execution
 from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
-from pollflow.cli.output import console, print_json
+from pollflow.cli.output import print_json
 from pollflow.cli.progress import Progress, steps_of
 from pollflow.cli.required_functions import check_functions, required_functions
 from pollflow.cli.resuming import Watched, resumable
 from pollflow.cli.session import Session, connected, find_location
 from pollflow.cli.summary import next_commands, notify_parents, tell_next
 from pollflow.cli.texts import clean, compact, shortened
-from pollflow.cli.views import View, retry_policy, view
+from pollflow.cli.views import View, retry_policy, stdout_console, view
 from pollflow.cli.workers import Worker, check_project, working
-from pollflow.client import Client, Execution, name_of_file
+from pollflow.client import name_of_file
 from pollflow.fdl import ANY_WAIT, NO_FILE, Flow, load_flow, read_flow
+
+if TYPE_CHECKING:
+    from pollflow.client import Client, Execution
 
 FlowFile = Annotated[Path | None, typer.Argument(metavar="FLOWFILE", help="The flow's YAML file.")]
 Timeout = Annotated[
@@ -76,13 +79,12 @@ def run(
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Run a flow and watch it to its end.
+    """Run a flow from its file and watch it to its end.
 
-    Starts what is needed, a private Redis and a worker, and ends it with the run. What was started is durable: after
-    Ctrl-C or a crash it goes on where it was, with the command that is printed.
+    The command starts a private Redis (unless one is configured) and a worker, and stops them when it ends. The
+    execution is durable: after Ctrl-C or a crash, the printed command continues it where it was.
 
-    Exit status: 0 when the execution succeeded, 1 when it failed, timed out or was stopped, 2 for what could not be
-    run at all.
+    Exit status: 0 if the execution succeeded, 1 if it failed, timed out or was stopped, 2 if it could not be started.
     """
     task = _task(flow_file, input, name, resume)
     location = find_location(redis, project, near=flow_file)
@@ -115,18 +117,18 @@ def _run(
         flow = task.definition(session.client)
         if task.is_resumed:
             watched.execution = task.begin(session.client)
-        with retry_policy(console(), "starting a worker", silent=as_json or not with_worker):
+        with retry_policy(stdout_console(), "starting a worker", silent=as_json or not with_worker):
             worker = stack.enter_context(working(session)) if with_worker else None
             _check_functions(flow, session, worker)
         watched.execution = execution = task.begin(session.client)
         progress = Progress(steps_of(flow))
-        with view(console(), flow, silent=as_json) as shown:
+        with view(stdout_console(), flow, silent=as_json) as shown:
             _tell_begin(execution, progress, shown, "resumed" if task.is_resumed else "runs already; followed")
             follow(execution, progress, shown, timeout=timeout, check=worker.check if worker else lambda: None)
         if as_json:
             print_json(documents.of_execution(execution))
             return
-        with view(console()) as shown:
+        with view(stdout_console()) as shown:
             notify_parents(execution, shown)
             tell_next(next_commands(execution, session.location), shown)
 

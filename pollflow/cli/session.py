@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred
-from pollflow.client import Client
-from pollflow.server import ProjectServer
-from pollflow.server.project import FOLDER
+from pollflow.server.folders import FOLDER
+
+if TYPE_CHECKING:
+    from pollflow.client import Client
 
 ENVIRONMENT = "POLLFLOW_REDIS_URL"
 APP_FILE = "worker.py"
@@ -96,6 +98,8 @@ def nearest_project(folder: Path) -> Path:
 @contextmanager
 def connected(location: ProjectLocation) -> Iterator[Session]:
     """A session there. The embedded server, if it is needed, lives as long as the commands that use it."""
+    from pollflow.client import Client  # imports redis, which help pages do not need
+
     with ExitStack() as stack:
         url = location.redis_url
         is_embedded = url is None
@@ -108,6 +112,8 @@ def connected(location: ProjectLocation) -> Iterator[Session]:
 
 @contextmanager
 def _serving(project: Path) -> Iterator[str]:
+    from pollflow.server import ProjectServer  # imports redis
+
     server, is_entered = ProjectServer(project), False
     try:
         with deferred():

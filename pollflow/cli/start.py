@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,9 @@ from pollflow.cli.session import Session, connected, find_used_location
 from pollflow.cli.summary import next_commands, notify_parents, tell_next
 from pollflow.cli.texts import compact
 from pollflow.cli.views import Plain, Silent
-from pollflow.client import Execution
+
+if TYPE_CHECKING:
+    from pollflow.client import Execution
 
 FlowName = Annotated[str, typer.Argument(metavar="FLOW", help="The name of a deployed flow.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end, and exit with 1 unless it succeeded.")]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pollflow.cli.session import ProjectLocation
 from pollflow.cli.texts import between, clean, columns, pretty
 from pollflow.cli.views import STATUS_STYLES, View
-from pollflow.client import Execution
+
+if TYPE_CHECKING:
+    from pollflow.client import Execution
 
 
 def notify_parents(execution: Execution, view: View) -> None:

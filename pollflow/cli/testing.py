@@ -21,9 +21,6 @@ from pollflow.cli.options import Input, ProjectFolder
 from pollflow.cli.registered import app_of
 from pollflow.cli.session import ENVIRONMENT, find_location
 from pollflow.fdl import json_schema
-from pollflow.server import EmbeddedServer
-from pollflow.testing import command
-from pollflow.testing.on_redis import run_on_redis
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders of them.")]
 Keyword = Annotated[
@@ -55,11 +52,16 @@ Until = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after
 def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRedis = False) -> None:
     """Run flow tests in virtual time.
 
-    A flow that polls for an hour takes milliseconds. Prints a line a case, what differs where one fails, and how many
-    passed. Exit status: 1 on a failure, 2 if there is nothing to run. docs/testing.md has the format.
+    A flow that polls for an hour takes milliseconds. The output has one line per case, the differences of each failed
+    case, and the number of passed and failed cases. Exit status: 1 if a case failed, 2 if there is no case to run.
+    docs/testing.md describes the file format.
     """
+    from pollflow.testing import command  # imports the engine, which help pages do not need
+
     if not redis:
         raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, write=typer.echo))
+    from pollflow.testing.on_redis import run_on_redis
+
     with _redis() as url:
         runner = functools.partial(run_on_redis, url)
         raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, runner=runner, write=typer.echo))
@@ -73,11 +75,13 @@ def simulate(
     until: Until = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Run a flow once in virtual time, and draw the run.
+    """Run a flow once in virtual time and draw the run.
 
-    What its functions answer is asked for at the terminal, unless a script or the project's functions answer. Exit
-    status: 0 when the flow succeeded, 1 when it did not, 2 where a reply was asked for and none was given.
+    At each call simulate asks for the result of the function, unless --script or --functions provides it. Exit status:
+    0 if the flow succeeded, 1 if it did not, 2 if a result was missing.
     """
+    from pollflow.testing import command
+
     refuse_flow_test(flow)
     if script is not None and functions:
         raise CommandError("--script and --functions cannot both answer")
@@ -95,7 +99,7 @@ def simulate(
 
 
 def schema() -> None:
-    """Print the JSON Schema of the language, by which editors complete and check flow files."""
+    """Print the JSON Schema of flow files, for editors."""
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
@@ -138,6 +142,8 @@ def _redis() -> Iterator[str]:
     if url:
         yield url
         return
+    from pollflow.server import EmbeddedServer
+
     with tempfile.TemporaryDirectory(prefix="pollflow-test-") as folder:
         server = EmbeddedServer(Path(folder))
         server.start()

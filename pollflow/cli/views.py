@@ -102,6 +102,11 @@ class Terminal:
         self.live.update(open_lines(progress, now, self.name_width, FRAMES[self._frame % len(FRAMES)]), refresh=True)
 
 
+def stdout_console() -> Console:
+    """Return a console on standard output that prints texts as they are."""
+    return Console(highlight=False, markup=False, emoji=False)
+
+
 @contextmanager
 def view(console: Console, flow: Flow | None = None, *, silent: bool = False) -> Iterator[View]:
     """The view that suits where the output goes. `flow` is the one whose steps will be shown, if any are."""

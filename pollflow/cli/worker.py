@@ -13,7 +13,8 @@ import typer
 from pollflow.cli.interruptions import deferred, handed_on
 from pollflow.cli.options import ProjectFolder, RedisUrl
 from pollflow.cli.session import connected, find_location
-from pollflow.cli.workers import check_imports, check_project, private_folder, spawn
+from pollflow.cli.workers import check_imports, check_project, spawn
+from pollflow.server.folders import private_folder
 
 Concurrency = Annotated[int, typer.Option("--concurrency", "-c", metavar="N", min=1, help="Calls at the same time.")]
 Beat = Annotated[bool, typer.Option("--beat", "-B", help="Run the beat schedule too. Workers sweep without it.")]
@@ -27,11 +28,12 @@ def worker(
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Work on executions until Ctrl-C.
+    """Run a worker until Ctrl-C.
 
-    The same as `celery -A worker worker` in the project's folder, on the project's embedded Redis if none is named;
-    where Redis cannot be reached it keeps trying. A second Ctrl-C does not wait for the functions that run: another
-    worker calls them again. Exit status: 0 when it was asked to end, 2 if it could not begin, else Celery's.
+    The same as `celery -A worker worker` in the project's folder, on the project's embedded Redis unless another Redis
+    is configured. If Redis cannot be reached, the worker keeps retrying. After a second Ctrl-C the worker does not wait
+    for running functions; another worker calls them again under the same idempotency keys. Exit status: 0 after a
+    requested stop, 2 if the worker could not start, otherwise the status of Celery.
     """
     location = find_location(redis, project)
     check_project(location.project, needs_worker=True)

@@ -17,7 +17,7 @@ from pollflow.cli import parent_watch, registered
 from pollflow.cli.exits import REFUSED, CommandError
 from pollflow.cli.interruptions import deferred
 from pollflow.cli.session import APP_FILE, ENVIRONMENT, Session
-from pollflow.server.project import FOLDER
+from pollflow.server.folders import private_folder
 
 READY = " ready."
 """What Celery logs when a worker consumes; its functions are written down by then."""
@@ -188,14 +188,6 @@ def shown(path: Path) -> str:
     with suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
-
-
-def private_folder(project: Path) -> Path:
-    """The folder of a project that is pollflow's own; made if it is not there."""
-    folder = project / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    (folder / ".gitignore").write_text("*\n")
-    return folder
 
 
 def _log_of(project: Path) -> Path:

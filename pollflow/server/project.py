@@ -12,9 +12,9 @@ from types import TracebackType
 
 from pollflow.server.binary import ServerBinary
 from pollflow.server.embedded import EmbeddedServer
+from pollflow.server.folders import FOLDER, private_folder
 from pollflow.server.locks import FileLock, alone
 
-FOLDER = ".pollflow"
 DATA = "redis"
 USERS = "users.lock"
 COMING_AND_GOING = "change.lock"
@@ -28,7 +28,8 @@ class ProjectServer:
     """
 
     def __init__(self, project_dir: Path, binary: ServerBinary | None = None) -> None:
-        self.folder = project_dir.absolute() / FOLDER
+        self._project = project_dir.absolute()
+        self.folder = self._project / FOLDER
         self.joined = False
         self._server = EmbeddedServer(self.folder / DATA, binary)
         self._users: FileLock | None = None
@@ -39,7 +40,7 @@ class ProjectServer:
         return self._server.url
 
     def __enter__(self) -> ProjectServer:
-        self._make_folder()
+        private_folder(self._project)
         with alone(self.folder / COMING_AND_GOING):
             users = FileLock(self.folder / USERS)
             try:
@@ -67,8 +68,3 @@ class ProjectServer:
                     self._server.leave()
             finally:
                 users.release()
-
-    def _make_folder(self) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
-        (self.folder / ".gitignore").write_text("*\n")

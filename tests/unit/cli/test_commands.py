@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pollflow import HistoryEntry
-from pollflow.cli.app import COMMANDS, app
+from pollflow.cli.app import app
+from pollflow.cli.commands import BY_NAME, COMMANDS, GROUPS, Command
 from pollflow.cli.executions import lines_of
 from pollflow.cli.history_check import findings
 from pollflow.cli.init import templates, write_project
@@ -32,16 +33,32 @@ SAME_AS_OURS = [
 runner = CliRunner()
 
 
-@pytest.mark.parametrize("command", [command.function.__name__.rstrip("_") for command in COMMANDS])
+@pytest.mark.parametrize("command", BY_NAME)
 def test_every_command_has_a_help_with_an_example(command: str) -> None:
     result = runner.invoke(app, [command, "--help"], terminal_width=200)
     assert result.exit_code == 0
-    assert f"Example: pollflow {command}" in result.output
+    assert f" {command} [OPTIONS]" in result.output
+    assert f"  Example:\n    {BY_NAME[command].example}\n" in result.output
 
 
-def test_all_commands_are_there() -> None:
-    required = "run deploy flows start list show history stop purge worker lint init demo"
-    assert set(required.split()) <= {command.function.__name__.rstrip("_") for command in COMMANDS}
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_summary_of_a_command_is_the_first_line_of_its_docstring(command: Command) -> None:
+    assert (command.function().__doc__ or "").splitlines()[0] == command.summary
+
+
+def test_the_help_lists_every_command_in_its_group() -> None:
+    result = runner.invoke(app, ["--help"])
+    assert result.exit_code == 0
+    lines = [line.split("  ")[:2] for line in result.output.splitlines()]
+    headings = [line[0].rstrip(":") for line in lines if line[0].rstrip(":") in GROUPS]
+    assert headings == list(GROUPS)
+    names = [line[1].split(" ")[0] for line in lines if line[0] == "" and line[1:] and line[1].split(" ")[0] in BY_NAME]
+    assert names == list(BY_NAME)
+
+
+def test_a_misspelt_command_is_answered_with_the_near_name() -> None:
+    result = runner.invoke(app, ["simulat"])
+    assert (result.exit_code, "Did you mean 'simulate'?" in result.output) == (2, True)
 
 
 @pytest.mark.parametrize(
