@@ -1,4 +1,4 @@
-"""`pollflow list, show, history, stop, purge`: what became of executions."""
+"""`pollflow list, show, history, stop, purge`: inspect and end executions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Status(str, Enum):
-    """The statuses of executions."""
+    """The status of an execution."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
@@ -31,14 +31,14 @@ class Status(str, Enum):
     TIMED_OUT = "TimedOut"
 
 
-OfFlow = Annotated[str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Only those of this flow.")]
+OfFlow = Annotated[str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Only executions of this flow.")]
 InStatus = Annotated[
-    Status | None, typer.Option("--status", "-s", case_sensitive=False, help="Only those in this status.")
+    Status | None, typer.Option("--status", "-s", case_sensitive=False, help="Only executions with this status.")
 ]
-Limit = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, max=10_000, help="At most so many.")]
-EveryRound = Annotated[bool, typer.Option("--all", "-a", help="Print every event, those of equal rounds too.")]
-Error = Annotated[str, typer.Option("--error", metavar="NAME", help="The error's name, at most 128 characters.")]
-Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text beside it.")]
+Limit = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, max=10_000, help="The maximum number.")]
+EveryEvent = Annotated[bool, typer.Option("--all", "-a", help="Print every event, also of equal loop iterations.")]
+Error = Annotated[str, typer.Option("--error", metavar="NAME", help="The name of the error, at most 128 characters.")]
+Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text that explains the error.")]
 
 
 def list_(
@@ -56,7 +56,7 @@ def list_(
             print_json([documents.of_execution(execution) for execution in found])
             return
         rows = [(_name(e), e.status, moment(e.started_at), _took(e), clean(e.error or "")) for e in found]
-    print_table(("EXECUTION", "STATUS", "STARTED", "TOOK", "ERROR"), rows, empty="no such execution")
+    print_table(("EXECUTION", "STATUS", "STARTED", "TOOK", "ERROR"), rows, empty="no executions found")
 
 
 def show(
@@ -79,12 +79,12 @@ def show(
         if as_json:
             print_json({**documents.of_execution(found), "events": count, "last_step": last_step or None})
             return
-        _notify(found, last_step, count, loops)
+        _print_execution(found, last_step, count, loops)
 
 
 def history(
     execution: ExecutionName,
-    every: EveryRound = False,
+    every: EveryEvent = False,
     as_json: AsJson = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
@@ -135,7 +135,7 @@ def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFold
 
 
 def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
-    """A line for each event, and one for each date; times are those of this machine."""
+    """Return a line per event, after a line per date, in the time zone of this machine."""
     date = None
     for event in events:
         if isinstance(event, LoopSummary):
@@ -145,8 +145,8 @@ def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
         if time.date() != date:
             date = time.date()
             yield f"        {date}"
-        told = (time.strftime("%H:%M:%S.%f")[:-3], event.type.ljust(18), clean(event.step).ljust(20))
-        yield "  ".join((f"{event.id:>6}", *told, compact(event.detail)))
+        fields = (time.strftime("%H:%M:%S.%f")[:-3], event.type.ljust(18), clean(event.step).ljust(20))
+        yield "  ".join((f"{event.id:>6}", *fields, compact(event.detail)))
 
 
 def _name(execution: Execution) -> str:
@@ -157,14 +157,14 @@ def _took(execution: Execution) -> str:
     return between(execution.started_at, execution.ended_at or datetime.now(timezone.utc))
 
 
-def _notify(execution: Execution, last_step: str, count: int, loops: Sequence[LoopSummary]) -> None:
+def _print_execution(execution: Execution, last_step: str, count: int, loops: Sequence[LoopSummary]) -> None:
     ended_at = execution.ended_at
     rows = [
         ("execution", _name(execution)),
         ("status", execution.status),
-        ("step", clean(last_step) + ("" if ended_at is None else "  (the last one)")),
+        ("step", clean(last_step) + ("" if ended_at is None else "  (last)")),
         ("started", moment(execution.started_at)),
-        ("ended", moment(ended_at) if ended_at is not None else "not yet"),
+        ("ended", moment(ended_at) if ended_at is not None else "-"),
         ("took", _took(execution) + ("" if ended_at is not None else " so far")),
         ("events", f"{count:,}"),
         *(("", str(each)) for each in loops),

@@ -1,4 +1,4 @@
-"""`pollflow lint`: errors and warnings of flow files, for people and for other programs."""
+"""`pollflow lint`: print the errors and warnings of flow files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUFFIXES = (".yaml", ".yml")
 
 
 class Format(str, Enum):
-    """How problems are printed."""
+    """The output format of problems."""
 
     TEXT = "text"
     JSON = "json"
@@ -41,7 +41,7 @@ FORMATS: dict[Format, Callable[[Sequence[Problem]], str]] = {
 }
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow files, or folders of .yaml and .yml files.")]
-AsFormat = Annotated[Format, typer.Option("--format", help="For people, programs, GitHub's annotations, or SARIF.")]
+AsFormat = Annotated[Format, typer.Option("--format", help="The output format; github prints annotations.")]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
 
@@ -66,13 +66,13 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
         typer.echo(", ".join(counts), err=True)
         for file, found in zip(files, by_file, strict=True):
             if len(found) == MAX_PROBLEMS:
-                typer.echo(f"{file}: of one file no more than {MAX_PROBLEMS} are told", err=True)
+                typer.echo(f"{file}: only the first {MAX_PROBLEMS} problems are shown", err=True)
     if errors:
         raise typer.Exit(FAILED)
 
 
 def problems_of(file: Path, app: ProjectApp | None = None) -> tuple[Problem, ...]:
-    """The errors of a file, or its warnings if it has none, by the functions and settings of an app if there is one."""
+    """Return the errors of a file, or its warnings if it has no errors. The app provides functions and limits."""
     try:
         flow = load_flow(file, max_wait_seconds=app.settings.max_wait) if app else load_flow(file)
     except DefinitionError as error:
@@ -90,7 +90,7 @@ def problems_of(file: Path, app: ProjectApp | None = None) -> tuple[Problem, ...
 
 
 def _app_near(files: Sequence[Path]) -> ProjectApp | None:
-    """The app of the project that the files are in; None if they are in none, so that nobody can tell."""
+    """Return the app of the project that contains the files; None if there is none or it cannot be imported."""
     project = find_location(None, None, near=files[0]).project
     if not (project / APP_FILE).is_file():
         return None
@@ -111,5 +111,5 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 def _flows_in(folder: Path) -> list[Path]:
     inside = sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file() and not is_flow_test(p))
     if not inside:
-        raise CommandError(f"{folder}: there is no .yaml or .yml file of a flow in it")
+        raise CommandError(f"{folder} contains no flow files (.yaml or .yml)")
     return inside

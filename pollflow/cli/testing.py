@@ -1,4 +1,4 @@
-"""`pollflow test`, `pollflow simulate`, `pollflow schema`: flows without waiting for their waits."""
+"""`pollflow test`, `pollflow simulate`, `pollflow schema`: flows in virtual time, and their schema."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from pollflow.cli.registered import app_of
 from pollflow.cli.session import ENVIRONMENT, find_location
 from pollflow.fdl import json_schema
 
-Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders of them.")]
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders with flow tests.")]
 Keyword = Annotated[
-    str | None, typer.Option("-k", metavar="TEXT", help="Only cases with this in their name or their file's.")
+    str | None, typer.Option("-k", metavar="TEXT", help="Only cases with this text in their name or file name.")
 ]
-Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report, as CI servers read it.")]
+Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report for a CI server.")]
 OnRedis = Annotated[
     bool,
     typer.Option(
         "--redis",
-        help="On a real Redis with a frozen clock: that of POLLFLOW_REDIS_URL, else a server of the test's own.",
+        help="Run on a real Redis with a controlled clock: POLLFLOW_REDIS_URL, else a temporary server.",
     ),
 ]
-FlowFile = Annotated[Path, typer.Argument(metavar="FLOW", help="The flow's file.")]
+FlowFile = Annotated[Path, typer.Argument(metavar="FLOW", help="The flow's YAML file.")]
 Script = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="A YAML file with `functions` and `at`, as a case of a flow test has them."),
+    typer.Option(metavar="FILE", help="A YAML file with `functions` and `at`, as in a case of a flow test."),
 ]
 WithFunctions = Annotated[
     bool,
     typer.Option(
         "--functions",
-        help="Really call the project's own functions, in this process: by the real clock, with all that they do.",
+        help="Call the project's functions in this process, in real time and with their side effects.",
     ),
 ]
-Until = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so many virtual seconds.")]
+Until = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after this virtual time.")]
 
 
 def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRedis = False) -> None:
@@ -84,7 +84,7 @@ def simulate(
 
     refuse_flow_test(flow)
     if script is not None and functions:
-        raise CommandError("--script and --functions cannot both answer")
+        raise CommandError("--script and --functions exclude each other")
     with _brief_failures():
         result = command.simulate(
             flow,
@@ -104,8 +104,8 @@ def schema() -> None:
 
 
 def _ask(question: str) -> str:
-    # Not by a prompt of typer: it makes exceptions of Ctrl-C and of the end of input, and those are taken for the
-    # called function's own.
+    # The prompt of typer turns Ctrl-C and the end of input into exceptions that would count as errors of the called
+    # function.
     try:
         return input(question)
     except EOFError:
@@ -114,7 +114,7 @@ def _ask(question: str) -> str:
 
 
 class _Brief(logging.Formatter):
-    """A failure in a line: where it came from in the function's code is for tests and workers to tell."""
+    """Format an exception of a function in one line, without a traceback."""
 
     def formatException(self, ei: Any) -> str:
         return f"  {ei[0].__name__}: {ei[1]}"
@@ -122,7 +122,7 @@ class _Brief(logging.Formatter):
 
 @contextmanager
 def _brief_failures() -> Iterator[None]:
-    """What functions log is shown without tracebacks."""
+    """Log exceptions of functions without tracebacks during the block."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Brief())
     logger = logging.getLogger("pollflow.function")
