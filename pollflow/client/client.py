@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pollflow.client.execution import Execution, check_error, moment_of
+from pollflow.client.names import name_of_file
 from pollflow.errors import InvalidArgument
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
@@ -192,11 +193,6 @@ class Client:
             description=record.description,
             definition=self._container.definitions.text(record.digest),
         )
-
-
-def name_of_file(path: Path) -> str:
-    """The name of the flow in a file: `flows/task_polling.yaml` holds `task-polling`."""
-    return path.name.partition(".")[0].replace("_", "-")
 
 
 def _leave_to_sweep(message: Message) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from pollflow.errors import PollflowError
 from pollflow.testing.cases import Case, load_cases
+from pollflow.testing.files import is_flow_test
 from pollflow.testing.flows import FlowLike, run_flow
 from pollflow.testing.result import RunResult
-from pollflow.testing.running import SUFFIXES, judge, run_in_virtual_time
+from pollflow.testing.running import judge, run_in_virtual_time
 
 
 class FlowRun(Protocol):
@@ -66,7 +67,7 @@ class FlowTestFile(pytest.File):
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> FlowTestFile | None:
     """Takes the files whose names say so."""
-    if not file_path.name.endswith(SUFFIXES):
+    if not is_flow_test(file_path):
         return None
     return FlowTestFile.from_parent(parent, path=file_path)
 
