@@ -20,24 +20,25 @@ from redis import Redis
 from pollflow import Context
 from pollflow.fdl import read_flow
 from pollflow.server import EmbeddedServer
-from pollflow.testing.on_redis import RedisRun
+from pollflow.store import connect
+from pollflow.testing import RunResult, VirtualRun
 
 FLOW = Path(__file__).parents[1] / "flows" / "task_polling.yaml"
 
 
-class Measured(RedisRun):
+class Measured(VirtualRun):
     """Looks at the keys before they are deleted."""
 
     kept: dict[str, int]
 
-    def _delete(self) -> None:
-        client = self._parts.store.client
+    def _result(self, until: float | None) -> RunResult:
+        client = self._client
         keys = [key for key in client.scan_iter(f"{self._prefix}:*") if "flow/test" in key]
         self.kept = {key.split(":")[2]: client.memory_usage(key, samples=0) for key in keys}
         started = time.perf_counter()
-        self._parts.reading.history(self._ref, after=1000, most=100)
+        self._container.reading.history(self._ref, after=1000, limit=100)
         self.page_seconds = time.perf_counter() - started
-        super()._delete()
+        return super()._result(until)
 
 
 def main(loops: int) -> None:
@@ -54,7 +55,7 @@ def main(loops: int) -> None:
         server.start()
         try:
             functions = {"StartJob": lambda input, context: {"job_id": "J"}, "GetJobStatus": status}
-            run = Measured(server.url, flow, {"delay": loops * 10}, functions=functions)
+            run = Measured(flow, {"delay": loops * 10}, functions=functions, client=connect(server.url))
             result = run.run()
             with Redis.from_url(server.url) as client:
                 slowest = max((entry["duration"] for entry in client.slowlog_get(100)), default=0) / 1000

@@ -6,7 +6,6 @@ import functools
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +20,9 @@ from pollflow.cli.options import Input, ProjectFolder
 from pollflow.cli.registered import app_of
 from pollflow.cli.session import ENVIRONMENT, find_location
 from pollflow.fdl import json_schema
-from pollflow.server import EmbeddedServer
+from pollflow.store import connect
 from pollflow.testing import command
-from pollflow.testing.on_redis import run_on_redis
+from pollflow.testing.running import run_case
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders of them.")]
 Keyword = Annotated[
@@ -34,7 +33,7 @@ OnRedis = Annotated[
     bool,
     typer.Option(
         "--redis",
-        help="On a real Redis with a frozen clock: that of POLLFLOW_REDIS_URL, else a server of the test's own.",
+        help="Run on the Redis at POLLFLOW_REDIS_URL instead of a private server. Only keys of the tests are touched.",
     ),
 ]
 FlowFile = Annotated[Path, typer.Argument(metavar="FLOW", help="The flow's file.")]
@@ -58,11 +57,8 @@ def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRe
     A flow that polls for an hour takes milliseconds. Prints a line a case, what differs where one fails, and how many
     passed. Exit status: 1 on a failure, 2 if there is nothing to run. docs/testing.md has the format.
     """
-    if not redis:
-        raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, write=typer.echo))
-    with _redis() as url:
-        runner = functools.partial(run_on_redis, url)
-        raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, runner=runner, write=typer.echo))
+    runner = run_case if not redis else functools.partial(run_case, client=connect(_redis_url()))
+    raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, runner=runner, write=typer.echo))
 
 
 def simulate(
@@ -132,16 +128,8 @@ def _brief_failures() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-@contextmanager
-def _redis() -> Iterator[str]:
+def _redis_url() -> str:
     url = os.environ.get(ENVIRONMENT)
-    if url:
-        yield url
-        return
-    with tempfile.TemporaryDirectory(prefix="pollflow-test-") as folder:
-        server = EmbeddedServer(Path(folder))
-        server.start()
-        try:
-            yield server.url
-        finally:
-            server.stop()
+    if not url:
+        raise CommandError(f"--redis runs the tests on the Redis that {ENVIRONMENT} names, but it is not set")
+    return url

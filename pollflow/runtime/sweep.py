@@ -7,6 +7,7 @@ script hands each due member to one of them, and whatever follows is guarded by 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pollflow.errors import StoreFull, StoreUnavailable, UnreadableRecord
@@ -14,7 +15,7 @@ from pollflow.runtime import messages
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.maintenance import MaintenanceJobs
 from pollflow.runtime.routes import Routes
-from pollflow.store import SHARDS, ExecutionRef, FrameRecord, Message, MessageKey, parse_member, translated
+from pollflow.store import ExecutionRef, FrameRecord, Message, MessageKey, parse_member, translated
 
 _MOST_PER_SHARD = 200
 _PEEK = 10
@@ -35,10 +36,14 @@ class Sweeper:
         """Looks at everything that is due, unless somebody else just did. How many entries it found."""
         if not at_once and not self._acquire_turn():
             return 0
+        return self.sweep_shards(self._due_shards())
+
+    def sweep_shards(self, shards: Iterable[int]) -> int:
+        """Looks at everything that is due in these shards. How many entries it found."""
         oldest = self._oldest() if self.routes.in_script else {}
         found = 0
         full: StoreFull | None = None
-        for shard in range(SHARDS):
+        for shard in shards:
             at, members = self.engine.store.due(shard, _MOST_PER_SHARD)
             found += len(members)
             for member in members:
@@ -47,6 +52,11 @@ class Sweeper:
         if full is not None:
             raise full
         return found
+
+    def _due_shards(self) -> list[int]:
+        # One round trip instead of a script per shard: most sweeps find nothing.
+        moments, now = self.engine.store.next_wake_ups(), self.engine.reading.now()
+        return [shard for shard, moment in moments.items() if moment <= now]
 
     def _acquire_turn(self) -> bool:
         store = self.engine.store

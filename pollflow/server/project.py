@@ -7,6 +7,7 @@ leaves behind is joined, and ended, by the next.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import TracebackType
 
@@ -24,12 +25,14 @@ class ProjectServer:
     """The server of a project's folder, for the length of a `with`.
 
     `url` serves as pollflow's state and as Celery's broker; `joined` tells whether another command, alive or
-    killed, had started the server. Entering raises what `EmbeddedServer.start` and `join` raise.
+    killed, had started the server. Without `keeps_data` a server that starts is empty. Entering raises what
+    `EmbeddedServer.start` and `join` raise.
     """
 
-    def __init__(self, project_dir: Path, binary: ServerBinary | None = None) -> None:
+    def __init__(self, project_dir: Path, binary: ServerBinary | None = None, *, keeps_data: bool = True) -> None:
         self.folder = project_dir.absolute() / FOLDER
         self.joined = False
+        self._keeps_data = keeps_data
         self._server = EmbeddedServer(self.folder / DATA, binary)
         self._users: FileLock | None = None
 
@@ -46,6 +49,8 @@ class ProjectServer:
                 users.share()
                 self.joined = self._server.join()
                 if not self.joined:
+                    if not self._keeps_data:
+                        shutil.rmtree(self._server.folder, ignore_errors=True)
                     self._server.start()
             except BaseException:
                 users.release()

@@ -5,6 +5,8 @@ These verbs move an entry's wake-up ahead or publish its message again. None of 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pollflow.store import keys as names
 from pollflow.store.core import Core
 from pollflow.store.keys import ExecutionRef
@@ -62,14 +64,13 @@ class WakeUps(Core):
         """
         return self._publish_again("release", message, nonce, self.timing.redelivery_timeout, int(not_counted))
 
-    def next_wake_up(self) -> float | None:
-        """When the next entry needs attention, epoch seconds; None where there is no live entry."""
+    def next_wake_ups(self, shards: Collection[int] = range(names.SHARDS)) -> dict[int, float]:
+        """Return when the next entry of each shard needs attention (epoch seconds), without the empty shards."""
         with translated():
             pipe = self.client.pipeline(transaction=False)
-            for shard in range(names.SHARDS):
+            for shard in shards:
                 pipe.zrange(self.keys.wake(shard), 0, 0, withscores=True)
-            scores = [score for found in pipe.execute() for _, score in found]
-        return min(scores, default=None)
+            return {shard: found[0][1] for shard, found in zip(shards, pipe.execute(), strict=True) if found}
 
     def done(self, ref: ExecutionRef, job: str, execution_id: str) -> None:
         """A duty of the execution of that id is done; '' stands for one that is not there."""

@@ -177,9 +177,9 @@ def test_a_simulation_asks_what_functions_answer(tmp_path: Path) -> None:
     result = command.simulate(flow, {"x": "é"}, ask=ask, write=lambda text: None)
     assert (result.output, len(asked)) == ({"a": 2}, 5)
     assert asked[0].startswith('acs:fc:::services/s/functions/call is called with {"x": "é"}\n')
-    assert all(question.endswith("once more: ") for question in asked[1:])
-    assert ["that is no answer; write " in question for question in asked[1:]] == [False, True, False, True]
-    assert "which error?" in asked[3]
+    assert all(question.endswith("\n  reply: ") for question in asked[1:])
+    assert ["that is not a reply; write " in question for question in asked[1:]] == [False, True, False, True]
+    assert "the error is missing" in asked[3]
     failed = command.simulate(flow, ask=lambda prompt: "! Mine because", write=lambda text: None)
     assert (failed.error, failed.cause) == ("Mine", "because")
 
