@@ -55,7 +55,7 @@ def files_of(paths: Sequence[str | Path]) -> list[Path]:
         elif path.exists():
             found[path] = None
         else:
-            raise InvalidArgument(f"{path}: there is no such file or folder")
+            raise InvalidArgument(f"{path}: does not exist")
     return list(found)
 
 
