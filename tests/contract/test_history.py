@@ -31,7 +31,7 @@ steps:
 """
 
 
-def test_old_events_are_packed_exactly_and_read_as_before(bench: Bench) -> None:
+def test_compaction_keeps_every_event(bench: Bench) -> None:
     kept: list[Any] = []
 
     def count(input: dict[str, Any], context: object) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def test_old_events_are_packed_exactly_and_read_as_before(bench: Bench) -> None:
         assert reading.history(ref, after, limit) == kept[after : after + limit]
 
 
-def test_a_day_of_polling_keeps_less_than_two_megabytes_by_a_tenth_of_it(store_url: str) -> None:
+def test_a_day_of_polling_needs_less_than_two_megabytes(store_url: str) -> None:
     loops = 864
     with Redis.from_url(store_url, decode_responses=True) as client:
         bench = Bench(client)
@@ -75,7 +75,7 @@ def test_a_day_of_polling_keeps_less_than_two_megabytes_by_a_tenth_of_it(store_u
     assert 130_000 * blocks / packed + sum(kept.values()) < 2_000_000
 
 
-def test_packing_twice_at_once_packs_once(bench: Bench) -> None:
+def test_concurrent_compactions_compact_once(bench: Bench) -> None:
     bench.functions.register("count", lambda input, context: {"n": input.get("n", 0) + 1})
     ref = bench.start(LOOP)
     bench.work()
@@ -87,7 +87,7 @@ def test_packing_twice_at_once_packs_once(bench: Bench) -> None:
     assert list(bench.container.reading.whole_history(ref)) == before
 
 
-def test_a_packing_that_fails_drops_no_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_compaction_drops_no_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise StoreUnavailable("full")
 

@@ -27,7 +27,7 @@ steps:
 """
 
 
-def test_ten_thousand_iterations_end_and_redis_is_never_held_up(jobs: Jobs) -> None:
+def test_ten_thousand_iterations_end_and_never_block_redis(jobs: Jobs) -> None:
     jobs.client.deploy_text(FLOW, "wide")
     jobs.worker("-c", "2")
     with Redis.from_url(jobs.url) as client:

@@ -49,7 +49,7 @@ def test_a_worker_killed_in_the_middle_of_a_wait_loses_nothing(jobs: Jobs) -> No
     assert_sound(execution)
 
 
-def test_a_worker_killed_in_the_middle_of_a_call_makes_it_again_under_the_same_key(jobs: Jobs) -> None:
+def test_a_call_of_a_killed_worker_is_repeated_under_the_same_key(jobs: Jobs) -> None:
     first = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.2, "block": 300})
     jobs.until(execution, "TaskStarted", "Status")
@@ -65,7 +65,7 @@ def test_a_worker_killed_in_the_middle_of_a_call_makes_it_again_under_the_same_k
     assert sorted(keys.values()) == [1, 2]
 
 
-def test_a_pool_child_killed_in_a_call_makes_it_again(jobs: Jobs) -> None:
+def test_a_call_of_a_killed_pool_child_is_repeated(jobs: Jobs) -> None:
     jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.2, "block": 300})
     jobs.until(execution, "TaskStarted", "Status")
@@ -75,7 +75,7 @@ def test_a_pool_child_killed_in_a_call_makes_it_again(jobs: Jobs) -> None:
     assert_sound(execution)
 
 
-def test_redis_restarted_from_its_append_only_file_goes_on(jobs: Jobs, redis_server: RedisServer) -> None:
+def test_executions_continue_after_redis_restarts_from_its_aof(jobs: Jobs, redis_server: RedisServer) -> None:
     worker = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 4, "done_at": 2})
     jobs.until(execution, "StepStarted", "Wait")
@@ -87,7 +87,7 @@ def test_redis_restarted_from_its_append_only_file_goes_on(jobs: Jobs, redis_ser
     assert_sound(execution)
 
 
-def test_workers_are_back_soon_after_a_redis_that_was_away_for_long(jobs: Jobs, redis_server: RedisServer) -> None:
+def test_workers_reconnect_soon_after_a_long_redis_outage(jobs: Jobs, redis_server: RedisServer) -> None:
     worker = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 1, "done_at": 2})
     jobs.until(execution, "StepStarted", "Wait")
@@ -125,7 +125,7 @@ def test_a_wait_longer_than_the_visibility_timeout_fires_once(jobs: Jobs) -> Non
     assert_sound(execution)
 
 
-def test_a_function_that_kills_its_process_every_time_fails_its_step(jobs: Jobs) -> None:
+def test_a_function_that_always_kills_its_process_fails_its_step(jobs: Jobs) -> None:
     jobs.client.deploy_text(
         "version: v1\ntype: flow\nsteps:\n"
         '  - {type: task, name: Die, resourceArn: "acs:fc:::services/jobs/functions/die"}\n',
@@ -149,7 +149,7 @@ def test_nothing_is_left_after_a_purge(jobs: Jobs) -> None:
                 assert [member for member in client.zrange(key, 0, -1) if "gone" in member] == []
 
 
-def test_a_call_whose_execution_was_stopped_is_ended_and_its_worker_goes_on(jobs: Jobs) -> None:
+def test_stopping_an_execution_ends_its_call_but_not_the_worker(jobs: Jobs) -> None:
     jobs.worker("-c", "1")
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 300})
     jobs.until(execution, "TaskStarted", "Status")
@@ -159,7 +159,7 @@ def test_a_call_whose_execution_was_stopped_is_ended_and_its_worker_goes_on(jobs
     assert (execution.status, execution.error, execution.cause) == ("Stopped", "Cancelled", "by hand")
 
 
-def test_a_call_that_takes_too_long_is_ended_and_retried(jobs: Jobs) -> None:
+def test_a_call_that_exceeds_its_timeout_is_ended_and_retried(jobs: Jobs) -> None:
     jobs.client.deploy_text(
         FLOW.replace(
             "functions/status\n",
@@ -174,7 +174,7 @@ def test_a_call_that_takes_too_long_is_ended_and_retried(jobs: Jobs) -> None:
     assert kinds.count("TaskStarted") == 2 and kinds.count("TaskTimedOut") == 1
 
 
-def test_a_paused_worker_that_comes_back_cannot_commit_and_is_not_harmed(jobs: Jobs) -> None:
+def test_a_worker_resumed_after_its_lease_cannot_commit(jobs: Jobs) -> None:
     first = jobs.worker(name="first")
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 4, "done_at": 2})
     jobs.until(execution, "TaskStarted", "Status")
@@ -191,7 +191,7 @@ def test_a_paused_worker_that_comes_back_cannot_commit_and_is_not_harmed(jobs: J
     assert 2 in keys.values()
 
 
-def test_a_function_that_has_reported_its_own_callback_may_come_to_its_end(jobs: Jobs) -> None:
+def test_a_function_may_continue_after_it_reported_its_callback(jobs: Jobs) -> None:
     jobs.client.deploy_text(
         "version: v1\ntype: flow\nsteps:\n  - type: task\n    name: Ask\n"
         '    resourceArn: "acs:fc:::services/jobs/functions/report"\n    pattern: waitForCallback\n'

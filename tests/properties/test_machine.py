@@ -173,7 +173,7 @@ def run_of(flow: Flow, given_input: Any, answers: Any, done: Any) -> tuple[Obser
 
 @thorough
 @given(flows(), inputs, functions, stimuli)
-def test_the_same_run_has_the_same_history_whenever_it_is_run(flow: Flow, input: Any, answers: Any, done: Any) -> None:
+def test_a_run_repeated_at_another_time_has_the_same_history(flow: Flow, input: Any, answers: Any, done: Any) -> None:
     assert run_of(flow, input, answers, done)[1] == run_of(flow, input, answers, done)[1]
 
 
@@ -194,9 +194,7 @@ def test_history_has_no_gap_and_one_end(flow: Flow, input: Any, answers: Any, do
 
 @thorough
 @given(flows(), inputs, functions, stimuli)
-def test_whoever_succeeds_has_left_every_step_branch_and_iteration(
-    flow: Flow, input: Any, answers: Any, done: Any
-) -> None:
+def test_a_succeeded_execution_has_exited_every_step(flow: Flow, input: Any, answers: Any, done: Any) -> None:
     _, result = run_of(flow, input, answers, done)
     kinds = Counter(event.type for event in result.history)
     assert kinds["StepExited"] <= kinds["StepEntered"]
@@ -210,7 +208,7 @@ def test_whoever_succeeds_has_left_every_step_branch_and_iteration(
 
 @thorough
 @given(flows(), inputs, functions, stimuli)
-def test_a_frame_is_never_left_without_something_that_wakes_it(flow: Flow, input: Any, answers: Any, done: Any) -> None:
+def test_every_open_frame_has_a_wake_up(flow: Flow, input: Any, answers: Any, done: Any) -> None:
     run, result = run_of(flow, input, answers, done)
     if result.status.ended:
         return

@@ -193,7 +193,7 @@ def world_of(store_url: str) -> Iterator[Callable[[Scenario], World]]:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_every_schedule_ends_as_the_machine_says(name: str, world_of: Callable[[Scenario], World]) -> None:
+def test_every_schedule_ends_as_the_machine_decides(name: str, world_of: Callable[[Scenario], World]) -> None:
     required = SCENARIOS[name]
     world = world_of(required)
     world.container.starter.start("flow", required.input, "x")

@@ -60,7 +60,7 @@ raised = st.sampled_from([Odd(), TaskError("Strange", "\ud800"), TaskError("Stra
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(input=objects, result=objects | values, error=raised)
-def test_only_documented_errors_come_out(input: Any, result: Any, error: Any) -> None:
+def test_only_documented_errors_are_raised(input: Any, result: Any, error: Any) -> None:
     def function(_: Any, context: Any) -> Any:
         if error is not None:
             raise error
@@ -80,7 +80,7 @@ def run_once(input: Any, function: Callable[..., Any]) -> None:
 
 
 @hostile.only_where_memory_is_bounded
-def test_hostile_inputs_and_results_are_refused_within_a_gib_and_little_time() -> None:
+def test_hostile_payloads_are_refused_in_bounded_memory_and_time() -> None:
     expected = {name: [of_input, of_result] for name, (of_input, of_result, _) in hostile.VALUES.items()}
     assert hostile.came_of("values") == expected
 
@@ -88,6 +88,6 @@ def test_hostile_inputs_and_results_are_refused_within_a_gib_and_little_time() -
 @pytest.mark.parametrize(
     "input", [{"a": float("nan")}, {"a": object()}, {"a": nested(5000)}, {"a": {1, 2}}], ids=range(4)
 )
-def test_what_is_no_json_is_refused_before_anything_is_stored(input: Any) -> None:
+def test_input_that_is_not_json_is_refused_before_anything_is_stored(input: Any) -> None:
     with pytest.raises(InvalidArgument):
         VirtualRun(FLOW, input).run()

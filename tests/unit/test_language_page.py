@@ -85,18 +85,18 @@ def ran(block: str) -> Namespace:
     return namespace
 
 
-def test_every_block_is_of_a_kind_that_is_tested() -> None:
+def test_every_code_block_is_of_a_tested_kind() -> None:
     assert len(FLOWS) + len(STEPS) + len(PYTHON) == len(BLOCKS) == PAGE.count("```") / 2
     assert FLOWS and STEPS and PYTHON
 
 
 @pytest.mark.parametrize("text", FLOWS)
-def test_flows_are_read_and_lint_says_nothing(text: str) -> None:
+def test_flows_are_valid_without_lint_warnings(text: str) -> None:
     assert lint(read_flow(text)) == ()
 
 
 @pytest.mark.parametrize("text", STEPS)
-def test_steps_are_read_within_a_flow(text: str) -> None:
+def test_steps_are_valid_within_a_flow(text: str) -> None:
     flow: Flow = read_flow(as_flow(text))
     assert len(flow.steps.steps) >= len(yaml.safe_load(text))
 
@@ -147,7 +147,7 @@ def test_the_retry_table_has_the_fields_and_defaults_of_a_policy() -> None:
             assert float(listed[field.name]) == getattr(policy, field.attribute)
 
 
-def test_the_other_step_types_are_told_with_their_fields() -> None:
+def test_the_page_lists_the_fields_of_the_other_step_types() -> None:
     text = section("Choice, parallel, foreach") + section("Pass, wait, succeed, fail")
     for step_type in ("choice", "parallel", "foreach", "wait", "fail"):
         own = {field.name for field in STEP_FIELDS[step_type] if field not in (INPUT, OUTPUT, END)}
@@ -224,7 +224,7 @@ def test_the_callback_example_refuses(bench: Bench) -> None:
     assert office.outcome() == ("Failed", None, "NotApproved", "refused by Ann")
 
 
-def test_the_callback_example_tells_of_a_late_answer_and_a_forged_one(bench: Bench) -> None:
+def test_the_callback_example_refuses_late_and_forged_answers(bench: Bench) -> None:
     office = Office(bench)
     assert office.answer("8", "Ann", True) == "nobody asked"
     bench.pass_time(86_401)
@@ -234,7 +234,7 @@ def test_the_callback_example_tells_of_a_late_answer_and_a_forged_one(bench: Ben
     assert office.answer("7", "Ann", True) == "too late"
 
 
-def test_reports_that_are_wrong_raise_as_the_table_says(bench: Bench) -> None:
+def test_invalid_reports_raise_the_errors_of_the_table(bench: Bench) -> None:
     office = Office(bench)
     token = office.page["tokens"].get("approval:7")
     client = pollflow.Client()
@@ -271,7 +271,7 @@ def test_the_failure_of_a_sub_flow_is_caught_at_its_step(ship: str, error: str) 
     assert (sub.error, result.status, result.steps) == (error, "Succeeded", ["Ship", "Refund"])
 
 
-def test_the_functions_of_the_page_answer(bench: Bench) -> None:
+def test_the_functions_of_the_page_return_results(bench: Bench) -> None:
     ran(block_with("fc_handler", PYTHON))
     both = """- {type: task, name: A, resourceArn: "acs:fc:::services/s/functions/render"}
 - {type: task, name: B, resourceArn: "acs:fc:::services/shop/functions/Total"}"""

@@ -12,7 +12,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "redis.md").read_text()
 REF = ExecutionRef("FLOW", "NAME")
 
 
-def test_the_page_lists_the_keys_that_there_are() -> None:
+def test_the_page_lists_existing_keys_only() -> None:
     keys = Keys()
     shard = REF.shard
     made = {
@@ -41,7 +41,7 @@ def test_the_page_lists_the_keys_that_there_are() -> None:
     assert named == made
 
 
-def test_no_key_of_the_module_is_missing_here() -> None:
+def test_this_test_covers_every_key_of_the_module() -> None:
     methods = {name for name in vars(Keys) if not name.startswith("_") and callable(getattr(Keys, name))}
     covered = {
         "execution",

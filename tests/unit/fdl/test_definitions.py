@@ -50,7 +50,7 @@ def test_the_public_names_are_sorted_and_there() -> None:
     assert all(hasattr(pollflow.fdl, name) for name in pollflow.fdl.__all__)
 
 
-def test_the_polling_flow_is_read_whole() -> None:
+def test_the_polling_flow_is_read_completely() -> None:
     path = ROOT / "flows/task_polling.yaml"
     flow = load_flow(path)
     names = [step.name for step in flow.steps.steps]
@@ -91,7 +91,7 @@ def test_the_flows_of_the_flow_tests_are_read_or_refused_line_by_line(path: File
         assert told["message_contains"] in str(problem)
 
 
-def test_every_error_of_a_definition_is_told_at_once() -> None:
+def test_all_errors_of_a_definition_are_reported_together() -> None:
     document = read_yaml((ROOT / "tests/flowtests/invalid.flowtest.yaml").read_text())
     assert problems_of(document["definition"]) == [
         '6:15: steps[0].duration: must be a number of seconds from 0 to 31536000, or a $ path, not "ten"',
@@ -273,7 +273,7 @@ def test_timestamps_are_read_quoted_or_not(written: str, moment: float) -> None:
         "2026-01-01T00:00:00+08:99",
     ],
 )
-def test_what_is_no_rfc_3339_time_is_none(text: str) -> None:
+def test_a_timestamp_that_is_not_rfc_3339_is_refused(text: str) -> None:
     assert parse_moment(text) is None
 
 
@@ -282,7 +282,7 @@ def test_texts_may_look_like_other_things() -> None:
     assert (step.name, step.error, step.cause) == ("no", "1.50", "yes")  # type: ignore[attr-defined]
 
 
-def test_fields_without_a_value_are_not_there_but_null_is_a_constant() -> None:
+def test_empty_fields_are_absent_but_null_is_a_constant() -> None:
     flow = read_flow(HEAD + "  - {type: pass, name: a, end: , outputMappings: [{target: t, source: }]}\n")
     assert flow.steps.steps[0].output_mappings == (Mapping("t", Constant(None)),)
 
@@ -378,7 +378,7 @@ def test_a_wrong_step_gives_exactly_these_problems(step: str, problems: list[str
     assert wrong(step) == problems
 
 
-def test_a_goto_into_or_out_of_a_nested_series_is_told_why_not() -> None:
+def test_a_goto_across_levels_is_refused_with_the_reason() -> None:
     assert wrong(
         "type: parallel, name: p, branches: [{steps: [{type: pass, name: deep}]}]",
         "type: foreach, name: f, iterationMapping: {collection: $.x, item: i}, steps: [{type: choice, name: c, "
@@ -433,7 +433,7 @@ def test_a_flow_has_at_most_ten_thousand_steps() -> None:
     assert wrong(*steps[:-1]) == []
 
 
-def test_nobody_is_told_of_a_thousand_problems() -> None:
+def test_the_number_of_reported_problems_is_bounded() -> None:
     steps = [f"type: choice, name: s{number}, default: {{goto: t{number}}}, x{number}: 1" for number in range(2000)]
     assert len(wrong(*steps)) == 200
 
@@ -450,7 +450,7 @@ def test_a_file_that_cannot_be_read_is_an_invalid_argument(tmp_path: FilePath) -
         assert told in str(refused.value)
 
 
-def test_a_file_that_is_no_text_has_a_problem_with_its_line(tmp_path: FilePath) -> None:
+def test_a_file_that_is_not_text_has_a_problem_with_its_line(tmp_path: FilePath) -> None:
     path = tmp_path / "latin.yaml"
     path.write_bytes(b"\xef\xbb\xbfversion: v1\nname: caf\xe9\n")
     with pytest.raises(DefinitionError) as refused:
@@ -458,7 +458,7 @@ def test_a_file_that_is_no_text_has_a_problem_with_its_line(tmp_path: FilePath) 
     assert refused.value.problems == (Problem(str(path), 2, 1, "", "not UTF-8 text", "syntax"),)
 
 
-def test_a_file_that_is_too_large_is_not_even_read(tmp_path: FilePath) -> None:
+def test_a_file_that_is_too_large_is_not_read(tmp_path: FilePath) -> None:
     (tmp_path / "large.yaml").write_bytes(b"#" * 2_000_000)
     with pytest.raises(DefinitionError, match="at most 1,048,576 bytes"):
         load_flow(tmp_path / "large.yaml")

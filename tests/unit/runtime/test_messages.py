@@ -35,7 +35,7 @@ def test_a_message_has_every_header_that_celery_writes() -> None:
     assert set(ours) - set(theirs.headers) == {messages.SENT_AT, messages.CALLBACK}
 
 
-def test_a_message_says_which_flow_execution_step_and_try_it_is_and_shows_no_token() -> None:
+def test_a_message_names_flow_execution_step_and_attempt_but_no_token() -> None:
     headers = wire(LETTER)["headers"]
     assert isinstance(headers, dict)
     assert headers["task"] == "pollflow.task"
@@ -62,18 +62,18 @@ def test_the_parent_of_a_message_is_the_step_before(frame: str, entry: int, atte
     assert messages.parent_id(message) == parent
 
 
-def test_every_envelope_has_a_delivery_tag_of_its_own() -> None:
+def test_every_message_has_its_own_delivery_tag() -> None:
     tags = {json.dumps(wire(LETTER)["properties"]) for _ in range(100)}
     assert len(tags) == 100
 
 
-def test_the_moment_of_sending_is_read_back_from_a_queued_message() -> None:
+def test_the_time_of_sending_is_read_from_a_queued_message() -> None:
     encoded = messages.encode(LETTER, queue="q", list_key="q")
     assert messages.sent_at(f"{encoded.head}1795518190.331195{encoded.tail}") == 1795518190.331195
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"headers": {}}', '{"headers": null}', '{"headers": {"id": "x"}}'])
-def test_a_message_of_others_has_no_moment_of_sending(text: str) -> None:
+def test_a_message_of_another_app_has_no_time_of_sending(text: str) -> None:
     assert messages.sent_at(text) is None
 
 
@@ -86,12 +86,12 @@ def test_a_countdown_becomes_an_eta_and_none_no_eta() -> None:
 
 
 @pytest.mark.parametrize("args", [[], ["a"], ["a", "b", "c", 4], "abcd", None, {"a": 1}])
-def test_what_is_no_address_is_refused(args: object) -> None:
+def test_an_invalid_message_key_is_refused(args: object) -> None:
     with pytest.raises(InvalidArgument):
         messages.key_of(args)
 
 
-def test_an_address_survives_the_wire() -> None:
+def test_a_message_key_round_trips() -> None:
     body = wire(LETTER)["body"]
     assert isinstance(body, str)
     assert messages.key_of(json.loads(body)[0]) == LETTER.key

@@ -1,4 +1,4 @@
-"""Overload is not a fault: what waits in a long queue is neither lost nor late by any rule."""
+"""More work than the workers can do: a queued message is neither lost nor duplicated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ steps:
   - {type: task, name: Slow, resourceArn: "acs:fc:::services/jobs/functions/slow", timeoutSeconds: 2}
 """
 
-# The 20,000 of tests/contract/test_edge_overload.py would take minutes. Sweeping these takes a few seconds, working
+# The 20,000 of tests/contract/test_overload.py would take minutes. Sweeping these takes a few seconds, working
 # them off several times as long: so their messages stand in the queue for longer than the grace of a redelivery.
 ENTRIES = 1_500
 CALL_SECONDS = 0.02
@@ -36,7 +36,7 @@ HOUR = 3600
 SHARES = 20
 
 
-def test_ten_times_what_a_worker_can_do_is_done_in_turn(jobs: Jobs) -> None:
+def test_ten_times_the_capacity_of_a_worker_is_done_in_order(jobs: Jobs) -> None:
     jobs.client.deploy_text(FLOW, "slow")
     worker = jobs.worker("-c", "2")
     executions = [jobs.client.start("slow", {"seconds": 0.03}) for _ in range(STARTS)]
@@ -58,7 +58,7 @@ def test_ten_times_what_a_worker_can_do_is_done_in_turn(jobs: Jobs) -> None:
     assert len(calls(jobs.url)) == STARTS
 
 
-def test_after_an_hour_without_workers_what_is_due_is_worked_off_without_duplicates(jobs: Jobs) -> None:
+def test_an_hour_without_workers_is_worked_off_without_duplicates(jobs: Jobs) -> None:
     jobs.client.deploy_text(FLOW, "slow")
     executions = [jobs.client.start("slow", {"seconds": CALL_SECONDS}) for _ in range(ENTRIES)]
     with Redis.from_url(jobs.url, decode_responses=True) as client:

@@ -1,4 +1,4 @@
-"""A full Redis refuses a script at its first write or not at all, and what makes room is never refused."""
+"""A full Redis refuses a script before its first write, and never refuses a purge."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def end(bench: Bench) -> Act:
 
 
 @pytest.mark.parametrize("prepare", [start, claim, advance, fan_out, join, go_on_after_joining, end])
-def test_what_is_refused_changes_nothing_and_is_done_when_there_is_room(
+def test_a_refused_script_changes_nothing_and_succeeds_when_there_is_room(
     server: Bench, prepare: Callable[[Bench], Act]
 ) -> None:
     act = prepare(server)
@@ -118,7 +118,7 @@ def test_what_is_refused_changes_nothing_and_is_done_when_there_is_room(
     assert everything(server) != before
 
 
-def test_leases_are_kept_while_redis_is_full(server: Bench) -> None:
+def test_leases_are_renewed_while_redis_is_full(server: Bench) -> None:
     server.start(TASK)
     key = take(server)
     claimed(server, key)
@@ -147,7 +147,7 @@ def test_a_sweep_of_a_full_redis_still_purges(server: Bench) -> None:
     assert server.status(crashes) == "Succeeded"
 
 
-def test_a_call_that_is_cut_off_is_handed_back_though_redis_is_full(server: Bench) -> None:
+def test_an_interrupted_call_is_released_while_redis_is_full(server: Bench) -> None:
     ref = server.start(TASK)
     continued = claimed(server, take(server))
     with full(server):
@@ -157,7 +157,7 @@ def test_a_call_that_is_cut_off_is_handed_back_though_redis_is_full(server: Benc
     assert server.status(ref) == "Succeeded"
 
 
-def test_a_patient_worker_keeps_a_result_until_there_is_room(server: Bench) -> None:
+def test_a_worker_keeps_a_result_until_there_is_room(server: Bench) -> None:
     ref = server.start(TASK)
     server.build_container(retry_policy=RetryPolicy(claim_seconds=30, commit_seconds=float("inf")))
     scripts = server.container.store.scripts
@@ -177,7 +177,7 @@ def test_a_patient_worker_keeps_a_result_until_there_is_room(server: Bench) -> N
     assert len(inputs) == 1
 
 
-def test_what_does_not_pass_is_not_tried_again() -> None:
+def test_a_permanent_error_is_not_retried() -> None:
     tries = []
 
     def attempt() -> None:
@@ -189,7 +189,7 @@ def test_what_does_not_pass_is_not_tried_again() -> None:
     assert len(tries) == 1
 
 
-def test_patience_for_a_message_comes_to_an_end() -> None:
+def test_retries_of_a_claim_are_bounded() -> None:
     bench = Bench(connect("redis://127.0.0.1:1/0", retry_seconds=0))
     bench.build_container(retry_policy=RetryPolicy(claim_seconds=0.2))
     with pytest.raises(StoreUnavailable):

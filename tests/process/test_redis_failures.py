@@ -1,4 +1,4 @@
-"""Redis at the edge: full, read-only, loading, without its data. No harm, no worker dies, all goes on by itself."""
+"""A Redis that is full, read-only, loading or without its data: workers survive and recover."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def read_only(url: str) -> Iterator[None]:
 
 @pytest.mark.parametrize("ack_emulation", [True, False])
 @pytest.mark.parametrize(("edge", "line"), [(full, "Redis is full"), (read_only, "read-only replica")])
-def test_the_result_of_a_call_that_ended_while_redis_refused_to_write_is_kept(
-    jobs: Jobs, edge: Any, line: str, ack_emulation: bool
-) -> None:
+def test_a_result_is_kept_while_redis_refuses_writes(jobs: Jobs, edge: Any, line: str, ack_emulation: bool) -> None:
     worker = jobs.worker(broker_transport_options={"ack_emulation": ack_emulation})
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 2, "done_at": 1})
     jobs.until(execution, "TaskStarted", "Status")
@@ -72,7 +70,7 @@ def _refused_commits(worker: Started, line: str) -> bool:
     return any("ForkPoolWorker" in text and line in text for text in worker.output().splitlines())
 
 
-def test_a_worker_that_is_started_on_a_full_redis_goes_on_when_there_is_room(jobs: Jobs) -> None:
+def test_a_worker_started_on_a_full_redis_continues_when_there_is_room(jobs: Jobs) -> None:
     execution = jobs.client.start("polling", {"wait": 0.1})
     with full(jobs.url):
         worker = jobs.processes.start("worker", [*CELERY, "worker", "-l", "INFO", "-c", "2"], cwd=PROJECT)
@@ -85,7 +83,7 @@ def test_a_worker_that_is_started_on_a_full_redis_goes_on_when_there_is_room(job
     assert_sound(execution)
 
 
-def test_a_redis_that_loads_its_data_is_waited_for(jobs: Jobs, redis_server: RedisServer) -> None:
+def test_workers_wait_while_redis_loads_its_data(jobs: Jobs, redis_server: RedisServer) -> None:
     worker = jobs.worker()
     waiting = jobs.client.start("polling", {"wait": 1, "done_at": 3})
     jobs.until(waiting, "StepStarted", "Wait")
@@ -102,14 +100,14 @@ def test_a_redis_that_loads_its_data_is_waited_for(jobs: Jobs, redis_server: Red
     assert worker.process.poll() is None
 
 
-def test_what_has_outlived_its_retention_is_purged_from_a_full_redis(jobs: Jobs) -> None:
+def test_expired_executions_are_purged_from_a_full_redis(jobs: Jobs) -> None:
     jobs.worker(pollflow_retention=1.0)
     execution = jobs.client.start("polling", {"wait": 0.1}).wait(20)
     with full(jobs.url), Redis.from_url(jobs.url) as client:
         wait_until(lambda: not list(client.scan_iter(f"pollflow:*{execution.name}*")), "the purge")
 
 
-def test_a_redis_that_lost_its_data_is_told_again_where_messages_go(jobs: Jobs, redis_server: RedisServer) -> None:
+def test_routes_are_announced_again_after_redis_lost_its_data(jobs: Jobs, redis_server: RedisServer) -> None:
     worker = jobs.worker()
     lost = jobs.client.start("polling", {"wait": 0.1, "block": 300})
     jobs.until(lost, "TaskStarted", "Status")
@@ -127,7 +125,7 @@ def test_a_redis_that_lost_its_data_is_told_again_where_messages_go(jobs: Jobs, 
     assert_sound(execution)
 
 
-def test_an_evicting_redis_without_persistence_is_warned_of(jobs: Jobs) -> None:
+def test_a_redis_that_evicts_or_does_not_persist_causes_a_warning(jobs: Jobs) -> None:
     with Redis.from_url(jobs.url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.config_set("appendonly", "no")
@@ -136,7 +134,7 @@ def test_an_evicting_redis_without_persistence_is_warned_of(jobs: Jobs) -> None:
     assert "neither an append-only file nor snapshots" in log
 
 
-def test_a_redis_that_says_nothing_of_itself_is_believed(jobs: Jobs) -> None:
+def test_a_redis_without_config_and_info_is_accepted(jobs: Jobs) -> None:
     with Redis.from_url(jobs.url) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
         client.acl_setuser("default", enabled=True, commands=["-info", "-config"])
@@ -145,7 +143,7 @@ def test_a_redis_that_says_nothing_of_itself_is_believed(jobs: Jobs) -> None:
     assert jobs.client.start("polling", {"wait": 0.1}).wait(20).status == "Succeeded"
 
 
-def test_a_call_is_vouched_for_when_its_worker_has_lost_its_connections(jobs: Jobs) -> None:
+def test_a_lease_is_renewed_after_the_worker_lost_its_connections(jobs: Jobs) -> None:
     worker = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 6, "done_at": 1})
     jobs.until(execution, "TaskStarted", "Status")

@@ -1,4 +1,4 @@
-"""Celery's own wounds: a test or a refusal for each that can hit a user (docs/celery.md)."""
+"""Failure modes of Celery: a test or a refusal for each that can affect a user (docs/celery.md)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.process
 HASTY = {"unacked_restore_interval": 1, "unacked_restore_throttle": 1}
 
 
-def test_the_celery_whose_workers_die_when_redis_restarts_is_excluded() -> None:
+def test_the_broken_celery_release_is_excluded() -> None:
     (text,) = re.findall(r'^ *"(celery\[redis\][^"]*)"', (PROJECT / "pyproject.toml").read_text(), re.M)
     celery = Requirement(text)
     tried = ("5.5.0", "5.6.3", "5.7.0", "5.7.1")
@@ -37,7 +37,7 @@ def test_the_celery_whose_workers_die_when_redis_restarts_is_excluded() -> None:
     assert importlib.metadata.version("celery") in celery.specifier
 
 
-def test_a_worker_without_the_step_tasks_that_drops_their_messages_stops_nothing(jobs: Jobs) -> None:
+def test_a_worker_without_step_tasks_delays_but_stops_nothing(jobs: Jobs) -> None:
     plain = jobs.workers.start(app="tests.apps.plain", name="plain")
     # Every second message is dropped, and now and then six of one entry in turn: the grace may not double until then.
     jobs.worker(pollflow_redelivery_timeout=0.5, pollflow_max_redelivery_timeout=1.0)
@@ -49,7 +49,7 @@ def test_a_worker_without_the_step_tasks_that_drops_their_messages_stops_nothing
     assert len(calls(jobs.url)) == 6
 
 
-def test_an_app_in_the_same_database_with_a_shorter_visibility_timeout_makes_nothing_run_twice(jobs: Jobs) -> None:
+def test_an_app_with_a_shorter_visibility_timeout_duplicates_no_call(jobs: Jobs) -> None:
     """It puts the countdowns that the others hold back into the queue, again and again."""
     conf = {"broker_transport_options": {"visibility_timeout": 1, **HASTY}, "task_default_queue": "other"}
     jobs.workers.start(app="tests.apps.plain", name="plain", env={"POLLFLOW_TEST_CONF": json.dumps(conf)})
@@ -67,7 +67,7 @@ def test_an_app_in_the_same_database_with_a_shorter_visibility_timeout_makes_not
     assert max(received.values()) > 1
 
 
-def test_workers_of_an_app_with_acks_late_lose_nothing_when_they_are_killed_under_load(jobs: Jobs) -> None:
+def test_acks_late_workers_killed_under_load_lose_nothing(jobs: Jobs) -> None:
     conf = {"task_acks_late": True, "task_reject_on_worker_lost": True}
     executions = [jobs.client.start("polling", {"wait": 0.2, "done_at": 5}) for _ in range(30)]
     with Redis.from_url(jobs.url) as client:
@@ -115,7 +115,7 @@ def cluster_url(processes: Processes) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("role", ["Redis of pollflow", "broker"])
-def test_a_redis_cluster_is_refused_at_the_start(jobs: Jobs, cluster_url: str, role: str) -> None:
+def test_a_redis_cluster_is_refused_at_start(jobs: Jobs, cluster_url: str, role: str) -> None:
     env = {**os.environ, "POLLFLOW_REDIS_URL": jobs.url, "POLLFLOW_TEST_BROKER": jobs.url}
     env["POLLFLOW_TEST_BROKER" if role == "broker" else "POLLFLOW_REDIS_URL"] = cluster_url
     ended = subprocess.run(
@@ -131,7 +131,7 @@ def test_a_redis_cluster_is_refused_at_the_start(jobs: Jobs, cluster_url: str, r
     assert f"ConfigurationError: the {role} is a Redis Cluster" in ended.stderr
 
 
-def test_a_visibility_timeout_that_a_worker_cannot_keep_to_ends_it_at_the_start(jobs: Jobs) -> None:
+def test_a_visibility_timeout_that_is_too_short_ends_the_worker_at_start(jobs: Jobs) -> None:
     conf = {"broker_transport_options": {"visibility_timeout": 10}}
     ended = subprocess.run(
         [sys.executable, "-m", "celery", "-A", "tests.apps.jobs", "worker", "-c", "1"],

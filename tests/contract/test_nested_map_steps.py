@@ -1,4 +1,4 @@
-"""Edges of wide steps: children inside children, queues of their own, slices that others overtake."""
+"""Map steps inside map steps, their queues, and slices that conflict."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def before_script(bench: Bench, name: str, act: Any) -> None:
     bench.container.store.scripts.run = run  # type: ignore[method-assign]
 
 
-def test_nothing_of_an_inner_wide_step_is_left_when_its_iteration_has_ended(bench: Bench) -> None:
+def test_an_ended_iteration_leaves_nothing_of_its_inner_map_step(bench: Bench) -> None:
     ref = bench.start(NESTED, {"rows": [[1, 2], [3]]})
     bench.functions.register("call", lambda input, context: {"v": input["item"]})
     bench.work()
@@ -69,7 +69,7 @@ def test_nothing_of_an_inner_wide_step_is_left_when_its_iteration_has_ended(benc
     assert [key for key in bench.redis.keys("*") if ":results:" in key] == []
 
 
-def test_results_of_a_purged_execution_are_none_of_the_next_one_under_its_name(bench: Bench) -> None:
+def test_results_of_a_purged_execution_are_not_read_by_its_namesake(bench: Bench) -> None:
     bench.functions.register("call", lambda input, context: {"v": input["item"]})
     ref = bench.start(NESTED, {"rows": [[1, 2, 3]]})
     bench.work()
@@ -89,7 +89,7 @@ def test_children_go_to_the_queues_of_their_steps(bench: Bench) -> None:
     assert [message["properties"]["delivery_info"]["routing_key"] for message in messages] == ["calls"] * 2
 
 
-def test_ids_of_events_in_a_slice_are_right_though_another_frame_got_in_between(bench: Bench) -> None:
+def test_event_ids_of_a_slice_are_right_after_a_conflict(bench: Bench) -> None:
     bench.build_container(max_concurrency=2)
     seen: dict[int, int] = {}
 
@@ -108,7 +108,7 @@ def test_ids_of_events_in_a_slice_are_right_though_another_frame_got_in_between(
     assert seen == {event.detail["input"]["item"]: event.id for event in entered}
 
 
-def test_a_join_that_was_read_in_a_lost_second_is_not_committed(bench: Bench) -> None:
+def test_a_join_read_from_lost_writes_is_not_committed(bench: Bench) -> None:
     """Redis goes back in time between the claim of the parent and its commit: an iteration runs again."""
     bench.build_container(max_concurrency=2)
     bench.functions.register("call", lambda input, context: {"v": input["item"]})

@@ -1,4 +1,4 @@
-"""Edges of the sweep and the background work: what one bad entry, a slow sweep or a clock may do to the others."""
+"""The sweep and the background work of a worker: bad entries, slow sweeps and clocks that jump."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pollflow.runtime.keeper import WORKER, Keeper
 from pollflow.store import LEASED, Claimed, ExecutionRef, MessageKey, Reading
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
-from tests.contract.test_edge_sub_flows import token_of
+from tests.contract.sub_flows import token_of
 
 
 def take(bench: Bench) -> MessageKey:
@@ -34,7 +34,7 @@ def of_a_later_layout(bench: Bench, ref: ExecutionRef) -> str:
 
 
 @pytest.mark.parametrize("bad", ["layout", "definition", "state"])
-def test_a_wake_up_that_cannot_be_served_does_not_keep_the_others_waiting(bench: Bench, bad: str) -> None:
+def test_a_wake_up_that_fails_does_not_block_the_others(bench: Bench, bad: str) -> None:
     refs = [bench.start(TIMED_TASK, name=f"n{number}") for number in range(40)]
     for _ in refs:
         bench.container.store.claim(take(bench), "dead.1")
@@ -51,7 +51,7 @@ def test_a_wake_up_that_cannot_be_served_does_not_keep_the_others_waiting(bench:
     assert {bench.status(ref) for ref in refs[:20]} == {"Running"}
 
 
-def test_a_sweep_without_redis_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_without_redis_raises_store_unavailable(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.start(PASSES)
     bench.pass_time(3)
 
@@ -63,7 +63,7 @@ def test_a_sweep_without_redis_says_so(bench: Bench, monkeypatch: pytest.MonkeyP
         bench.sweep()
 
 
-def test_a_call_of_a_later_layout_is_not_leased_nor_counted(bench: Bench) -> None:
+def test_a_call_with_a_later_layout_is_neither_leased_nor_counted(bench: Bench) -> None:
     ref = bench.start(TASK)
     key = take(bench)
     state = of_a_later_layout(bench, ref)
@@ -77,7 +77,7 @@ def test_a_call_of_a_later_layout_is_not_leased_nor_counted(bench: Bench) -> Non
     assert isinstance(claimed, Claimed) and claimed.starts == 1
 
 
-def test_a_lapsed_call_whose_message_waits_in_a_long_queue_is_not_published_again(bench: Bench) -> None:
+def test_an_expired_call_that_is_queued_is_not_published_again(bench: Bench) -> None:
     bench.start(TASK)
     bench.container.store.claim(take(bench), "dead.1")
     for _ in range(600):
@@ -86,7 +86,7 @@ def test_a_lapsed_call_whose_message_waits_in_a_long_queue_is_not_published_agai
     assert len(bench.queued()) == 1
 
 
-def test_a_lapsed_call_whose_second_message_is_lost_is_published_again(bench: Bench) -> None:
+def test_an_expired_call_is_published_again_after_a_second_loss(bench: Bench) -> None:
     ref = bench.start(TASK)
     bench.returns("call", {})
     bench.container.store.claim(take(bench), "dead.1")
@@ -99,7 +99,7 @@ def test_a_lapsed_call_whose_second_message_is_lost_is_published_again(bench: Be
     assert bench.status(ref) == "Succeeded"
 
 
-def test_a_call_is_held_though_redis_clock_has_gone_back(bench: Bench) -> None:
+def test_a_lease_holds_after_the_redis_clock_went_back(bench: Bench) -> None:
     bench.start(TASK)
     key = take(bench)
     bench.container.store.claim(key, "alive.1")
@@ -108,7 +108,7 @@ def test_a_call_is_held_though_redis_clock_has_gone_back(bench: Bench) -> None:
     assert bench.container.store.claim(key, "other.1") is LEASED
 
 
-def test_a_call_of_a_dead_worker_lapses_in_time_though_redis_clock_has_gone_back(bench: Bench) -> None:
+def test_a_lease_expires_in_time_after_the_redis_clock_went_back(bench: Bench) -> None:
     call = 'type: task, name: B, resourceArn: "acs:fc:::services/s/functions/call"'
     ref = bench.start(PASSES.replace("type: pass, name: B", call))
     bench.returns("call", {})
@@ -121,7 +121,7 @@ def test_a_call_of_a_dead_worker_lapses_in_time_though_redis_clock_has_gone_back
     assert bench.status(ref) == "Succeeded"
 
 
-def test_a_time_limit_ends_only_the_execution_that_it_was_set_for(bench: Bench) -> None:
+def test_a_deadline_does_not_end_a_namesake(bench: Bench) -> None:
     """A sweep has taken the duty, and before it looks, the execution is purged and its name is used again."""
     text = WAIT + "timeoutSeconds: 25\n"
     ref = bench.start(text, {"seconds": 3600})
@@ -139,9 +139,7 @@ def test_a_time_limit_ends_only_the_execution_that_it_was_set_for(bench: Bench) 
 
 
 @pytest.mark.parametrize("text", [WAIT, RETRIES.replace(": 10,", ": 86400,")], ids=["wait", "retry"])
-def test_a_wait_beyond_the_horizon_that_began_after_the_sweep_had_looked_is_not_published(
-    bench: Bench, text: str
-) -> None:
+def test_a_long_wait_that_begins_during_a_sweep_is_not_published(bench: Bench, text: str) -> None:
     bench.returns("call", TaskError("Busy"), {})
     ref = bench.start(text, {"seconds": 86_400})
     key = take(bench)
@@ -164,7 +162,7 @@ def test_a_wait_beyond_the_horizon_that_began_after_the_sweep_had_looked_is_not_
     assert bench.status(ref) == "Succeeded"
 
 
-def test_an_entry_whose_claim_redis_has_forgotten_is_begun_anew_though_its_first_worker_lives(bench: Bench) -> None:
+def test_an_entry_whose_claim_was_lost_runs_again(bench: Bench) -> None:
     bench.returns("call", {})
     ref = bench.start(TASK)
     key = take(bench)
@@ -181,7 +179,7 @@ def test_an_entry_whose_claim_redis_has_forgotten_is_begun_anew_though_its_first
     assert [bench.work(), bench.status(ref)] == [1, "Succeeded"]
 
 
-def test_a_duplicate_of_a_message_that_went_on_does_not_vouch_for_the_step_that_followed(bench: Bench) -> None:
+def test_a_duplicate_message_does_not_renew_the_next_step(bench: Bench) -> None:
     ref = bench.start(WAIT, {"seconds": 1})
     bench.container.engine.handle(take(bench))
     key = take(bench)
@@ -205,9 +203,7 @@ def test_a_duplicate_of_a_message_that_went_on_does_not_vouch_for_the_step_that_
 
 
 @pytest.mark.parametrize("has_ended", [False, True])
-def test_a_purge_that_comes_late_leaves_the_execution_alone_that_has_the_name_now(
-    bench: Bench, has_ended: bool
-) -> None:
+def test_a_late_purge_does_not_touch_a_namesake(bench: Bench, has_ended: bool) -> None:
     ref = bench.start(WAIT, {"seconds": 1000})
     bench.container.engine.end(ref, Status.STOPPED, "", "")
     old = bench.container.reading.execution(ref)
@@ -221,7 +217,7 @@ def test_a_purge_that_comes_late_leaves_the_execution_alone_that_has_the_name_no
     assert (bench.status(ref), bench.wakes(ref)) == ("Stopped" if has_ended else "Running", before)
 
 
-def test_a_function_that_always_leaves_its_process_fails_its_step(bench: Bench) -> None:
+def test_a_function_that_always_exits_fails_its_step(bench: Bench) -> None:
     def leave(input: Any, context: Any) -> Any:
         raise SystemExit(1)
 
@@ -249,7 +245,7 @@ def keeper_of(renew: Any, sweep: Any, terminate: Any = None) -> Keeper:
     return Keeper(container, None, CONSUMER, terminate)  # type: ignore[arg-type]
 
 
-def test_a_worker_goes_on_sweeping_whatever_one_sweep_does() -> None:
+def test_a_worker_continues_to_sweep_after_an_error() -> None:
     loops, is_over, never = iter([1, 2]), threading.Event(), threading.Event()
 
     def sweep() -> None:
@@ -265,7 +261,7 @@ def test_a_worker_goes_on_sweeping_whatever_one_sweep_does() -> None:
 
 
 @pytest.mark.parametrize("is_active", [True, False])
-def test_only_a_call_that_still_runs_is_ended(is_active: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_running_call_is_terminated(is_active: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     request, ended, loops = Request(), list[int](), 0
     active = {request}
     monkeypatch.setattr("pollflow.runtime.keeper.worker_state.active_requests", active)
@@ -285,9 +281,7 @@ def test_only_a_call_that_still_runs_is_ended(is_active: bool, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("why", ["idle", "busy", "begins others"])
-def test_a_message_that_an_idle_worker_does_not_begin_is_left_to_others(
-    why: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_idle_worker_stops_renewing_a_message_it_does_not_begin(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     crashes, other, begun_so_far, renewed = Request(), Request(), [1], list[bool]()
     state = "pollflow.runtime.keeper.worker_state"
     monkeypatch.setattr(f"{state}.active_requests", {other} if why == "busy" else set())
@@ -331,7 +325,7 @@ def run_next(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, since_seconds: fl
 
 
 @pytest.mark.parametrize("pattern", ["requestResponse", "waitForCallback"])
-def test_a_function_whose_attempt_timed_out_is_ended_once(
+def test_a_function_whose_attempt_timed_out_is_terminated_once(
     bench: Bench, pattern: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = RETRIES.replace("Busy", "FnF.TaskTimeout") + f"    timeoutSeconds: 10\n    pattern: {pattern}\n"
@@ -344,7 +338,7 @@ def test_a_function_whose_attempt_timed_out_is_ended_once(
     assert ended == [4711]
 
 
-def test_a_function_whose_callback_was_reported_may_come_to_its_end(
+def test_a_function_whose_callback_was_reported_is_not_terminated(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ref = bench.start(CALLBACK + "  - {type: wait, name: Long, duration: 1000}\n")

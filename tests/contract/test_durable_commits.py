@@ -1,4 +1,4 @@
-"""An acknowledgement may be asked to mean that the append-only file of Redis has it."""
+"""Durable starts and commits wait until the append-only file has them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_durable_start_waits_for_the_append_only_file(server: Bench, store_url
     client.close()
 
 
-def test_a_start_that_finds_its_execution_waits_too_since_the_first_may_not_have(server: Bench, store_url: str) -> None:
+def test_a_durable_start_of_a_running_execution_waits_too(server: Bench, store_url: str) -> None:
     client = Client(store_url)
     client.deploy_text(PASSES, "flow")
     client.start("flow", name="x", durable=True)
@@ -54,9 +54,7 @@ def test_a_start_that_finds_its_execution_waits_too_since_the_first_may_not_have
     client.close()
 
 
-def test_without_an_append_only_file_a_durable_start_is_refused_and_nothing_written(
-    server: Bench, store_url: str
-) -> None:
+def test_a_durable_start_without_an_aof_is_refused(server: Bench, store_url: str) -> None:
     server.redis.config_set("appendonly", "no")
     client = Client(store_url)
     client.deploy_text(PASSES, "flow")
@@ -68,7 +66,7 @@ def test_without_an_append_only_file_a_durable_start_is_refused_and_nothing_writ
     client.close()
 
 
-def test_what_the_file_does_not_acknowledge_in_time_may_be_there_and_starting_again_settles_it(server: Bench) -> None:
+def test_a_durable_start_without_acknowledgement_may_be_repeated(server: Bench) -> None:
     server.deploy(PASSES)
     store = server.container.store
     # Redis syncs when it pleases the system: not within a blink.
@@ -81,7 +79,7 @@ def test_what_the_file_does_not_acknowledge_in_time_may_be_there_and_starting_ag
     assert server.container.starter.start("flow", {}, "x", durable=True)[0].name == "x"
 
 
-def test_a_server_that_does_not_know_it_is_named_as_the_reason(bench: Bench) -> None:
+def test_a_server_without_waitaof_is_named_in_the_error(bench: Bench) -> None:
     if bench.redis.__class__.__name__ != "FakeRedis":
         pytest.skip("only the fake does not know WAITAOF")
     bench.deploy(PASSES)
@@ -90,7 +88,7 @@ def test_a_server_that_does_not_know_it_is_named_as_the_reason(bench: Bench) -> 
     assert bench.redis.keys("*execution*") == []
 
 
-def test_commits_of_workers_wait_where_the_setting_says_so(server: Bench) -> None:
+def test_commits_wait_for_the_aof_when_the_setting_says_so(server: Bench) -> None:
     told: list[NotDurable] = []
     server.build_container(
         retry_policy=RetryPolicy(is_durable=Settings(durable=True).durable, on_not_durable=told.append)
@@ -103,7 +101,7 @@ def test_commits_of_workers_wait_where_the_setting_says_so(server: Bench) -> Non
     assert (server.status(ref), told) == ("Succeeded", [])
 
 
-def test_a_commit_that_is_not_acknowledged_is_told_and_stands(server: Bench) -> None:
+def test_a_commit_without_acknowledgement_is_logged_and_kept(server: Bench) -> None:
     told: list[NotDurable] = []
     server.build_container(retry_policy=RetryPolicy(is_durable=True, on_not_durable=told.append))
     ref = server.start(PASSES)

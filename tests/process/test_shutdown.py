@@ -1,4 +1,4 @@
-"""Workers that are told to stop: what they run ends or is handed back, and nothing waits for a lease."""
+"""Workers that shut down finish or hand back their work, so that nothing waits for a lease."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lateness(execution: Execution, wait: float) -> list[float]:
     ]
 
 
-def test_a_warm_stop_lets_a_call_end_and_commits_it(jobs: Jobs) -> None:
+def test_a_warm_shutdown_lets_a_call_end_and_commits_it(jobs: Jobs) -> None:
     first = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 4, "done_at": 1})
     jobs.until(execution, "TaskStarted", "Status")
@@ -49,7 +49,7 @@ def test_a_warm_stop_lets_a_call_end_and_commits_it(jobs: Jobs) -> None:
     assert_sound(execution)
 
 
-def test_a_soft_stop_hands_back_what_it_cuts_off(jobs: Jobs) -> None:
+def test_a_soft_shutdown_hands_interrupted_calls_back(jobs: Jobs) -> None:
     jobs.processes.env["REMAP_SIGTERM"] = "SIGQUIT"
     # It is no attempt lost: the step would fail with the first one.
     conf = {"worker_soft_shutdown_timeout": 1.0, "pollflow_max_crashes": 1}
@@ -80,7 +80,7 @@ def by_remote_control(jobs: Jobs, worker: Started) -> None:
 
 
 @pytest.mark.parametrize(("stop", "ack_emulation"), [(by_signal, True), (by_signal, False), (by_remote_control, True)])
-def test_messages_that_a_stopping_worker_holds_go_on_elsewhere_though_a_call_keeps_it(
+def test_a_stopping_worker_hands_its_prefetched_messages_over(
     jobs: Jobs, stop: Callable[[Jobs, Started], None], ack_emulation: bool
 ) -> None:
     conf = {"broker_transport_options": {"ack_emulation": ack_emulation}}
@@ -111,7 +111,7 @@ def test_messages_that_a_stopping_worker_holds_go_on_elsewhere_though_a_call_kee
 
 
 @ACKS
-def test_a_rolling_restart_under_load_delays_no_step_by_more_than_a_second(jobs: Jobs, ack_emulation: bool) -> None:
+def test_a_rolling_restart_under_load_delays_no_step_by_over_a_second(jobs: Jobs, ack_emulation: bool) -> None:
     conf = {"broker_transport_options": {"ack_emulation": ack_emulation}}
     workers = [jobs.worker("-c", "1", name=f"worker{number}", **conf) for number in range(3)]
     executions = [jobs.client.start("polling", {"wait": 1, "done_at": 9}) for _ in range(30)]

@@ -1,4 +1,4 @@
-"""Redis goes back in time under running workers: what it forgot fits nothing any more, and everything ends soundly."""
+"""Redis loses its last writes under running workers: stale tokens are refused and executions recover."""
 
 from __future__ import annotations
 

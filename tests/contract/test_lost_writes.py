@@ -1,4 +1,4 @@
-"""Redis comes back without its last moments, in the middle of what crosses shards or is handed out to others."""
+"""Redis loses its last writes while an execution crosses shards or has given out tokens."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pollflow.machine import ReportedSucceeded
 from pollflow.store import OutboxEntry
 from tests.contract.conftest import Bench
 from tests.contract.flows import WAIT
-from tests.contract.test_callbacks_and_sub_flows import schedule_next
-from tests.contract.test_edge_sub_flows import KID, before, token_of
+from tests.contract.sub_flows import KID, before, schedule_next, token_of
 
 LATER_SUB = """
 version: v1
@@ -90,7 +89,7 @@ def bench(store_url: str) -> Iterator[Bench]:
 
 @pytest.mark.parametrize("text", [LATER_SUB, LATER_IN_BRANCH], ids=["step", "branch"])
 @pytest.mark.parametrize("seconds", [0, 1000], ids=["ended", "running"])
-def test_a_sub_flow_of_a_lost_second_is_taken_when_its_step_comes_again(bench: Bench, text: str, seconds: int) -> None:
+def test_a_sub_flow_from_lost_writes_is_reused_by_its_step(bench: Bench, text: str, seconds: int) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(text, {"seconds": seconds})
     before(bench, "start", picture(bench))
@@ -114,7 +113,7 @@ def test_a_sub_flow_of_a_lost_second_is_taken_when_its_step_comes_again(bench: B
     assert set(bench.wakes(KID)) <= {"!purge", "!tidy"}
 
 
-def test_a_sub_flow_of_a_lost_second_is_stopped_when_the_execution_goes_another_way(bench: Bench) -> None:
+def test_a_sub_flow_from_lost_writes_is_stopped_when_not_needed(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     other_way = LATER_SUB.replace("  - {type: pass, name: First}", ANOTHER_WAY) + "  - {type: succeed, name: done}\n"
     bench.returns("look", {"a": False}, {"a": True})
@@ -131,7 +130,7 @@ def test_a_sub_flow_of_a_lost_second_is_stopped_when_the_execution_goes_another_
     assert bench.status(KID) == "Stopped"
 
 
-def test_a_token_of_a_lost_second_does_not_fit_another_step_at_the_same_entry(bench: Bench) -> None:
+def test_a_token_from_lost_writes_does_not_match_another_step(bench: Bench) -> None:
     bench.returns("look", {"a": True}, {"a": False})
     inputs = bench.returns("ask", {})
     ref = bench.start(TWO_ASK)
@@ -147,7 +146,7 @@ def test_a_token_of_a_lost_second_does_not_fit_another_step_at_the_same_entry(be
     assert bench.output(ref)["v"] == 1
 
 
-def test_a_note_that_a_step_gave_up_is_struck_out_by_the_step_if_it_is_there_after_all(bench: Bench) -> None:
+def test_a_cancellation_from_lost_writes_is_undone_by_its_step(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(LATER_SUB, {"seconds": 0})
     bench.container.engine.handle(bench.take())
