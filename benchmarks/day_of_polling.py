@@ -13,7 +13,8 @@ from typing import Any
 from benchmarks.frame import PROJECT, Report, site
 from pollflow import Context
 from pollflow.fdl import read_flow
-from pollflow.testing.on_redis import RedisRun
+from pollflow.store import connect
+from pollflow.testing import RunResult, VirtualRun
 
 FLOW = PROJECT / "flows" / "task_polling.yaml"
 
@@ -23,19 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("loops", type=int, nargs="?", default=8640, help="8,640 loops are about 130,000 events")
 
 
-class Measured(RedisRun):
-    """A run that measures its keys before they are deleted."""
+class Measured(VirtualRun):
+    """Looks at the keys before they are deleted."""
 
     kept: dict[str, int]
 
-    def _delete(self) -> None:
-        client = self._container.store.client
+    def _result(self, until: float | None) -> RunResult:
+        client = self._client
         keys = [key for key in client.scan_iter(f"{self._prefix}:*") if "flow/test" in key]
         self.kept = {key.split(":")[2]: client.memory_usage(key, samples=0) for key in keys}
         started = time.perf_counter()
         self._container.reading.history(self._ref, after=1000, limit=100)
         self.page_seconds = time.perf_counter() - started
-        super()._delete()
+        return super()._result(until)
 
 
 def run(options: argparse.Namespace) -> Report:
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> Report:
     flow = read_flow(FLOW.read_text().replace("$.try_count > 3", f"$.try_count > {loops}"))
     functions = {"StartJob": lambda input, context: {"job_id": "J"}, "GetJobStatus": status}
     with site() as at:
-        measured = Measured(at.url, flow, {"delay": loops * 10}, functions=functions)
+        measured = Measured(flow, {"delay": loops * 10}, functions=functions, client=connect(at.url))
         result = measured.run()
         slowlog: Any = at.redis.slowlog_get(100)
     part = max(1, loops // 100)

@@ -12,7 +12,7 @@ from pollflow.runtime.functions import Functions
 from pollflow.runtime.maintenance import MaintenanceJobs
 from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.runtime.starting import Starter
+from pollflow.runtime.starting import Starter, new_identity
 from pollflow.runtime.subflows import SubFlows
 from pollflow.runtime.sweep import Sweeper
 from pollflow.store import (
@@ -54,6 +54,7 @@ def build_container(
     is_stopping: Callable[[], bool] = lambda: False,
     clock: Clock | None = None,
     retry_policy: RetryPolicy | None = None,
+    new_identity: Callable[[], tuple[str, str]] = new_identity,
 ) -> Container:
     """Make the objects on one connection pool, without a round trip.
 
@@ -67,7 +68,7 @@ def build_container(
     reading, definitions = Reading(client, keys, clock, store.scripts), Definitions(client, keys)
     directory = Directory(client, keys)
     flows = FlowCache(definitions)
-    starter = Starter(store, reading, definitions, flows, limits, publish)
+    starter = Starter(store, reading, definitions, flows, limits, publish, new_identity)
     caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes)
     engine = Engine(store, reading, flows, caller, limits, publish, worker, is_stopping)
     maintenance = MaintenanceJobs(engine)

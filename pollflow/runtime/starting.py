@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pollflow.errors import ExecutionAlreadyExists, InvalidArgument
@@ -18,6 +19,11 @@ from pollflow.store import Definitions, ExecutionKey, ExecutionRef, ParentLink, 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 
 
+def new_identity() -> tuple[str, str]:
+    """Return the id of a new execution, and the secret of its task tokens."""
+    return uuid.uuid4().hex, secrets.token_hex(16)
+
+
 @dataclass(frozen=True, slots=True)
 class Starter:
     """Starts executions of deployed flows."""
@@ -28,6 +34,7 @@ class Starter:
     flows: FlowCache
     limits: Limits
     publish: Publish
+    new_identity: Callable[[], tuple[str, str]] = new_identity
 
     def start(
         self,
@@ -49,7 +56,8 @@ class Starter:
         input = checked_object("input", input, self.limits.payload_bytes)
         record = self.definitions.flow(flow_name)
         flow = self.flows.get(record.digest)
-        info = ExecutionInfo(ref.flow, ref.name, uuid.uuid4().hex, self.reading.now(), secrets.token_hex(16))
+        execution_id, secret = self.new_identity()
+        info = ExecutionInfo(ref.flow, ref.name, execution_id, self.reading.now(), secret)
         started = self.store.start(
             info,
             begin(flow, input, info, self.limits),

@@ -7,6 +7,7 @@ gives each due wake-up to one of them, and all that follows is guarded by tokens
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pollflow.errors import ExecutionNotExists, StoreFull, StoreUnavailable, UnreadableRecord
@@ -45,6 +46,10 @@ class Sweeper:
         if not at_once and not self._acquire_turn():
             return 0
         _, shards = self.engine.store.due_shards()
+        return self.sweep_shards(shards)
+
+    def sweep_shards(self, shards: Sequence[int]) -> int:
+        """Serve all that is due in these shards. Return how many wake-ups it found."""
         if not shards:
             return 0
         oldest = self._oldest() if self.routes.in_script else {}

@@ -5,6 +5,8 @@ These verbs move an entry's wake-up ahead or publish its message again. None of 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pollflow.store import commands
 from pollflow.store import keys as names
 from pollflow.store.core import Core
@@ -93,14 +95,13 @@ class WakeUps(Core):
         )
         return isinstance(self._run(script, self._frame_keys(key)), commands.Renewed)
 
-    def next_wake_up(self) -> float | None:
-        """Return when the next entry needs attention, epoch seconds; None where there is no live entry."""
+    def next_wake_ups(self, shards: Collection[int] = range(names.SHARDS)) -> dict[int, float]:
+        """Return when the next entry of each shard needs attention (epoch seconds), without the empty shards."""
         with translated():
             pipe = self.client.pipeline(transaction=False)
-            for shard in range(names.SHARDS):
+            for shard in shards:
                 pipe.zrange(self.keys.wake(shard), 0, 0, withscores=True)
-            scores = [score for found in pipe.execute() for _, score in found]
-        return min(scores, default=None)
+            return {shard: found[0][1] for shard, found in zip(shards, pipe.execute(), strict=True) if found}
 
     def job_done(self, key: ExecutionKey, job: str) -> None:
         """Remove a maintenance job that is done."""

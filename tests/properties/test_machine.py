@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from pollflow import TaskError
 from pollflow.fdl import Flow, Step, read_flow
 from pollflow.fdl.expr import Path
-from pollflow.machine import AwaitChildren, AwaitReport, Limits, Status
+from pollflow.machine import Limits, Status
+from pollflow.store import FrameRecord
 from pollflow.testing import Reply, ReportFailed, ReportSucceeded, RunResult, Stop, VirtualRun
 
 LIMITS = Limits(events=400, max_concurrency=3, payload_bytes=4096)
@@ -154,8 +156,18 @@ inputs = objects.map(lambda input: {**input, "list": [1, 2, 3, 4]})
 thorough = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def run_of(flow: Flow, given_input: Any, answers: Any, done: Any) -> tuple[VirtualRun, RunResult]:
-    run = VirtualRun(flow, given_input, functions=answers, stimuli=done, limits=LIMITS)
+class ObservedRun(VirtualRun):
+    """Keeps the frames that are left at the end."""
+
+    frames: Mapping[str, FrameRecord]
+
+    def _result(self, until: float | None) -> RunResult:
+        self.frames = self._container.reading.frames(self._ref)
+        return super()._result(until)
+
+
+def run_of(flow: Flow, given_input: Any, answers: Any, done: Any) -> tuple[ObservedRun, RunResult]:
+    run = ObservedRun(flow, given_input, functions=answers, stimuli=done, limits=LIMITS)
     return run, run.run()
 
 
@@ -200,14 +212,13 @@ def test_every_open_frame_has_a_wake_up(flow: Flow, input: Any, answers: Any, do
     run, result = run_of(flow, input, answers, done)
     if result.status.ended:
         return
-    frames = run._root.frames
-    assert frames
-    for name, frame in frames.items():
-        if isinstance(frame.wake, AwaitChildren):
+    assert run.frames
+    for name, frame in run.frames.items():
+        if frame.kind == "children":
             assert frame.join is not None and frame.join.open > 0
-            assert any(child.startswith(f"{name}.{frame.state.entry}.") for child in frames)
+            assert any(child.startswith(f"{name}.{frame.state.entry}.") for child in run.frames)
         else:
-            assert isinstance(frame.wake, AwaitReport) and frame.deadline is None
+            assert frame.kind == "report" and frame.deadline is None
 
 
 @thorough
