@@ -1,4 +1,4 @@
-"""Checked flows by digest, kept in memory: a definition never changes under its digest."""
+"""A cache of checked flows by digest: a definition never changes under its digest."""
 
 from __future__ import annotations
 

@@ -20,14 +20,17 @@ logger = logging.getLogger("pollflow")
 _LOSES = "acknowledged data is lost when it restarts (docs/guarantees.md)"
 
 
-def before_start(check: Callable[[], None]) -> type[bootsteps.Step]:
-    """Return a worker step that runs the check. An exception in it ends the worker; one in a signal would not."""
+def before_start(check: Callable[[str], None]) -> type[bootsteps.Step]:
+    """Return a worker step that runs the check on the node's name.
+
+    An exception in it ends the worker; one in a signal would not.
+    """
 
     class PollflowCheck(bootsteps.Step):  # type: ignore[misc]
         name = "pollflow.check"
 
         def create(self, parent: Any) -> None:
-            check()
+            check(parent.hostname)
 
     return PollflowCheck
 

@@ -25,8 +25,18 @@ logger = logging.getLogger("pollflow")
 _ROUNDS_BEFORE_END = 3
 """A task that has just committed cannot renew either; it has this many rounds to return."""
 
-WORKER = secrets.token_hex(8)
-"""Names this worker in the nonces of its calls. Pool children are forked from it and share the name."""
+_worker = secrets.token_hex(8)
+
+
+def worker_name() -> str:
+    """Return the name that begins the nonces of this worker's calls; pool children are forked and share it."""
+    return _worker
+
+
+def name_worker(hostname: str) -> None:
+    """Name this worker after its Celery node, before it forks its pool. Two workers of one node name still differ."""
+    global _worker
+    _worker = f"{hostname}/{secrets.token_hex(4)}"
 
 
 @dataclass(slots=True)
@@ -44,7 +54,7 @@ class LeaseRenewer:
         """Renew every lease once."""
         refused: dict[Any, float] = {}
         for task, key in _step_tasks(self.list_running()):
-            if self.store.renew(key, WORKER):
+            if self.store.renew(key, worker_name()):
                 continue
             rounds = self._refused.get(task.request, 0) + 1
             refused[task.request] = rounds

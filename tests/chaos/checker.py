@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pollflow import Client
 from pollflow.errors import ExecutionNotExists
 from pollflow.machine import Status
-from pollflow.store import SHARDS, ExecutionRecord, ExecutionRef, Keys, connect, parse_member
+from pollflow.store import SHARDS, ExecutionRecord, ExecutionRef, Keys, WakeUp, connect
 from pollflow.testing import RunResult
 from tests.chaos.expected import expected, flows
 from tests.chaos.flows import CHILD, DEFINITIONS
@@ -62,7 +62,7 @@ class Checker:
         found = []
         for shard in range(SHARDS):
             for member in self._redis.zrange(self._keys.wake(shard), 0, -1):
-                if parse_member(member)[2] != "purge":
+                if WakeUp.parse(member).job != "purge":
                     found.append(member)
         return found
 
@@ -103,13 +103,13 @@ class Checker:
     def _told(self, ref: ExecutionRef, problems: Iterator[str]) -> Iterator[str]:
         found = list(problems)
         if found:
-            events = list(self._reading.whole_history(ref))[-_HISTORY_SHOWN:]
+            events = list(self._reading.whole_history(self._reading.execution(ref).key))[-_HISTORY_SHOWN:]
             lines = "\n      ".join(shown(event) for event in events)
             yield f"{ref}: " + "\n    ".join(found) + f"\n    its history:\n      {lines}"
 
     def _check_execution(self, ref: ExecutionRef) -> Iterator[str]:
         record = self._reading.execution(ref)
-        history = History(list(self._reading.whole_history(ref)))
+        history = History(list(self._reading.whole_history(record.key)))
         self._count(record, history)
         if not record.status.ended:
             yield f"it is {record.status.value}"
@@ -168,12 +168,12 @@ class Checker:
             if _outcome(child) != _outcome_of(required):
                 yield f"its sub-execution came to {_outcome(child)} and not to {_outcome_of(required)}"
             else:
-                history = History(list(self._reading.whole_history(child.ref)))
+                history = History(list(self._reading.whole_history(child.key)))
                 yield from (f"its sub-execution: {text}" for text in history.differences(required.history))
 
     def _check_words(self) -> Iterator[str]:
-        if count := self._ledger.words().get("a round in the background failed"):
-            yield f"{count} rounds in the background of workers failed; their logs say why"
+        if count := self._ledger.words().get("a background job failed"):
+            yield f"{count} background jobs of workers failed; their logs say why"
 
     def _check_calls(self) -> Iterator[str]:
         """Nobody calls a function without having claimed the step. A Redis that went back has forgotten claims."""
@@ -207,9 +207,9 @@ class Checker:
         purges = set()
         for shard in range(SHARDS):
             for member in self._redis.zrange(self._keys.wake(shard), 0, -1):
-                ref, _, job = parse_member(member)
-                if job == "purge":
-                    purges.add(ref)
+                wake_up = WakeUp.parse(member)
+                if wake_up.job == "purge":
+                    purges.add(wake_up.execution.ref)
         yield from (f"{ref} will never be purged" for ref in refs - purges)
         yield from (f"{ref} is to be purged and does not exist" for ref in purges - refs)
 
@@ -220,7 +220,7 @@ class Checker:
         lasting |= {self._keys.definition(flow.digest) for flow in flows().values()}
         for ref in refs:
             lasting |= {self._keys.execution(ref), self._keys.history(ref), self._keys.blocks(ref)}
-            lasting |= {self._keys.values(ref), self._keys.cancellations(ref)}
+            lasting |= {self._keys.values(ref), self._keys.cancellations(ref), self._keys.parents(ref)}
             lasting |= set(self._keys.lasting_indexes(ref))
             lasting |= {key for status in Status for key in self._keys.indexes(ref, status)}
         for key in self._redis.scan_iter(f"{self._keys.prefix}:*", count=1000):

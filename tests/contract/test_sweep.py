@@ -13,7 +13,7 @@ import pytest
 from pollflow import ExecutionNotExists, StoreUnavailable, TaskError, UnreadableRecord
 from pollflow.machine import ReportedSucceeded, Status
 from pollflow.runtime.background import run_in_background
-from pollflow.runtime.leases import WORKER, LeaseRenewer
+from pollflow.runtime.leases import LeaseRenewer, worker_name
 from pollflow.store import LEASED, Claimed, ExecutionRef, MessageKey, Reading, WakeUp, commands
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
@@ -291,7 +291,7 @@ def run_next(
 ) -> tuple[LeaseRenewer, list[int]]:
     """Claim the call of the next message. Return the lease renewer of its worker, and the processes that it ends."""
     headers, key, ended = bench.queued()[0]["headers"], take(bench), list[int]()
-    bench.container.store.claim(key, f"{WORKER}.1")
+    bench.container.store.claim(key, f"{worker_name()}.1")
     execution = key.execution
     args = [key.ref.flow, key.ref.name, execution.id, execution.incarnation, key.frame, key.token]
     request = Request(args, headers, time.time() - since_seconds)

@@ -37,7 +37,8 @@ def test_an_older_append_only_file_is_restored_under_running_workers(
     redis_server.start()
     assert any(len(execution.history()) < known[execution.name] for execution in executions)
     for execution in executions:
-        assert execution.wait(60).status == "Succeeded"
+        execution = execution.wait(60)
+        assert execution.status == "Succeeded"
         assert execution.output is not None and execution.output["tries"] == 12
         assert_sound(execution)
     # The calls that Redis forgot were made again, under the same keys: that is what the key is for.

@@ -90,7 +90,7 @@ def test_random_flows_write_the_history_of_virtual_time(redis_server: RedisServe
             started.append(client.start(name, sample.input, name="x"))
     succeeded = 0
     for sample, execution in zip(chosen, started, strict=True):
-        execution.wait(120)
+        execution = execution.wait(120)
         expected = sample.expected
         assert execution.status == expected.status.value, (sample.flow.text, sample.input, execution.history())
         assert (execution.output, execution.error or None) == (expected.output, expected.error or None)

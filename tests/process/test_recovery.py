@@ -43,7 +43,7 @@ def test_a_worker_killed_in_the_middle_of_a_wait_loses_nothing(jobs: Jobs) -> No
     jobs.until(execution, "StepStarted", "Wait")
     first.kill_group()
     jobs.worker()
-    execution.wait(40)
+    execution = execution.wait(40)
     assert execution.status == "Succeeded"
     assert 0 <= late_by(execution, "Status", 6) < 5
     assert_sound(execution)
@@ -58,7 +58,7 @@ def test_a_call_of_a_killed_worker_is_repeated_under_the_same_key(jobs: Jobs) ->
     ready = time.monotonic()
     jobs.until(execution, "TaskStarted", "Status", count=2)
     assert time.monotonic() - ready < 5
-    execution.wait(20)
+    execution = execution.wait(20)
     assert execution.status == "Succeeded"
     assert_sound(execution)
     keys = Counter(call["key"] for call in calls(jobs.url) if call["step"] == "Status")
@@ -70,7 +70,7 @@ def test_a_call_of_a_killed_pool_child_is_repeated(jobs: Jobs) -> None:
     execution = jobs.client.start("polling", {"wait": 0.2, "block": 300})
     jobs.until(execution, "TaskStarted", "Status")
     os.kill(calls(jobs.url)[-1]["pid"], signal.SIGKILL)
-    execution.wait(30)
+    execution = execution.wait(30)
     assert execution.status == "Succeeded"
     assert_sound(execution)
 
@@ -80,7 +80,7 @@ def test_executions_continue_after_redis_restarts_from_its_aof(jobs: Jobs, redis
     execution = jobs.client.start("polling", {"wait": 4, "done_at": 2})
     jobs.until(execution, "StepStarted", "Wait")
     redis_server.restart()
-    execution.wait(60)
+    execution = execution.wait(60)
     assert worker.process.poll() is None
     assert execution.status == "Succeeded"
     assert 0 <= late_by(execution, "Status", 4) < 8
@@ -108,7 +108,7 @@ def test_a_killed_beat_stops_nothing(jobs: Jobs) -> None:
     execution = jobs.client.start("polling", {"wait": 1, "done_at": 3})
     jobs.until(execution, "StepStarted", "Wait")
     beat.kill_group()
-    execution.wait(30)
+    execution = execution.wait(30)
     assert execution.status == "Succeeded"
     assert_sound(execution)
 
@@ -118,7 +118,7 @@ def test_a_wait_longer_than_the_visibility_timeout_fires_once(jobs: Jobs) -> Non
     for _ in range(2):
         jobs.worker(broker_transport_options=options, pollflow_max_countdown=2.5)
     execution = jobs.client.start("polling", {"wait": 30, "done_at": 1})
-    execution.wait(60)
+    execution = execution.wait(60)
     assert execution.status == "Succeeded"
     assert 0 <= late_by(execution, "Status", 30) < 5
     assert [call["step"] for call in calls(jobs.url)] == ["Start", "Status"]
@@ -153,7 +153,7 @@ def test_stopping_an_execution_ends_its_call_but_not_the_worker(jobs: Jobs) -> N
     jobs.worker("-c", "1")
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 300})
     jobs.until(execution, "TaskStarted", "Status")
-    execution.stop("Cancelled", "by hand")
+    execution = execution.stop("Cancelled", "by hand")
     after = jobs.client.start("polling", {"wait": 0.1}).wait(20)
     assert after.status == "Succeeded"
     assert (execution.status, execution.error, execution.cause) == ("Stopped", "Cancelled", "by hand")
@@ -180,7 +180,7 @@ def test_a_worker_resumed_after_its_lease_cannot_commit(jobs: Jobs) -> None:
     jobs.until(execution, "TaskStarted", "Status")
     first.signal_group(signal.SIGSTOP)
     second = jobs.worker(name="second")
-    execution.wait(30)
+    execution = execution.wait(30)
     first.signal_group(signal.SIGCONT)
     first.wait_for_output("a commit came too late")
     assert first.process.poll() is None

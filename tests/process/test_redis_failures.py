@@ -55,8 +55,8 @@ def test_a_result_is_kept_while_redis_refuses_writes(jobs: Jobs, edge: Any, line
         # Until the function has ended and its commit was refused.
         wait_until(lambda: _refused_commits(worker, line), "a refused commit")
         assert worker.process.poll() is None
-        assert execution.status == "Running"
-    execution.wait(30)
+        assert execution.refresh().status == "Running"
+    execution = execution.wait(30)
     assert execution.status == "Succeeded"
     assert_sound(execution)
     if edge is full:
