@@ -1,4 +1,4 @@
-"""The Celery app of the load. Run as `celery -A tests.chaos.app worker`; its surroundings say where it is."""
+"""The Celery app of the load. Run as `celery -A tests.chaos.app worker`; environment variables name its servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads everything when all is quiet, and tells what is lost, doubled, different or left over."""
+"""Read all data after the run, and report what is lost, duplicated, different or left over."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Order:
 
 
 def say(text: str) -> None:
-    """One line for whoever watches."""
+    """Print one line."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

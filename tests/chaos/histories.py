@@ -1,4 +1,4 @@
-"""What must hold of any history, and what it tells of the time that waits took."""
+"""Checks that every history must pass, and the duration of its waits."""
 
 from __future__ import annotations
 

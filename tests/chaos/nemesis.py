@@ -32,7 +32,7 @@ _REMEMBERED, _OLD_MESSAGES = 200, 20
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """What came of a fault: in words, and the id of the group or the process that was killed, if any."""
+    """The effect of a fault as text, and the id of the killed process or process group, if any."""
 
     told: str
     group: int | None = None

@@ -67,7 +67,7 @@ class ChaosServer:
         return self._server.url
 
     def client(self, timeout: float = 5) -> Any:
-        """A connection that gives up at once."""
+        """A connection that does not retry."""
         return Redis.from_url(
             self.url,
             decode_responses=True,
@@ -99,7 +99,7 @@ class ChaosServer:
         return self._appendfsync == "everysec"
 
     def measure(self) -> None:
-        """Note how long the append-only file is now: what it held a moment ago is what a crash leaves."""
+        """Record the length of the append-only file: a crash keeps the length of a moment ago."""
         with suppress(OSError, ValueError):
             self._sizes.append((time.time(), self._file().stat().st_size))
 

@@ -1,4 +1,4 @@
-"""What a run tells in the end: how much there was of everything, and how long it took to go on after a kill."""
+"""The figures of a run: counts of everything, and the time from a kill to the next step."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Took:
     at: float
 
     def told(self, began: float) -> str:
-        """In words, for whoever looks for the reason in the logs."""
+        """Return a text that helps to find the reason in the logs."""
         return f"{self.seconds:.1f} s after {self.fault} at {self.at - began:.1f} s: {self.what}"
 
 

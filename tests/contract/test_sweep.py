@@ -122,7 +122,7 @@ def test_a_lease_expires_in_time_after_the_redis_clock_went_back(bench: Bench) -
 
 
 def test_a_deadline_does_not_end_a_namesake(bench: Bench) -> None:
-    """A sweep has taken the duty, and before it looks, the execution is purged and its name is used again."""
+    """A sweep takes the deadline, and before it acts, the execution is purged and its name is used again."""
     text = WAIT + "timeoutSeconds: 25\n"
     ref = bench.start(text, {"seconds": 3600})
     bench.pass_time(26)
@@ -296,7 +296,7 @@ def test_an_idle_worker_stops_renewing_a_message_it_does_not_begin(why: str, mon
     for _ in range(10):
         keeper.keep()
         begun_so_far[0] += why == "begins others"
-    # The first round only learns how much has been begun, the third idle one after it gives up.
+    # The first loop only counts the begun messages; the third idle one after it stops to renew.
     assert renewed.count(False) == (3 if why == "idle" else 10)
 
 

@@ -29,7 +29,7 @@ steps:
 """
 
 # The 20,000 of tests/contract/test_overload.py would take minutes. Sweeping these takes a few seconds, working
-# them off several times as long: so their messages stand in the queue for longer than the grace of a redelivery.
+# them off several times as long: so their messages stand in the queue for longer than the redelivery timeout.
 ENTRIES = 1_500
 CALL_SECONDS = 0.02
 HOUR = 3600
@@ -48,7 +48,7 @@ def test_ten_times_the_capacity_of_a_worker_is_done_in_order(jobs: Jobs) -> None
     for execution in executions:
         assert execution.wait(30).status == "Succeeded"
     assert_sound(executions[0])
-    # Most of it stood in the queue for longer than the grace after which a message may be taken for lost.
+    # Most of it stood in the queue for longer than the redelivery timeout.
     assert len(backlog) > 40
     assert backlog[0] > STARTS / 2
     redelivered = worker.output().count("redelivered")

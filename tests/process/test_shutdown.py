@@ -123,7 +123,7 @@ def test_a_rolling_restart_under_load_delays_no_step_by_over_a_second(jobs: Jobs
         assert_sound(execution)
     late = sorted(seconds for execution in executions for seconds in lateness(execution, 1))
     assert len(late) == 30 * 9
-    # What waits for a lease or a grace is late by two seconds or more. A machine that does other work too may
-    # hold a few up by as long.
+    # A step that waits for a lease or a redelivery timeout is late by two seconds or more. A busy machine may
+    # delay a few steps by as long.
     assert late[0] >= 0 and late[-len(late) // 20] < 1 and late[-1] < 5, late[-25:]
     assert len(calls(jobs.url)) == 30 * 10

@@ -115,14 +115,14 @@ def test_the_flow_moves_data_as_the_table_says() -> None:
     for event in result.history:
         for key in {"StepStarted": ["input"], "StepSucceeded": ["output"], "StepExited": ["local"]}.get(event.type, []):
             details.setdefault(event.step, []).append(event.detail[key])
-    told: dict[str, list[Any]] = {}
+    listed: dict[str, list[Any]] = {}
     local: Any = None
     for name, input, output, after in (row for row in rows(section("How data moves")) if len(row) == 4):
         if name in result.steps:
             local = local if after.startswith("the same") else yaml.safe_load(after.strip("`"))
-            told[name] = [yaml.safe_load(input.strip("`")), yaml.safe_load(output.strip("`")), local]
-    assert told == details
-    assert list(told) == result.steps
+            listed[name] = [yaml.safe_load(input.strip("`")), yaml.safe_load(output.strip("`")), local]
+    assert listed == details
+    assert list(listed) == result.steps
     assert result.output == local
 
 

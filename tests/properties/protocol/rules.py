@@ -121,7 +121,7 @@ class Rules:
         world.clock.frozen_at = (world.clock.frozen_at or 0.0) + _YEAR
         world.wire.begin(Process("sweep", "sweep"), False, retrying=True)
         world.container.sweeper.sweep(at_once=True)
-        # Who has given up what was never started is forgotten in time.
+        # A cancellation of a sub-flow that was never started expires.
         left = [key for key in world.redis.keys("*") if "{0}" in key and ":given-up:" not in key]
         if left:
             raise Broken(f"left over after the purge: {left}")

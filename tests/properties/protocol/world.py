@@ -61,7 +61,7 @@ class Broken(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """`work` is what it does (`handle`, `sweep` or `stop`), `answers` what it was told so far."""
+    """`work` is what it does (`handle`, `sweep` or `stop`), `answers` the replies so far."""
 
     actor: str
     work: str
