@@ -1,4 +1,4 @@
-"""Ten thousand iterations on real workers: nothing is lost, and what is kept stays small."""
+"""Ten thousand iterations on real workers: nothing is lost, and the stored data stays small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random flows on real workers, many at once: each writes the history that the pure machine writes in virtual time."""
+"""Random flows on real workers write the history that the pure machine writes in virtual time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sample:
 
 
 def samples(seed_examples: int) -> list[Sample]:
-    """Flows that end soon, with what the pure machine makes of them; the same ones each time."""
+    """Return short flows with their expected results; the same ones each time."""
     found: list[Sample] = []
 
     @settings(

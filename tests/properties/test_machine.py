@@ -1,4 +1,4 @@
-"""Random valid flows in virtual time: whatever they are, nothing gets stuck, lost, doubled or out of order."""
+"""Random valid flows in virtual time: nothing gets stuck, lost, duplicated or out of order."""
 
 from __future__ import annotations
 

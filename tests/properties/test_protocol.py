@@ -110,7 +110,7 @@ class Scenario:
     stops: int = 0
     pauses: tuple[float, ...] = (3,)
     is_complete: bool = False
-    """Whether CI tries every schedule; where there are too many, it tries as many as the bound allows."""
+    """Return whether CI tries every schedule, or as many as the bound allows."""
 
 
 _THREE = Scenario(

@@ -76,7 +76,7 @@ def test_only_documented_errors_are_raised(shared_server: RedisServer, input: An
 
 
 def run_twice(url: str, input: Any, function: Callable[..., Any]) -> None:
-    """On Redis and in virtual time, which come to the same."""
+    """Run on Redis and in virtual time, and compare."""
     try:
         real = RedisRun(url, FLOW, input, functions={"f": function}).run()
     except (InvalidArgument, EntityTooLarge):

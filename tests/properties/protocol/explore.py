@@ -22,7 +22,7 @@ WORKERS = ("w1", "w2")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The world at one point of one schedule."""
+    """The world at one point of a schedule."""
 
     picture: Picture
     now: float
@@ -39,7 +39,7 @@ class State:
 
     @property
     def schedule(self) -> list[str]:
-        """What has been done, first things first."""
+        """Return the actions so far, the first one first."""
         done, path = [], self.path
         while path:
             done.append(path[0])
@@ -49,7 +49,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What may happen next. `costs` is how many faults it takes."""
+    """A possible next action. `costs` is its number of faults."""
 
     name: str
     process: Process | None = None
@@ -59,7 +59,7 @@ class Action:
 
 @dataclass(slots=True)
 class Found:
-    """How much was tried."""
+    """The number of tried schedules and steps."""
 
     states: int = 0
     steps: int = 0
@@ -70,7 +70,7 @@ class Found:
 
 
 class Explorer:
-    """Explores one scenario. `pauses` are the seconds by which a paused process may fall behind."""
+    """Explore one scenario. `pauses` are the seconds by which a paused process may fall behind."""
 
     def __init__(self, world: World, rules: Rules, *, faults: int, stops: int = 0, pauses: tuple[float, ...] = (3,)):
         self.world, self.rules = world, rules
@@ -78,7 +78,7 @@ class Explorer:
         self.found = Found()
 
     def explore(self, most_steps: int, seed: int = 0) -> Found:
-        """All schedules from the present state of the world, or as many as `most_steps` allow."""
+        """Try all schedules from the present state, or as many as `most_steps` allow."""
         choice = random.Random(seed)
         picture = self.world.picture()
         start = State(picture, BEGINNING, self.world.tokens, (), self.faults, self.stops, Trace())
