@@ -17,7 +17,7 @@ if os.environ["BENCH_VARIANT"] == "pollflow":
     pollflow.attach(app, url)
 else:
     redis = Redis.from_url(url)
-    # The least that a chain with durable state does: store the position, and tell a repetition from a first time.
+    # The least that a chain with durable state does: store the position, and detect a repetition.
     commit = redis.register_script(
         "if redis.call('HGET', KEYS[1], 'at') ~= ARGV[1] then return 0 end "
         "return redis.call('HINCRBY', KEYS[1], 'at', 1)"

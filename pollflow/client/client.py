@@ -112,7 +112,7 @@ class Client:
     ) -> Execution:
         """Start an execution, or return the running one of that name, whose `is_new` is false.
 
-        `durable`: return only when the append-only file of Redis has it. Raises FlowNotExists, ExecutionAlreadyExists if
+        `durable`: return only when the append-only file has it. Raises FlowNotExists, ExecutionAlreadyExists if
         an execution of that name has ended, InvalidArgument, EntityTooLarge, NotDurable. After NotDurable and
         StoreUnavailable the execution may exist or not; it is safe to start again under the same name.
         """

@@ -1,4 +1,4 @@
-"""Reads everything when all is quiet, and tells what is lost, doubled, different or left over."""
+"""Read all data after the run, and report what is lost, duplicated, different or left over."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HISTORY_SHOWN = 40
 
 @dataclass(slots=True)
 class Findings:
-    """What the checker found wrong, and what it saw on the way."""
+    """The problems that the checker found, and its counts."""
 
     problems: list[str] = field(default_factory=list)
     executions: int = 0
@@ -35,7 +35,7 @@ class Findings:
 
 
 class Checker:
-    """Checks one run."""
+    """Check one run."""
 
     def __init__(self, url: str, ledger: Ledger, planned: list[Planned]) -> None:
         self._redis = connect(url)
@@ -50,15 +50,15 @@ class Checker:
         self.findings = Findings()
 
     def running(self) -> list[str]:
-        """The refs of executions that have not ended."""
+        """Return the refs of executions that have not ended."""
         return self._indexed(Status.RUNNING)
 
     def events_of(self, refs: list[str]) -> int:
-        """How many events the histories of executions have together."""
+        """Return the total number of history events."""
         return sum(self._reading.execution(ExecutionRef.parse(ref)).info.events for ref in refs)
 
     def restless(self) -> list[str]:
-        """Members of the wake-up index that are not the purge of an ended execution."""
+        """Return members of the wake-up index other than purges of ended executions."""
         found = []
         for shard in range(SHARDS):
             for member in self._redis.zrange(self._keys.wake(shard), 0, -1):
@@ -67,7 +67,7 @@ class Checker:
         return found
 
     def check(self) -> Findings:
-        """Checks everything."""
+        """Check everything."""
         complain = self.findings.problems.extend
         complain(f"seen while it ran: {text}" for text in dict.fromkeys(self._ledger.complaints()))
         refs = {ExecutionRef.parse(text) for text in self._indexed(None)}
@@ -152,7 +152,7 @@ class Checker:
         yield from self._check_children(planned, run)
 
     def _check_children(self, planned: Planned, run: RunResult | None) -> Iterator[str]:
-        """`run` is what the parent must come to; None if it was stopped, and its child perhaps with it."""
+        """Check a sub-flow; `run` is the expected run of its parent, or None if the parent was stopped."""
         children = self._children.pop(planned.input["salt"], [])
         if planned.flow != "chaos-sub-flow":
             return
@@ -176,7 +176,7 @@ class Checker:
             yield f"{count} background jobs of workers failed; their logs say why"
 
     def _check_calls(self) -> Iterator[str]:
-        """Nobody calls a function without having claimed the step. A Redis that went back has forgotten claims."""
+        """Check that each call has a claim, except claims that Redis lost."""
         if self._went_back:
             return
         made = Counter(call.key.partition("/")[0] for call in self._ledger.calls())

@@ -1,4 +1,4 @@
-"""A run with wrong clocks says something only if they are wrong, and only wrong."""
+"""Wrong clocks: the library changes the time of a process and nothing else."""
 
 from __future__ import annotations
 

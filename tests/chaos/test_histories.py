@@ -1,4 +1,4 @@
-"""What the checker finds in a history that somebody has tampered with."""
+"""The checks of histories find modified ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine's parts on fakeredis and on a real server: one suite, two subjects."""
+"""The engine on fakeredis and on a real server: the same tests on both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pollflow.store import Clock, ExecutionKey, ExecutionRef, Message, MessageKe
 
 
 class Bench:
-    """The parts, a registry to register functions in, and a hand in place of workers."""
+    """A container, a registry of functions, and methods that do the work of workers."""
 
     def __init__(self, client: Any) -> None:
         self.redis = client

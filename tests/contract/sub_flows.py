@@ -24,7 +24,7 @@ def ask(bench: Bench) -> tuple[ExecutionRef, str]:
 
 
 def schedule_next(bench: Bench) -> None:
-    """Messages and duties, until nothing is left to do at once."""
+    """Handle messages and sweep until nothing is due."""
     while bench.work() + bench.sweep() + bench.work():
         pass
 

@@ -89,24 +89,24 @@ def test_a_server_without_waitaof_is_named_in_the_error(bench: Bench) -> None:
 
 
 def test_commits_wait_for_the_aof_when_the_setting_says_so(server: Bench) -> None:
-    told: list[NotDurable] = []
+    reported: list[NotDurable] = []
     server.build_container(
-        retry_policy=RetryPolicy(is_durable=Settings(durable=True).durable, on_not_durable=told.append)
+        retry_policy=RetryPolicy(is_durable=Settings(durable=True).durable, on_not_durable=reported.append)
     )
     before = waits(server)
     ref = server.start(PASSES)
     server.work()
     # The question whether the server can, the start, and the commits of A, of B and of the end.
     assert waits(server) == before + 1 + 3
-    assert (server.status(ref), told) == ("Succeeded", [])
+    assert (server.status(ref), reported) == ("Succeeded", [])
 
 
 def test_a_commit_without_acknowledgement_is_logged_and_kept(server: Bench) -> None:
-    told: list[NotDurable] = []
-    server.build_container(retry_policy=RetryPolicy(is_durable=True, on_not_durable=told.append))
+    reported: list[NotDurable] = []
+    server.build_container(retry_policy=RetryPolicy(is_durable=True, on_not_durable=reported.append))
     ref = server.start(PASSES)
     server.redis.config_set("appendfsync", "no")
     server.container.store.durability._milliseconds = 20
     server.work()
     assert server.status(ref) == "Succeeded"
-    assert len(told) == 2
+    assert len(reported) == 2

@@ -58,7 +58,7 @@ def test_an_hour_without_workers_is_followed_by_work_at_once(server: Bench) -> N
 
 
 def test_a_wait_of_a_week_is_published_once_within_max_countdown(bench: Bench) -> None:
-    """With a visibility timeout of 10 s the horizon may be 5 s at most."""
+    """With a visibility timeout of 10 s the maximum countdown may be 5 s."""
     bench.build_container(max_countdown=5.0)
     go_to(bench, 0)
     ref = bench.start(WAIT, {"seconds": WEEK})
@@ -79,7 +79,7 @@ def test_a_wait_of_a_week_is_published_once_within_max_countdown(bench: Bench) -
 
 
 def test_messages_in_flight_are_bounded_by_max_countdown(bench: Bench) -> None:
-    """Of many waits that end one a minute, no more are ever published than end within the horizon."""
+    """Of many waits that end one a minute, no more are published than end within the maximum countdown."""
     bench.build_container(max_countdown=60.0)
     go_to(bench, 0)
     bench.deploy(WAIT)

@@ -39,7 +39,7 @@ def test_the_broken_celery_release_is_excluded() -> None:
 
 def test_a_worker_without_step_tasks_delays_but_stops_nothing(jobs: Jobs) -> None:
     plain = jobs.workers.start(app="tests.apps.plain", name="plain")
-    # Every second message is dropped, and now and then six of one entry in turn: the grace may not double until then.
+    # Every second message is dropped, sometimes six of one entry in a row: the redelivery timeout must stay short.
     jobs.worker(pollflow_redelivery_timeout=0.5, pollflow_max_redelivery_timeout=1.0)
     executions = [jobs.client.start("polling", {"wait": 0.1, "done_at": 1}) for _ in range(3)]
     for execution in executions:
@@ -50,7 +50,7 @@ def test_a_worker_without_step_tasks_delays_but_stops_nothing(jobs: Jobs) -> Non
 
 
 def test_an_app_with_a_shorter_visibility_timeout_duplicates_no_call(jobs: Jobs) -> None:
-    """It puts the countdowns that the others hold back into the queue, again and again."""
+    """An app that puts the unacknowledged countdowns of other workers back into the queue."""
     conf = {"broker_transport_options": {"visibility_timeout": 1, **HASTY}, "task_default_queue": "other"}
     jobs.workers.start(app="tests.apps.plain", name="plain", env={"POLLFLOW_TEST_CONF": json.dumps(conf)})
     for _ in range(2):

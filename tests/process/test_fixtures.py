@@ -1,4 +1,4 @@
-"""The fixtures do what the tests trust them to do."""
+"""The fixtures of the tests."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ steps:
 """
 
 # The 20,000 of tests/contract/test_overload.py would take minutes. Sweeping these takes a few seconds, working
-# them off several times as long: so their messages stand in the queue for longer than the grace of a redelivery.
+# them off several times as long: so their messages stand in the queue for longer than the redelivery timeout.
 ENTRIES = 1_500
 CALL_SECONDS = 0.02
 HOUR = 3600
@@ -48,7 +48,7 @@ def test_ten_times_the_capacity_of_a_worker_is_done_in_order(jobs: Jobs) -> None
     for execution in executions:
         assert execution.wait(30).status == "Succeeded"
     assert_sound(executions[0])
-    # Most of it stood in the queue for longer than the grace after which a message may be taken for lost.
+    # Most of it stood in the queue for longer than the redelivery timeout.
     assert len(backlog) > 40
     assert backlog[0] > STARTS / 2
     redelivered = worker.output().count("redelivered")
@@ -78,22 +78,22 @@ def test_an_hour_without_workers_is_worked_off_without_duplicates(jobs: Jobs) ->
 
 
 def let_an_hour_pass(client: Redis) -> None:
-    """All messages are lost, and each entry's moment was an hour ago."""
+    """Lose all messages, and make all entries due an hour ago."""
     client.delete(DEFAULT_QUEUE)
     for wake in map(Keys().wake, range(SHARDS)):
         client.zadd(wake, {member: score - HOUR for member, score in client.zrange(wake, 0, -1, withscores=True)})
 
 
 def wait_for_calls(client: Redis, count: int) -> None:
-    """Waits until functions have been called so often."""
+    """Wait until functions have been called so often."""
     wait_until(lambda: client.llen("test:calls") >= count, f"{count} calls")
 
 
 def ended_well(client: Redis) -> int:
-    """How many executions have succeeded."""
+    """Return the number of succeeded executions."""
     return sum(client.zcard(Keys().index(shard, "slow", Status.SUCCEEDED)) for shard in range(SHARDS))
 
 
 def queued(client: Redis) -> Counter[str]:
-    """How many messages there are in the queue for each entry."""
+    """Return the number of queued messages of each entry."""
     return Counter(json.loads(text)["headers"]["id"] for text in client.lrange(DEFAULT_QUEUE, 0, -1))

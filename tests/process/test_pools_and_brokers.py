@@ -1,4 +1,4 @@
-"""Other pools than prefork, and a broker that is not where the state is."""
+"""Pools other than prefork, and brokers other than the Redis of the state."""
 
 from __future__ import annotations
 

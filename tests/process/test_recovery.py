@@ -1,4 +1,4 @@
-"""Workers, beats and Redis are killed under running executions; nothing is lost and nothing happens twice."""
+"""Workers, beats and Redis are killed under running executions, and the executions recover."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.process, pytest.mark.promise]
 
 
 def late_by(execution: Execution, step: str, wait: float) -> float:
-    """How long after the wait's end the next step was entered, in seconds."""
+    """Return the seconds from the end of the wait to the next step."""
     history = execution.history()
     begun = next(e.time for e in history if e.type == "StepStarted" and e.step == "Wait")
     entered = next(e.time for e in history if e.type == "StepEntered" and e.step == step)

@@ -23,13 +23,13 @@ ACKS = pytest.mark.parametrize("ack_emulation", [True, False])
 
 
 def restarted_after(execution: Execution, step: str) -> float:
-    """The seconds between the first and the second call of a step."""
+    """Return the seconds between the first and the second call of a step."""
     first, second, *_ = [e.time for e in execution.history() if e.type == "TaskStarted" and e.step == step]
     return (second - first).total_seconds()
 
 
 def lateness(execution: Execution, wait: float) -> list[float]:
-    """For each wait, how long after its end the next step was entered, in seconds."""
+    """Return for each wait the seconds from its end to the next step."""
     return [
         (after.time - event.time).total_seconds() - wait
         for event, after in pairwise([e for e in execution.history() if e.type in ("StepStarted", "StepExited")])

@@ -1,4 +1,4 @@
-"""Old and new beside each other: definitions that are deployed over those that run, workers of two releases."""
+"""Deployments over running executions, and workers of two releases at once."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class Fails(Exception):
 
 
 def interpret(definition: dict[str, Any], given_input: dict[str, Any]) -> tuple[list[str], Any]:
-    """The steps in the order entered, and the output, or None for a failure."""
+    """Return the steps in the order entered, and the output, or None for a failure."""
     visited: list[str] = []
     try:
         return visited, run_series(definition["steps"], given_input, visited)

@@ -110,7 +110,7 @@ class Scenario:
     stops: int = 0
     pauses: tuple[float, ...] = (3,)
     is_complete: bool = False
-    """Whether CI tries every schedule; where there are too many, it tries as many as the bound allows."""
+    """Return whether CI tries every schedule, or as many as the bound allows."""
 
 
 _THREE = Scenario(
@@ -157,7 +157,7 @@ scenario("a sub-flow", _SUB)
 scenario("a sub-flow, stopped", _SUB, stops=1, outputs=({"v": 1}, "Cancelled"))
 # Nobody ever reports, so neither ends by itself: the parent times out, and the sub-flow is stopped, or not started.
 scenario(
-    "a sub-flow that is given up",
+    "a sub-flow that is cancelled",
     _SUB,
     flow=ASKING_PARENT,
     child=ASKING_CHILD,

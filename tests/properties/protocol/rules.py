@@ -1,4 +1,4 @@
-"""What must be true after every step of every schedule, and at the end of each."""
+"""The rules after every step of every schedule, and at the end of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _YEAR = 366 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a schedule has brought about so far: commits by their token, and the idempotency keys of calls."""
+    """The trace of a schedule: commits by their token, and the idempotency keys of calls."""
 
     commits: frozenset[Any] = frozenset()
     calls: tuple[str, ...] = ()
@@ -25,14 +25,14 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules. `outputs` are how an execution `flow/x` may end, `keys` the calls that a schedule may make."""
+    """The rules. `outputs` are the possible ends of execution `flow/x`, `keys` the possible calls of a schedule."""
 
     outputs: tuple[Any, ...]
     keys: frozenset[str]
     counts: dict[str, int] = field(default_factory=dict)
 
     def look(self, before: State, after: State, wire: Wire) -> Trace:
-        """After one step. Answers the trace with what the step has added."""
+        """Check one step and return the trace with its additions."""
         trace = before.trace
         for key in [info.partition("/")[2] for name, info in wire.noted if name == "call"]:
             if key not in self.keys:
@@ -92,7 +92,7 @@ class Rules:
                 raise Broken(f"nobody will purge {ref}")
 
     def end(self, world: World, state: State) -> str:
-        """Where nothing is left to do. Answers how the execution has ended."""
+        """Check the end of a schedule and return the result of the execution."""
         executions = state.picture.of("execution")
         if any(execution["status"] == "Running" for execution in executions.values()):
             raise Broken(f"still running: {executions}")
@@ -121,14 +121,14 @@ class Rules:
         world.clock.frozen_at = (world.clock.frozen_at or 0.0) + _YEAR
         world.wire.begin(Process("sweep", "sweep"), False, retrying=True)
         world.container.sweeper.sweep(at_once=True)
-        # Who has given up what was never started is forgotten in time.
+        # A cancellation of a sub-flow that was never started expires.
         left = [key for key in world.redis.keys("*") if "{0}" in key and ":cancellations:" not in key]
         if left:
             raise Broken(f"left over after the purge: {left}")
 
 
 def _alone(before: State, info: Any) -> None:
-    """A lease is given only where no other holds."""
+    """Check that a lease is granted only where no other is valid."""
     keys, args = info
     _, frame = before.picture.content[keys[1]]
     if frame["claim"] not in ("", args["nonce"]) and float(frame["lease"]) > before.now:
@@ -136,7 +136,7 @@ def _alone(before: State, info: Any) -> None:
 
 
 def _needs_attention(frame: dict[str, str], executions: Any, wakes: dict[str, float]) -> bool:
-    """Whether a frame without a wake-up of its own is left alone by everybody."""
+    """Return whether a frame may be without a wake-up of its own."""
     if frame["kind"] == "children":
         made, ended, total = (int(frame[name]) for name in ("made", "ended", "total"))
         return ended == total or (made < total and made - ended < int(frame["max_concurrency"]))

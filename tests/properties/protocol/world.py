@@ -52,16 +52,16 @@ for _, pair in ipairs(cmsgpack.unpack(ARGV[1])) do redis.call('RESTORE', pair[1]
 
 
 class Cut(BaseException):
-    """The process may not ask another question in this step."""
+    """The process may not send another command in this step."""
 
 
 class Broken(AssertionError):
-    """The protocol does not keep its promise."""
+    """A rule of the protocol is violated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """`work` is what it does (`handle`, `sweep` or `stop`), `answers` what it was told so far."""
+    """A process: `work` is `handle`, `sweep` or `stop`, `answers` are the replies so far."""
 
     actor: str
     work: str
@@ -81,26 +81,26 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What stands in Redis: by key its type and content, and all of it as it is put back."""
+    """The content of Redis: type and value by key, and a dump to restore it."""
 
     content: dict[str, tuple[str, Any]]
     dump: bytes
     messages: tuple[Message, ...]
 
     def of(self, kind: str) -> dict[str, Any]:
-        """The contents of all keys of one kind, by what follows the kind in their names."""
+        """Return the contents of all keys of one kind, by the rest of their names."""
         mark = f"{{0}}:{kind}:"
         return {key.partition(mark)[2]: value for key, (_, value) in self.content.items() if mark in key}
 
     @property
     def wakes(self) -> dict[str, float]:
-        """The wake-up index."""
+        """Return the wake-up index."""
         found: dict[str, float] = self.content.get("pollflow:{0}:wake", ("zset", {}))[1]
         return found
 
 
 class World:
-    """The real scripts on a real Redis, the real engine and sweep, and a clock that stands still."""
+    """The real scripts on a real Redis, the real engine and sweep, and a frozen clock."""
 
     def __init__(self, url: str, flows: dict[str, str], functions: dict[str, Callable[..., Any]], **settings: Any):
         self.redis, self.raw = Redis.from_url(url, decode_responses=True), Redis.from_url(url)
@@ -150,7 +150,7 @@ class World:
         self.raw.eval(_RESTORE, 0, picture.dump)
 
     def go_on(self, process: Process, *, twice: bool = False) -> Process | None:
-        """Lets a process ask one more question. None if it has come to its end."""
+        """Let a process send one more command; return None if it has ended."""
         wire, engine = self.wire, self.container.engine
         wire.begin(process, twice)
         try:
@@ -172,7 +172,7 @@ class World:
 
 
 class Wire:
-    """Stands between a process and Redis."""
+    """The connection between a process and Redis, which can be cut."""
 
     def __init__(self, world: World) -> None:
         self.world, self.actor = world, "setup"
@@ -199,7 +199,7 @@ class Wire:
         return self._again(name)
 
     def note(self, name: str, do: Callable[[], Any], info: Any = None) -> Any:
-        """As `ask`, for what no other process can notice: it belongs to the step before or after it."""
+        """Send a command that no other process can notice, as part of the step before or after it."""
         if self.position == len(self.answers):
             if self.left == 0 and name != "call":
                 raise Cut
@@ -280,7 +280,7 @@ def _message(text: str) -> Message:
 
 @contextmanager
 def made_determined(world_of: Callable[[], World]) -> Iterator[None]:
-    """Replaces what is random or read from a process' own clock, and lays all executions on one shard."""
+    """Replace random values and local clocks, and put all executions on one shard."""
 
     def eta_of(message: Any) -> datetime | None:
         now = world_of().clock.frozen_at or 0.0

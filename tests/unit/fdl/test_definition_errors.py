@@ -33,8 +33,10 @@ def test_all_errors_of_a_definition_are_reported_together() -> None:
 def test_a_problem_says_file_line_column_and_field() -> None:
     with pytest.raises(DefinitionError) as refused:
         read_flow(text_of("type: wait, name: a, duration: -1"), path="flows/x.yaml")
-    told = "flows/x.yaml:4:37: steps[0].duration: must be a number of seconds from 0 to 31536000, or a $ path, not -1"
-    assert str(refused.value) == told
+    message = (
+        "flows/x.yaml:4:37: steps[0].duration: must be a number of seconds from 0 to 31536000, or a $ path, not -1"
+    )
+    assert str(refused.value) == message
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_the_number_of_reported_problems_is_bounded() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_an_invalid_argument(tmp_path: FilePath) -> None:
-    for path, told in [
+    for path, message in [
         (tmp_path / "none.yaml", "there is no such file"),
         (tmp_path, "cannot be read: Is a directory"),
         (tmp_path / "a\0b", "cannot be read"),
@@ -197,7 +199,7 @@ def test_a_file_that_cannot_be_read_is_an_invalid_argument(tmp_path: FilePath) -
         with pytest.raises(InvalidArgument) as refused:
             load_flow(path)
         assert str(refused.value).startswith(str(path))
-        assert told in str(refused.value)
+        assert message in str(refused.value)
 
 
 def test_a_file_that_is_not_text_has_a_problem_with_its_line(tmp_path: FilePath) -> None:

@@ -85,9 +85,11 @@ def test_the_flows_of_the_flow_tests_are_read_or_refused_line_by_line(path: File
         return
     with pytest.raises(DefinitionError) as refused:
         read_flow(definition)
-    assert [problem.line for problem in refused.value.problems] == [told["line"] for told in expected[0]]
-    for problem, told in zip(refused.value.problems, expected[0], strict=True):
-        assert told["message_contains"] in str(problem)
+    assert [problem.line for problem in refused.value.problems] == [
+        problem_line["line"] for problem_line in expected[0]
+    ]
+    for problem, problem_line in zip(refused.value.problems, expected[0], strict=True):
+        assert problem_line["message_contains"] in str(problem)
 
 
 def test_every_step_type_becomes_its_model() -> None:

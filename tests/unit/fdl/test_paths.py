@@ -63,7 +63,7 @@ def test_a_value_that_looks_like_a_wildcard_is_not_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "empty (column 1)"),
         ("$inputs.x", '"$" is not expected here; a path begins with $, $input, $local or $context (column 1)'),
@@ -77,7 +77,7 @@ def test_a_value_that_looks_like_a_wildcard_is_not_one() -> None:
         ("$.a" + "a" * 4094, "longer than 4096 characters (column 4097)"),
     ],
 )
-def test_an_invalid_path_is_refused_at_its_column(text: str, told: str) -> None:
+def test_an_invalid_path_is_refused_at_its_column(text: str, message: str) -> None:
     with pytest.raises(ExpressionSyntaxError) as refused:
         compile_path(text)
-    assert str(refused.value) == told
+    assert str(refused.value) == message
