@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pollflow.client import Client, DeployedFlow, Execution, HistoryEntry
 from pollflow.errors import (
     ConfigurationError,
     DefinitionError,
@@ -25,14 +24,24 @@ from pollflow.errors import (
     UnreadableRecord,
     WaitTimeout,
 )
-from pollflow.runtime.fc import fc_handler
-from pollflow.runtime.functions import Context, Functions
-from pollflow.runtime.functions import default as _default
+from pollflow.lazy import exports
 
 if TYPE_CHECKING:
+    from pollflow.client import Client, DeployedFlow, Execution, HistoryEntry
     from pollflow.runtime.app import attach, beat_schedule
-
-function = _default.function
+    from pollflow.runtime.fc import fc_handler
+    from pollflow.runtime.functions import Context, Functions, function
+else:
+    # Celery and Redis take most of a second to import; a process that does not use them does not import them.
+    __getattr__ = exports(
+        __name__,
+        {
+            "client": ("Client", "DeployedFlow", "Execution", "HistoryEntry"),
+            "runtime.app": ("attach", "beat_schedule"),
+            "runtime.fc": ("fc_handler",),
+            "runtime.functions": ("Context", "Functions", "function"),
+        },
+    )
 
 __all__ = [
     "Client",
@@ -64,12 +73,3 @@ __all__ = [
     "fc_handler",
     "function",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """`attach` and `beat_schedule` bring Celery in, which a process that only starts flows does not need."""
-    if name in ("attach", "beat_schedule"):
-        from pollflow.runtime import app
-
-        return getattr(app, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

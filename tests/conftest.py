@@ -19,6 +19,16 @@ settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
 
+SERVER_FIXTURES = {"shared_server", "store_url", "redis_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a real server."""
+    for item in items:
+        if SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("server")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def chosen_server() -> None:
     """Let POLLFLOW_TEST_SERVER choose the server for the fixtures and for every command that is started."""

@@ -1,4 +1,4 @@
-"""Floor 5: the command `pollflow`. It knows terminals and processes; it may not know Redis keys or messages."""
+"""Layer 5: the command `pollflow`. It knows terminals and processes; it does not know Redis keys or messages."""
 
 from pollflow.cli.app import main
 

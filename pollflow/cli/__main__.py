@@ -1,4 +1,4 @@
-"""`python -m pollflow.cli`: the command, where its script is not on the PATH."""
+"""`python -m pollflow.cli`: the command `pollflow` without its script on the PATH."""
 
 from pollflow.cli.app import main
 

@@ -1,4 +1,4 @@
-"""`pollflow demo`: a worker is killed in the middle of a wait, and nothing is lost. A story that checks itself."""
+"""`pollflow demo`: kill a worker in the middle of a wait, then check the history of the recovered execution."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -16,91 +17,92 @@ from pollflow.cli.following import follow
 from pollflow.cli.history_check import findings
 from pollflow.cli.init import write_project
 from pollflow.cli.interruptions import deferred
-from pollflow.cli.output import console
 from pollflow.cli.progress import Progress, steps_of
 from pollflow.cli.session import ProjectLocation, Session, connected
-from pollflow.cli.summary import notify_parents, tell_next
-from pollflow.cli.views import View, view
+from pollflow.cli.summary import print_next, print_result
+from pollflow.cli.views import View, stdout_console, view
 from pollflow.cli.workers import Worker, start_worker
-from pollflow.client import Execution
 from pollflow.fdl import load_flow
+
+if TYPE_CHECKING:
+    from pollflow.client import Execution
 
 FLOW = "flows/task_polling.yaml"
 FLOW_NAME = "task-polling"
 INPUT = {"delay": 15}
 """Seconds that the job takes: the second query finds it done."""
-KILLED_AFTER_SECONDS = 3.0
+KILL_AFTER_SECONDS = 3.0
 TIMEOUT_SECONDS = 120.0
 NEXT = [
-    ("pollflow init my-project", "writes the files of this demo, to make your own"),
+    ("pollflow init my-project", "write the files of this demo to a project of your own"),
     ("cd my-project", ""),
-    (f"pollflow run {FLOW} --input '{{\"delay\": 20}}'", "runs the flow and shows it"),
+    (f"pollflow run {FLOW} --input '{{\"delay\": 20}}'", "run the flow and watch it"),
 ]
 
 
 def demo() -> None:
-    """Show a killed worker, and an execution that does not mind.
+    """Kill a worker in the middle of a wait and watch the execution recover.
 
-    In a temporary folder, with the files that `pollflow init` writes: the polling flow starts, its worker is killed
-    with SIGKILL in the middle of a wait, a new worker takes over, and the history is checked: nothing is lost, and
-    nothing is done twice. It takes half a minute and leaves nothing behind.
+    The demo starts the polling flow in a temporary project, as `pollflow init` writes it. It kills the worker with
+    SIGKILL in the middle of a wait and starts a new one. Then it checks in the history that each transition was
+    committed exactly once. It takes half a minute and leaves no files or processes.
     """
     with tempfile.TemporaryDirectory(prefix="pollflow-demo-", ignore_cleanup_errors=True) as folder:
         project = Path(folder)
         write_project(project)
         flow = load_flow(project / FLOW)
         progress = Progress(steps_of(flow))
-        # A Redis that the environment names is not for plays.
-        with connected(ProjectLocation(project, asks_environment=False)) as opened:
-            # A killed worker leaves temporary files: here they go with the folder.
+        # The demo never uses the Redis of the environment, which may be a production server.
+        with connected(ProjectLocation(project, uses_environment=False)) as opened:
+            # A killed worker leaves temporary files; they are deleted with the folder.
             session = replace(opened, worker_environment={"TMPDIR": folder})
             session.client.deploy_text(flow.text, FLOW_NAME)
-            with view(console(), flow) as shown:
-                execution = _play(session, progress, shown)
-                is_sound = _judge(execution, shown)
-    with view(console()) as shown:
-        tell_next(NEXT, shown)
-    raise typer.Exit(SUCCEEDED if is_sound else FAILED)
+            with view(stdout_console(), flow) as output:
+                execution = _run(session, progress, output)
+                is_correct = _check(execution, output)
+    with view(stdout_console()) as output:
+        print_next(NEXT, output)
+    raise typer.Exit(SUCCEEDED if is_correct else FAILED)
 
 
-def _play(session: Session, progress: Progress, shown: View) -> Execution:
-    _say(shown, "A private Redis and a worker start in a new project; the flow starts.")
+def _run(session: Session, progress: Progress, output: View) -> Execution:
+    _print(output, "Starting a private Redis, a worker and an execution in a new project.")
     with _worker_pool(session) as start:
         first = start()
         execution = session.client.start(FLOW_NAME, INPUT, name="demo")
-        follow(execution, progress, shown, until=_in_the_middle_of_a_wait, check=first.check, timeout=TIMEOUT_SECONDS)
+        follow(execution, progress, output, until=_is_in_wait, check=first.check, timeout=TIMEOUT_SECONDS)
         first.kill()
-        _say(
-            shown, f"In the middle of the wait its worker, process {first.process.pid}, is killed with SIGKILL.", "red"
-        )
+        _print(output, f"Killed the worker (process {first.process.pid}) with SIGKILL in the middle of a wait.", "red")
         second = start()
-        _say(shown, f"A new worker, process {second.process.pid}, finds in Redis all that it needs.")
-        follow(execution, progress, shown, check=second.check, timeout=TIMEOUT_SECONDS)
+        _print(output, f"Started a new worker (process {second.process.pid}). All it needs is in Redis.")
+        follow(execution, progress, output, check=second.check, timeout=TIMEOUT_SECONDS)
     return execution
 
 
-def _judge(execution: Execution, shown: View) -> bool:
-    notify_parents(execution, shown)
-    _say(shown, "Its history, checked:")
-    results = [(execution.status == "Succeeded", f"it ended {execution.status}"), *findings(execution.history())]
-    for is_so, text in results:
-        shown.say(f" {'✓' if is_so else '✗ NOT SO:'} {text}", "green" if is_so else "bold red")
-    is_sound = all(is_so for is_so, _ in results)
-    _say(
-        shown, "Nothing was lost, and nothing was done twice." if is_sound else "This must not happen: tell us.", "bold"
-    )
-    return is_sound
+def _check(execution: Execution, output: View) -> bool:
+    print_result(execution, output)
+    _print(output, "Checking the history:")
+    results = [(execution.status == "Succeeded", f"the execution {execution.status}"), *findings(execution.history())]
+    for is_met, text in results:
+        output.write(f" {'✓' if is_met else '✗ failed:'} {text}", "green" if is_met else "bold red")
+    is_correct = all(is_met for is_met, _ in results)
+    if is_correct:
+        _print(output, "Each transition was committed exactly once.")
+        output.write("After a crash, a function may be called again under the same idempotency key.")
+    else:
+        _print(output, "This is a bug; please report it.")
+    return is_correct
 
 
-def _in_the_middle_of_a_wait(progress: Progress) -> bool:
+def _is_in_wait(progress: Progress) -> bool:
     now = datetime.now(timezone.utc)
-    waiting = [entry for entry in progress.open.values() if entry.type == "wait" and entry.until is not None]
-    return any(now - entry.entered_at > timedelta(seconds=KILLED_AFTER_SECONDS) for entry in waiting)
+    waits = [visit for visit in progress.open.values() if visit.type == "wait" and visit.until is not None]
+    return any(now - visit.entered_at > timedelta(seconds=KILL_AFTER_SECONDS) for visit in waits)
 
 
 @contextmanager
 def _worker_pool(session: Session) -> Iterator[Callable[[], Worker]]:
-    """Starts workers; none of them outlives the block."""
+    """Return a function that starts workers. The end of the block stops all of them."""
     started: list[Worker] = []
 
     def start() -> Worker:
@@ -116,6 +118,6 @@ def _worker_pool(session: Session) -> Iterator[Callable[[], Worker]]:
             worker.stop()
 
 
-def _say(shown: View, text: str, style: str = "bold") -> None:
-    shown.say()
-    shown.say(text, style)
+def _print(output: View, text: str, style: str = "bold") -> None:
+    output.write()
+    output.write(text, style)

@@ -1,11 +1,11 @@
-"""`pollflow list, show, history, stop, purge`: what became of executions."""
+"""`pollflow list, show, history, stop, purge`: inspect and end executions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,11 +16,13 @@ from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json, print_table
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.texts import between, clean, columns, compact, moment, pretty
-from pollflow.client import Execution, HistoryEntry
+
+if TYPE_CHECKING:
+    from pollflow.client import Execution, HistoryEntry
 
 
 class Status(str, Enum):
-    """The statuses of executions."""
+    """The status of an execution."""
 
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
@@ -29,14 +31,14 @@ class Status(str, Enum):
     TIMED_OUT = "TimedOut"
 
 
-OfFlow = Annotated[str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Only those of this flow.")]
+OfFlow = Annotated[str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Only executions of this flow.")]
 InStatus = Annotated[
-    Status | None, typer.Option("--status", "-s", case_sensitive=False, help="Only those in this status.")
+    Status | None, typer.Option("--status", "-s", case_sensitive=False, help="Only executions with this status.")
 ]
-Limit = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, max=10_000, help="At most so many.")]
-EveryRound = Annotated[bool, typer.Option("--all", "-a", help="Print every event, those of equal rounds too.")]
-Error = Annotated[str, typer.Option("--error", metavar="NAME", help="The error's name, at most 128 characters.")]
-Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text beside it.")]
+Limit = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, max=10_000, help="The maximum number.")]
+EveryEvent = Annotated[bool, typer.Option("--all", "-a", help="Print every event, also of equal loop iterations.")]
+Error = Annotated[str, typer.Option("--error", metavar="NAME", help="The name of the error, at most 128 characters.")]
+Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text that explains the error.")]
 
 
 def list_(
@@ -54,13 +56,13 @@ def list_(
             print_json([documents.of_execution(execution) for execution in found])
             return
         rows = [(_name(e), e.status, moment(e.started_at), _took(e), clean(e.error or "")) for e in found]
-    print_table(("EXECUTION", "STATUS", "STARTED", "TOOK", "ERROR"), rows, empty="no such execution")
+    print_table(("EXECUTION", "STATUS", "STARTED", "TOOK", "ERROR"), rows, empty="no executions found")
 
 
 def show(
     execution: ExecutionName, as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None
 ) -> None:
-    """Show an execution: its status, where it is, its times, its input, its output or error."""
+    """Show the status, step, times, input and output of an execution."""
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
         found = session.client.execution(flow, name)
@@ -77,20 +79,20 @@ def show(
         if as_json:
             print_json({**documents.of_execution(found), "events": count, "last_step": last_step or None})
             return
-        _notify(found, last_step, count, loops)
+        _print_execution(found, last_step, count, loops)
 
 
 def history(
     execution: ExecutionName,
-    every: EveryRound = False,
+    every: EveryEvent = False,
     as_json: AsJson = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Print the events of an execution: number, moment, type, step and detail.
+    """Print the events of an execution.
 
-    The date stands above the first event, and wherever another day begins. Rounds of a loop that are like the
-    one before them are told in one line; --all prints every event of them.
+    Each line has the number, time, type, step and detail of an event. A line with the date precedes the first event
+    of each day. Equal iterations of a loop are summarized in one line; --all prints every event.
     """
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
@@ -110,7 +112,10 @@ def stop(
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Stop an execution that runs. What it has done so far is kept."""
+    """Stop a running execution.
+
+    The execution ends with the status Stopped. Its history is kept.
+    """
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
         stopped = session.client.execution(flow, name)
@@ -122,7 +127,7 @@ def stop(
 
 
 def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
-    """Delete an execution that has ended, its history included."""
+    """Delete an ended execution and its history."""
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
         session.client.execution(flow, name).purge()
@@ -130,7 +135,7 @@ def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFold
 
 
 def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
-    """A line for each event, and one for each date; times are those of this machine."""
+    """Return a line per event, after a line per date, in the time zone of this machine."""
     date = None
     for event in events:
         if isinstance(event, LoopSummary):
@@ -140,8 +145,8 @@ def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
         if time.date() != date:
             date = time.date()
             yield f"        {date}"
-        told = (time.strftime("%H:%M:%S.%f")[:-3], event.type.ljust(18), clean(event.step).ljust(20))
-        yield "  ".join((f"{event.id:>6}", *told, compact(event.detail)))
+        fields = (time.strftime("%H:%M:%S.%f")[:-3], event.type.ljust(18), clean(event.step).ljust(20))
+        yield "  ".join((f"{event.id:>6}", *fields, compact(event.detail)))
 
 
 def _name(execution: Execution) -> str:
@@ -152,14 +157,14 @@ def _took(execution: Execution) -> str:
     return between(execution.started_at, execution.ended_at or datetime.now(timezone.utc))
 
 
-def _notify(execution: Execution, last_step: str, count: int, loops: Sequence[LoopSummary]) -> None:
+def _print_execution(execution: Execution, last_step: str, count: int, loops: Sequence[LoopSummary]) -> None:
     ended_at = execution.ended_at
     rows = [
         ("execution", _name(execution)),
         ("status", execution.status),
-        ("step", clean(last_step) + ("" if ended_at is None else "  (the last one)")),
+        ("step", clean(last_step) + ("" if ended_at is None else "  (last)")),
         ("started", moment(execution.started_at)),
-        ("ended", moment(ended_at) if ended_at is not None else "not yet"),
+        ("ended", moment(ended_at) if ended_at is not None else "-"),
         ("took", _took(execution) + ("" if ended_at is not None else " so far")),
         ("events", f"{count:,}"),
         *(("", str(each)) for each in loops),

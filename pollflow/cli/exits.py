@@ -1,59 +1,33 @@
-"""How commands end: their exit statuses, and errors as messages without a traceback."""
+"""Exit statuses, and error messages without tracebacks."""
 
 from __future__ import annotations
 
-import errno
-from typing import Any
-
 import typer
-from typer.core import TyperGroup
 
-from pollflow.cli.interruptions import Interrupted
 from pollflow.cli.texts import clean
 from pollflow.errors import DefinitionError, PollflowError, StoreUnavailable
 
 SUCCEEDED = 0
 FAILED = 1
-"""The execution failed, timed out, was stopped or did not end in time; lint found errors."""
+"""The execution failed, timed out, was stopped or did not end in time, or lint found errors."""
 REFUSED = 2
-"""The command could not do what it was asked: bad usage, a bad flow, bad input, no Redis."""
+"""The command could not run: bad usage, a bad flow, bad input, no Redis."""
 INTERRUPTED = 130
-WHICH_REDIS = "Redis is that of --redis, else that of POLLFLOW_REDIS_URL, else the project's embedded server."
+WHICH_REDIS = "pollflow uses the Redis of --redis, else of POLLFLOW_REDIS_URL, else the project's embedded server."
 
 
 class CommandError(PollflowError):
-    """The command could not do what it was asked to do."""
+    """The command cannot run as requested."""
 
 
 def status_of(execution_status: str) -> int:
-    """The exit status that tells how an execution has ended."""
+    """Return the exit status for an ended execution."""
     return SUCCEEDED if execution_status == "Succeeded" else FAILED
 
 
 def print_error(error: BaseException) -> None:
-    """Tells what went wrong, on standard error. A definition's problems stand on a line each, as editors read them."""
+    """Print an error on standard error. Problems of a flow definition have one line each, in the format of editors."""
     text = "\n".join(clean(line) for line in str(error).splitlines())
     if isinstance(error, StoreUnavailable):
         text += f"\n{WHICH_REDIS}"
     typer.echo(text if isinstance(error, DefinitionError) else f"pollflow: {text}", err=True)
-
-
-class CommandGroup(TyperGroup):
-    """Runs a command, and turns what it raises into a message and an exit status."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for."""
-        try:
-            return super().invoke(ctx)
-        except PollflowError as error:
-            print_error(error)
-            raise typer.Exit(REFUSED) from error
-        except Interrupted as interrupted:
-            raise typer.Exit(interrupted.exit_status) from interrupted
-        except KeyboardInterrupt as interrupted:
-            raise typer.Exit(INTERRUPTED) from interrupted
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # whoever read this has gone; typer ends the command quietly
-            print_error(error)
-            raise typer.Exit(REFUSED) from error

@@ -1,4 +1,4 @@
-"""The files that a command is told are flows. A flow test lies beside its flow, and is none."""
+"""Tell flow files from the flow tests that are stored beside them."""
 
 from __future__ import annotations
 
@@ -8,30 +8,25 @@ from pathlib import Path
 import typer
 
 from pollflow.cli.exits import CommandError
-from pollflow.testing.running import SUFFIXES
-
-
-def is_flow_test(path: Path) -> bool:
-    """Whether the file's name says that it is a flow test."""
-    return path.name.endswith(SUFFIXES)
+from pollflow.testing.files import is_flow_test
 
 
 def refuse_flow_test(path: Path) -> None:
-    """Raises NotDone for a flow test, with the command that runs it."""
+    """Raise CommandError, with the command that runs it, if the file is a flow test."""
     if is_flow_test(path):
-        raise CommandError(_told(path))
+        raise CommandError(_message(path))
 
 
 def without_flow_tests(paths: Sequence[Path]) -> list[Path]:
-    """The flows among files that were named, as by `flows/*.yaml`. Raises NotDone if all are flow tests."""
+    """Return the flow files and print the skipped flow tests. Raises CommandError if all files are flow tests."""
     flows = [path for path in paths if not is_flow_test(path)]
     if not flows:
         refuse_flow_test(paths[0])
     for path in paths:
         if is_flow_test(path):
-            typer.echo(f"skipped: {_told(path)}", err=True)
+            typer.echo(f"skipped: {_message(path)}", err=True)
     return flows
 
 
-def _told(path: Path) -> str:
-    return f"{path} is a flow test: pollflow test {path}"
+def _message(path: Path) -> str:
+    return f"{path} is a flow test; run it with: pollflow test {path}"

@@ -1,4 +1,4 @@
-"""`pollflow deploy` and `pollflow flows`: the definitions that executions can be started from."""
+"""`pollflow deploy` and `pollflow flows`: the flows that executions can be started of."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pollflow.fdl import ANY_WAIT, Flow, Problem, load_flow
 FlowFiles = Annotated[list[Path], typer.Argument(metavar="FLOWFILE...", help="The flows' YAML files.")]
 FlowName = Annotated[
     str | None,
-    typer.Option("--name", "-n", metavar="NAME", help="The flow's name; the file's, with - for _, unless given."),
+    typer.Option("--name", "-n", metavar="NAME", help="The flow's name. The default is the file name with - for _."),
 ]
 
 
@@ -32,15 +32,15 @@ def deploy(
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Deploy flows, so that executions of them can be started.
+    """Deploy flows.
 
-    All files are checked before the first is deployed; flow tests among them are left out. Executions that run keep
-    the definition they started with.
+    Executions can be started of deployed flows only. All files are checked before the first flow is deployed. Flow
+    tests among the files are skipped. Running executions keep the definition that they started with.
     """
     flow_files = without_flow_tests(flow_files)
     if name is not None and len(flow_files) > 1:
-        raise CommandError("--name names one flow; several files were given")
-    _load_all(flow_files, ANY_WAIT)  # nothing is connected or begun for what is wrong in any case
+        raise CommandError("--name is for one flow, but several files were given; deploy them one by one")
+    _load_all(flow_files, ANY_WAIT)  # an invalid flow is reported without starting a server
     with connected(find_location(redis, project, near=flow_files[0])) as session:
         flows = _load_all(flow_files, session.client.settings.max_wait)
         deployed = [
@@ -64,11 +64,11 @@ def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolde
         print_json([documents.of_flow(flow) for flow in found])
         return
     rows = [(flow.name, moment(flow.modified_at), flow.digest[:12], flow.description) for flow in found]
-    print_table(("FLOW", "DEPLOYED", "DIGEST", "DESCRIPTION"), rows, empty="no flow is deployed")
+    print_table(("FLOW", "DEPLOYED", "DIGEST", "DESCRIPTION"), rows, empty="no flows are deployed")
 
 
 def _load_all(paths: list[Path], max_wait_seconds: float) -> list[Flow]:
-    """The flows in all files. Raises DefinitionError with the problems of all of them."""
+    """Return the flows of all files. Raises DefinitionError with the problems of all files."""
     found: list[Flow] = []
     problems: list[Problem] = []
     for path in paths:

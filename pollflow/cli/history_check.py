@@ -1,20 +1,23 @@
-"""Whether a history is what it must be: nothing lost, nothing twice."""
+"""Check a history: each transition was committed exactly once."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pollflow.cli.progress import ENDS
-from pollflow.client import HistoryEntry
+
+if TYPE_CHECKING:
+    from pollflow.client import HistoryEntry
 
 
 def findings(history: Sequence[HistoryEntry]) -> list[tuple[bool, str]]:
-    """What was looked at in the history of an execution that succeeded, and whether it is so."""
+    """Return the checks of a succeeded execution's history: whether each is met, and its text."""
     kinds = Counter(event.type for event in history)
-    entered, left = kinds["StepEntered"], kinds["StepExited"]
-    calls = Counter(key_of(history, event) for event in history if event.type == "TaskSucceeded")
-    scheduled = {key_of(history, event) for event in history if event.type == "TaskScheduled"}
+    entered, exited = kinds["StepEntered"], kinds["StepExited"]
+    calls = Counter(visit_key(history, event) for event in history if event.type == "TaskSucceeded")
+    scheduled = {visit_key(history, event) for event in history if event.type == "TaskScheduled"}
     return [
         (
             [event.id for event in history] == list(range(1, len(history) + 1)),
@@ -22,27 +25,27 @@ def findings(history: Sequence[HistoryEntry]) -> list[tuple[bool, str]]:
         ),
         (
             [event.time for event in history] == sorted(event.time for event in history),
-            "each at its time: the clock never goes back",
+            "timestamps never decrease",
         ),
         (
-            entered == left == kinds["StepStarted"] == kinds["StepSucceeded"],
-            f"{entered} times a step was entered, {left} times one was left: each entry once",
+            entered == exited == kinds["StepStarted"] == kinds["StepSucceeded"],
+            f"{entered} visits of steps were entered and {exited} exited, each once",
         ),
         (
             set(calls) == scheduled and all(results == 1 for results in calls.values()),
-            f"{len(calls)} calls, each with an idempotency key of its own and one result",
+            f"{len(calls)} calls, each with its own idempotency key and one result",
         ),
         (
             kinds["ExecutionStarted"] == 1 and sum(kinds[end] for end in ENDS) == 1 and history[-1].type in ENDS,
-            "one start, one end",
+            "one start and one end",
         ),
     ]
 
 
-def key_of(history: Sequence[HistoryEntry], event: HistoryEntry) -> str:
-    """Which visit of which step an event belongs to, as the idempotency key of its calls says it: `STEP/ENTRY`.
+def visit_key(history: Sequence[HistoryEntry], event: HistoryEntry) -> str:
+    """Return the visit that an event belongs to, in the form of idempotency keys: `STEP/ENTRY`.
 
-    For a flow without branches: the entry is the number of the steps entered so far.
+    ENTRY is the number of steps entered so far, so this is correct for flows without branches only.
     """
     entry = sum(before.type == "StepEntered" for before in history[: event.id])
     return f"{event.step}/{entry}"

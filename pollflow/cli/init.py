@@ -1,4 +1,4 @@
-"""`pollflow init`: a project to start from. It writes files, and never over one that exists."""
+"""`pollflow init`: write a new project without overwriting existing files."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from pollflow.cli.texts import columns
 
 TEMPLATES = Path(__file__).parent / "templates"
 SUFFIX = ".template"
-"""Template files are no modules of pollflow, so they are not called like modules."""
+"""The suffix keeps tools from treating the templates as modules of pollflow."""
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="The project's folder; may exist.")]
+Folder = Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="The project's folder. It may exist.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of each file of a project, by its path in the project."""
+    """The paths of the files of a project, by what was done with them."""
 
     new: tuple[str, ...]
     same: tuple[str, ...]
-    """They existed, and hold what would have been written."""
+    """Existing files with the content of the template."""
     kept: tuple[str, ...]
-    """They existed with other content, and were left as they are."""
+    """Existing files with other content, which were not changed."""
 
 
 def init(folder: Folder) -> None:
-    """Write a project to start from: worker.py, beat_config.py, tasks/, flows/, docker-compose.yml.
+    """Write a new project.
 
-    It runs as written. No file is ever overwritten: one that exists is left as it is, and if it holds something else
-    the exit status is 2.
+    The project has worker.py, beat_config.py, tasks/, flows/ and docker-compose.yml, and runs as it is. Existing files
+    are never overwritten. The exit status is 2 if an existing file differs from the one of the project.
     """
     written = write_project(folder)
     for path in written.new:
@@ -42,7 +42,7 @@ def init(folder: Folder) -> None:
     for path in written.same:
         typer.echo(f"same    {folder / path}")
     for path in written.kept:
-        typer.echo(f"exists  {folder / path}: left as it is", err=True)
+        typer.echo(f"exists  {folder / path}: not changed", err=True)
     if written.kept:
         raise typer.Exit(REFUSED)
     typer.echo()
@@ -51,24 +51,24 @@ def init(folder: Folder) -> None:
 
 
 def next_commands(folder: Path) -> list[tuple[str, str]]:
-    """What to type in a new project."""
+    """Return the commands to type in a new project, each with its purpose."""
     return [
         *([] if folder.resolve() == Path.cwd() else [(f"cd {folder}", "")]),
-        ("pollflow run flows/task_polling.yaml --input '{\"delay\": 20}'", "runs the flow and shows it"),
-        ("pollflow test flows", "tests it in virtual time"),
-        ("pollflow worker", "works until Ctrl-C"),
-        (f"{ENVIRONMENT}=redis://HOST:6379/0 celery -A worker worker", "the same on your own Redis"),
+        ("pollflow run flows/task_polling.yaml --input '{\"delay\": 20}'", "run the flow and watch it"),
+        ("pollflow test flows", "test it in virtual time"),
+        ("pollflow worker", "run a worker until Ctrl-C"),
+        (f"{ENVIRONMENT}=redis://HOST:6379/0 celery -A worker worker", "run a worker on your own Redis"),
     ]
 
 
 def templates() -> dict[str, str]:
-    """The files of a project: path to text."""
+    """Return the text of each file of a project by its path."""
     found = sorted(TEMPLATES.rglob(f"*{SUFFIX}"))
     return {path.relative_to(TEMPLATES).as_posix().removesuffix(SUFFIX): path.read_text("utf-8") for path in found}
 
 
 def write_project(folder: Path) -> Written:
-    """Writes what is not there. A file is made only if none of its name exists at that very moment."""
+    """Write the missing files. Creating a file fails atomically if it exists."""
     new: list[str] = []
     same: list[str] = []
     kept: list[str] = []

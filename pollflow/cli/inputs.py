@@ -1,4 +1,4 @@
-"""What people type: an execution's input, and its name."""
+"""Read what users type: the input of an execution and its name."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Any
 from pollflow.errors import InvalidArgument
 
 
-def read_input(input: str) -> dict[str, Any]:
-    """The input that `--input` says: JSON, `@FILE`, or `-` for standard input. Raises InvalidArgument."""
-    source, text = _read(input)
+def read_input(option: str) -> dict[str, Any]:
+    """Return the input that `--input` names: JSON, `@FILE`, or `-` for standard input. Raises InvalidArgument."""
+    source, text = _read(option)
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise InvalidArgument(f"{source} is no JSON: {error}") from error
+        raise InvalidArgument(f"{source} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidArgument(f"{source} must be a JSON object such as {{}}, not {_kind(value)}")
     return value
 
 
-def split_execution(input: str) -> tuple[str, str]:
-    """Flow and name of an execution. Raises InvalidArgument."""
-    flow, slash, name = input.partition("/")
+def split_execution(argument: str) -> tuple[str, str]:
+    """Return the flow and the name of an execution. Raises InvalidArgument."""
+    flow, slash, name = argument.partition("/")
     if not (flow and slash and name):
-        raise InvalidArgument(f"{input!r} names no execution: write FLOW/NAME, as `pollflow list` shows it")
+        raise InvalidArgument(f"{argument!r} is not the name of an execution: write FLOW/NAME, as in `pollflow list`")
     return flow, name
 
 
-def _read(input: str) -> tuple[str, str]:
-    if input == "-":
+def _read(option: str) -> tuple[str, str]:
+    if option == "-":
         return "the input on standard input", sys.stdin.read()
-    if not input.startswith("@"):
-        return "--input", input
-    path = Path(input[1:])
+    if not option.startswith("@"):
+        return "--input", option
+    path = Path(option[1:])
     try:
         return f"the input in {path}", path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -43,7 +43,7 @@ def _read(input: str) -> tuple[str, str]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _kind(value: Any) -> str:
@@ -51,4 +51,4 @@ def _kind(value: Any) -> str:
         return json.dumps(value)
     if isinstance(value, list):
         return "a list"
-    return "a text" if isinstance(value, str) else "a number"
+    return "a string" if isinstance(value, str) else "a number"

@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signals that end a command: one exception, raised once, and never in the middle of tidying up."""
+"""Ctrl-C and the signals that end a command. They raise one exception, once, and never during cleanup."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asks the command to end."""
+    """A signal ends the command."""
 
     def __init__(self, number: int) -> None:
         self.exit_status = 128 + number
@@ -20,20 +20,20 @@ class Interrupted(KeyboardInterrupt):
 
 
 @dataclass(slots=True)
-class _Received:
-    """What has come so far. `holds` counts the blocks that must not be left half done."""
+class _SignalState:
+    """The signals received so far. `deferrals` counts the blocks that must not be interrupted."""
 
-    holds: int = 0
-    waiting: int | None = None
+    deferrals: int = 0
+    pending: int | None = None
     is_ending: bool = False
-    hand_on: Callable[[int], object] | None = None
+    receiver: Callable[[int], object] | None = None
 
 
-_received = _Received()
+_state = _SignalState()
 
 
 def listen() -> None:
-    """From now on the ending signals raise Interrupted; one that is ignored (nohup) stays ignored."""
+    """Let the ending signals raise Interrupted. A signal that is ignored (nohup) stays ignored."""
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _receive)
@@ -41,42 +41,42 @@ def listen() -> None:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Signals that come during the block are raised at its end: what it starts is known to whoever will end it."""
-    _received.holds += 1
+    """Defer signals to the end of the block, so that the caller knows each process that the block starts."""
+    _state.deferrals += 1
     try:
         yield
     finally:
-        _received.holds -= 1
-        if _received.waiting is not None and _received.holds == 0:
-            _raise(_received.waiting)
+        _state.deferrals -= 1
+        if _state.pending is not None and _state.deferrals == 0:
+            _raise(_state.pending)
 
 
 @contextmanager
-def handed_on(receiver: Callable[[int], object]) -> Iterator[None]:
-    """Signals that come during the block, or wait for the end of one around it, are somebody else's."""
-    _received.hand_on = receiver
-    if _received.waiting is not None:
-        number, _received.waiting = _received.waiting, None
+def forwarded(receiver: Callable[[int], object]) -> Iterator[None]:
+    """Call `receiver` with each signal that arrives during the block, and with one deferred before it."""
+    _state.receiver = receiver
+    if _state.pending is not None:
+        number, _state.pending = _state.pending, None
         receiver(number)
     try:
         yield
     finally:
-        _received.hand_on = None
+        _state.receiver = None
 
 
 def _receive(number: int, frame: FrameType | None) -> None:
-    if _received.hand_on is not None:
-        _received.hand_on(number)
+    if _state.receiver is not None:
+        _state.receiver(number)
         return
-    if _received.is_ending:
-        return  # the command tidies up already; it does not take long
-    if _received.holds:
-        _received.waiting = number
+    if _state.is_ending:
+        return  # the cleanup is running already and is short
+    if _state.deferrals:
+        _state.pending = number
     else:
         _raise(number)
 
 
 def _raise(number: int) -> None:
-    _received.waiting = None
-    _received.is_ending = True
+    _state.pending = None
+    _state.is_ending = True
     raise Interrupted(number)

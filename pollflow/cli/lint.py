@@ -1,4 +1,4 @@
-"""`pollflow lint`: errors and warnings of flow files, for people and for other programs."""
+"""`pollflow lint`: print the errors and warnings of flow files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pollflow.cli.exits import FAILED, CommandError
-from pollflow.cli.flow_files import is_flow_test, without_flow_tests
+from pollflow.cli.flow_files import without_flow_tests
 from pollflow.cli.lint_formats import as_github, as_json, as_sarif, as_text
 from pollflow.cli.registered import ProjectApp, app_of
 from pollflow.cli.session import APP_FILE, find_location
@@ -19,13 +19,13 @@ from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
 from pollflow.fdl import MAX_PROBLEMS, Problem, load_flow
 from pollflow.fdl import lint as warnings_of
-from pollflow.runtime.settings import Settings
+from pollflow.testing.files import is_flow_test
 
 SUFFIXES = (".yaml", ".yml")
 
 
 class Format(str, Enum):
-    """How problems are printed."""
+    """The output format of problems."""
 
     TEXT = "text"
     JSON = "json"
@@ -41,14 +41,16 @@ FORMATS: dict[Format, Callable[[Sequence[Problem]], str]] = {
 }
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow files, or folders of .yaml and .yml files.")]
-AsFormat = Annotated[Format, typer.Option("--format", help="For people, programs, GitHub's annotations, or SARIF.")]
+AsFormat = Annotated[Format, typer.Option("--format", help="The output format; github prints annotations.")]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
 
 def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> None:
-    """Check flow files without running them; flow tests beside them are left out.
+    """Check flow files without running them.
 
-    Errors are what `pollflow deploy` refuses, and give exit status 1. Warnings are what runs but is probably wrong.
+    Errors are problems for which `pollflow deploy` rejects a flow; they give exit status 1. Warnings are valid but
+    probably wrong. Flow tests among the files are skipped. In a project, lint also reports functions that the app has
+    not registered.
     """
     files = _files(paths)
     app = _app_near(files)
@@ -64,29 +66,31 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
         typer.echo(", ".join(counts), err=True)
         for file, found in zip(files, by_file, strict=True):
             if len(found) == MAX_PROBLEMS:
-                typer.echo(f"{file}: of one file no more than {MAX_PROBLEMS} are told", err=True)
+                typer.echo(f"{file}: only the first {MAX_PROBLEMS} problems are shown", err=True)
     if errors:
         raise typer.Exit(FAILED)
 
 
 def problems_of(file: Path, app: ProjectApp | None = None) -> tuple[Problem, ...]:
-    """The errors of a file, or its warnings if it has none, by the functions and settings of an app if there is one."""
-    settings = app.settings if app else Settings()
+    """Return the errors of a file, or its warnings if it has no errors. The app provides functions and limits."""
     try:
-        flow = load_flow(file, max_wait_seconds=settings.max_wait)
+        flow = load_flow(file, max_wait_seconds=app.settings.max_wait) if app else load_flow(file)
     except DefinitionError as error:
         return error.problems
+    flow_name, path = name_of_file(file), str(file)
+    if app is None:
+        return warnings_of(flow, flow_name=flow_name, path=path)
     return warnings_of(
         flow,
-        known_functions=list(app.functions) if app else None,
-        flow_name=name_of_file(file),
-        event_limit=settings.max_events,
-        path=str(file),
+        known_functions=list(app.functions),
+        flow_name=flow_name,
+        event_limit=app.settings.max_events,
+        path=path,
     )
 
 
 def _app_near(files: Sequence[Path]) -> ProjectApp | None:
-    """The app of the project that the files are in; None if they are in none, so that nobody can tell."""
+    """Return the app of the project that contains the files; None if there is none or it cannot be imported."""
     project = find_location(None, None, near=files[0]).project
     if not (project / APP_FILE).is_file():
         return None
@@ -107,5 +111,5 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 def _flows_in(folder: Path) -> list[Path]:
     inside = sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file() and not is_flow_test(p))
     if not inside:
-        raise CommandError(f"{folder}: there is no .yaml or .yml file of a flow in it")
+        raise CommandError(f"{folder} contains no flow files (.yaml or .yml)")
     return inside

@@ -1,4 +1,4 @@
-"""Problems as text, JSON, GitHub's annotations, or SARIF 2.1.0."""
+"""Format problems as text, JSON, GitHub annotations or SARIF 2.1.0."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-
 
 
 def as_text(problems: Sequence[Problem]) -> str:
-    """A line each: `file:line:column: field: message`."""
+    """Return one line per problem: `file:line:column: field: message`."""
     return "\n".join(clean(str(problem)) for problem in problems)
 
 
 def as_json(problems: Sequence[Problem]) -> str:
-    """A list of objects."""
+    """Return a JSON list of objects."""
     return pretty([asdict(problem) for problem in problems])
 
 
 def as_github(problems: Sequence[Problem]) -> str:
-    """Workflow commands, which become annotations of the lines."""
+    """Return GitHub workflow commands, which annotate the lines."""
     return "\n".join(
         f"::{problem.severity} file={_escaped(problem.path, ',:')},line={problem.line},col={problem.column},"
         f"title={_escaped(problem.code, ',:')}::{_escaped(_message(problem))}"
@@ -34,7 +34,7 @@ def as_github(problems: Sequence[Problem]) -> str:
 
 
 def as_sarif(problems: Sequence[Problem]) -> str:
-    """One SARIF log with one run."""
+    """Return a SARIF log with one run."""
     codes = sorted({problem.code for problem in problems})
     rules = [{"id": code, "shortDescription": {"text": LINT_CODES.get(code, code)}} for code in codes]
     driver = {"name": "pollflow", "version": release(), "rules": rules}

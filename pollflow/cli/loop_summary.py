@@ -1,21 +1,24 @@
-"""Rounds of a loop: a history in which one is like the other is told in a line."""
+"""Summarize equal iterations of a loop in one line of a history."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pollflow.cli.texts import clean, duration
-from pollflow.client import HistoryEntry
 
-_LONGEST_LABEL = 40
+if TYPE_CHECKING:
+    from pollflow.client import HistoryEntry
+
+_MAX_LABEL = 40
 _STATUS_WORDS = ("status", "state", "phase")
 
 
 @dataclass(frozen=True, slots=True)
 class LoopSummary:
-    """Rounds that are like each other: their numbers, their events' ids, and how long one takes."""
+    """Consecutive equal iterations of a loop: their numbers, the ids of their events, and the time of one."""
 
     first: int
     last: int
@@ -25,17 +28,16 @@ class LoopSummary:
     period: timedelta
 
     def __str__(self) -> str:
-        told = [self.label] if self.label else []
+        parts = [self.label] if self.label else []
         seconds = self.period / timedelta(seconds=1)
-        told.append(f"every {round(seconds, 1):g} s" if seconds < 60 else f"every {duration(seconds)}")
-        return (
-            f"rounds {self.first:,}-{self.last:,}: {', '.join(told)}  (events {self.first_event:,}-{self.last_event:,})"
-        )
+        parts.append(f"every {round(seconds, 1):g} s" if seconds < 60 else f"every {duration(seconds)}")
+        events = f"(events {self.first_event:,}-{self.last_event:,})"
+        return f"loop iterations {self.first:,}-{self.last:,}: {', '.join(parts)}  {events}"
 
 
 @dataclass(slots=True)
-class _Segment:
-    """The events from one entering of a loop's first step to the next."""
+class _Iteration:
+    """The events from one visit of a loop's first step to the next."""
 
     number: int
     events: list[HistoryEntry] = field(default_factory=list)
@@ -47,42 +49,41 @@ class _Segment:
             self.steps.add(event.step)
 
     def shape(self) -> tuple[object, ...]:
-        """What makes two rounds alike: what happened, and the words in what calls answered. Numbers may differ."""
-        return tuple((event.type, event.step, _words(event)) for event in self.events)
+        """Return what equal iterations have in common: event types, steps and the strings in outputs, not numbers."""
+        return tuple((event.type, event.step, _strings(event)) for event in self.events)
 
 
 def summarized(events: Iterable[HistoryEntry]) -> Iterator[HistoryEntry | LoopSummary]:
-    """The events, but for rounds that are like the one before them: those are told together.
+    """Return the events, with a summary in place of two or more consecutive equal iterations.
 
-    Inside branches and iterations, whose events are mixed, nothing is folded.
+    Events inside branches and foreach iterations are mixed, so they are not summarized.
     """
-    group: list[_Segment] = []
-    for segment in _segments(events):
-        if group and segment.shape() == group[0].shape():
-            # The first and the last of them tell all.
-            group = [group[0], segment]
+    group: list[_Iteration] = []
+    for iteration in _iterations(events):
+        if group and iteration.shape() == group[0].shape():
+            group = [group[0], iteration]  # a summary needs the first and the last only
             continue
-        yield from _told(group)
-        group = [segment]
-    yield from _told(group)
+        yield from _summary(group)
+        group = [iteration]
+    yield from _summary(group)
 
 
-def _segments(events: Iterable[HistoryEntry]) -> Iterator[_Segment]:
-    segment, inside = _Segment(1), 0
+def _iterations(events: Iterable[HistoryEntry]) -> Iterator[_Iteration]:
+    iteration, depth = _Iteration(1), 0
     for event in events:
-        inside += event.type in ("BranchEntered", "IterationEntered")
-        inside -= event.type in ("BranchExited", "IterationExited")
-        if event.type == "StepEntered" and not inside and event.step in segment.steps:
-            yield segment
-            segment = _Segment(segment.number + 1)
-        segment.add(event)
-    yield segment
+        depth += event.type in ("BranchEntered", "IterationEntered")
+        depth -= event.type in ("BranchExited", "IterationExited")
+        if event.type == "StepEntered" and not depth and event.step in iteration.steps:
+            yield iteration
+            iteration = _Iteration(iteration.number + 1)
+        iteration.add(event)
+    yield iteration
 
 
-def _told(group: list[_Segment]) -> Iterator[HistoryEntry | LoopSummary]:
+def _summary(group: list[_Iteration]) -> Iterator[HistoryEntry | LoopSummary]:
     if len(group) < 2:
-        for segment in group:
-            yield from segment.events
+        for iteration in group:
+            yield from iteration.events
         return
     first, last = group
     yield LoopSummary(
@@ -95,15 +96,15 @@ def _told(group: list[_Segment]) -> Iterator[HistoryEntry | LoopSummary]:
     )
 
 
-def _words(event: HistoryEntry) -> tuple[tuple[str, str], ...]:
+def _strings(event: HistoryEntry) -> tuple[tuple[str, str], ...]:
     output = event.detail.get("output") if event.type == "TaskSucceeded" else None
     if not isinstance(output, dict):
         return ()
     return tuple(sorted((key, value) for key, value in output.items() if isinstance(value, str)))
 
 
-def _label(segment: _Segment) -> str:
-    """The status that the round's calls answered, if one of their words looks like one."""
-    words = [pair for event in segment.events for pair in _words(event)]
-    found = [value for key, value in words if any(word in key.lower() for word in _STATUS_WORDS)]
-    return clean(", ".join(found))[:_LONGEST_LABEL]
+def _label(iteration: _Iteration) -> str:
+    """Return the values of the fields in the outputs of the calls that look like a status."""
+    pairs = [pair for event in iteration.events for pair in _strings(event)]
+    found = [value for key, value in pairs if any(word in key.lower() for word in _STATUS_WORDS)]
+    return clean(", ".join(found))[:_MAX_LABEL]

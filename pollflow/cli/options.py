@@ -1,4 +1,4 @@
-"""The options that several commands share."""
+"""Options of several commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RedisUrl = Annotated[
     typer.Option(
         "--redis",
         metavar="URL",
-        help="Which Redis; POLLFLOW_REDIS_URL unless given, else the project's embedded server.",
+        help="The Redis to use. The default is POLLFLOW_REDIS_URL, else the embedded server of the project.",
     ),
 ]
 ProjectFolder = Annotated[
@@ -22,16 +22,16 @@ ProjectFolder = Annotated[
         metavar="DIR",
         file_okay=False,
         exists=True,
-        help="The project's folder; unless given, the nearest one upwards that has a worker.py.",
+        help="The folder of the project. The default is the nearest folder upwards with a worker.py.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Input = Annotated[
     str,
-    typer.Option("--input", "-i", metavar="JSON|@FILE|-", help="The input: a JSON object, a file or standard input."),
+    typer.Option("--input", "-i", metavar="JSON|@FILE|-", help="The input: a JSON object, a file, or standard input."),
 ]
 Name = Annotated[
     str | None,
-    typer.Option("--name", "-n", metavar="NAME", help="The execution's name; a random one unless given."),
+    typer.Option("--name", "-n", metavar="NAME", help="The name of the execution. The default is a random name."),
 ]
 ExecutionName = Annotated[str, typer.Argument(metavar="FLOW/NAME", help="The execution.")]

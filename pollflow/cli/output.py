@@ -1,4 +1,4 @@
-"""Printing what commands found."""
+"""Print results: JSON documents and tables."""
 
 from __future__ import annotations
 
@@ -6,29 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from pollflow.cli.texts import columns, pretty
 
 
-def console() -> Console:
-    """The console on standard output."""
-    return Console(highlight=False, markup=False, emoji=False)
-
-
 def print_json(value: Any) -> None:
-    """One JSON document."""
+    """Print one JSON document."""
     typer.echo(pretty(value))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
-    """Columns under their heads; or a word, on standard error, if there is nothing."""
+    """Print rows below their column heads. Without rows, print the text `empty` on standard error."""
     if not rows:
         typer.echo(empty, err=True)
         return
-    out = console()
     first, *lines = columns([head, *rows])
-    out.print(Text(first, "bold"), soft_wrap=True)
+    typer.secho(first, bold=True)
     for line in lines:
-        out.print(Text(line), soft_wrap=True)
+        typer.echo(line)

@@ -1,6 +1,6 @@
-"""What an execution does, told from the events of its history: steps that are entered and left, tries, waits.
+"""The progress of an execution, computed from the events of its history: visits of steps, attempts and waits.
 
-Values only: it knows neither terminals nor Redis, and the same events always tell the same.
+It knows neither terminals nor Redis. The same events always give the same lines.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pollflow.cli.texts import duration
-from pollflow.client import HistoryEntry
 from pollflow.fdl import Flow, Step, WaitStep, parse_moment
 from pollflow.fdl.expr import Path
 
-Kind = Literal["entered", "left", "failed", "again", "error"]
+if TYPE_CHECKING:
+    from pollflow.client import HistoryEntry
+
+Kind = Literal["entered", "left", "failed", "retry", "error"]
 ENDS = {
     "ExecutionSucceeded": "Succeeded",
     "ExecutionFailed": "Failed",
@@ -26,10 +28,10 @@ ENDS = {
 
 
 @dataclass(slots=True)
-class Entry:
-    """One visit of a step: the `number`th of this step in its frame. `depth` counts the steps around it.
+class Visit:
+    """One visit of a step, the `number`th of this step in its frame. `depth` is the number of enclosing steps.
 
-    `indexes` are those of the branches and iterations around it, the innermost last.
+    `indexes` are those of the enclosing branches and iterations, the innermost last.
     """
 
     id: int
@@ -40,28 +42,28 @@ class Entry:
     indexes: tuple[int, ...]
     entered_at: datetime
     until: datetime | None = None
-    """When its wait is over, if it waits."""
+    """When the wait ends, if the step waits."""
     note: str = ""
-    """What it is doing, where that is worth saying."""
-    missed: str = ""
-    """How its last call failed."""
+    """What the step does now, if the view shows it."""
+    last_error: str = ""
+    """The error of the last call."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectLocation:
-    """Where something happens: the entries around it, the innermost last, and in which frame.
+class Location:
+    """Where an event belongs: the enclosing visits, the innermost last, and the frame.
 
-    A frame is known by the event that began it: that of a branch or of an iteration; 0 is the flow's own.
+    A frame is identified by the event that entered its branch or iteration; 0 is the frame of the flow.
     """
 
-    entries: tuple[Entry, ...] = ()
+    visits: tuple[Visit, ...] = ()
     frame: int = 0
     indexes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something worth a line: a step was entered or left, it failed, or a call of it failed or is made again."""
+    """A line of output: a step was entered or left, it failed, or a call failed or is repeated."""
 
     kind: Kind
     at: datetime
@@ -76,109 +78,109 @@ class Line:
 
 @dataclass(slots=True)
 class Progress:
-    """Follows one execution, event by event. `steps` tells of each step's name what the definition says of it."""
+    """The progress of one execution. `steps` has the definition of each step by name."""
 
     steps: dict[str, Step] = field(default_factory=dict)
-    open: dict[int, Entry] = field(default_factory=dict)
-    """The entries that have not ended, by the id of the event that began them."""
+    open: dict[int, Visit] = field(default_factory=dict)
+    """The open visits, by the id of the event that entered the step."""
     count: int = 0
     started_at: datetime | None = None
     ended: str | None = None
-    """The status that it has ended with."""
+    """The status of the ended execution."""
     _visits: Counter[tuple[int, str]] = field(default_factory=Counter)
-    """By frame and step, since iterations are no tries of each other."""
-    _places: dict[int, ProjectLocation] = field(default_factory=dict)
-    """By event: where what it causes happens."""
+    """The number of visits by frame and step, so that parallel iterations are counted separately."""
+    _locations: dict[int, Location] = field(default_factory=dict)
+    """The location of the events that an event causes, by its id."""
 
     def feed(self, event: HistoryEntry) -> Line | None:
-        """Takes the next event; a line, if there is something to tell."""
+        """Process the next event. Return a line if there is something to show."""
         self.count = event.id
         if event.type == "ExecutionStarted":
             self.started_at = event.time
         if event.type in ENDS:
             self.ended = ENDS[event.type]
             self.open.clear()
-        location = self._places.get(event.cause, ProjectLocation())
+        location = self._locations.get(event.cause, Location())
         if event.type == "StepEntered":
             self._enter(event, location)
-            return None  # told when it starts, since its own input says how long it waits
+            return None  # shown with StepStarted, whose input determines the length of a wait
         if event.type in ("BranchEntered", "IterationEntered"):
-            location = ProjectLocation(location.entries, event.id, (*location.indexes, event.detail["index"]))
-        self._places[event.id] = location
-        told = _TELLERS.get(event.type)
-        if told is None:
+            location = Location(location.visits, event.id, (*location.indexes, event.detail["index"]))
+        self._locations[event.id] = location
+        handler = _HANDLERS.get(event.type)
+        if handler is None:
             return None
-        entry = next((entry for entry in reversed(location.entries) if entry.step == event.step), None)
-        return None if entry is None else told(self, entry, event)
+        visit = next((visit for visit in reversed(location.visits) if visit.step == event.step), None)
+        return None if visit is None else handler(self, visit, event)
 
-    def _enter(self, event: HistoryEntry, location: ProjectLocation) -> None:
+    def _enter(self, event: HistoryEntry, location: Location) -> None:
         self._visits[location.frame, event.step] += 1
         step = self.steps.get(event.step)
-        entry = Entry(
+        visit = Visit(
             id=event.id,
             step=event.step,
             type="" if step is None else step.type,
             number=self._visits[location.frame, event.step],
-            depth=len(location.entries),
+            depth=len(location.visits),
             indexes=location.indexes,
             entered_at=event.time,
         )
-        self.open[entry.id] = entry
-        self._places[event.id] = replace(location, entries=(*location.entries, entry))
+        self.open[visit.id] = visit
+        self._locations[event.id] = replace(location, visits=(*location.visits, visit))
 
-    def _start(self, entry: Entry, event: HistoryEntry) -> Line:
-        entry.until = end_of_wait(self.steps.get(event.step), event.detail.get("input"), event.time)
-        left = None if entry.until is None else (entry.until - event.time) / timedelta(seconds=1)
-        return _line("entered", entry, event, note="" if left is None else f"waits {duration(left)}")
+    def _start(self, visit: Visit, event: HistoryEntry) -> Line:
+        visit.until = end_of_wait(self.steps.get(event.step), event.detail.get("input"), event.time)
+        left = None if visit.until is None else (visit.until - event.time) / timedelta(seconds=1)
+        return _line("entered", visit, event, note="" if left is None else f"waits {duration(left)}")
 
-    def _leave_to_later_release(self, entry: Entry, event: HistoryEntry) -> Line:
-        self.open.pop(entry.id, None)
-        location = self._places[event.id]
-        self._places[event.id] = replace(location, entries=tuple(e for e in location.entries if e is not entry))
-        return _line("left", entry, event)
+    def _leave(self, visit: Visit, event: HistoryEntry) -> Line:
+        self.open.pop(visit.id, None)
+        location = self._locations[event.id]
+        self._locations[event.id] = replace(location, visits=tuple(v for v in location.visits if v is not visit))
+        return _line("left", visit, event)
 
-    def _fail(self, entry: Entry, event: HistoryEntry) -> Line | None:
+    def _fail(self, visit: Visit, event: HistoryEntry) -> Line | None:
         if "goto" in event.detail:
             note = f"{_error(event.detail)}; caught, goes to {event.detail['goto']}"
-            return _line("error", entry, event, note=note)  # the step is left all the same
-        self.open.pop(entry.id, None)
-        return _line("failed", entry, event, note=_error(event.detail))
+            return _line("error", visit, event, note=note)  # a StepExited event follows
+        self.open.pop(visit.id, None)
+        return _line("failed", visit, event, note=_error(event.detail))
 
-    def _call(self, entry: Entry, event: HistoryEntry) -> Line | None:
+    def _call(self, visit: Visit, event: HistoryEntry) -> Line | None:
         attempt, start = event.detail.get("attempt", 1), event.detail.get("start", 1)
-        entry.note = f"attempt {attempt}" if attempt > 1 else ""
-        entry.until = None
-        return _line("again", entry, event, note="its worker was lost; called again") if start > 1 else None
+        visit.note = f"attempt {attempt}" if attempt > 1 else ""
+        visit.until = None
+        return _line("retry", visit, event, note="its worker was lost; called again") if start > 1 else None
 
-    def _miss(self, entry: Entry, event: HistoryEntry) -> None:
-        entry.missed = _error(event.detail)  # told with what comes of it: a retry, a catch or the step's failure
+    def _keep_error(self, visit: Visit, event: HistoryEntry) -> None:
+        visit.last_error = _error(event.detail)  # shown with the retry, the catch or the failure of the step
 
-    def _schedule(self, entry: Entry, event: HistoryEntry) -> Line | None:
+    def _schedule(self, visit: Visit, event: HistoryEntry) -> Line | None:
         seconds = event.detail.get("afterSeconds")
         if seconds is None:
             return None
-        entry.until = event.time + timedelta(seconds=seconds)
-        entry.note = f"attempt {event.detail.get('attempt')}"
-        return _line("again", entry, event, note=f"{entry.missed}; {entry.note} in {duration(seconds)}")
+        visit.until = event.time + timedelta(seconds=seconds)
+        visit.note = f"attempt {event.detail.get('attempt')}"
+        return _line("retry", visit, event, note=f"{visit.last_error}; {visit.note} in {duration(seconds)}")
 
-    def _submit(self, entry: Entry, event: HistoryEntry) -> None:
-        entry.note = "waits for a report"
+    def _submit(self, visit: Visit, event: HistoryEntry) -> None:
+        visit.note = "waiting for a callback"
 
 
-_TELLERS: dict[str, Callable[[Progress, Entry, HistoryEntry], Line | None]] = {
+_HANDLERS: dict[str, Callable[[Progress, Visit, HistoryEntry], Line | None]] = {
     "StepStarted": Progress._start,
-    "StepExited": Progress._leave_to_later_release,
+    "StepExited": Progress._leave,
     "StepFailed": Progress._fail,
     "TaskStarted": Progress._call,
-    "TaskFailed": Progress._miss,
-    "TaskTimedOut": Progress._miss,
+    "TaskFailed": Progress._keep_error,
+    "TaskTimedOut": Progress._keep_error,
     "TaskScheduled": Progress._schedule,
     "TaskSubmitted": Progress._submit,
 }
 
 
 def steps_of(flow: Flow) -> dict[str, Step]:
-    """The steps of a flow by name; of several with one name, the first."""
+    """Return the steps of a flow by name; the first of several with one name."""
     steps: dict[str, Step] = {}
     for series in flow.series.values():
         for step in series.steps:
@@ -187,7 +189,7 @@ def steps_of(flow: Flow) -> dict[str, Step]:
 
 
 def end_of_wait(step: Step | None, input: Any, begin: datetime) -> datetime | None:
-    """When the wait of a step is over, as far as its definition and its input tell."""
+    """Return when a wait ends; None if the step is no wait or its definition and input do not determine it."""
     if not isinstance(step, WaitStep):
         return None
     source = step.duration if step.timestamp is None else step.timestamp
@@ -204,13 +206,13 @@ def end_of_wait(step: Step | None, input: Any, begin: datetime) -> datetime | No
         return None
 
 
-def _line(kind: Kind, entry: Entry, event: HistoryEntry, *, note: str = "") -> Line:
-    seconds = (event.time - entry.entered_at) / timedelta(seconds=1)
+def _line(kind: Kind, visit: Visit, event: HistoryEntry, *, note: str = "") -> Line:
+    seconds = (event.time - visit.entered_at) / timedelta(seconds=1)
     return Line(
-        kind, event.time, entry.step, entry.type, entry.number, entry.depth, entry.indexes, seconds=seconds, note=note
+        kind, event.time, visit.step, visit.type, visit.number, visit.depth, visit.indexes, seconds=seconds, note=note
     )
 
 
 def _error(detail: dict[str, Any]) -> str:
     error, cause = detail.get("error") or "", detail.get("cause") or ""
-    return f"{error}: {cause}" if error and cause else error or cause or "no error is named"
+    return f"{error}: {cause}" if error and cause else error or cause or "unknown error"

@@ -1,12 +1,12 @@
-"""Which release this is."""
+"""The installed version of pollflow."""
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 
 def release() -> str:
-    """The installed version; `unknown` where pollflow runs from its sources without being installed."""
+    """Return the installed version; `unknown` if pollflow runs from its sources without being installed."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and seldom needed
+
     try:
         return version("pollflow")
     except PackageNotFoundError:

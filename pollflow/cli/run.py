@@ -1,11 +1,11 @@
-"""`pollflow run`: a flow from its file to its end, with a server and a worker of its own where they are needed."""
+"""`pollflow run`: run a flow from its file to its end, with a private server and worker where needed."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,33 +15,36 @@ from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.following import catch_up, follow
 from pollflow.cli.inputs import read_input, split_execution
 from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
-from pollflow.cli.output import console, print_json
+from pollflow.cli.output import print_json
 from pollflow.cli.progress import Progress, steps_of
 from pollflow.cli.required_functions import check_functions, required_functions
 from pollflow.cli.resuming import Watched, resumable
 from pollflow.cli.session import Session, connected, find_location
-from pollflow.cli.summary import next_commands, notify_parents, tell_next
+from pollflow.cli.summary import next_commands, print_next, print_result
 from pollflow.cli.texts import clean, compact, shortened
-from pollflow.cli.views import View, retry_policy, view
+from pollflow.cli.views import View, busy, stdout_console, view
 from pollflow.cli.workers import Worker, check_project, working
-from pollflow.client import Client, Execution, name_of_file
+from pollflow.client import name_of_file
 from pollflow.fdl import ANY_WAIT, NO_FILE, Flow, load_flow, read_flow
+
+if TYPE_CHECKING:
+    from pollflow.client import Client, Execution
 
 FlowFile = Annotated[Path | None, typer.Argument(metavar="FLOWFILE", help="The flow's YAML file.")]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop watching after so long; the execution goes on."),
+    typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop watching after this time. The execution continues."),
 ]
-NoWorker = Annotated[bool, typer.Option("--no-worker", help="Leave the work to workers that run already.")]
+NoWorker = Annotated[bool, typer.Option("--no-worker", help="Use workers that are already running.")]
 Resume = Annotated[
     str | None,
-    typer.Option("--resume", metavar="FLOW/NAME", help="Follow an execution that was started before to its end."),
+    typer.Option("--resume", metavar="FLOW/NAME", help="Watch an execution that was started before."),
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be run: a flow from a file, under an input; or an execution that exists already."""
+class Request:
+    """What to run: a flow from a file with an input, or an existing execution."""
 
     flow: Flow | None
     flow_name: str
@@ -51,13 +54,13 @@ class Task:
     path: str = NO_FILE
 
     def definition(self, client: Client) -> Flow:
-        """The flow: that of the file, or the one that the execution keeps."""
+        """Return the flow of the file, or the one of the existing execution."""
         return self.flow or read_flow(
             client.execution(self.flow_name, self.name or "").definition, max_wait_seconds=ANY_WAIT
         )
 
-    def begin(self, client: Client) -> Execution:
-        """The execution, started unless it was before. Only now is anything stored."""
+    def start(self, client: Client) -> Execution:
+        """Return the execution, started unless it exists. Nothing is stored before."""
         if self.is_resumed:
             return client.execution(self.flow_name, self.name or "")
         if self.flow is not None:
@@ -76,81 +79,77 @@ def run(
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Run a flow and watch it to its end.
+    """Run a flow from its file and watch it to its end.
 
-    Starts what is needed, a private Redis and a worker, and ends it with the run. What was started is durable: after
-    Ctrl-C or a crash it goes on where it was, with the command that is printed.
+    The command starts a private Redis (unless one is configured) and a worker, and stops them when it ends. The
+    execution is durable: after Ctrl-C or a crash, the printed command continues it where it was.
 
-    Exit status: 0 when the execution succeeded, 1 when it failed, timed out or was stopped, 2 for what could not be
-    run at all.
+    Exit status: 0 if the execution succeeded, 1 if it failed, timed out or was stopped, 2 if it could not be started.
     """
-    task = _task(flow_file, input, name, resume)
+    request = _request(flow_file, input, name, resume)
     location = find_location(redis, project, near=flow_file)
     if not no_worker:
         check_project(location.project)
     with resumable(location) as watched, connected(location) as session:
-        _run(task, session, watched, timeout=timeout, as_json=as_json, with_worker=not no_worker)
+        _run(request, session, watched, timeout=timeout, as_json=as_json, with_worker=not no_worker)
     if watched.execution is not None:
         raise typer.Exit(status_of(watched.execution.status))
 
 
-def _task(flow_file: Path | None, input: str, name: str | None, resume: str | None) -> Task:
+def _request(flow_file: Path | None, input: str, name: str | None, resume: str | None) -> Request:
     if resume is not None:
         flow_name, execution_name = split_execution(resume)
-        return Task(None, flow_name, {}, execution_name, is_resumed=True)
+        return Request(None, flow_name, {}, execution_name, is_resumed=True)
     if flow_file is None:
-        raise CommandError("which flow? Name its file: pollflow run flows/task_polling.yaml")
+        raise CommandError("no flow file given; example: pollflow run flows/task_polling.yaml")
     refuse_flow_test(flow_file)
-    # How long a wait may be is a setting, and known only when there is a worker.
+    # The maximum wait is a setting of the app, so the deployment checks it.
     flow = load_flow(flow_file, max_wait_seconds=ANY_WAIT)
-    return Task(flow, name_of_file(flow_file), read_input(input), name, path=str(flow_file))
+    return Request(flow, name_of_file(flow_file), read_input(input), name, path=str(flow_file))
 
 
 def _run(
-    task: Task, session: Session, watched: Watched, *, timeout: float | None, as_json: bool, with_worker: bool
+    request: Request, session: Session, watched: Watched, *, timeout: float | None, as_json: bool, with_worker: bool
 ) -> None:
     with ExitStack() as stack:
-        # Asked first, since a worker would try for long to reach what is not there.
+        # Fails at once if Redis cannot be reached; a worker would retry for a long time.
         session.client.functions()
-        flow = task.definition(session.client)
-        if task.is_resumed:
-            watched.execution = task.begin(session.client)
-        with retry_policy(console(), "starting a worker", silent=as_json or not with_worker):
+        flow = request.definition(session.client)
+        if request.is_resumed:
+            watched.execution = request.start(session.client)
+        with busy(stdout_console(), "starting a worker", silent=as_json or not with_worker):
             worker = stack.enter_context(working(session)) if with_worker else None
             _check_functions(flow, session, worker)
-        watched.execution = execution = task.begin(session.client)
+        watched.execution = execution = request.start(session.client)
         progress = Progress(steps_of(flow))
-        with view(console(), flow, silent=as_json) as shown:
-            _tell_begin(execution, progress, shown, "resumed" if task.is_resumed else "runs already; followed")
-            follow(execution, progress, shown, timeout=timeout, check=worker.check if worker else lambda: None)
+        with view(stdout_console(), flow, silent=as_json) as output:
+            _print_start(execution, progress, output, "resumed" if request.is_resumed else "already running; followed")
+            follow(execution, progress, output, timeout=timeout, check=worker.check if worker else lambda: None)
         if as_json:
             print_json(documents.of_execution(execution))
             return
-        with view(console()) as shown:
-            notify_parents(execution, shown)
-            tell_next(next_commands(execution, session.location), shown)
+        with view(stdout_console()) as output:
+            print_result(execution, output)
+            print_next(next_commands(execution, session.location), output)
 
 
 def _check_functions(flow: Flow, session: Session, worker: Worker | None) -> None:
-    """Raises NotDone if the flow calls what its workers do not know."""
+    """Raise CommandError if the flow calls a function that no worker has registered."""
     if not required_functions(flow):
         return
     if worker is None:
         check_functions(flow, session.client.functions())
         return
     worker.wait_until_ready()
-    # On a Redis of others, other workers may know the function. On the embedded one, names of days ago tell nothing.
+    # On a shared Redis, other workers may have registered the function. On the embedded server, old entries are stale.
     within = worker.seconds() + 1 if session.is_embedded else None
     check_functions(flow, session.client.functions(within=within))
 
 
-def _tell_begin(execution: Execution, progress: Progress, shown: View, became: str) -> None:
+def _print_start(execution: Execution, progress: Progress, output: View, how: str) -> None:
     input = shortened(clean(compact(execution.input)), 200)
-    shown.say(f"{execution.flow}/{execution.name}  {input}", "bold")
+    output.write(f"{execution.flow}/{execution.name}  {input}", "bold")
     if not execution.is_new:
         catch_up(execution, progress)
-        locations = ", ".join(entry.step for entry in progress.open.values())
-        shown.say(
-            f"{became} after {progress.count} events"
-            + (f", at {shortened(clean(locations), 200)}" if locations else "")
-        )
+        steps = ", ".join(visit.step for visit in progress.open.values())
+        output.write(f"{how} after {progress.count} events" + (f", at {shortened(clean(steps), 200)}" if steps else ""))

@@ -1,4 +1,4 @@
-"""Where a command works: which project, which Redis; and a client there for as long as the command runs."""
+"""The project and the Redis that a command uses, and a client for as long as the command runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred
-from pollflow.client import Client
-from pollflow.server import ProjectServer
-from pollflow.server.project import FOLDER
+from pollflow.server.folders import FOLDER
+
+if TYPE_CHECKING:
+    from pollflow.client import Client
 
 ENVIRONMENT = "POLLFLOW_REDIS_URL"
 APP_FILE = "worker.py"
@@ -21,47 +23,47 @@ APP_FILE = "worker.py"
 
 @dataclass(frozen=True, slots=True)
 class ProjectLocation:
-    """The project that a command works in, and the Redis that it was told to use, if it was."""
+    """The project of a command, and the Redis URL if an option names one."""
 
     project: Path
     redis_option: str | None = None
     is_nearest: bool = True
-    """Whether another command, typed in the same folder, works in the same project unasked."""
+    """Whether a command in the current folder uses the same project without `--project`."""
 
-    asks_environment: bool = True
-    """Whether the environment may name a Redis."""
+    uses_environment: bool = True
+    """Whether POLLFLOW_REDIS_URL applies."""
 
     @property
     def redis_url(self) -> str | None:
-        """The URL that option or environment name; None means the embedded server."""
-        named = os.environ.get(ENVIRONMENT) if self.asks_environment else None
+        """The Redis URL of the option or the environment; None means the embedded server."""
+        named = os.environ.get(ENVIRONMENT) if self.uses_environment else None
         return self.redis_option or named or None
 
     def command(self, text: str) -> str:
-        """A command to type next, with the options that bring it to this place."""
+        """Return a command to type next, with the options that select this project and Redis."""
         words = ["pollflow", text]
         if not self.is_nearest:
             words.append(f"--project {shlex.quote(str(self.project))}")
         if self.redis_option:
-            # A password that was typed once is not shown again.
+            # The URL may contain a password.
             words.append(f"--redis {shlex.quote(self.redis_option) if '@' not in self.redis_option else '…'}")
         return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A client, and the URL of the Redis that it speaks to."""
+    """A client and the URL of its Redis."""
 
     client: Client
     url: str
     location: ProjectLocation
     is_embedded: bool
     worker_environment: Mapping[str, str] = field(default_factory=dict)
-    """What its workers find in their environment besides what the command finds in its own."""
+    """Environment variables for the workers, added to those of the command."""
 
 
 def find_location(redis: str | None, project: Path | None, *, near: Path | None = None) -> ProjectLocation:
-    """The place that the options say; unless given, the project nearest to a file or the current folder."""
+    """Return the location that the options name, else the project nearest to a file or to the current folder."""
     here = nearest_project(Path.cwd())
     if project is None:
         project = nearest_project(near.absolute().parent) if near is not None else here
@@ -72,21 +74,21 @@ def find_location(redis: str | None, project: Path | None, *, near: Path | None 
 
 
 def find_used_location(redis: str | None, project: Path | None) -> ProjectLocation:
-    """As `find_location`, for what has to be there already. Raises NotDone where nothing can be, and makes nothing."""
+    """Return the location as `find_location` does. Raises CommandError if no Redis and no project is there."""
     location = find_location(redis, project)
     marks = (location.project / APP_FILE, location.project / FOLDER)
     if location.redis_url is None and not any(mark.exists() for mark in marks):
         raise CommandError(
-            f"there is no project in {location.project} or above it, so nothing is deployed and nothing runs there\n"
-            "  --project DIR         names the folder of one\n"
-            f"  --redis URL           names a Redis, as {ENVIRONMENT} does\n"
-            "  pollflow init DIR     writes a project to start from"
+            f"no pollflow project ({APP_FILE}) found in {location.project} or its parent folders\n"
+            "  --project DIR         use the project in this folder\n"
+            f"  --redis URL           use this Redis (or set {ENVIRONMENT})\n"
+            "  pollflow init DIR     write a new project"
         )
     return location
 
 
 def nearest_project(folder: Path) -> Path:
-    """The nearest folder upwards that has a `worker.py`; the folder itself if none has."""
+    """Return the nearest folder upwards with a `worker.py`; the folder itself if there is none."""
     for candidate in (folder, *folder.parents):
         if (candidate / APP_FILE).is_file():
             return candidate
@@ -95,19 +97,23 @@ def nearest_project(folder: Path) -> Path:
 
 @contextmanager
 def connected(location: ProjectLocation) -> Iterator[Session]:
-    """A session there. The embedded server, if it is needed, lives as long as the commands that use it."""
+    """Open a session. The embedded server, if it is needed, runs as long as any command uses it."""
+    from pollflow.client import Client  # imports redis, which help pages do not need
+
     with ExitStack() as stack:
         url = location.redis_url
         is_embedded = url is None
         if url is None:
-            url = stack.enter_context(_serving(location.project))
+            url = stack.enter_context(_embedded_url(location.project))
         client = Client(url)
         stack.callback(client.close)
         yield Session(client, url, location, is_embedded)
 
 
 @contextmanager
-def _serving(project: Path) -> Iterator[str]:
+def _embedded_url(project: Path) -> Iterator[str]:
+    from pollflow.server import ProjectServer  # imports redis
+
     server, is_entered = ProjectServer(project), False
     try:
         with deferred():

@@ -1,8 +1,8 @@
-"""`pollflow start`: starts an execution, and leaves it to workers that run elsewhere."""
+"""`pollflow start`: start an execution for workers that run elsewhere."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,15 +13,17 @@ from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json
 from pollflow.cli.resuming import resumable
 from pollflow.cli.session import Session, connected, find_used_location
-from pollflow.cli.summary import next_commands, notify_parents, tell_next
+from pollflow.cli.summary import next_commands, print_next, print_result
 from pollflow.cli.texts import compact
 from pollflow.cli.views import Plain, Silent
-from pollflow.client import Execution
+
+if TYPE_CHECKING:
+    from pollflow.client import Execution
 
 FlowName = Annotated[str, typer.Argument(metavar="FLOW", help="The name of a deployed flow.")]
-Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for its end, and exit with 1 unless it succeeded.")]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end. Exit status 1 unless it succeeded.")]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="With --wait: wait no longer than this.")
+    float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="With --wait: the maximum time to wait.")
 ]
 
 
@@ -37,33 +39,33 @@ def start(
 ) -> None:
     """Start an execution of a deployed flow.
 
-    Under the name of an execution that runs, it answers that one, on the input that it was started with: starting twice
-    starts once. Workers, started with `pollflow worker` or `celery -A worker worker`, do the work.
+    If an execution of that name is running, the command reports it and starts no other. Workers run the execution;
+    start one with `pollflow worker` or `celery -A worker worker`.
     """
     execution_input = read_input(input)
     location = find_used_location(redis, project)
     with resumable(location) as watched, connected(location) as session:
         execution = session.client.start(flow, execution_input, name=name)
         if not execution.is_new and execution.input != execution_input:
-            typer.echo(f"{flow}/{name} runs already, on the input {compact(execution.input)}", err=True)
-            typer.echo("the input that was given now is not used; another --name starts another execution", err=True)
+            typer.echo(f"{flow}/{name} is already running, with the input {compact(execution.input)}", err=True)
+            typer.echo("the new input is not used; use another --name to start another execution", err=True)
         if wait:
             watched.execution = execution
             execution.wait(timeout)
-        _notify(execution, session, wait=wait, as_json=as_json)
+        _print_started(execution, session, wait=wait, as_json=as_json)
     if wait:
         raise typer.Exit(status_of(execution.status))
 
 
-def _notify(execution: Execution, session: Session, *, wait: bool, as_json: bool) -> None:
-    shown = Silent() if as_json else Plain()
+def _print_started(execution: Execution, session: Session, *, wait: bool, as_json: bool) -> None:
+    output = Silent() if as_json else Plain()
     if as_json:
         print_json(documents.of_execution(execution))
     elif wait:
-        notify_parents(execution, shown)
+        print_result(execution, output)
     else:
-        shown.say(f"{'started' if execution.is_new else 'runs already:'} {execution.flow}/{execution.name}")
+        output.write(f"{'started' if execution.is_new else 'already running:'} {execution.flow}/{execution.name}")
     commands = next_commands(execution, session.location)
     if session.is_embedded and not wait:
-        commands.insert(0, (session.location.command("worker"), "works on it, unless a worker runs"))
-    tell_next(commands, shown)
+        commands.insert(0, (session.location.command("worker"), "run a worker, if none is running"))
+    print_next(commands, output)

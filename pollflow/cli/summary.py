@@ -1,46 +1,49 @@
-"""What is said of an execution when it has ended, and what to type next."""
+"""Print the result of an ended execution and the commands to type next."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pollflow.cli.session import ProjectLocation
 from pollflow.cli.texts import between, clean, columns, pretty
 from pollflow.cli.views import STATUS_STYLES, View
-from pollflow.client import Execution
+
+if TYPE_CHECKING:
+    from pollflow.client import Execution
 
 
-def notify_parents(execution: Execution, view: View) -> None:
-    """Its status, how long it took, and its output or its error."""
+def print_result(execution: Execution, view: View) -> None:
+    """Print the status, the duration, and the output or the error."""
     status, ended_at = execution.status, execution.ended_at
     took = "" if ended_at is None else f" after {between(execution.started_at, ended_at)}"
-    view.say()
-    view.say(f"{status}{took}", STATUS_STYLES.get(status, ""))
+    view.write()
+    view.write(f"{status}{took}", STATUS_STYLES.get(status, ""))
     if execution.output is not None:
         for line in pretty(execution.output).splitlines():
-            view.say(line)
+            view.write(line)
     if status != "Succeeded":
-        view.say(error_of(execution))
+        view.write(error_of(execution))
 
 
 def error_of(execution: Execution) -> str:
-    """Its error and the cause, on a line each."""
-    lines = [f"error: {clean(execution.error or 'none named')}"]
+    """Return the error and the cause on one line each."""
+    lines = [f"error: {clean(execution.error or 'none')}"]
     if execution.cause:
         lines.append(f"cause: {clean(execution.cause)}")
     return "\n".join(lines)
 
 
-def tell_next(commands: Sequence[tuple[str, str]], view: View) -> None:
-    """What to type next, and what for."""
-    view.say()
-    view.say("Next", "dim")
+def print_next(commands: Sequence[tuple[str, str]], view: View) -> None:
+    """Print the commands to type next, each with its purpose."""
+    view.write()
+    view.write("Next", "dim")
     for line in columns(commands):
-        view.say(f"  {line}")
+        view.write(f"  {line}")
 
 
 def next_commands(execution: Execution, location: ProjectLocation) -> list[tuple[str, str]]:
-    """What to type about an execution."""
+    """Return the commands that show more of an execution, each with its purpose."""
     name = f"{execution.flow}/{execution.name}"
     return [
         (location.command(f"show {name}"), "its input, output and times"),

@@ -1,4 +1,4 @@
-"""`pollflow test`, `pollflow simulate`, `pollflow schema`: flows without waiting for their waits."""
+"""`pollflow test`, `pollflow simulate`, `pollflow schema`: flows in virtual time, and their schema."""
 
 from __future__ import annotations
 
@@ -20,15 +20,12 @@ from pollflow.cli.options import Input, ProjectFolder
 from pollflow.cli.registered import app_of
 from pollflow.cli.session import ENVIRONMENT, find_location
 from pollflow.fdl import json_schema
-from pollflow.store import connect
-from pollflow.testing import command
-from pollflow.testing.running import run_case
 
-Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders of them.")]
+Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders with flow tests.")]
 Keyword = Annotated[
-    str | None, typer.Option("-k", metavar="TEXT", help="Only cases with this in their name or their file's.")
+    str | None, typer.Option("-k", metavar="TEXT", help="Only cases with this text in their name or file name.")
 ]
-Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report, as CI servers read it.")]
+Junit = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report for a CI server.")]
 OnRedis = Annotated[
     bool,
     typer.Option(
@@ -36,27 +33,32 @@ OnRedis = Annotated[
         help="Run on the Redis at POLLFLOW_REDIS_URL instead of a private server. Only keys of the tests are touched.",
     ),
 ]
-FlowFile = Annotated[Path, typer.Argument(metavar="FLOW", help="The flow's file.")]
+FlowFile = Annotated[Path, typer.Argument(metavar="FLOW", help="The flow's YAML file.")]
 Script = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="A YAML file with `functions` and `at`, as a case of a flow test has them."),
+    typer.Option(metavar="FILE", help="A YAML file with `functions` and `at`, as in a case of a flow test."),
 ]
 WithFunctions = Annotated[
     bool,
     typer.Option(
         "--functions",
-        help="Really call the project's own functions, in this process: by the real clock, with all that they do.",
+        help="Call the project's functions in this process, in real time and with their side effects.",
     ),
 ]
-Until = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after so many virtual seconds.")]
+Until = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after this virtual time.")]
 
 
 def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRedis = False) -> None:
     """Run flow tests in virtual time.
 
-    A flow that polls for an hour takes milliseconds. Prints a line a case, what differs where one fails, and how many
-    passed. Exit status: 1 on a failure, 2 if there is nothing to run. docs/testing.md has the format.
+    A flow that polls for an hour takes milliseconds. The output has one line per case, the differences of each failed
+    case, and the number of passed and failed cases. Exit status: 1 if a case failed, 2 if there is no case to run.
+    docs/testing.md describes the file format.
     """
+    from pollflow.store import connect
+    from pollflow.testing import command  # imports the engine, which help pages do not need
+    from pollflow.testing.running import run_case
+
     runner = run_case if not redis else functools.partial(run_case, client=connect(_redis_url()))
     raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, runner=runner, write=typer.echo))
 
@@ -69,14 +71,16 @@ def simulate(
     until: Until = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Run a flow once in virtual time, and draw the run.
+    """Run a flow once in virtual time and draw the run.
 
-    What its functions answer is asked for at the terminal, unless a script or the project's functions answer. Exit
-    status: 0 when the flow succeeded, 1 when it did not, 2 where a reply was asked for and none was given.
+    At each call simulate asks for the result of the function, unless --script or --functions provides it. Exit status:
+    0 if the flow succeeded, 1 if it did not, 2 if a result was missing.
     """
+    from pollflow.testing import command
+
     refuse_flow_test(flow)
     if script is not None and functions:
-        raise CommandError("--script and --functions cannot both answer")
+        raise CommandError("--script and --functions exclude each other")
     with _brief_failures():
         result = command.simulate(
             flow,
@@ -91,13 +95,13 @@ def simulate(
 
 
 def schema() -> None:
-    """Print the JSON Schema of the language, by which editors complete and check flow files."""
+    """Print the JSON Schema of flow files, for editors."""
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
 def _ask(question: str) -> str:
-    # Not by a prompt of typer: it makes exceptions of Ctrl-C and of the end of input, and those are taken for the
-    # called function's own.
+    # The prompt of typer turns Ctrl-C and the end of input into exceptions that would count as errors of the called
+    # function.
     try:
         return input(question)
     except EOFError:
@@ -106,7 +110,7 @@ def _ask(question: str) -> str:
 
 
 class _Brief(logging.Formatter):
-    """A failure in a line: where it came from in the function's code is for tests and workers to tell."""
+    """Format an exception of a function in one line, without a traceback."""
 
     def formatException(self, ei: Any) -> str:
         return f"  {ei[0].__name__}: {ei[1]}"
@@ -114,7 +118,7 @@ class _Brief(logging.Formatter):
 
 @contextmanager
 def _brief_failures() -> Iterator[None]:
-    """What functions log is shown without tracebacks."""
+    """Log exceptions of functions without tracebacks during the block."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Brief())
     logger = logging.getLogger("pollflow.function")

@@ -1,4 +1,4 @@
-"""Small texts: durations, moments, JSON, and columns of them."""
+"""Format durations, times, JSON and columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it, in few characters: `0.03 s`, `12.4 s`, `3 min 20 s`, `2 h 05 min`."""
+    """Return a short text for a duration: `0.03 s`, `12.4 s`, `3 min 20 s`, `2 h 05 min`."""
     seconds = max(0.0, seconds)
     if seconds < 10:
         return f"{seconds:.2f} s"
@@ -24,47 +24,47 @@ def duration(seconds: float) -> str:
 
 
 def countdown(seconds: float) -> str:
-    """What is left of a wait: whole seconds, so that the eye has rest."""
+    """Return the rest of a wait in whole seconds."""
     whole = max(0, -int(-seconds // 1))
     return f"{whole} s" if whole < 60 else duration(whole)
 
 
 def moment(at: datetime) -> str:
-    """A moment in the time of this machine."""
+    """Return a time in the time zone of this machine."""
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def between(begin: datetime, end: datetime) -> str:
-    """How long it took."""
+    """Return the duration between two times."""
     return duration((end - begin) / timedelta(seconds=1))
 
 
 def compact(value: Any) -> str:
-    """JSON on one line."""
+    """Return JSON on one line."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def pretty(value: Any) -> str:
-    """JSON for people, and for programs."""
+    """Return indented JSON."""
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def counted(count: int, noun: str) -> str:
-    """So many of them: `1 file`, `2 files`."""
+    """Return a number with its noun: `1 file`, `2 files`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def clean(text: str) -> str:
-    """The text on one line, without characters that a terminal would obey."""
+    """Return the text on one line, with control characters escaped."""
     return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text.replace("\n", " "))
 
 
 def shortened(text: str, width: int) -> str:
-    """The beginning of a text that is too long."""
+    """Return the text, cut to `width` characters."""
     return text if len(text) <= width else text[: max(1, width - 1)] + "…"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines, each column as wide as its widest text; nothing is cut off."""
+    """Return rows as lines. Each column is as wide as its longest text."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,4 +1,4 @@
-"""`pollflow worker`: Celery's worker on the project's `worker.py`, in the foreground."""
+"""`pollflow worker`: a Celery worker of the project in the foreground."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Annotated
 
 import typer
 
-from pollflow.cli.interruptions import deferred, handed_on
+from pollflow.cli.interruptions import deferred, forwarded
 from pollflow.cli.options import ProjectFolder, RedisUrl
 from pollflow.cli.session import connected, find_location
-from pollflow.cli.workers import check_imports, check_project, private_folder, spawn
+from pollflow.cli.workers import check_imports, check_project, spawn
+from pollflow.server.folders import private_folder
 
-Concurrency = Annotated[int, typer.Option("--concurrency", "-c", metavar="N", min=1, help="Calls at the same time.")]
-Beat = Annotated[bool, typer.Option("--beat", "-B", help="Run the beat schedule too. Workers sweep without it.")]
+Concurrency = Annotated[
+    int, typer.Option("--concurrency", "-c", metavar="N", min=1, help="The number of concurrent calls.")
+]
+Beat = Annotated[bool, typer.Option("--beat", "-B", help="Also run the beat schedule. Workers sweep without it.")]
 LogLevel = Annotated[str, typer.Option("--loglevel", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR.")]
 
 
@@ -27,31 +30,32 @@ def worker(
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """Work on executions until Ctrl-C.
+    """Run a worker until Ctrl-C.
 
-    The same as `celery -A worker worker` in the project's folder, on the project's embedded Redis if none is named;
-    where Redis cannot be reached it keeps trying. A second Ctrl-C does not wait for the functions that run: another
-    worker calls them again. Exit status: 0 when it was asked to end, 2 if it could not begin, else Celery's.
+    The same as `celery -A worker worker` in the project's folder, on the project's embedded Redis unless another Redis
+    is configured. If Redis cannot be reached, the worker keeps retrying. After a second Ctrl-C the worker does not wait
+    for running functions; another worker calls them again under the same idempotency keys. Exit status: 0 after a
+    requested stop, 2 if the worker could not start, otherwise the status of Celery.
     """
     location = find_location(redis, project)
     check_project(location.project, needs_worker=True)
     options = ["--concurrency", str(concurrency), "--loglevel", loglevel.upper()]
     if beat:
         options += ["--beat", "--schedule", str(private_folder(location.project) / "celerybeat-schedule")]
-    asked: list[int] = []
+    received: list[int] = []
     with connected(location) as session:
         check_imports(session)
         with deferred():
             process, write_end = spawn(session, *options)
-            with handed_on(lambda number: _hand_on(number, process, asked)):
+            with forwarded(lambda number: _forward(number, process, received)):
                 status = process.wait()
             os.close(write_end)
-    if status and not asked:
+    if status and not received:
         raise typer.Exit(128 - status if status < 0 else status)
 
 
-def _hand_on(number: int, process: subprocess.Popen[bytes], asked: list[int]) -> None:
-    """Ctrl-C is Ctrl-C for the worker too. The end of the terminal is its end: by itself it would start anew."""
-    asked.append(number)
+def _forward(number: int, process: subprocess.Popen[bytes], received: list[int]) -> None:
+    """Forward Ctrl-C to the worker, and SIGHUP as SIGTERM, because Celery restarts on SIGHUP."""
+    received.append(number)
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The worker that a command starts beside itself: an ordinary Celery worker, which ends with the command."""
+"""Workers that a command starts: ordinary Celery workers, which stop with the command."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pollflow.cli import parent_watch, registered
 from pollflow.cli.exits import REFUSED, CommandError
 from pollflow.cli.interruptions import deferred
 from pollflow.cli.session import APP_FILE, ENVIRONMENT, Session
-from pollflow.server.project import FOLDER
+from pollflow.server.folders import private_folder
 
 READY = " ready."
-"""What Celery logs when a worker consumes; its functions are written down by then."""
+"""What Celery logs when a worker consumes messages. Its functions are recorded in Redis by then."""
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-"""A function that takes longer is called again by the next worker, under the same idempotency key."""
+"""The next worker calls a function that takes longer again, under the same idempotency key."""
 LOG_BYTES = 5_000_000
 TAIL_LINES = 12
 
 
 @dataclass(slots=True)
 class Worker:
-    """A worker process, leader of a process group of its own. What it logs begins at `log_start` of its log."""
+    """A worker process, the leader of its process group. Its output starts at the offset `log_start` of the log."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -39,39 +39,39 @@ class Worker:
     started_at: float
 
     def check(self) -> None:
-        """Raises NotDone, with the end of its log, if it has ended."""
+        """Raise CommandError, with the end of the log, if the process has ended."""
         status = self.process.poll()
         if status is not None:
-            raise CommandError(f"the worker has ended (status {status}); {self._tail()}")
+            raise CommandError(f"the worker has ended with status {status}; {self._tail()}")
 
     def is_ready(self) -> bool:
-        """Whether it consumes messages. Raises NotDone if it has ended."""
+        """Tell whether the worker consumes messages. Raises CommandError if it has ended."""
         self.check()
         return READY in self._logged()
 
     def wait_until_ready(self) -> None:
-        """Waits until it consumes messages. Raises NotDone if it ends, or does not come up."""
+        """Wait until the worker consumes messages. Raises CommandError if it ends or is not ready in time."""
         deadline = time.monotonic() + START_SECONDS
         while not self.is_ready():
             if time.monotonic() > deadline:
                 raise CommandError(
-                    f"the worker is not ready after {START_SECONDS:g} s; if {APP_FILE} names a broker of its own, "
-                    f"can that be reached? See {self._tail()}"
+                    f"the worker is not ready after {START_SECONDS:g} s; if {APP_FILE} configures another broker, "
+                    f"check that it can be reached; {self._tail()}"
                 )
             time.sleep(0.02)
 
     def seconds(self) -> float:
-        """How long ago it was started."""
+        """Return the time since the start."""
         return time.monotonic() - self.started_at
 
     def kill(self) -> None:
-        """Ends the whole group at once, in the middle of whatever it does."""
+        """Kill the process group with SIGKILL."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> None:
-        """Lets it finish what it runs, for a while; then ends the whole group."""
+        """Stop the worker: a warm shutdown for up to STOP_SECONDS, then SIGKILL for the process group."""
         with deferred():
             self.process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -87,12 +87,12 @@ class Worker:
 
     def _tail(self) -> str:
         lines = [line for line in self._logged().splitlines() if line.strip()][-TAIL_LINES:]
-        return "\n".join([f"the end of {shown(self.log)}:", *(f"  {line}" for line in lines)])
+        return "\n".join([f"the end of {relative(self.log)}:", *(f"  {line}" for line in lines)])
 
 
 @contextmanager
 def working(session: Session, concurrency: int = 2) -> Iterator[Worker]:
-    """A worker of the project, for the length of the block. Raises NotDone where there is no `worker.py`."""
+    """Run a worker of the project during the block. Raises CommandError if there is no `worker.py`."""
     worker: Worker | None = None
     try:
         with deferred():
@@ -104,7 +104,7 @@ def working(session: Session, concurrency: int = 2) -> Iterator[Worker]:
 
 
 def start_worker(session: Session, concurrency: int = 2) -> Worker:
-    """Starts a worker; whoever does so has to stop it."""
+    """Start a worker. The caller stops it."""
     project = session.location.project
     check_project(project)
     log = _log_of(project)
@@ -117,9 +117,9 @@ def start_worker(session: Session, concurrency: int = 2) -> Worker:
 
 
 def spawn(session: Session, *options: str, output: IO[bytes] | None = None) -> tuple[subprocess.Popen[bytes], int]:
-    """Starts Celery's worker on the project's `worker.py`, and the descriptor that it lives as long as.
+    """Start a Celery worker on `worker.py`. Return the process and the descriptor whose closing stops it.
 
-    It leads a session of its own: Ctrl-C in the terminal is for the command, which then ends the worker.
+    The worker leads a new session, so Ctrl-C in the terminal reaches only the command, which then stops the worker.
     """
     read_end, write_end = os.pipe()
     command = [
@@ -157,18 +157,18 @@ def _environment(session: Session) -> dict[str, str]:
 
 
 def check_project(project: Path, *, needs_worker: bool = False) -> None:
-    """Raises NotDone, with the ways out, where no worker can be started. `needs_worker`: none may be left out."""
+    """Raise CommandError, with remedies, if there is no `worker.py`. `needs_worker` leaves out `--no-worker`."""
     if (project / APP_FILE).is_file():
         return
-    ways = ["  pollflow init DIR     writes a project to start from", "  --project DIR         names the folder of one"]
+    remedies = ["  pollflow init DIR     write a new project", "  --project DIR         use the project in this folder"]
     if not needs_worker:
-        ways.append("  --no-worker           leaves the work to workers that run already")
-    told = f"there is no {APP_FILE} in {shown(project)} or above it, so no worker can be started"
-    raise CommandError("\n".join([told, *ways]))
+        remedies.append("  --no-worker           use workers that are already running")
+    message = f"no pollflow project ({APP_FILE}) found in {project} or its parent folders, so no worker can start"
+    raise CommandError("\n".join([message, *remedies]))
 
 
 def check_imports(session: Session) -> None:
-    """Raises NotDone, in a line, if the project's app cannot be imported: Celery would take a screenful to say so."""
+    """Raise CommandError if the project's app cannot be imported. Celery would print a long traceback."""
     imported = subprocess.run(  # noqa: S603 - our own module, on the project's own app
         [sys.executable, "-c", f"from {registered.__name__} import main; main()"],
         cwd=session.location.project,
@@ -183,19 +183,11 @@ def check_imports(session: Session) -> None:
         raise CommandError(imported.stderr.strip())
 
 
-def shown(path: Path) -> str:
-    """A path as people say it in the current folder."""
+def relative(path: Path) -> str:
+    """Return the path relative to the current folder, if it is below it."""
     with suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
-
-
-def private_folder(project: Path) -> Path:
-    """The folder of a project that is pollflow's own; made if it is not there."""
-    folder = project / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    (folder / ".gitignore").write_text("*\n")
-    return folder
 
 
 def _log_of(project: Path) -> Path:

@@ -1,6 +1,19 @@
 """Starting executions and asking after them, from Python. Knows nothing of how steps run."""
 
-from pollflow.client.client import Client, DeployedFlow, name_of_file
-from pollflow.client.execution import Execution, HistoryEntry, entry_of
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pollflow.client.names import name_of_file
+from pollflow.lazy import exports
+
+if TYPE_CHECKING:
+    from pollflow.client.client import Client, DeployedFlow
+    from pollflow.client.execution import Execution, HistoryEntry, entry_of
+else:
+    __getattr__ = exports(
+        __name__,
+        {"client": ("Client", "DeployedFlow"), "execution": ("Execution", "HistoryEntry", "entry_of")},
+    )
 
 __all__ = ["Client", "DeployedFlow", "Execution", "HistoryEntry", "entry_of", "name_of_file"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pollflow.client.execution import Execution, check_error, moment_of
+from pollflow.client.names import name_of_file
 from pollflow.errors import InvalidArgument
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
@@ -19,7 +20,7 @@ from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import checked_name
-from pollflow.store import ExecutionRecord, ExecutionRef, FlowRecord, Keys, Message, connect, translated
+from pollflow.store import Directory, ExecutionKey, ExecutionRecord, ExecutionRef, FlowRecord, Keys, Message, connect
 
 _NO_GRACE_SECONDS = 0.001
 
@@ -56,7 +57,7 @@ class Client:
     @property
     def _container(self) -> Container:
         if self._made is None:
-            routes, written = Routes.load(self._redis, self._keys)
+            routes, written = Routes.load(Directory(self._redis, self._keys))
             settings = Settings.load(written, key_prefix=self._keys.prefix)
             if not routes.in_script:
                 # Without the app there is no broker connection: the next sweep publishes, and need not hesitate.
@@ -115,13 +116,13 @@ class Client:
         NotDurable and StoreUnavailable it may be there or not: starting again under the same name settles it.
         """
         execution_input: Any = {} if input is None else input
-        ref, is_new = self._container.starter.start(flow, execution_input, name, durable=durable)
-        return self._execution(ref, is_new=is_new)
+        key, is_new = self._container.starter.start(flow, execution_input, name, durable=durable)
+        return self._execution(key, is_new=is_new)
 
     def execution(self, flow: str, name: str) -> Execution:
         """An execution that exists. Raises ExecutionNotExists."""
-        ref = ExecutionRef(flow, name)
-        return self._execution(ref, self._container.reading.execution(ref))
+        record = self._container.reading.execution(ExecutionRef(flow, name))
+        return self._execution(record.key, record)
 
     def executions(
         self,
@@ -138,7 +139,7 @@ class Client:
             limit=limit,
             before=None if before is None else before.timestamp(),
         )
-        return [self._execution(record.ref, record) for record in found]
+        return [self._execution(record.key, record) for record in found]
 
     def report_succeeded(self, token: str, output: JsonObject | None = None) -> None:
         """Reports a task that waits for a callback. Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge."""
@@ -152,10 +153,8 @@ class Client:
 
     def functions(self, *, within: float | None = None) -> list[str]:
         """The names of the functions that workers have registered so far, or in the last `within` seconds."""
-        with translated():
-            found: dict[str, str] = self._redis.hgetall(self._keys.functions())
         since = 0.0 if within is None else self._container.reading.now() - within
-        return sorted(name for name, registered_at in found.items() if float(registered_at) >= since)
+        return self._container.directory.functions(since)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -168,9 +167,9 @@ class Client:
         self.close()
 
     def _execution(
-        self, ref: ExecutionRef, record: ExecutionRecord | None = None, *, is_new: bool = False
+        self, key: ExecutionKey, record: ExecutionRecord | None = None, *, is_new: bool = False
     ) -> Execution:
-        return Execution(lambda: self._container, ref, record, is_new=is_new)
+        return Execution(lambda: self._container, key, record, is_new=is_new)
 
     def _deploy(self, flow: Flow, name: str, description: str, path: str) -> DeployedFlow:
         checked_name("a flow", name)
@@ -194,11 +193,6 @@ class Client:
             description=record.description,
             definition=self._container.definitions.text(record.digest),
         )
-
-
-def name_of_file(path: Path) -> str:
-    """The name of the flow in a file: `flows/task_polling.yaml` holds `task-polling`."""
-    return path.name.partition(".")[0].replace("_", "-")
 
 
 def _leave_to_sweep(message: Message) -> None:

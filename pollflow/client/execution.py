@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pollflow.errors import ExecutionAlreadyCompleted, InvalidArgument, WaitTimeout
+from pollflow.errors import ExecutionAlreadyCompleted, ExecutionNotExists, InvalidArgument, WaitTimeout
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
 from pollflow.runtime.container import Container
-from pollflow.store import ExecutionRecord, ExecutionRef, StoredEvent
+from pollflow.store import ExecutionKey, ExecutionRecord, StoredEvent
 
 _LONGEST_PAUSE_SECONDS = 0.5
 _ERROR_LENGTH, _CAUSE_LENGTH = 128, 4096
@@ -35,7 +35,7 @@ class Execution:
     def __init__(
         self,
         container: Callable[[], Container],
-        ref: ExecutionRef,
+        key: ExecutionKey,
         record: ExecutionRecord | None = None,
         *,
         is_new: bool = False,
@@ -43,17 +43,18 @@ class Execution:
         self.is_new = is_new
         """Whether the `start` that answered this started it, and did not find it running."""
         self._container = container
-        self._ref = ref
+        self._key = key
+        self._ref = key.ref
         self._ended = record if record is not None and record.status.ended else None
 
     def __repr__(self) -> str:
         return f"<Execution {self._ref}>"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Execution) and other._ref == self._ref
+        return isinstance(other, Execution) and other._key == self._key
 
     def __hash__(self) -> int:
-        return hash(self._ref)
+        return hash(self._key)
 
     @property
     def flow(self) -> str:
@@ -135,13 +136,13 @@ class Execution:
     def events(self, after: int = 0) -> Iterator[HistoryEntry]:
         """As `history`, read as one goes."""
         self._record()
-        return (entry_of(event) for event in self._container().reading.whole_history(self._ref, after))
+        return (entry_of(event) for event in self._container().reading.whole_history(self._key, after))
 
     def stop(self, error: str = "", cause: str = "") -> Execution:
         """Ends it at once: what runs is cancelled. Raises ExecutionAlreadyCompleted if it has ended."""
         check_error(error, cause, required=False)
         self._record()
-        before = self._container().engine.end(self._ref, Status.STOPPED, error, cause)
+        before = self._container().engine.end(self._key, Status.STOPPED, error, cause)
         if before is not None:
             raise ExecutionAlreadyCompleted(f"execution {self._ref} has ended already: {before.value}")
         return self
@@ -157,6 +158,8 @@ class Execution:
         if self._ended is not None:
             return self._ended
         record = self._container().reading.execution(self._ref)
+        if record.key != self._key:
+            raise ExecutionNotExists(f'execution "{self._ref}" was purged, and another one has its name')
         if record.status.ended:
             self._ended = record
         return record

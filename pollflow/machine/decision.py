@@ -33,6 +33,9 @@ class HistoryEvent:
     type: str
     step: str = ""
     detail: JsonObject = field(default_factory=dict)
+    by: str = ""
+    """Who caused it, where a person or another program did."""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class ExecutionInfo:
     started_at: float
     secret: str
     events: int = 0
+    incarnation: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class FrameState:
     phase: Phase = Phase.READY
     attempt: int = 1
     retries: tuple[int, ...] = ()
+    last_error: str = ""
+    """The error name of the attempt before; empty in the first."""
 
     @property
     def step_path(self) -> str:

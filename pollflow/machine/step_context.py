@@ -109,6 +109,7 @@ class StepContext:
             phase=Phase.READY,
             attempt=1,
             retries=(),
+            last_error="",
         )
         return self.entered()
 

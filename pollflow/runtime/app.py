@@ -15,14 +15,17 @@ from kombu.utils.url import parse_url
 from pollflow.errors import ConfigurationError, NotDurable, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
 from pollflow.runtime import functions as function_registry
-from pollflow.runtime import messages, reconnecting, shutdown_flag
+from pollflow.runtime import messages, shutdown_flag
+from pollflow.runtime.background import run_in_background
+from pollflow.runtime.celery_internals import DEFAULT_CONSUMER, EAGER_CONSUMER, check_internals, terminator
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
-from pollflow.runtime.keeper import WORKER, Keeper
+from pollflow.runtime.leases import WORKER, LeaseRenewer
+from pollflow.runtime.registry import WorkerRegistry
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
-from pollflow.runtime.shutdown_hooks import consumer_shutdown_hook, follow_signals, worker_shutdown_hook
+from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
 from pollflow.store import Message, RetryPolicy, connect
 
 SWEEP_TASK = "pollflow.sweep"
@@ -86,8 +89,8 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     if _is_redis_transport(_broker_url(app)):
         # Otherwise a Redis that is full or read-only ends the workers that it refuses.
         app.conf.broker_channel_error_retry = True
-    if app.conf.worker_consumer == reconnecting.DEFAULT:
-        app.conf.worker_consumer = reconnecting.EAGER
+    if app.conf.worker_consumer == DEFAULT_CONSUMER:
+        app.conf.worker_consumer = EAGER_CONSUMER
     _add_tasks(app, attached)
     _follow_worker(app, attached)
     return attached
@@ -137,11 +140,11 @@ def _task(app: Celery, name: str) -> Callable[[Callable[..., None]], Any]:
 
 
 def _follow_worker(app: Celery, attached: Attached) -> None:
-    """Looks at Redis before a worker of this very app starts, and starts the background work when it is ready."""
-    keepers: list[Keeper] = []
+    """Check Redis before a worker of this very app starts, and start its background jobs when it is ready."""
 
     def check() -> None:
         shutdown_flag.begin()
+        check_internals()
         check_visibility_timeout(app, attached.settings)
         store = attached.background.store
         check_server(store.client, "Redis of pollflow")
@@ -152,36 +155,33 @@ def _follow_worker(app: Celery, attached: Attached) -> None:
             check_durability(store)
 
     def on_ready(sender: Any = None, **_: Any) -> None:
-        if sender is not None and getattr(sender, "app", app) is not app:
-            return
-        keeper = Keeper(attached.background, attached.functions, sender, _terminator(getattr(sender, "pool", None)))
-        try:
-            attached.background.announce(attached.functions)
-        except StoreUnavailable as error:
-            logger.warning("%s; clients are told later what this worker takes", error)
-        keeper.start()
-        keepers.append(keeper)
-        follow_signals(keeper)
-
-    def on_received(sender: Any = None, request: Any = None, **_: Any) -> None:
-        for keeper in keepers:
-            keeper.note_received(request)
+        if sender is None or getattr(sender, "app", app) is app:
+            _start_background(attached, getattr(sender, "pool", None))
+            follow_signals()
 
     app.steps["worker"].add(before_start(check))
-    app.steps["worker"].add(worker_shutdown_hook(keepers))
-    app.steps["consumer"].add(consumer_shutdown_hook(keepers))
+    app.steps["worker"].add(ShutdownHandler)
     signals.worker_ready.connect(on_ready, weak=False)
-    signals.task_received.connect(on_received, weak=False)
+
+
+def _start_background(attached: Attached, pool: Any) -> None:
+    parts, settings = attached.background, attached.settings
+    registry = WorkerRegistry(parts.directory, parts.reading, parts.routes, settings, attached.functions)
+    renewer = LeaseRenewer(parts.store, parts.reading, terminator(pool))
+    try:
+        registry.register()
+    except StoreUnavailable as error:
+        logger.warning("%s; clients learn later where this worker takes messages from", error)
+    # Renewing has a thread to itself: leases would expire behind a sweep that finds thousands of entries.
+    run_in_background("pollflow-leases", renewer.renew, settings.sweep_interval)
+    run_in_background("pollflow-registry", registry.register_again, settings.sweep_interval)
+    if settings.sweep_in_workers:
+        run_in_background("pollflow-sweep", parts.sweeper.sweep, settings.sweep_interval)
 
 
 def _log_not_durable(problem: NotDurable) -> None:
     """The commit of a worker is made; that it may be lost is told, and does not undo it."""
     logger.warning("a commit was not acknowledged: %s", problem)
-
-
-def _terminator(pool: Any) -> Callable[[int], None] | None:
-    """Ends a pool child, where the pool has children: prefork. Threads and greenlets cannot be ended from outside."""
-    return pool.terminate_job if type(pool).__module__ == "celery.concurrency.prefork" else None
 
 
 def _publisher(app: Celery) -> Callable[[Message], None]:
@@ -192,7 +192,7 @@ def _publisher(app: Celery) -> Callable[[Message], None]:
                 args=messages.args_of(message),
                 task_id=messages.task_id(message),
                 eta=messages.eta_of(message),
-                root_id=message.execution_id,
+                root_id=message.key.execution.id,
                 parent_id=messages.parent_id(message),
                 headers={messages.CALLBACK: messages.callback_of(message)},
                 argsrepr=messages.shown_args(message),

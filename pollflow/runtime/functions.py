@@ -140,3 +140,4 @@ def _place(function: Function) -> str:
 
 default = Functions()
 """The registry of `@pollflow.function`, which `attach` uses unless told otherwise."""
+function = default.function

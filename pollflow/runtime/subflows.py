@@ -25,7 +25,7 @@ from pollflow.machine import (
 )
 from pollflow.machine.callback import task_token
 from pollflow.runtime.starting import Starter, ref_of
-from pollflow.store import Claimed, ExecutionRef, MessageKey, OutboxEntry, ParentLink, Reading
+from pollflow.store import Claimed, ExecutionKey, MessageKey, OutboxEntry, ParentLink, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +49,30 @@ class SubFlows:
         parent_link = ParentLink(token, notify_on_success=request.pattern is Pattern.SYNC)
         try:
             if not waits:
-                ref, _ = self.starter.start(flow_name, input, name, parent=token)
+                key, _ = self.starter.start(flow_name, input, name, parent=token)
             else:
-                ref = self._start_awaited(claimed, flow_name, input, name, parent_link)
+                key = self._start_awaited(claimed, flow_name, input, name, parent_link)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         except TaskAlreadyCompleted as error:
             return Raised("FnF.RuntimeError", str(error))  # which is not committed: the step has gone on without it
-        started = {"FlowName": ref.flow, "Name": ref.name}
+        started = {"FlowName": key.ref.flow, "Name": key.ref.name}
         if waits:
             return Submitted(started)
-        return Returned({**started, "Status": self.reading.execution(ref).status.value})
+        return Returned({**started, "Status": self.reading.execution(key.ref).status.value})
 
     def _start_awaited(
         self, claimed: Claimed, flow_name: str, input: JsonObject, name: str, parent_link: ParentLink
-    ) -> ExecutionRef:
+    ) -> ExecutionKey:
         try:
-            ref, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
+            key, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
         except TaskAlreadyCompleted:
             if not self._is_there(claimed.key):
                 raise
             # Redis went back in time, and the note was made by who had seen the step gone.
             self.starter.store.undo_cancel(OutboxEntry(ref_of(flow_name, name), parent_link.token))
-            ref, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
-        return ref
+            key, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
+        return key
 
     def _is_there(self, key: MessageKey) -> bool:
         frame = self.reading.frame(key.ref, key.frame)

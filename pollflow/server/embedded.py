@@ -1,10 +1,10 @@
-"""A private server on one folder: started, joined, shut down.
+"""A private server with its data in one folder: start it, join a running one, stop it.
 
-It listens on 127.0.0.1, since no single URL of a unix socket is understood by both redis-py (`unix://`) and Celery
-(`redis+socket://`), and asks for a random password, since other users of the machine can reach that port.
+The server listens on 127.0.0.1, because redis-py (`unix://`) and Celery (`redis+socket://`) accept no common URL of a
+unix socket. It requires a random password, because other users of the machine can reach the port.
 
-The server process holds the lock of its folder. So whether one lives there is never guessed from a pid file, and two
-never write one append-only file.
+The server process owns the lock of its folder. The lock, not a pid file, tells whether a server is running, and two
+servers never write the same append-only file.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from pollflow.errors import ConfigurationError, StoreUnavailable
-from pollflow.server.binary import WAYS_OUT, ServerBinary, find_server
+from pollflow.server.binary import REMEDIES, ServerBinary, find_server
 from pollflow.server.locks import FileLock
 
 LOCK = "server.lock"
 ADDRESS = "server.json"
 LOG = "server.log"
 
-# A large append-only file takes its time to load: about 10 s a gigabyte.
+# Loading an append-only file takes about 10 s per gigabyte.
 START_TIMEOUT_SECONDS = 60.0
-# The last flush and fsync; a slow disk is given time rather than a SIGKILL.
+# The last flush and fsync take time on a slow disk.
 STOP_TIMEOUT_SECONDS = 30.0
-# Somebody else may take the port between its choice and the server's start.
+# Another process may take the port between its choice and the start of the server.
 PORT_ATTEMPTS = 5
 LOG_TAIL_LINES = 12
 
@@ -54,40 +54,40 @@ save ""
 maxmemory-policy noeviction
 """
 
-# Servers that others go on using; kept, so that they are not taken for forgotten children.
+# Servers that other commands still use. Python would warn about deleted Popen objects of running processes.
 _left_running: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True, slots=True)
-class MessageKey:
-    """Where a server listens, and the password it asks for."""
+class ServerAddress:
+    """The port and the password of a server."""
 
     port: int
     password: str
 
     @property
     def url(self) -> str:
-        """The URL, password included, as redis-py and Celery read it."""
+        """The URL with the password, for redis-py and Celery."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
 
 class EmbeddedServer:
-    """The server of one folder. Its data outlives it; its address stays the same while this object lives."""
+    """The server of one folder. The data outlives the server. Its address is the same for the life of this object."""
 
     def __init__(self, folder: Path, binary: ServerBinary | None = None) -> None:
         self.folder = folder.absolute()
         self._binary = binary
-        self._address: MessageKey | None = None
+        self._address: ServerAddress | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """The server's URL; StoreUnavailable before it was started or joined."""
+        """The URL of the server. Raises StoreUnavailable before `start` or `join`."""
         return self._known_address().url
 
     @property
     def pid(self) -> int:
-        """The process id of the server, asked from itself."""
+        """The process id that the server reports."""
         with self._client() as client:
             try:
                 return int(client.info("server")["process_id"])
@@ -97,23 +97,23 @@ class EmbeddedServer:
     def start(self) -> None:
         """Start the server and wait until it serves.
 
-        Raises ConfigurationError where no server is installed or it cannot be executed; StoreUnavailable, with the
-        end of its log, where it does not come up, and where a server runs on the folder already.
+        Raises ConfigurationError if no server is installed or it cannot be executed. Raises StoreUnavailable, with the
+        end of the log, if it does not start, and if a server is already running on the folder.
         """
         binary = self._binary or find_server()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = FileLock(self.folder / LOCK)
         try:
-            if not lock.try_take():
-                raise StoreUnavailable(f"A server runs already on {self.folder}.")
+            if not lock.try_acquire():
+                raise StoreUnavailable(f"A server is already running on {self.folder}.")
             self._start_on_a_free_port(binary, lock)
         finally:
-            lock.close()  # closed, not released: from here on the server holds it
+            lock.close()  # not released: the server process inherited it
 
     def join(self) -> bool:
-        """Use the server that lives on the folder, whoever started it; False if there is none.
+        """Use the running server of the folder, whichever process started it. Return False if there is none.
 
-        Raises StoreUnavailable if one lives there and does not answer.
+        Raises StoreUnavailable if the server does not answer.
         """
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while self.is_alive():
@@ -121,7 +121,7 @@ class EmbeddedServer:
             if self._address is not None and self._serves():
                 return True
             if time.monotonic() > deadline:
-                raise StoreUnavailable(f"The server on {self.folder} does not answer: end its process, try again.")
+                raise StoreUnavailable(f"The server on {self.folder} does not answer. Stop its process and retry.")
             time.sleep(0.02)
         self._address = None
         return False
@@ -137,28 +137,28 @@ class EmbeddedServer:
         self.wait()
 
     def wait(self) -> None:
-        """Wait until the server process, told to end or killed, is gone."""
+        """Wait until the server process has ended after a shutdown or a kill."""
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while self.is_alive():
             if time.monotonic() > deadline:
-                raise StoreUnavailable(f"The server on {self.folder} does not end; its log is {self.folder / LOG}.")
+                raise StoreUnavailable(f"The server on {self.folder} does not stop. Its log is {self.folder / LOG}.")
             time.sleep(0.01)
         if self._process is not None:
             self._process.wait()
             self._process = None
 
     def is_alive(self) -> bool:
-        """Tell whether a server process, started by whomever, lives on the folder."""
+        """Tell whether a server is running on the folder, whichever process started it."""
         if not self.folder.is_dir():
             return False
         lock = FileLock(self.folder / LOCK)
         try:
-            return not lock.try_share()
+            return not lock.try_acquire_shared()
         finally:
             lock.close()
 
     def leave(self) -> None:
-        """Let the server run on for others."""
+        """Leave the server running for other commands."""
         if self._process is not None:
             _left_running.append(self._process)
             self._process = None
@@ -166,7 +166,7 @@ class EmbeddedServer:
     def _start_on_a_free_port(self, binary: ServerBinary, lock: FileLock) -> None:
         known = self._address
         for _ in range(PORT_ATTEMPTS):
-            self._address = known or MessageKey(_free_port(), secrets.token_hex(16))
+            self._address = known or ServerAddress(_free_port(), secrets.token_hex(16))
             self._store_address(self._address)
             self._process = self._spawn(binary, self._address, lock)
             if self._wait_until_it_serves(self._process):
@@ -177,8 +177,8 @@ class EmbeddedServer:
             f"The embedded server ({binary.path}) did not start. The end of its log:\n{self._log_tail()}"
         )
 
-    def _spawn(self, binary: ServerBinary, address: MessageKey, lock: FileLock) -> subprocess.Popen[bytes]:
-        # On standard input, so that the password is neither in the list of processes nor in one more file.
+    def _spawn(self, binary: ServerBinary, address: ServerAddress, lock: FileLock) -> subprocess.Popen[bytes]:
+        # The configuration goes to standard input, so that the password is in no process list and no file.
         with tempfile.TemporaryFile() as configuration, (self.folder / LOG).open("wb") as log:
             configuration.write(CONFIGURATION.format(port=address.port, password=address.password).encode())
             configuration.seek(0)
@@ -189,20 +189,20 @@ class EmbeddedServer:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     pass_fds=(lock.fileno(),),
-                    # Ctrl-C in the terminal is for the command, which then ends the server.
+                    # Ctrl-C in the terminal reaches only the command, which then stops the server.
                     start_new_session=True,
                     cwd=self.folder,
                     umask=0o077,
-                    # A locale that the machine lacks would stop the server.
+                    # The server does not start with a locale that the machine lacks.
                     env={**os.environ, "LC_ALL": "C"},
                 )
             except OSError as error:
-                raise ConfigurationError(f"{binary.path} cannot be run: {error.strerror}.\n{WAYS_OUT}") from error
+                raise ConfigurationError(f"{binary.path} cannot be run: {error.strerror}.\n{REMEDIES}") from error
 
     def _wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            # Asked first: if another program has the port, what answers there is not this process.
+            # Checked first: if another program has the port, the reply is not from this process.
             if process.poll() is not None:
                 return False
             if self._serves():
@@ -229,18 +229,18 @@ class EmbeddedServer:
             retry=Retry(NoBackoff(), 0),
         )
 
-    def _known_address(self) -> MessageKey:
+    def _known_address(self) -> ServerAddress:
         if self._address is None:
-            raise StoreUnavailable("The embedded server was not started.")
+            raise StoreUnavailable("The embedded server is not started.")
         return self._address
 
-    def _stored_address(self) -> MessageKey | None:
+    def _stored_address(self) -> ServerAddress | None:
         try:
-            return MessageKey(**json.loads((self.folder / ADDRESS).read_text()))
+            return ServerAddress(**json.loads((self.folder / ADDRESS).read_text()))
         except (OSError, ValueError, TypeError):
-            return None  # not written yet, or by a command that was killed while it wrote
+            return None  # not written yet, or only partly, by a command that was killed
 
-    def _store_address(self, address: MessageKey) -> None:
+    def _store_address(self, address: ServerAddress) -> None:
         unfinished = self.folder / f"{ADDRESS}.new"
         unfinished.touch(mode=0o600)
         unfinished.write_text(json.dumps(asdict(address)))
@@ -252,9 +252,9 @@ class EmbeddedServer:
 
 
 def _free_port() -> int:
-    """Choose a port that nobody has, below those that outgoing connections are given.
+    """Return a free port below the range of outgoing connections.
 
-    One of those could be taken while the server is away, by the very worker that tries to reach it again.
+    While the server restarts, a reconnecting worker could occupy a port of that range.
     """
     while True:
         port = random.randrange(20_000, 32_000)

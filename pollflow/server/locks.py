@@ -1,4 +1,7 @@
-"""Locks on files that the kernel gives up when their holder dies, however it dies."""
+"""File locks that the kernel releases when the process ends, however it ends.
+
+The library filelock has no shared locks that child processes inherit, so pollflow uses `flock` itself.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +13,32 @@ from pathlib import Path
 
 
 class FileLock:
-    """A `flock` on a file of its own, shared or exclusive.
+    """A `flock` on a file, shared or exclusive.
 
-    A child process that is handed `fileno()` holds the lock too: it is free once all of them have closed it.
+    A child process that inherits `fileno()` owns the lock too. The lock is free when all of them have closed the file.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def fileno(self) -> int:
-        """Return the descriptor, to be passed to a child."""
+        """Return the descriptor, for a child process."""
         return self._file
 
-    def share(self) -> None:
-        """Hold it together with others; waits while somebody has it alone."""
+    def acquire_shared(self) -> None:
+        """Acquire the shared lock. Waits while another process has the exclusive lock."""
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
-    def take(self) -> None:
-        """Hold it alone; waits for all others."""
+    def acquire(self) -> None:
+        """Acquire the exclusive lock. Waits for all other processes."""
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
-    def try_share(self) -> bool:
-        """Hold it together with others unless somebody has it alone."""
+    def try_acquire_shared(self) -> bool:
+        """Acquire the shared lock. Return False if another process has the exclusive lock."""
         return self._try(fcntl.LOCK_SH)
 
-    def try_take(self) -> bool:
-        """Hold it alone if nobody else holds it. What was held before may be lost if this fails."""
+    def try_acquire(self) -> bool:
+        """Acquire the exclusive lock. Return False if another process has it; a shared lock may be lost then."""
         return self._try(fcntl.LOCK_EX)
 
     def _try(self, kind: int) -> bool:
@@ -46,21 +49,21 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Give it up, for forked children as well, and close the file."""
+        """Release the lock, also for child processes, and close the file."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
         self.close()
 
     def close(self) -> None:
-        """Close the file here; a child that was handed it goes on holding the lock."""
+        """Close the file in this process. A child process that inherited it keeps the lock."""
         os.close(self._file)
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold the lock of a file alone while the block runs."""
+def exclusive(path: Path) -> Iterator[None]:
+    """Acquire the exclusive lock of a file for the block."""
     lock = FileLock(path)
     try:
-        lock.take()
+        lock.acquire()
         yield
     finally:
         lock.close()

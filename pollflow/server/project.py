@@ -1,8 +1,8 @@
-"""The one server of a project, shared by all commands that run in it at the same time.
+"""The server of a project, shared by all commands that run in the project at the same time.
 
-Every command holds a shared lock while it uses the server; coming and going happen one at a time. Who goes last
-gets the lock alone, and shuts the server down. A command that is killed holds nothing any more: the server that it
-leaves behind is joined, and ended, by the next.
+Each command has a shared lock while it uses the server. Commands enter and leave one at a time. The last command
+acquires the exclusive lock and stops the server. The kernel releases the lock of a killed command; the next command
+joins the server that was left running, and stops it.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ from types import TracebackType
 
 from pollflow.server.binary import ServerBinary
 from pollflow.server.embedded import EmbeddedServer
-from pollflow.server.locks import FileLock, alone
+from pollflow.server.folders import FOLDER, private_folder
+from pollflow.server.locks import FileLock, exclusive
 
-FOLDER = ".pollflow"
 DATA = "redis"
 USERS = "users.lock"
-COMING_AND_GOING = "change.lock"
+CHANGES = "change.lock"
 
 
 class ProjectServer:
-    """The server of a project's folder, for the length of a `with`.
+    """The server of a project's folder, as a context manager.
 
-    `url` serves as pollflow's state and as Celery's broker; `joined` tells whether another command, alive or
-    killed, had started the server. Without `keeps_data` a server that starts is empty. Entering raises what
-    `EmbeddedServer.start` and `join` raise.
+    `url` is for the state of pollflow and the broker of Celery. `joined` is true if another command had started the
+    server. Without `keeps_data` a server that starts is empty. Entering raises the exceptions of `EmbeddedServer.start`
+    and `join`.
     """
 
     def __init__(self, project_dir: Path, binary: ServerBinary | None = None, *, keeps_data: bool = True) -> None:
-        self.folder = project_dir.absolute() / FOLDER
+        self._project = project_dir.absolute()
+        self.folder = self._project / FOLDER
         self.joined = False
         self._keeps_data = keeps_data
         self._server = EmbeddedServer(self.folder / DATA, binary)
@@ -38,15 +39,15 @@ class ProjectServer:
 
     @property
     def url(self) -> str:
-        """The server's URL; it holds a password, and another one at each start of the server."""
+        """The URL of the server. It contains a password, which changes at each start of the server."""
         return self._server.url
 
     def __enter__(self) -> ProjectServer:
-        self._make_folder()
-        with alone(self.folder / COMING_AND_GOING):
+        private_folder(self._project)
+        with exclusive(self.folder / CHANGES):
             users = FileLock(self.folder / USERS)
             try:
-                users.share()
+                users.acquire_shared()
                 self.joined = self._server.join()
                 if not self.joined:
                     if not self._keeps_data:
@@ -64,16 +65,11 @@ class ProjectServer:
         users, self._users = self._users, None
         if users is None:
             return
-        with alone(self.folder / COMING_AND_GOING):
+        with exclusive(self.folder / CHANGES):
             try:
-                if users.try_take():
+                if users.try_acquire():
                     self._server.stop()
                 else:
                     self._server.leave()
             finally:
                 users.release()
-
-    def _make_folder(self) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder.chmod(0o700)
-        (self.folder / ".gitignore").write_text("*\n")

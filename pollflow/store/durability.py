@@ -42,7 +42,7 @@ class Durability:
             raise unavailable(error) from error
         self._is_known = True
 
-    def run(self, script: Any, keys: Sequence[str], args: Sequence[str | int | float]) -> tuple[Any, NotDurable | None]:
+    def run(self, script: Any, keys: Sequence[str], args: Sequence[str | bytes]) -> tuple[Any, NotDurable | None]:
         """The script's reply, and what is to be said if the append-only file has not acknowledged it."""
         self.check()
         try:

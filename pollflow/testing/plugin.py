@@ -14,10 +14,11 @@ import pytest
 
 from pollflow.errors import PollflowError
 from pollflow.testing.cases import Case, load_cases
+from pollflow.testing.files import is_flow_test
 from pollflow.testing.flows import FlowLike, run_flow
 from pollflow.testing.redis_server import REDIS_SERVER
 from pollflow.testing.result import RunResult
-from pollflow.testing.running import SUFFIXES, judge, run_case
+from pollflow.testing.running import judge, run_case
 
 
 class FlowRun(Protocol):
@@ -70,7 +71,7 @@ class FlowTestFile(pytest.File):
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> FlowTestFile | None:
     """Collect the files whose names end as those of flow tests do."""
-    if not file_path.name.endswith(SUFFIXES):
+    if not is_flow_test(file_path):
         return None
     return FlowTestFile.from_parent(parent, path=file_path)
 

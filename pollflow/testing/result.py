@@ -59,7 +59,7 @@ class RunResult:
 
 def read_result(reading: Reading, record: ExecutionRecord, looked_at: float) -> RunResult:
     """Read the result of one execution; `looked_at` is when the run was left (epoch seconds)."""
-    history = tuple(reading.whole_history(record.ref))
+    history = tuple(reading.whole_history(record.key))
     ended = record.ended_at or max(history[-1].at, looked_at)
     has_failed = record.status.ended and record.status is not Status.SUCCEEDED
     return RunResult(

@@ -11,12 +11,11 @@ from pollflow.fdl import Flow, lint
 from pollflow.store import Connection
 from pollflow.testing.cases import Case, load_cases
 from pollflow.testing.compare import differences, refusals, warnings
+from pollflow.testing.files import is_flow_test
 from pollflow.testing.report import FlowTestReport, Verdict
 from pollflow.testing.result import RunResult
 from pollflow.testing.stimuli import Stimulus, Stop
 from pollflow.testing.virtual import VirtualRun
-
-SUFFIXES = (".flowtest.yaml", ".flowtest.yml")
 
 Runner = Callable[[Case, Flow], RunResult]
 """Runs the flow of a case."""
@@ -48,7 +47,7 @@ def files_of(paths: Sequence[str | Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*.flowtest.y*ml") if p.name.endswith(SUFFIXES))
+            inside = sorted(p for p in path.rglob("*.flowtest.y*ml") if is_flow_test(p))
             if not inside:
                 raise InvalidArgument(f"{path}: contains no *.flowtest.yaml")
             found.update(dict.fromkeys(inside))

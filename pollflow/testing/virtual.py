@@ -209,8 +209,12 @@ class VirtualRun:
         engine = self._container.engine
         if not isinstance(stimulus, Stop):
             engine.report(waiting_token(self._container, stimulus.step), report_event(stimulus))
-        elif engine.end(self._ref, Status.STOPPED, stimulus.error, stimulus.cause) is not None:
+        elif self._stop(stimulus) is not None:
             raise ExecutionAlreadyCompleted("the execution has ended, so it cannot be stopped")
+
+    def _stop(self, stop: Stop) -> Status | None:
+        key = self._container.reading.execution(self._ref).key
+        return self._container.engine.end(key, Status.STOPPED, stop.error, stop.cause)
 
     def _result(self, until: float | None) -> RunResult:
         reading, left_at = self._container.reading, EPOCH + (until or 0)

@@ -8,6 +8,7 @@ from typing import Any
 from pollflow.machine import Status
 from pollflow.machine.callback import task_token
 from pollflow.store import Claimed, ExecutionRef
+from pollflow.store.commands import Script
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK
 
@@ -32,10 +33,10 @@ def before(bench: Bench, name: str, act: Callable[[], Any]) -> None:
     """Does something just before the next run of a script."""
     once, left = bench.container.store.scripts.run, [act]
 
-    def run(script: str, keys: Any, args: Any) -> Any:
-        if script == name and left:
+    def run(script: Script[Any], keys: Any) -> Any:
+        if name == script.NAME and left:
             left.pop()()
-        return once(script, keys, args)
+        return once(script, keys)
 
     bench.container.store.scripts.run = run  # type: ignore[method-assign, assignment]
 
@@ -70,7 +71,7 @@ def stop_before_start(bench: Bench, ref: ExecutionRef) -> None:
     """Stops an execution, and sweeps, just before its sub-flow is started."""
 
     def stop() -> None:
-        bench.container.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
+        bench.container.engine.end(bench.key(ref), Status.STOPPED, "Cancelled", "by hand")
         bench.sweep()
 
     before(bench, "start", stop)

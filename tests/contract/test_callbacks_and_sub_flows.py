@@ -114,7 +114,7 @@ def test_stopping_the_parent_stops_the_sub_flows_it_waits_for(bench: Bench) -> N
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
     bench.work()
     assert bench.status(ExecutionRef("child", "kid")) == "Running"
-    bench.container.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
+    bench.container.engine.end(bench.key(ref), Status.STOPPED, "Cancelled", "by hand")
     schedule_next(bench)
     child = bench.container.reading.execution(ExecutionRef("child", "kid"))
     assert (child.status, child.error, child.cause) == (Status.STOPPED, "Cancelled", "by hand")

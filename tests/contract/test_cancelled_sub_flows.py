@@ -32,7 +32,7 @@ def test_all_sub_flows_of_a_map_step_are_stopped(bench: Bench) -> None:
     bench.build_container(max_concurrency=230)
     ref = bench.start(MAP_PARENT, {"items": list(range(230))})
     bench.work()
-    bench.container.engine.end(ref, Status.STOPPED, "", "")
+    bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
     for _ in range(10):
         bench.pass_time(2)
         schedule_next(bench)
@@ -115,7 +115,7 @@ def test_an_invalid_name_leaves_no_outbox_entry(bench: Bench, name: str) -> None
     ref = bench.start(GOING_ON.format(pattern="sync", name=f'"{name}"'), {"seconds": 1000})
     schedule_next(bench)
     assert bench.status(ref) == "Running"
-    assert bench.container.reading.execution(ref).outbox == ()
+    assert bench.container.reading.outbox(ref) == ()
     assert set(bench.wakes(ref)) == {"r"}
 
 
@@ -142,12 +142,12 @@ def test_an_outbox_entry_is_completed_by_a_later_sweep(bench: Bench, script: str
     before(bench, script, die)
     with pytest.raises(SystemExit):
         bench.sweep()
-    assert "!errand" in bench.wakes(ref)
+    assert "!outbox" in bench.wakes(ref)
     bench.pass_time(3)
     schedule_next(bench)
     assert bench.status(KID) == "Stopped"
-    assert "!errand" not in bench.wakes(ref)
-    assert bench.container.reading.execution(ref).outbox == ()
+    assert "!outbox" not in bench.wakes(ref)
+    assert bench.container.reading.outbox(ref) == ()
 
 
 def test_a_timeout_that_loses_to_a_report_leaves_the_sub_flow_running(bench: Bench) -> None:
@@ -181,10 +181,10 @@ def test_a_sub_flow_continues_for_another_parent_when_its_starter_stops(bench: B
     bench.work()
     other = bench.start(text, {"seconds": 1000}, name="other")
     bench.work()
-    bench.container.engine.end(starter, Status.STOPPED, "", "")
+    bench.container.engine.end(bench.key(starter), Status.STOPPED, "", "")
     schedule_next(bench)
     assert (bench.status(other), bench.status(KID)) == ("Running", "Running")
-    bench.container.engine.end(other, Status.STOPPED, "", "")
+    bench.container.engine.end(bench.key(other), Status.STOPPED, "", "")
     schedule_next(bench)
     assert bench.status(KID) == "Stopped"
 
@@ -194,7 +194,7 @@ def test_a_parent_that_joins_during_a_stop_keeps_the_sub_flow_running(bench: Ben
     text = PARENT.format(pattern="sync", name="kid")
     starter = bench.start(text, {"seconds": 1000}, name="starter")
     schedule_next(bench)
-    bench.container.engine.end(starter, Status.STOPPED, "", "")
+    bench.container.engine.end(bench.key(starter), Status.STOPPED, "", "")
 
     def join() -> None:
         bench.start(text, {"seconds": 1000}, name="other")

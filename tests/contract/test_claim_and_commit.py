@@ -6,6 +6,7 @@ from typing import Any
 
 from pollflow.machine import Limits, Returned, Status, decide
 from pollflow.store import LEASED, STALE, Claimed, Committed, Conflict, Early, MessageKey
+from pollflow.store.commands import Script
 from tests.contract.conftest import Bench
 from tests.contract.flows import EACH, PASSES, TASK, WAIT
 
@@ -67,9 +68,9 @@ def test_an_expired_call_that_was_not_claimed_again_may_still_commit(bench: Benc
 def test_scripts_repeated_after_a_lost_reply_change_nothing_more(bench: Bench) -> None:
     once = bench.container.store.scripts.run
 
-    def twice(name: str, keys: Any, args: Any) -> Any:
-        once(name, keys, args)
-        return once(name, keys, args)
+    def twice(script: Script[Any], keys: Any) -> Any:
+        once(script, keys)
+        return once(script, keys)
 
     bench.container.store.scripts.run = twice  # type: ignore[method-assign]
     bench.returns("call", {"v": 1})
@@ -98,11 +99,11 @@ def test_a_message_for_an_ended_entry_does_nothing(bench: Bench) -> None:
 
 
 def test_a_message_for_a_purged_execution_does_nothing(bench: Bench) -> None:
-    ref = bench.start(PASSES)
+    bench.start(PASSES)
     key = bench.take()
     bench.redis.flushall()
     assert key is not None and bench.container.store.claim(key, "w.1") is STALE
-    assert bench.container.store.claim(replace(key, ref=ref, frame="r.1.0"), "w.1") is STALE
+    assert bench.container.store.claim(replace(key, frame="r.1.0"), "w.1") is STALE
 
 
 def test_a_token_from_lost_writes_never_matches_again(bench: Bench) -> None:
@@ -146,9 +147,9 @@ def test_history_has_no_gaps_and_its_timestamps_never_decrease(bench: Bench) -> 
 def test_a_commit_to_a_stopped_execution_is_refused(bench: Bench) -> None:
     ref = bench.start(TASK)
     claimed = claim(bench, bench.take())
-    assert bench.container.engine.end(ref, Status.STOPPED, "Cancelled", "by hand") is None
+    assert bench.container.engine.end(bench.key(ref), Status.STOPPED, "Cancelled", "by hand") is None
     assert commit(bench, claimed, {}) is STALE
-    assert bench.container.engine.end(ref, Status.STOPPED, "", "") is Status.STOPPED
+    assert bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "") is Status.STOPPED
     last = bench.history(ref)[-1]
     assert (last.type, last.detail) == ("ExecutionStopped", {"error": "Cancelled", "cause": "by hand"})
 
@@ -156,5 +157,5 @@ def test_a_commit_to_a_stopped_execution_is_refused(bench: Bench) -> None:
 def test_a_commit_before_a_stop_wins(bench: Bench) -> None:
     ref = bench.start(TASK)
     commit(bench, claim(bench, bench.take()), {})
-    assert bench.container.engine.end(ref, Status.STOPPED, "", "") is Status.SUCCEEDED
+    assert bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "") is Status.SUCCEEDED
     assert bench.status(ref) == "Succeeded"

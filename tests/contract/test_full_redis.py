@@ -11,7 +11,8 @@ from redis import Redis
 
 from pollflow import StoreFull, StoreUnavailable
 from pollflow.machine import Status
-from pollflow.store import Claimed, ExecutionRef, MessageKey, RetryPolicy, connect
+from pollflow.store import Claimed, ExecutionKey, ExecutionRef, MessageKey, RetryPolicy, connect
+from pollflow.store.commands import Script
 from pollflow.store.retrying import with_retry
 from tests.contract.conftest import Bench
 from tests.contract.flows import EACH, PASSES, TASK
@@ -23,6 +24,7 @@ Act = Callable[[], Any]
 def server(store_url: str) -> Iterator[Bench]:
     with Redis.from_url(store_url, decode_responses=True) as client:
         yield Bench(client)
+        client.config_set("maxmemory", 0)  # also when the test fails: other tests use this server
 
 
 @contextmanager
@@ -101,7 +103,7 @@ def go_on_after_joining(bench: Bench) -> Act:
 
 def end(bench: Bench) -> Act:
     ref = bench.start(PASSES)
-    return lambda: bench.container.engine.end(ref, Status.STOPPED, "", "")
+    return lambda: bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
 
 
 @pytest.mark.parametrize("prepare", [start, claim, advance, fan_out, join, go_on_after_joining, end])
@@ -164,10 +166,10 @@ def test_a_worker_keeps_a_result_until_there_is_room(server: Bench) -> None:
     asked: list[str] = []
     run = scripts.run
 
-    def watched(name: str, *rest: Any) -> Any:
-        asked.append(name)
+    def watched(script: Script[Any], keys: Any) -> Any:
+        asked.append(script.NAME)
         server.redis.config_set("maxmemory", 1_000_000 if 1 < len(asked) < 4 else 0)
-        return run(name, *rest)
+        return run(script, keys)
 
     scripts.run = watched  # type: ignore[method-assign]
     inputs = server.returns("call", {"done": True})
@@ -193,4 +195,4 @@ def test_retries_of_a_claim_are_bounded() -> None:
     bench = Bench(connect("redis://127.0.0.1:1/0", retry_seconds=0))
     bench.build_container(retry_policy=RetryPolicy(claim_seconds=0.2))
     with pytest.raises(StoreUnavailable):
-        bench.container.store.claim(MessageKey(ExecutionRef("flow", "x"), "r", "t"), "w.1")
+        bench.container.store.claim(MessageKey(ExecutionKey(ExecutionRef("flow", "x"), "id"), "r", "t"), "w.1")

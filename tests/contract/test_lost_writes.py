@@ -110,7 +110,7 @@ def test_a_sub_flow_from_lost_writes_is_reused_by_its_step(bench: Bench, text: s
         bench.pass_time(1001)
         schedule_next(bench)
     assert (bench.status(ref), bench.status(KID)) == ("Succeeded", "Succeeded")
-    assert set(bench.wakes(KID)) <= {"!purge", "!tidy"}
+    assert set(bench.wakes(KID)) <= {"!purge", "!cleanup"}
 
 
 def test_a_sub_flow_from_lost_writes_is_stopped_when_not_needed(bench: Bench) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from pollflow.runtime.routes import Routes
 from pollflow.store import MessageKey
 from tests.contract.conftest import Bench
 from tests.contract.flows import EACH
+from tests.contract.sub_flows import before
 
 NESTED = """
 version: v1
@@ -46,18 +46,6 @@ def take(bench: Bench) -> MessageKey:
     key = bench.take()
     assert key is not None
     return key
-
-
-def before_script(bench: Bench, name: str, act: Any) -> None:
-    """Does something just before the next run of a script."""
-    once, left = bench.container.store.scripts.run, [act]
-
-    def run(script: str, keys: Any, args: Any) -> Any:
-        if script == name and left:
-            left.pop()()
-        return once(script, keys, args)
-
-    bench.container.store.scripts.run = run  # type: ignore[method-assign]
 
 
 def test_an_ended_iteration_leaves_nothing_of_its_inner_map_step(bench: Bench) -> None:
@@ -102,7 +90,7 @@ def test_event_ids_of_a_slice_are_right_after_a_conflict(bench: Bench) -> None:
     bench.container.engine.handle(take(bench))
     first, second = take(bench), take(bench)
     bench.container.engine.handle(first)
-    before_script(bench, "fan_out", lambda: bench.container.engine.handle(second))
+    before(bench, "fan_out", lambda: bench.container.engine.handle(second))
     bench.work()
     entered = [event for event in bench.history(ref) if event.type == "StepEntered" and event.step == "Call"]
     assert seen == {event.detail["input"]["item"]: event.id for event in entered}
@@ -123,8 +111,8 @@ def test_a_join_read_from_lost_writes_is_not_committed(bench: Bench) -> None:
         for key, text in older.items():
             bench.redis.restore(key, 0, text)
 
-    before_script(bench, "advance", go_back)
-    before_script(bench, "end", go_back)
+    before(bench, "advance", go_back)
+    before(bench, "end", go_back)
     bench.container.engine.handle(take(bench))
     assert bench.status(ref) == "Running"
     bench.pass_time(3)

@@ -33,6 +33,7 @@ def go_to(bench: Bench, seconds: float) -> None:
     bench.clock.frozen_at = EPOCH + seconds
 
 
+@pytest.mark.slow
 def test_an_hour_without_workers_is_followed_by_work_at_once(server: Bench) -> None:
     go_to(server, 0)
     server.deploy(PASSES)

@@ -18,7 +18,7 @@ def test_a_start_publishes_the_message_of_the_first_step(bench: Bench) -> None:
 def test_a_second_start_returns_the_running_execution(bench: Bench) -> None:
     ref = bench.start(PASSES, name="x")
     before = bench.container.reading.execution(ref)
-    assert bench.container.starter.start("flow", {"other": 1}, "x") == (ref, False)
+    assert bench.container.starter.start("flow", {"other": 1}, "x") == (bench.key(ref), False)
     assert bench.container.reading.execution(ref) == before
     assert len(bench.queued()) == 1
 

@@ -10,7 +10,7 @@ import pytest
 from pollflow import ExecutionNotExists, TaskAlreadyCompleted
 from pollflow.machine import ReportedSucceeded, Status
 from pollflow.machine.callback import task_token
-from pollflow.store import STALE
+from pollflow.store import STALE, ExecutionKey
 from tests.contract.conftest import Bench
 from tests.contract.flows import (
     CALLBACK,
@@ -63,7 +63,7 @@ def test_a_sub_flow_that_ends_before_its_start_returned_notifies_parent(bench: B
 
 def test_a_report_for_an_execution_that_has_ended_is_refused(bench: Bench) -> None:
     ref, token = ask(bench)
-    bench.container.engine.end(ref, Status.STOPPED, "", "")
+    bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
     with pytest.raises(TaskAlreadyCompleted):
         bench.container.engine.report(token, ReportedSucceeded({}))
 
@@ -90,7 +90,7 @@ def test_a_step_that_shares_a_sub_flow_is_notified_of_its_end(bench: Bench, own:
     ref = bench.start(text, {"seconds": 1000}, name="second")
     bench.work()
     assert bench.status(ref) == "Running"
-    bench.container.engine.end(KID, Status.STOPPED, "Broken", "by hand")
+    bench.container.engine.end(bench.key(KID), Status.STOPPED, "Broken", "by hand")
     schedule_next(bench)
     assert bench.output(ref) == {"error": "Broken", "cause": "by hand"}
 
@@ -99,7 +99,7 @@ def test_stopping_a_parent_leaves_executions_of_others_alone(bench: Bench) -> No
     bench.deploy(WAIT, "child")
     bench.container.starter.start("child", {"seconds": 1000}, "kid")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-    bench.container.engine.end(ref, Status.STOPPED, "", "")
+    bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
     schedule_next(bench)
     assert bench.status(KID) == "Running"
 
@@ -108,7 +108,7 @@ def test_stopping_a_purged_execution_raises_execution_not_exists(bench: Bench) -
     ref = bench.start(TASK)
     bench.redis.flushall()
     with pytest.raises(ExecutionNotExists):
-        bench.container.engine.end(ref, Status.STOPPED, "", "")
+        bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
 
 
 def test_a_sub_flow_of_a_lost_parent_is_stopped(bench: Bench) -> None:
@@ -119,7 +119,7 @@ def test_a_sub_flow_of_a_lost_parent_is_stopped(bench: Bench) -> None:
     assert bench.status(KID) == "Running"
     bench.sweep()
     assert bench.status(KID) == "Stopped"
-    assert set(bench.wakes(KID)) <= {"!tidy", "!purge", "!notify"}
+    assert set(bench.wakes(KID)) <= {"!cleanup", "!purge", "!notify"}
 
 
 def test_the_orphan_check_of_an_awaited_sub_flow_runs_once(bench: Bench) -> None:
@@ -142,10 +142,9 @@ def test_the_end_of_a_sub_flow_notifies_its_parent_at_once(bench: Bench) -> None
 
 def test_a_finished_maintenance_job_is_kept_for_a_namesake(bench: Bench) -> None:
     ref = bench.start(WAIT + "timeoutSeconds: 25\n", {"seconds": 3600})
-    bench.container.store.done(ref, "deadline", "the id of the one before")
-    bench.container.store.done(ref, "deadline", "")
+    bench.container.store.job_done(ExecutionKey(ref, "the id of the one before"), "deadline")
     assert "!deadline" in bench.wakes(ref)
-    bench.container.store.done(ref, "deadline", bench.container.reading.execution(ref).id)
+    bench.container.store.job_done(bench.key(ref), "deadline")
     assert "!deadline" not in bench.wakes(ref)
 
 
@@ -156,7 +155,7 @@ def test_an_execution_whose_definition_is_lost_can_be_stopped_and_purged(bench: 
     record = bench.container.reading.execution(ref)
     bench.redis.delete(bench.container.store.keys.definition(record.digest))
     container = bench.build_container()
-    container.engine.end(ref, Status.STOPPED, "", "")
+    container.engine.end(bench.key(ref), Status.STOPPED, "", "")
     container.maintenance.purge(container.reading.execution(ref))
     assert not bench.redis.exists(container.store.keys.execution(ref))
 
@@ -204,7 +203,7 @@ def test_a_parent_without_definition_does_not_block_other_parents(bench: Bench) 
     digest = bench.container.reading.execution(crashes).digest
     bench.redis.delete(bench.container.store.keys.definition(digest))
     bench.build_container()
-    bench.container.engine.end(KID, Status.STOPPED, "Broken", "by hand")
+    bench.container.engine.end(bench.key(KID), Status.STOPPED, "Broken", "by hand")
     schedule_next(bench)
     assert bench.output(other) == {"error": "Broken", "cause": "by hand"}
     assert "!notify" not in bench.wakes(KID)

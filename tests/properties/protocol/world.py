@@ -120,6 +120,10 @@ class World:
             worker=lambda: self.wire.actor,
             clock=self.clock,
         )
+        # The sweep looks which shards are due in the same instant in which it takes what is due.
+        store = self.container.store
+        due_shards = store.due_shards
+        store.due_shards = lambda: self.wire.note("due_shards", due_shards)  # type: ignore[method-assign]
         for name, text in flows.items():
             flow = read_flow(text)
             self.container.definitions.deploy(name, flow.digest, flow.text, 0)
@@ -153,7 +157,8 @@ class World:
             if process.work == "sweep":
                 self.container.sweeper.sweep(at_once=True)
             elif process.work == "stop":
-                engine.end(ExecutionRef("flow", "x"), Status.STOPPED, "Cancelled", "by hand")
+                key = self.container.reading.execution(ExecutionRef("flow", "x")).key
+                engine.end(key, Status.STOPPED, "Cancelled", "by hand")
             elif process.key is not None:
                 engine.handle(process.key)
         except Cut:
@@ -163,7 +168,7 @@ class World:
     def renew(self, process: Process) -> None:
         if process.key is not None:
             self.wire.begin(process, False, retrying=True)
-            self.container.store.renew(process.key, process.actor, has_begun=True)
+            self.container.store.renew(process.key, process.actor)
 
 
 class Wire:
@@ -225,7 +230,7 @@ class Wire:
         script, name = self.world.redis.register_script(text), _names()[text]
 
         def run(keys: Any, args: Any, **options: Any) -> Any:
-            return self.ask(name, lambda: script(keys=keys, args=args, **options), info=(keys, args))
+            return self.ask(name, lambda: script(keys=keys, args=args, **options), info=(keys, json.loads(args[1])))
 
         return run
 
@@ -291,11 +296,14 @@ def made_determined(world_of: Callable[[], World]) -> Iterator[None]:
         patch.setattr("pollflow.runtime.starting.uuid.uuid4", lambda: SimpleNamespace(hex=world_of().wire.token()))
         patch.setattr("pollflow.runtime.messages.eta_of", eta_of)
         patch.setattr("pollflow.store.keys.SHARDS", 1)
-        patch.setattr("pollflow.runtime.sweep.SHARDS", 1)
+        patch.setattr("pollflow.store.reading.SHARDS", 1)
         yield
 
 
-_DROPPED = {"events", "last", "at", "started_at", "secret", "started", "hint", "timeout", "parent", "state", "input"}
+_DROPPED = {
+    *("events", "last", "at", "started_at", "secret", "timeout", "parent", "state", "input"),
+    *("metadata", "parent_metadata", "step", "since"),
+}
 _TOKEN = re.compile(r"T\d{6}")
 _MOMENT = re.compile(r"\b\d{10}\.\d+")
 
@@ -314,8 +322,9 @@ def identity(picture: Picture, processes: tuple[Process, ...], now: float, rest:
         if ":execution:" in key or ":frame:" in key:
             container.append((key, _told(value), _place(value)))
         elif ":wake" in key:
-            container.append(sorted((member, f"{score:.6f}") for member, score in value.items()))
-        elif ":results:" in key or ":given-up:" in key:
+            members = [(*member.split("|")[::2], member, f"{score:.6f}") for member, score in value.items()]
+            container.append(sorted(members))
+        elif ":results:" in key or ":cancellations:" in key or ":parents:" in key or ":outbox:" in key:
             container.append((key, sorted(value)))
     container.append([(message.key, f"{message.eta:.6f}") for message in picture.messages])
     container.append([messages.sent_at(message.text) for message in picture.messages])
@@ -340,10 +349,13 @@ def _place(fields: dict[str, str]) -> Any:
 
 
 def _answer(name: str, answer: Any) -> Any:
-    if name == "claim":
-        return [re.sub(r'"levels":.*?\]\]', "", str(part)) for part in answer[:-1]]
-    if name == "advance":
-        return answer[:1] + answer[2:4] + answer[5:]
+    if name in ("claim", "advance"):
+        return answer[0], _told(reply_fields(answer)), _place(reply_fields(answer))
     if isinstance(answer, dict):
         return _told(answer), _place(answer)
     return answer
+
+
+def reply_fields(answer: list[Any]) -> dict[str, Any]:
+    """The fields of a script's reply by name."""
+    return dict(zip(answer[1::2], answer[2::2], strict=True))

@@ -1,4 +1,4 @@
-"""What commands answer where no server is needed: usage, input, files that are there already, problems of flows."""
+"""Commands without a server: usage, input, existing files, problems of flows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pollflow import HistoryEntry
-from pollflow.cli.app import COMMANDS, app
+from pollflow.cli.app import app
+from pollflow.cli.commands import BY_NAME, COMMANDS, GROUPS, Command
 from pollflow.cli.executions import lines_of
 from pollflow.cli.history_check import findings
 from pollflow.cli.init import templates, write_project
@@ -23,7 +24,7 @@ from pollflow.fdl import read_flow
 
 PROJECT = Path(__file__).parents[3]
 BAD = "version: v1\ntype: flow\nsteps:\n  - type: wait\n    name: A\n    duration: ten\n"
-SAME_AS_OURS = [
+REFERENCE_FILES = [
     *("worker.py", "beat_config.py", "docker-compose.yml"),
     *("flows/task_polling.yaml", "flows/task_polling.flowtest.yaml"),
     *("tasks/__init__.py", "tasks/polling.py"),
@@ -32,16 +33,32 @@ SAME_AS_OURS = [
 runner = CliRunner()
 
 
-@pytest.mark.parametrize("command", [command.function.__name__.rstrip("_") for command in COMMANDS])
+@pytest.mark.parametrize("command", BY_NAME)
 def test_every_command_has_a_help_with_an_example(command: str) -> None:
     result = runner.invoke(app, [command, "--help"], terminal_width=200)
     assert result.exit_code == 0
-    assert f"Example: pollflow {command}" in result.output
+    assert f" {command} [OPTIONS]" in result.output
+    assert f"  Example:\n    {BY_NAME[command].example}\n" in result.output
 
 
-def test_all_commands_are_there() -> None:
-    required = "run deploy flows start list show history stop purge worker lint init demo"
-    assert set(required.split()) <= {command.function.__name__.rstrip("_") for command in COMMANDS}
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_summary_of_a_command_is_the_first_line_of_its_docstring(command: Command) -> None:
+    assert (command.function().__doc__ or "").splitlines()[0] == command.summary
+
+
+def test_the_help_lists_every_command_in_its_group() -> None:
+    result = runner.invoke(app, ["--help"])
+    assert result.exit_code == 0
+    lines = [line.split("  ")[:2] for line in result.output.splitlines()]
+    headings = [line[0].rstrip(":") for line in lines if line[0].rstrip(":") in GROUPS]
+    assert headings == list(GROUPS)
+    names = [line[1].split(" ")[0] for line in lines if line[0] == "" and line[1:] and line[1].split(" ")[0] in BY_NAME]
+    assert names == list(BY_NAME)
+
+
+def test_a_misspelt_command_is_answered_with_the_near_name() -> None:
+    result = runner.invoke(app, ["simulat"])
+    assert (result.exit_code, "Did you mean 'simulate'?" in result.output) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -67,24 +84,24 @@ def test_bad_usage_gives_status_two(words: list[str], tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("input", "told"),
+    ("input", "message"),
     [
         ("[1]", "must be a JSON object such as {}, not a list"),
         ("null", "not null"),
         ("3", "not a number"),
-        ('"a"', "not a text"),
-        ("{", "is no JSON"),
-        ('{"a": NaN}', "is no JSON"),
+        ('"a"', "not a string"),
+        ("{", "is not valid JSON"),
+        ('{"a": NaN}', "is not valid JSON"),
         ("@/no/such/file", "cannot be read"),
-        ("[" * 100_000, "is no JSON"),
+        ("[" * 100_000, "is not valid JSON"),
     ],
 )
-def test_what_is_no_json_object_is_no_input(input: str, told: str) -> None:
-    with pytest.raises(InvalidArgument, match=told.replace("{", r"\{").replace("}", r"\}")):
+def test_an_input_that_is_not_a_json_object_is_refused(input: str, message: str) -> None:
+    with pytest.raises(InvalidArgument, match=message.replace("{", r"\{").replace("}", r"\}")):
         read_input(input)
 
 
-def test_input_comes_from_the_option_from_a_file_or_from_standard_input(
+def test_input_is_read_from_the_option_a_file_or_standard_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "input.json").write_text('{"a": "ä"}', "utf-8")
@@ -95,21 +112,21 @@ def test_input_comes_from_the_option_from_a_file_or_from_standard_input(
         assert read_input("-") == {"a": "ä"}
 
 
-def test_an_execution_is_named_by_flow_and_name() -> None:
+def test_an_execution_is_identified_by_flow_and_name() -> None:
     assert split_execution("flow/name") == ("flow", "name")
     for wrong in ("flow", "flow/", "/name", ""):
         with pytest.raises(InvalidArgument):
             split_execution(wrong)
 
 
-def test_init_writes_what_the_reference_application_is() -> None:
+def test_init_writes_the_files_of_the_reference_application() -> None:
     written = templates()
-    assert {path: (PROJECT / path).read_text() for path in SAME_AS_OURS} == {
-        path: written[path] for path in SAME_AS_OURS
+    assert {path: (PROJECT / path).read_text() for path in REFERENCE_FILES} == {
+        path: written[path] for path in REFERENCE_FILES
     }
 
 
-def test_init_writes_all_that_its_image_needs() -> None:
+def test_init_writes_every_file_that_its_dockerfile_copies() -> None:
     written = templates()
     copied = [line.split()[1:-1] for line in written["Dockerfile"].splitlines() if line.startswith("COPY")]
     for name in (name for names in copied for name in names):
@@ -124,19 +141,19 @@ def test_init_never_overwrites_a_file(tmp_path: Path) -> None:
     (folder / "tasks" / "polling.py").unlink()
     result = runner.invoke(app, ["init", str(folder)])
     assert result.exit_code == 2
-    assert f"exists  {folder / 'worker.py'}: left as it is" in result.output
+    assert f"exists  {folder / 'worker.py'}: not changed" in result.output
     assert (folder / "worker.py").read_text() == "mine\n"
     assert (folder / "tasks" / "polling.py").read_text() == templates()["tasks/polling.py"]
     assert write_project(folder).kept == ("worker.py",)
 
 
-def test_init_does_not_send_people_to_the_folder_they_are_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_prints_no_cd_to_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "cd " not in runner.invoke(app, ["init", "."]).output
     assert "cd sub" in runner.invoke(app, ["init", "sub"]).output
 
 
-def test_lint_prints_problems_for_people_and_programs(tmp_path: Path) -> None:
+def test_lint_prints_text_json_github_and_sarif(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text(BAD)
     result = runner.invoke(app, ["lint", str(tmp_path)])
@@ -152,7 +169,7 @@ def test_lint_prints_problems_for_people_and_programs(tmp_path: Path) -> None:
     assert {rule["id"] for rule in sarif["runs"][0]["tool"]["driver"]["rules"]} == {found["ruleId"]}
 
 
-def test_lint_passes_what_has_only_warnings(tmp_path: Path) -> None:
+def test_lint_succeeds_if_there_are_only_warnings(tmp_path: Path) -> None:
     flow = PROJECT / "flows" / "task_polling.yaml"
     result = runner.invoke(app, ["lint", str(flow)])
     assert result.exit_code == 0
@@ -172,22 +189,25 @@ def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_lint_leaves_out_the_flow_tests_beside_flows(flows: Path) -> None:
+def test_lint_skips_flow_tests(flows: Path) -> None:
     result = runner.invoke(app, ["lint", "flows"])
     assert (result.exit_code, result.output) == (0, "1 file, 0 errors, 0 warnings\n")
     result = runner.invoke(app, ["lint", "flows/g.flowtest.yaml", "flows/g.yaml"])
     assert result.exit_code == 0
-    assert "skipped: flows/g.flowtest.yaml is a flow test: pollflow test flows/g.flowtest.yaml\n" in result.output
+    assert (
+        "skipped: flows/g.flowtest.yaml is a flow test; run it with: pollflow test flows/g.flowtest.yaml\n"
+        in result.output
+    )
 
 
 @pytest.mark.parametrize("command", ["lint", "deploy", "run", "simulate"])
-def test_a_flow_test_is_no_flow_and_the_command_for_it_is_told(flows: Path, command: str) -> None:
+def test_a_flow_test_is_refused_with_the_command_that_runs_it(flows: Path, command: str) -> None:
     result = runner.invoke(app, [command, "flows/g.flowtest.yaml"])
-    told = "pollflow: flows/g.flowtest.yaml is a flow test: pollflow test flows/g.flowtest.yaml\n"
-    assert (result.exit_code, result.output) == (2, told)
+    message = "pollflow: flows/g.flowtest.yaml is a flow test; run it with: pollflow test flows/g.flowtest.yaml\n"
+    assert (result.exit_code, result.output) == (2, message)
 
 
-def test_lint_tells_of_all_files_though_one_is_no_text(flows: Path) -> None:
+def test_lint_reports_all_files_if_one_is_not_utf8(flows: Path) -> None:
     (flows / "bad.yaml").write_text(BAD)
     (flows / "latin.yaml").write_bytes(b"version: v1\nname: caf\xe9\n")
     problems = json.loads(runner.invoke(app, ["lint", "flows", "--json"]).output)
@@ -197,7 +217,7 @@ def test_lint_tells_of_all_files_though_one_is_no_text(flows: Path) -> None:
     ]
 
 
-def test_the_project_is_the_nearest_folder_upwards_with_a_worker(
+def test_the_project_is_the_nearest_parent_folder_with_a_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("POLLFLOW_REDIS_URL", raising=False)
@@ -207,9 +227,9 @@ def test_the_project_is_the_nearest_folder_upwards_with_a_worker(
     (tmp_path / "project" / "worker.py").touch()
     assert nearest_project(inner) == tmp_path / "project"
     monkeypatch.chdir(tmp_path)
-    place = find_location(None, None, near=Path("project/flows/a.yaml"))
-    assert place == ProjectLocation(tmp_path / "project", None, is_nearest=False)
-    assert place.command("list") == f"pollflow list --project {tmp_path / 'project'}"
+    location = find_location(None, None, near=Path("project/flows/a.yaml"))
+    assert location == ProjectLocation(tmp_path / "project", None, is_nearest=False)
+    assert location.command("list") == f"pollflow list --project {tmp_path / 'project'}"
     monkeypatch.chdir(inner)
     assert find_location(None, None).command("list") == "pollflow list"
 
@@ -218,23 +238,25 @@ def test_the_project_is_the_nearest_folder_upwards_with_a_worker(
     "words",
     [["list"], ["show", "f/a"], ["history", "f/a"], ["stop", "f/a"], ["purge", "f/a"], ["flows"], ["start", "f"]],
 )
-def test_looking_where_no_project_is_makes_none(
+def test_without_a_project_commands_fail_and_write_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.delenv("POLLFLOW_REDIS_URL", raising=False)
     monkeypatch.chdir(tmp_path)
     result = runner.invoke(app, words)
     assert result.exit_code == 2
-    assert result.output.startswith(f"pollflow: there is no project in {tmp_path} or above it")
+    assert result.output.startswith(
+        f"pollflow: no pollflow project (worker.py) found in {tmp_path} or its parent folders\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_password_is_not_shown_again(tmp_path: Path) -> None:
+def test_a_password_is_not_printed(tmp_path: Path) -> None:
     assert "secret" not in ProjectLocation(tmp_path, "redis://:secret@host/0").command("list")
     assert ProjectLocation(tmp_path, "redis://host/0").command("list") == "pollflow list --redis redis://host/0"
 
 
-def test_functions_that_nobody_registered_are_told_with_the_near_names() -> None:
+def test_missing_functions_are_reported_with_near_names() -> None:
     arns = ["acs:fc:::services/s/functions/start", "acs:fc:::services/s/functions/stat", "acs:fnf:::flow/other"]
     steps = "".join(f'  - {{type: task, name: S{i}, resourceArn: "{arn}"}}\n' for i, arn in enumerate(arns))
     flow = read_flow(f"version: v1\ntype: flow\nsteps:\n{steps}")
@@ -246,13 +268,13 @@ def test_functions_that_nobody_registered_are_told_with_the_near_names() -> None
     assert "S2" not in str(raised.value)
 
 
-def test_a_history_with_a_gap_is_not_sound() -> None:
+def test_a_history_with_a_gap_or_a_duplicate_fails_the_check() -> None:
     now = datetime.now(timezone.utc)
     types = ["ExecutionStarted", "StepEntered", "StepStarted", "StepSucceeded", "StepExited", "ExecutionSucceeded"]
     whole = [HistoryEntry(i, i - 1, now, type, "A", {}) for i, type in enumerate(types, start=1)]
-    assert all(is_so for is_so, _ in findings(whole))
-    assert not all(is_so for is_so, _ in findings([*whole[:2], *whole[3:]]))
-    assert not all(is_so for is_so, _ in findings([*whole[:2], whole[1], *whole[2:]]))
+    assert all(is_met for is_met, _ in findings(whole))
+    assert not all(is_met for is_met, _ in findings([*whole[:2], *whole[3:]]))
+    assert not all(is_met for is_met, _ in findings([*whole[:2], whole[1], *whole[2:]]))
 
 
 @pytest.mark.parametrize(
@@ -267,18 +289,18 @@ def test_a_history_with_a_gap_is_not_sound() -> None:
         (200_000, "2 d 07 h"),
     ],
 )
-def test_durations_are_short(seconds: float, text: str) -> None:
+def test_durations_have_a_short_form(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_a_history_tells_the_date_where_it_changes() -> None:
+def test_a_history_prints_the_date_when_it_changes() -> None:
     noon = datetime(2026, 1, 31, 12).astimezone()
     moments = [noon, noon + timedelta(hours=1), noon + timedelta(days=1)]
     events = [HistoryEntry(i, i - 1, moment, "StepEntered", "A", {}) for i, moment in enumerate(moments, start=1)]
     assert [line.strip().partition(" ")[0] for line in lines_of(events)] == ["2026-01-31", "1", "2", "2026-02-01", "3"]
 
 
-def test_small_texts() -> None:
+def test_countdowns_columns_counts_and_control_characters() -> None:
     assert [countdown(9.2), countdown(0), countdown(-3), countdown(75.5)] == ["10 s", "0 s", "0 s", "1 min 16 s"]
     assert clean("a\x1b[2J\nb") == "a\\x1b[2J b"
     assert columns([("a", "b"), ("ccc", "d")]) == ["a    b", "ccc  d"]

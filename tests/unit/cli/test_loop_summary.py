@@ -30,32 +30,32 @@ def loops(events: list[HistoryEntry]) -> list[str]:
     return [str(event) for event in summarized(events) if isinstance(event, LoopSummary)]
 
 
-def test_equal_rounds_are_told_in_one_line() -> None:
+def test_equal_iterations_are_summarized_in_one_line() -> None:
     events = polled(["running"] * 99 + ["success"])
-    assert loops(events) == ["rounds 2-99: running, every 10 s  (events 28-1,497)"]
+    assert loops(events) == ["loop iterations 2-99: running, every 10 s  (events 28-1,497)"]
     left = [event for event in summarized(events) if not isinstance(event, LoopSummary)]
     assert [event.id for event in left] == [*range(1, 28), *range(1498, len(events) + 1)]
 
 
-def test_a_status_that_changes_begins_anew() -> None:
+def test_a_changed_status_starts_a_new_summary() -> None:
     events = polled(["queued"] * 5 + ["running"] * 5 + ["success"])
     assert [line.partition("  ")[0] for line in loops(events)] == [
-        "rounds 2-5: queued, every 10 s",
-        "rounds 6-10: running, every 10 s",
+        "loop iterations 2-5: queued, every 10 s",
+        "loop iterations 6-10: running, every 10 s",
     ]
 
 
-def test_a_single_round_is_told_as_it_is() -> None:
+def test_a_single_iteration_is_not_summarized() -> None:
     events = polled(["running", "running", "success"])
     assert list(summarized(events)) == events
 
 
-def test_what_has_no_rounds_is_told_as_it_is() -> None:
+def test_a_history_without_loops_is_unchanged() -> None:
     events = polled(["success"])
     assert list(summarized(events)) == events
 
 
-def test_iterations_are_not_taken_for_rounds() -> None:
+def test_foreach_iterations_are_not_summarized() -> None:
     each = """
 version: v1
 type: flow
@@ -69,6 +69,6 @@ steps:
     assert list(summarized(events)) == events
 
 
-def test_the_period_is_from_one_round_to_the_next() -> None:
+def test_the_period_is_the_time_between_two_iterations() -> None:
     (found,) = (event for event in summarized(polled(["running"] * 9 + ["success"])) if isinstance(event, LoopSummary))
     assert found.period == timedelta(seconds=10)

@@ -1,4 +1,4 @@
-"""What is told of an execution, from recorded events of its history to lines."""
+"""Lines of output, from recorded events of a history."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ steps:
       - {type: pass, name: Inner}
 """
 
-Told = tuple[float, int, str, str, dict[str, Any]]
+EventTuple = tuple[float, int, str, str, dict[str, Any]]
 
 
-def fed(*told: Told) -> tuple[Progress, list[Line]]:
+def fed(*recorded: EventTuple) -> tuple[Progress, list[Line]]:
     """Progress and lines of events: seconds, cause, type, step, detail."""
     progress = Progress(steps_of(read_flow(FLOW)))
     events = [
         HistoryEntry(number, cause, BEGIN + timedelta(seconds=seconds), type, step, detail)
-        for number, (seconds, cause, type, step, detail) in enumerate(told, start=1)
+        for number, (seconds, cause, type, step, detail) in enumerate(recorded, start=1)
     ]
     lines = [progress.feed(event) for event in events]
     return progress, [line for line in lines if line is not None]
@@ -51,16 +51,16 @@ def plain(lines: list[Line]) -> list[str]:
     return [plain_line(line, BEGIN).strip() for line in lines]
 
 
-def entered(seconds: float, cause: int, step: str, **input: Any) -> tuple[Told, Told]:
-    """The two events of entering; the cause is the id before theirs unless another entry caused it."""
+def entered(seconds: float, cause: int, step: str, **input: Any) -> tuple[EventTuple, EventTuple]:
+    """The two events of entering a step. `cause` is the id of the event that caused them."""
     detail = {"input": input}
     return (seconds, cause, "StepEntered", step, detail), (seconds, cause + 1, "StepStarted", step, detail)
 
 
-START: Told = (0, 0, "ExecutionStarted", "", {})
+START: EventTuple = (0, 0, "ExecutionStarted", "", {})
 
 
-def test_steps_are_told_when_entered_and_when_left_with_their_duration() -> None:
+def test_a_step_has_a_line_when_entered_and_when_left() -> None:
     progress, lines = fed(
         START,
         *entered(0, 1, "Ask"),
@@ -72,15 +72,15 @@ def test_steps_are_told_when_entered_and_when_left_with_their_duration() -> None
         *entered(0.25, 8, "Wait", long=90),
     )
     assert plain(lines) == [
-        "+0.00s  entered Ask (task) try 1",
-        "+0.25s  left    Ask (task) try 1 after 0.25 s",
+        "+0.00s  entered Ask (task) visit 1",
+        "+0.25s  left    Ask (task) visit 1 after 0.25 s",
         "+0.25s  entered Wait (wait) waits 1 min 30 s",
     ]
-    (entry,) = progress.open.values()
-    assert (entry.step, entry.until) == ("Wait", BEGIN + timedelta(seconds=90.25))
+    (visit,) = progress.open.values()
+    assert (visit.step, visit.until) == ("Wait", BEGIN + timedelta(seconds=90.25))
 
 
-def test_the_tries_of_a_step_are_counted() -> None:
+def test_the_visits_of_a_step_are_counted() -> None:
     _, lines = fed(
         START,
         *entered(0, 1, "Ask"),
@@ -99,7 +99,7 @@ def test_the_tries_of_a_step_are_counted() -> None:
     ]
 
 
-def test_a_failed_call_and_its_retry_are_told() -> None:
+def test_a_failed_call_and_its_retry_have_one_line() -> None:
     progress, lines = fed(
         START,
         *entered(0, 1, "Ask"),
@@ -108,30 +108,30 @@ def test_a_failed_call_and_its_retry_are_told() -> None:
         (1, 5, "TaskScheduled", "Ask", {"attempt": 2, "afterSeconds": 3}),
     )
     assert plain(lines)[1:] == [
-        "+1.00s  again   Ask (task) try 1 Busy: later\\x1b[2J please; attempt 2 in 3.00 s",
+        "+1.00s  retry   Ask (task) visit 1 Busy: later\\x1b[2J please; attempt 2 in 3.00 s",
     ]
-    (entry,) = progress.open.values()
-    assert (entry.note, entry.until) == ("attempt 2", BEGIN + timedelta(seconds=4))
+    (visit,) = progress.open.values()
+    assert (visit.note, visit.until) == ("attempt 2", BEGIN + timedelta(seconds=4))
 
 
-def test_a_call_that_its_worker_took_to_the_grave_is_told() -> None:
+def test_a_call_that_is_repeated_after_a_crash_has_a_line() -> None:
     _, lines = fed(
         START,
         *entered(0, 1, "Ask"),
         (0, 3, "TaskStarted", "Ask", {"attempt": 1, "start": 1}),
         (5, 4, "TaskStarted", "Ask", {"attempt": 1, "start": 2}),
     )
-    assert plain(lines)[1:] == ["+5.00s  again   Ask (task) try 1 its worker was lost; called again"]
+    assert plain(lines)[1:] == ["+5.00s  retry   Ask (task) visit 1 its worker was lost; called again"]
 
 
-def test_a_failure_fails_all_around_it_and_a_caught_one_does_not() -> None:
+def test_a_failure_fails_the_enclosing_steps_unless_caught() -> None:
     detail = {"error": "E", "cause": "c"}
-    missed = (1, 3, "TaskFailed", "Ask", {**detail, "attempt": 1})
+    failed = (1, 3, "TaskFailed", "Ask", {**detail, "attempt": 1})
     caught = (1, 4, "StepFailed", "Ask", {**detail, "goto": "Check"})
-    _, lines = fed(START, *entered(0, 1, "Ask"), missed, caught, (1, 5, "StepExited", "Ask", {}))
+    _, lines = fed(START, *entered(0, 1, "Ask"), failed, caught, (1, 5, "StepExited", "Ask", {}))
     assert plain(lines)[1:] == [
-        "+1.00s  error   Ask (task) try 1 E: c; caught, goes to Check",
-        "+1.00s  left    Ask (task) try 1 after 1.00 s",
+        "+1.00s  error   Ask (task) visit 1 E: c; caught, goes to Check",
+        "+1.00s  left    Ask (task) visit 1 after 1.00 s",
     ]
     progress, lines = fed(
         START,
@@ -148,7 +148,7 @@ def test_a_failure_fails_all_around_it_and_a_caught_one_does_not() -> None:
     assert (progress.ended, progress.open) == ("Failed", {})
 
 
-def test_a_failure_that_nothing_retries_is_told_once() -> None:
+def test_a_failure_without_retry_has_one_line() -> None:
     detail = {"error": "E", "cause": "c"}
     _, lines = fed(
         START,
@@ -156,10 +156,10 @@ def test_a_failure_that_nothing_retries_is_told_once() -> None:
         (1, 3, "TaskTimedOut", "Ask", {**detail, "attempt": 1}),
         (1, 4, "StepFailed", "Ask", detail),
     )
-    assert plain(lines)[1:] == ["+1.00s  failed  Ask (task) try 1 after 1.00 s E: c"]
+    assert plain(lines)[1:] == ["+1.00s  failed  Ask (task) visit 1 after 1.00 s E: c"]
 
 
-def test_iterations_side_by_side_are_told_apart_and_are_no_tries_of_each_other() -> None:
+def test_parallel_iterations_have_indexes_and_separate_visits() -> None:
     _, lines = fed(
         START,
         *entered(0, 1, "Each"),
@@ -180,7 +180,7 @@ def test_iterations_side_by_side_are_told_apart_and_are_no_tries_of_each_other()
     ]
 
 
-def test_the_names_of_steps_have_room_for_their_indents_and_indexes() -> None:
+def test_step_names_have_space_for_indents_and_indexes() -> None:
     width = width_of_names(read_flow(FLOW))
     _, lines = fed(
         START,
@@ -195,13 +195,13 @@ def test_the_names_of_steps_have_room_for_their_indents_and_indexes() -> None:
     assert width_of_names(read_flow(f"version: v1\ntype: flow\n{map_step}\n")) == len("  Long name of a step[0]") + 1
 
 
-def test_what_is_open_is_drawn_with_what_is_left_of_its_wait() -> None:
+def test_an_open_wait_is_drawn_with_its_remaining_time() -> None:
     progress, _ = fed(START, *entered(0, 1, "Wait", long=10))
-    assert drawn(progress, 4) == " * Wait  wait                      6 s  ━━━━━━━━━━━━━━━━━━━━━━━━"
+    assert drawn(progress, 4) == " * Wait  wait                        6 s  ━━━━━━━━━━━━━━━━━━━━━━━━"
     assert drawn(progress, 12).split()[3] == "due"
 
 
-def test_of_very_many_open_entries_the_newest_are_drawn() -> None:
+def test_of_many_open_visits_the_newest_are_drawn() -> None:
     iterations = [
         event
         for index in range(50)
@@ -213,9 +213,9 @@ def test_of_very_many_open_entries_the_newest_are_drawn() -> None:
     assert lines[-1].strip() == "and 45 more"
 
 
-def test_what_is_done_stays_as_a_line() -> None:
+def test_a_left_step_stays_as_a_line() -> None:
     _, (_, left) = fed(START, *entered(0, 1, "Ask"), (1.5, 3, "StepExited", "Ask", {}))
-    assert done_line(left, 8).plain == " ✓ Ask       task      try 1        1.50 s"
+    assert done_line(left, 8).plain == " ✓ Ask       task      visit 1        1.50 s"
 
 
 def drawn(progress: Progress, seconds: float) -> str:

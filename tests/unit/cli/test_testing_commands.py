@@ -35,7 +35,7 @@ app = Celery("a")
 
 
 @pollflow.function("s/ask")
-def ask(given, context):
+def ask(input, context):
     raise ValueError("1 2")
 """
 
@@ -54,14 +54,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_flow_tests_that_pass_print_a_line_a_case_and_exit_with_0(folder: Path) -> None:
+def test_passed_flow_tests_print_a_line_per_case_and_exit_with_0(folder: Path) -> None:
     status, output = run("test", str(folder))
     assert status == 0
     assert output.splitlines()[0].startswith("ok")
     assert output.splitlines()[-1] == "1 passed, 0 failed"
 
 
-def test_flow_tests_that_fail_show_what_differs_and_exit_with_1(folder: Path) -> None:
+def test_failed_flow_tests_print_the_differences_and_exit_with_1(folder: Path) -> None:
     (folder / "bad.flowtest.yaml").write_text(CASES.replace("EXPECTED", "false"))
     status, output = run("test", str(folder), "--junit", str(folder / "junit.xml"))
     assert status == 1
@@ -69,13 +69,13 @@ def test_flow_tests_that_fail_show_what_differs_and_exit_with_1(folder: Path) ->
     assert "<failure" in (folder / "junit.xml").read_text()
 
 
-def test_a_keyword_chooses_cases(folder: Path) -> None:
+def test_a_keyword_selects_cases(folder: Path) -> None:
     assert run("test", str(folder), "-k", "an hour")[0] == 0
     status, output = run("test", str(folder), "-k", "no such case")
     assert (status, output) == (2, "pollflow: no case has 'no such case' in its name or its file's\n")
 
 
-def test_a_folder_without_flow_tests_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_flow_tests_is_an_error(tmp_path: Path) -> None:
     assert run("test", str(tmp_path)) == (2, f"pollflow: {tmp_path}: contains no *.flowtest.yaml\n")
 
 
@@ -85,36 +85,34 @@ def test_the_flow_test_that_init_writes_passes(tmp_path: Path) -> None:
     assert (status, output.splitlines()[-1]) == (0, "2 passed, 0 failed")
 
 
-def test_a_path_that_is_not_there_exits_with_2(tmp_path: Path) -> None:
+def test_a_missing_path_exits_with_2(tmp_path: Path) -> None:
     assert run("test", str(tmp_path / "nothing"))[0] == 2
 
 
-def test_a_simulation_draws_the_run_that_a_script_answers(folder: Path) -> None:
+def test_a_simulation_with_a_script_draws_the_run(folder: Path) -> None:
     status, output = run("simulate", str(folder / "flow.yaml"), "--script", str(folder / "script.yaml"))
     assert status == 0
     assert "Hour" in output and "Ask" in output and "Succeeded after 3605 s" in output.replace(",", "")
 
 
-def test_a_simulation_asks_for_answers_at_the_terminal(folder: Path) -> None:
+def test_a_simulation_asks_for_results_at_the_terminal(folder: Path) -> None:
     status, output = run("simulate", str(folder / "flow.yaml"), input='{"from": "me"}\n')
     assert status == 0
     assert '"from": "me"' in output
 
 
-def test_a_simulation_that_fails_exits_with_1(folder: Path) -> None:
+def test_a_failed_simulation_exits_with_1(folder: Path) -> None:
     assert run("simulate", str(folder / "flow.yaml"), input="! Broken badly\n")[0] == 1
 
 
-def test_a_simulation_without_an_answer_says_so_and_exits_with_2(folder: Path) -> None:
+def test_a_simulation_without_a_result_exits_with_2(folder: Path) -> None:
     status, output = run("simulate", str(folder / "flow.yaml"), input="")
     assert status == 2
     assert output.splitlines()[-1].startswith("pollflow: no reply was given for acs:fc:::services/s/functions/ask")
     assert "Traceback" not in output
 
 
-def test_ctrl_c_at_the_question_of_a_simulation_is_no_failure_of_the_function(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_at_the_prompt_of_a_simulation_interrupts_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(question: str) -> str:
         raise Interrupted(signal.SIGINT)
 
@@ -122,7 +120,7 @@ def test_ctrl_c_at_the_question_of_a_simulation_is_no_failure_of_the_function(
     assert run("simulate", str(folder / "flow.yaml")) == (130, "")
 
 
-def test_a_function_that_fails_in_a_simulation_is_told_without_a_traceback(folder: Path) -> None:
+def test_a_function_that_fails_in_a_simulation_has_no_traceback(folder: Path) -> None:
     (folder / "worker.py").write_text("import pollflow\nfrom celery import Celery\n" + FAILING)
     result = subprocess.run(
         [sys.executable, "-m", "pollflow.cli", "simulate", "flow.yaml", "--functions"],
@@ -137,6 +135,6 @@ def test_a_function_that_fails_in_a_simulation_is_told_without_a_traceback(folde
     assert "Traceback" not in result.stderr
 
 
-def test_the_schema_is_that_of_the_language() -> None:
+def test_schema_prints_the_json_schema_of_flows() -> None:
     status, output = run("schema")
     assert (status, json.loads(output)) == (0, json_schema())

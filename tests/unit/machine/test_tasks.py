@@ -94,7 +94,7 @@ def test_a_result_that_is_not_an_object_is_an_invalid_local(value: Any, kind: st
 
 def test_a_result_over_the_limit_does_not_enter_history_and_is_not_caught() -> None:
     flow = flow_of(step("task", "T", catch=[{"errors": ["FnF.ALL"], "goto": "T"}]))
-    cause = "step 'T' holds 209 bytes of data; 100 bytes are allowed"
+    cause = "step 'T' holds 209 bytes of data; limit: 100 bytes"
     assert after(flow, at(), Returned({"big": "x" * 199}), payload_bytes=100) == Decision(
         failed("T", error="FnF.DataLimitExceeded", cause=cause),
         outcome=Outcome(Status.FAILED, None, "FnF.DataLimitExceeded", cause),
@@ -124,7 +124,7 @@ CAUGHT = flow_of(
 def test_a_failure_is_retried_by_the_first_policy_that_names_it() -> None:
     assert after(CAUGHT, at(), Raised("Throttled", "busy")) == Decision(
         (failure("Throttled", "busy"), again(2, 10)),
-        state=at(phase=Phase.RETRYING, attempt=2, retries=(1, 0, 0)),
+        state=at(phase=Phase.RETRYING, attempt=2, retries=(1, 0, 0), last_error="Throttled"),
         wake=ScheduleCall(MessageMetadata("task", "T", 2, 1), after=10, timeout=5),
     )
 
@@ -139,7 +139,7 @@ def test_the_next_retry_waits_longer() -> None:
 def test_each_policy_counts_its_own_retries() -> None:
     state = at(phase=Phase.RETRYING, attempt=3, retries=(2, 0, 0))
     decision = after(CAUGHT, state, Raised("Flaky"))
-    assert decision.state == replace(state, attempt=4, retries=(2, 1, 0))
+    assert decision.state == replace(state, attempt=4, retries=(2, 1, 0), last_error="Flaky")
 
 
 def test_an_exhausted_retry_is_caught_with_error_mappings() -> None:
@@ -243,7 +243,7 @@ def test_a_reported_failure_is_retried() -> None:
     decision = after(CALLBACK, at(phase=Phase.CALLBACK), ReportedFailed("Refused", "no"))
     assert decision == Decision(
         (failure("Refused", "no"), again(2, 1)),
-        state=at(phase=Phase.RETRYING, attempt=2, retries=(1,)),
+        state=at(phase=Phase.RETRYING, attempt=2, retries=(1,), last_error="Refused"),
         wake=ScheduleCall(MessageMetadata("task", "T", 2, 1, is_callback=True), after=1),
     )
 

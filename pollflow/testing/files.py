@@ -1,0 +1,12 @@
+"""Names of flow test files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SUFFIXES = (".flowtest.yaml", ".flowtest.yml")
+
+
+def is_flow_test(path: Path) -> bool:
+    """Tell by its name whether a file is a flow test."""
+    return path.name.endswith(SUFFIXES)
