@@ -300,8 +300,9 @@ class Transitions(Core):
             return STALE
         if isinstance(reply, Conflict):
             return reply
-        flags = (*reply.unpublished_children, reply.unpublished)
-        messages = (*(encoded.message for encoded in children), own)
+        # In the order in which the script publishes.
+        flags = (reply.unpublished, *reply.unpublished_children)
+        messages = (own, *(encoded.message for encoded in children))
         return Committed(tuple(message for message, left in zip(messages, flags, strict=True) if message and left))
 
     def _fan_in(self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None) -> Committed | Refusal:

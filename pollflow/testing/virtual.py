@@ -232,12 +232,12 @@ class VirtualRun:
 def _quiet_engine() -> Iterator[None]:
     """Drop the engine's own log lines, which describe workers. Those of functions have a logger of their own."""
     logger = logging.getLogger("pollflow")
-    logger.addFilter(_nothing)
+    logger.addFilter(_is_not_logged)
     try:
         yield
     finally:
-        logger.removeFilter(_nothing)
+        logger.removeFilter(_is_not_logged)
 
 
-def _nothing(record: logging.LogRecord) -> bool:
+def _is_not_logged(record: logging.LogRecord) -> bool:
     return False

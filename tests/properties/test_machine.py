@@ -234,6 +234,6 @@ def test_a_step_knows_the_number_of_the_event_that_entered_it(flow: Flow, input:
 
 
 def _ids_of(step: Step) -> list[str]:
-    """The keys under which a step receives the id of its StepEntered event; of two mappings the later wins."""
+    """Return the keys under which a step gets the id of its StepEntered event; of two mappings the later wins."""
     sources = {mapping.target: mapping.source for mapping in step.input_mappings or ()}
     return [key for key, source in sources.items() if isinstance(source, Path) and source.text.endswith("eventId")]

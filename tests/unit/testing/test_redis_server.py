@@ -35,6 +35,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ConfigurationError("No server is installed.")
 
     monkeypatch.setattr(redis_server, "find_server", find_server)
+    monkeypatch.delenv("POLLFLOW_SERVER", raising=False)
 
 
 @pytest.mark.usefixtures("folder")
@@ -80,4 +81,10 @@ def test_fakeredis_replaces_a_server_that_is_not_installed() -> None:
 def test_without_server_and_fakeredis_the_error_has_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_server, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match=r"No server is installed(.|\n)*pip install 'pollflow\[testing\]'"):
+        RedisServer().client()
+
+
+def test_a_server_that_is_named_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POLLFLOW_SERVER", "no-such-server")
+    with pytest.raises(ConfigurationError, match="POLLFLOW_SERVER names 'no-such-server'"):
         RedisServer().client()
