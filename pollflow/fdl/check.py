@@ -19,7 +19,7 @@ from pollflow.fdl.fields import (
     Kind,
 )
 from pollflow.fdl.kinds import Wrong, read_value, shown
-from pollflow.fdl.model import Series, Step
+from pollflow.fdl.model import Series, Step, StepPosition
 from pollflow.fdl.problems import MAX_PROBLEMS, Problem, near
 from pollflow.fdl.reader import Node, Object, Scalar, Sequence
 from pollflow.fdl.targets import Goto, Names
@@ -27,11 +27,15 @@ from pollflow.fdl.targets import Goto, Names
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the walk is: the path in the document, the series of the step around, and words for its owner."""
+    """Where the check is: the path in the document, the series of the enclosing step, its owner in words.
+
+    `step` is the position of the enclosing step.
+    """
 
     path: str = ""
     series: str = ""
     owner: str = "in the flow's own series"
+    step: StepPosition | None = None
 
     def inside(self, name: str) -> Place:
         """The place of a field."""
@@ -171,14 +175,17 @@ class Checker:
         if field.not_empty and not node.items:
             raise Wrong("must have at least one step", node)
         self.names.owners[place.path] = place.owner
-        empty = Series(place.path, ())
+        empty = Series(place.path, (), place.step)
         if node.items:
             self.series[place.path] = empty
         inner = replace(place, series=place.path)
-        steps = [self._step(item, inner.at(index)) for index, item in enumerate(node.items)]
+        steps = [
+            self._step(item, replace(inner.at(index), step=StepPosition(place.path, index)))
+            for index, item in enumerate(node.items)
+        ]
         if self.problems:
             return None
-        series = Series(place.path, tuple(step for step in steps if step is not None))
+        series = Series(place.path, tuple(step for step in steps if step is not None), place.step)
         if series.steps:
             self.series[place.path] = series
         return series

@@ -200,11 +200,23 @@ STEP_TYPES: dict[type[Step], str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class StepPosition:
+    """A step of a flow: the path of its series and its position there."""
+
+    series: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
-    """Steps that run one after another. `path` is its place, such as `steps` or `steps[2].branches[0].steps`."""
+    """Steps that run one after another. `path` is its place, such as `steps` or `steps[2].branches[0].steps`.
+
+    `owner` is the step that the series belongs to; None for the flow's own.
+    """
 
     path: str
     steps: tuple[Step, ...]
+    owner: StepPosition | None = None
 
     def position(self, name: str) -> int:
         """Where the step of that name stands. A checked flow's targets always exist."""
@@ -230,6 +242,11 @@ class Flow:
     input_mappings: Mappings | None = None
     output_mappings: Mappings | None = None
     timeout_seconds: float | None = None
+
+    def owner_of(self, series: str) -> Step | None:
+        """Return the step that a series belongs to; None for the flow's own."""
+        owner = self.series[series].owner
+        return None if owner is None else self.series[owner.series].steps[owner.position]
 
     @property
     def uses_event_ids(self) -> bool:

@@ -39,9 +39,10 @@ from pollflow.machine.events import (
     Submitted,
     TimedOut,
 )
+from pollflow.machine.limits import Limits
 from pollflow.machine.rules import choice, ends, map_step, task, wait
 from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Level
-from pollflow.machine.step_context import Limits, StepContext, StepRefused
+from pollflow.machine.step_context import StepContext, StepRefused
 
 Rule = Callable[[StepContext, Any, Any], Decision]
 

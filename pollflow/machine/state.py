@@ -60,6 +60,15 @@ class ExecutionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ParentFrame:
+    """Where a branch or iteration belongs: its parent's frame, the entry that made it, and its index there."""
+
+    frame: str
+    entry: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class FrameState:
     """The state of one frame. `levels` is never empty; the last one is where the frame is.
 
@@ -74,6 +83,8 @@ class FrameState:
     phase: Phase = Phase.READY
     attempt: int = 1
     retries: tuple[int, ...] = ()
+    parent: ParentFrame | None = None
+    """None for the frame of the flow itself."""
 
     @property
     def step_path(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pollflow.errors import UnreadableRecord
 from pollflow.fdl.model import Json, JsonObject
-from pollflow.machine import ExecutionInfo, FrameState, Join, Level, MessageMetadata, Phase, Status
+from pollflow.machine import ExecutionInfo, FrameState, Join, Level, MessageMetadata, ParentFrame, Phase, Status
 from pollflow.store.keys import ExecutionRef
 
 LAYOUT = 1
@@ -34,6 +34,7 @@ def dump_state(state: FrameState) -> str:
             "phase": state.phase.value,
             "attempt": state.attempt,
             "retries": list(state.retries),
+            "parent": [parent.frame, parent.entry, parent.index] if (parent := state.parent) else None,
         }
     )
 
@@ -51,6 +52,7 @@ def load_state(frame: str, text: str) -> FrameState:
         phase=Phase(record["phase"]),
         attempt=record["attempt"],
         retries=tuple(record["retries"]),
+        parent=ParentFrame(*record["parent"]) if record["parent"] else None,
     )
 
 

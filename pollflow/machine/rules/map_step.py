@@ -7,7 +7,7 @@ from pollflow.fdl.model import ForeachStep, Json, JsonObject, ParallelStep, Seri
 from pollflow.machine.data import size_of
 from pollflow.machine.decision import AwaitChildren, Decision, HistoryEvent
 from pollflow.machine.events import Arrived, Joined
-from pollflow.machine.state import FrameState, Join, Level, Phase
+from pollflow.machine.state import FrameState, Join, Level, ParentFrame, Phase
 from pollflow.machine.step_context import StepContext, StepRefused, metadata_of
 
 _MOST_CHILDREN = 25
@@ -59,6 +59,7 @@ def _child(ctx: StepContext, step: ParallelStep | ForeachStep, index: int, befor
         frame=f"{ctx.state.frame}.{ctx.state.entry}.{index}",
         input={**ctx.input, **extra},
         levels=(Level(series=series.path, step=0, local={}, entered=before + 2),),
+        parent=ParentFrame(ctx.state.frame, ctx.state.entry, index),
     )
     child = StepContext(ctx.flow, state, ctx.info, ctx.limits)
     child.history.append(HistoryEvent(kind, step.name, {"index": index}))

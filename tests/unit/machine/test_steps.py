@@ -23,7 +23,7 @@ from pollflow.machine import (
     TimedOut,
     begin,
 )
-from pollflow.machine.step_context import Limits
+from pollflow.machine.limits import Limits
 from tests.unit.machine.sentences import ABOUT, after, at, at_next, entered, event, failed, flow_of, left, maps, step
 
 
