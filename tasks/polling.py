@@ -1,4 +1,4 @@
-"""A remote API, played: its jobs take as long as they are told to. Replace the two functions by calls of your own."""
+"""A simulated remote API: each job takes `delay` seconds. Replace the two functions with your own calls."""
 
 import os
 import uuid
@@ -9,12 +9,12 @@ from redis import Redis
 
 import pollflow
 
-KEPT_SECONDS = 7 * 86_400  # after the last question about a job
+KEPT_SECONDS = 7 * 86_400  # after the last status query
 
 
 @cache
 def jobs() -> Redis:
-    """Connect to where the jobs are: many workers ask about the jobs that others started."""
+    """Return a connection to the jobs, which all workers share."""
     return Redis.from_url(os.environ["POLLFLOW_REDIS_URL"])
 
 
@@ -24,7 +24,7 @@ def key_of(job_id: str) -> str:
 
 
 def now() -> float:
-    """Tell the time by the one clock that all workers share: that of Redis."""
+    """Return the time of Redis, the one clock that all workers share."""
     seconds, microseconds = jobs().time()
     return float(seconds) + float(microseconds) / 1e6
 
@@ -40,7 +40,7 @@ def start_job(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any
 
 @pollflow.function("fnf-demo/GetJobStatus")
 def get_job_status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-    """Ask after a job: it has succeeded once `delay` seconds (60 unless given) have passed since its start."""
+    """Return the status of a job, which succeeds `delay` seconds after its start (60 by default)."""
     job_id, delay = input["job_id"], input.get("delay")
     started_at = jobs().getex(key_of(job_id), ex=KEPT_SECONDS)
     if started_at is None:

@@ -1,6 +1,6 @@
-"""What a flow is, once checked: immutable values, expressions compiled. See `docs/fdl.md`.
+"""The model of a checked flow: immutable values with compiled expressions. See `docs/fdl.md`.
 
-Nothing in here can be wrong: `read_flow` makes these values only from a definition without errors. A *series*
+Every value is valid: `read_flow` makes these values only from a definition without errors. A *series*
 is one `steps` list: the flow's, a branch's, an iteration's or a choice option's.
 """
 
@@ -20,7 +20,7 @@ JsonObject: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A mapping's source, or a service parameter, that is taken as it stands."""
+    """A mapping's source, or a service parameter, that is used unchanged."""
 
     value: Json
 
@@ -65,7 +65,7 @@ class FlowResource:
 class ServiceResource:
     """An `action`, an MNS ARN or any other ARN: called if a function is registered under it.
 
-    `takes_params` tells whether it is called with its `serviceParams` (actions, MNS) or with the step's input.
+    `takes_params`: whether it is called with its `serviceParams` (actions, MNS) or with the step's input.
     """
 
     arn: str
@@ -96,7 +96,7 @@ class Catch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What all steps have. `path` is its place in the document, such as `steps[2].choices[0].steps[1]`."""
+    """The fields of every step. `path` is its place in the document, such as `steps[2].choices[0].steps[1]`."""
 
     name: str
     path: str

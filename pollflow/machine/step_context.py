@@ -158,10 +158,9 @@ class StepContext:
         """Raise StepRefused if the values together exceed the payload limit."""
         size = size_of(*values)
         if size > self.limits.payload_bytes:
-            raise StepRefused(
-                "FnF.DataLimitExceeded",
-                f"step {self.step.name!r} holds {size_text(size)} of data; {self.limits.payload_bytes} bytes are allowed",
-            )
+            limit = f"{self.limits.payload_bytes} bytes are allowed"
+            cause = f"step {self.step.name!r} holds {size_text(size)} of data; {limit}"
+            raise StepRefused("FnF.DataLimitExceeded", cause)
 
     def _leave_with(self, output: JsonObject) -> None:
         level = self.state.levels[-1]
