@@ -9,7 +9,7 @@ import json
 
 from pollflow.errors import UnreadableRecord
 from pollflow.fdl.model import Json
-from pollflow.machine import FrameState, Join, Level, MessageMetadata, Phase
+from pollflow.machine import FrameState, Join, Level, MessageMetadata, ParentFrame, Phase
 
 LAYOUT = 1
 
@@ -30,6 +30,7 @@ def dump_state(state: FrameState) -> str:
             "attempt": state.attempt,
             "retries": list(state.retries),
             "last_error": state.last_error,
+            "parent": [parent.frame, parent.entry, parent.index] if (parent := state.parent) else None,
         }
     )
 
@@ -48,6 +49,7 @@ def load_state(frame: str, layout: int, text: str) -> FrameState:
         attempt=record["attempt"],
         retries=tuple(record["retries"]),
         last_error=record["last_error"],
+        parent=ParentFrame(*record["parent"]) if record["parent"] else None,
     )
 
 

@@ -19,7 +19,7 @@ from pollflow.store import commands
 from pollflow.store.commands import Conflict
 from pollflow.store.core import Core
 from pollflow.store.encode import EncodedEntry, encode_events, encode_next, kind_of, message_text, state_of
-from pollflow.store.keys import ExecutionKey, parent_of
+from pollflow.store.keys import ExecutionKey
 from pollflow.store.messages import Message, MessageKey, encode_nothing
 from pollflow.store.records import (
     LEASED,
@@ -307,10 +307,10 @@ class Transitions(Core):
 
     def _fan_in(self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None) -> Committed | Refusal:
         key, values = claimed.key, dict[str, str]()
-        if claimed.parent_metadata is None:
+        parent = claimed.state.parent
+        if parent is None or claimed.parent_metadata is None:
             raise TypeError(f"frame {key.frame} of {key.ref} has no parent")
-        parent, _, index = parent_of(key.frame)
-        message = Message(MessageKey(key.execution, parent, claimed.parent_token), claimed.parent_metadata)
+        message = Message(MessageKey(key.execution, parent.frame, claimed.parent_token), claimed.parent_metadata)
         encoded = self._encoded(message)
         script = commands.FanIn(
             execution=key.execution,
@@ -318,9 +318,9 @@ class Transitions(Core):
             token=key.token,
             nonce=nonce,
             join_nonce=_join_nonce(claimed),
-            parent_frame=parent,
+            parent_frame=parent.frame,
             parent_token=claimed.parent_token,
-            index=index,
+            index=parent.index,
             result=dump_json(outcome.output),
             events=encode_events(decision.history, values),
             values=values,
@@ -331,8 +331,8 @@ class Transitions(Core):
             **self._base(key.ref, key.frame),
             "queue": self._queue(key.ref, encoded.queue if encoded else None),
             "frames": self.keys.frames(key.ref),
-            "parent_frame": self.keys.frame(key.ref, parent),
-            "parent_results": self.keys.results(key.ref, parent),
+            "parent_frame": self.keys.frame(key.ref, parent.frame),
+            "parent_results": self.keys.results(key.ref, parent.frame),
             "results": self.keys.results(key.ref, key.frame),
         }
         reply = self._commit(script, keys)

@@ -34,6 +34,7 @@ from pollflow.fdl.model import (
     ParallelStep,
     PassStep,
     Series,
+    StepPosition,
     SucceedStep,
     WaitStep,
 )
@@ -129,7 +130,9 @@ steps:
     )
     flow = read_flow(text)
     inner = Series(
-        "steps[4].default.steps", (PassStep(name="inner", path="steps[4].default.steps[0]", line=19, column=23),)
+        "steps[4].default.steps",
+        (PassStep(name="inner", path="steps[4].default.steps[0]", line=19, column=23),),
+        StepPosition("steps", 4),
     )
     steps = {step.name: step for step in flow.steps.steps}
     assert (flow.name, flow.timeout_seconds) == ("all_types", 60)

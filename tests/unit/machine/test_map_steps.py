@@ -17,6 +17,7 @@ from pollflow.machine import (
     Level,
     MessageMetadata,
     Outcome,
+    ParentFrame,
     Phase,
     ScheduleStep,
     Status,
@@ -43,7 +44,9 @@ EACH = flow_of(
 
 
 def child(name: str, series: str, input: Any, entered_by: int) -> FrameState:
-    return FrameState(name, input, (Level(series, 0, {}, entered=entered_by),))
+    frame, entry, index = name.rsplit(".", 2)
+    parent = ParentFrame(frame, int(entry), int(index))
+    return FrameState(name, input, (Level(series, 0, {}, entered=entered_by),), parent=parent)
 
 
 def test_branches_begin_with_the_input_of_the_step_and_no_local() -> None:

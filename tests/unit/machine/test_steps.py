@@ -23,7 +23,7 @@ from pollflow.machine import (
     TimedOut,
     begin,
 )
-from pollflow.machine.step_context import Limits
+from pollflow.machine.limits import Limits
 from tests.unit.machine.sentences import ABOUT, after, at, at_next, entered, event, failed, flow_of, left, maps, step
 
 
@@ -302,7 +302,7 @@ def test_a_wait_that_ends_its_frame_has_its_own_message(more: dict[str, Any]) ->
 @pytest.mark.parametrize("happened", [Returned({}), TimedOut()])
 def test_an_event_that_does_not_fit_the_step_is_refused(happened: Any) -> None:
     flow = flow_of(step("pass", "A"))
-    with pytest.raises(IllegalEvent, match="a pass step cannot meet"):
+    with pytest.raises(IllegalEvent, match="a pass step has no rule for the event"):
         after(flow, at(), happened)
 
 
