@@ -20,5 +20,5 @@ def checked_object(what: str, value: Any, limit_bytes: int) -> JsonObject:
         raise InvalidArgument(f"the {what} must be a JSON object: {error}") from error
     size = size_of(plain)
     if size > limit_bytes:
-        raise EntityTooLarge(f"the {what} has {size_text(size)}; the limit is {limit_bytes} bytes")
+        raise EntityTooLarge(f"the {what} has {size_text(size)}; {limit_bytes} bytes are allowed")
     return plain

@@ -74,7 +74,7 @@ def _unknown(resource: object, known: Collection[str]) -> str:
     close = dict.fromkeys(
         found for name in names for found in difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
     )
-    near = f"; near names: {', '.join(list(close)[:3])}" if close else ""
+    near = f"; similar names: {', '.join(list(close)[:3])}" if close else ""
     return f"no function is registered for {wanted}{near}"
 
 

@@ -281,7 +281,7 @@ def test_a_missing_function_is_reported_with_near_names() -> None:
         ASK, "type: task, name: b, action: 'ocr:Read'", "type: task, name: c, resourceArn: 'acs:fnf:::flow/x'"
     )
     assert messages(text, known_functions=["s/aks", "other"]) == [
-        "4:42: steps[0].resourceArn: no function is registered for s/ask; near names: s/aks [unknown-function]",
+        "4:42: steps[0].resourceArn: no function is registered for s/ask; similar names: s/aks [unknown-function]",
         "5:35: steps[1].action: no function is registered for ocr:Read [unknown-function]",
     ]
     for names in (["ask", "ocr:Read"], {"s/ask", "ocr:Read"}, ["acs:fc:::services/s/functions/ask", "ocr:Read"]):

@@ -308,7 +308,7 @@ def test_an_event_that_does_not_fit_the_step_is_refused(happened: Any) -> None:
 
 def test_data_over_the_limit_fails_the_step() -> None:
     flow = flow_of(step("pass", "A", outputMappings=maps(a="x" * 100)))
-    cause = "step 'A' holds 112 bytes of data; limit: 100 bytes"
+    cause = "step 'A' holds 112 bytes of data; 100 bytes are allowed"
     decision = after(flow, at(), Arrived(), payload_bytes=100)
     assert decision == broken("A", error="FnF.DataLimitExceeded", cause=cause)
 

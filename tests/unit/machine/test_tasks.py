@@ -94,7 +94,7 @@ def test_a_result_that_is_not_an_object_is_an_invalid_local(value: Any, kind: st
 
 def test_a_result_over_the_limit_does_not_enter_history_and_is_not_caught() -> None:
     flow = flow_of(step("task", "T", catch=[{"errors": ["FnF.ALL"], "goto": "T"}]))
-    cause = "step 'T' holds 209 bytes of data; limit: 100 bytes"
+    cause = "step 'T' holds 209 bytes of data; 100 bytes are allowed"
     assert after(flow, at(), Returned({"big": "x" * 199}), payload_bytes=100) == Decision(
         failed("T", error="FnF.DataLimitExceeded", cause=cause),
         outcome=Outcome(Status.FAILED, None, "FnF.DataLimitExceeded", cause),
