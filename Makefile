@@ -8,7 +8,8 @@
 # make clean      remove what was generated; the data of runs in .pollflow/ is kept
 #
 # PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS replaces the selection: make test PYTEST_ARGS=tests/unit
-# COVERAGE=1 measures branch coverage in make test and fails below the floor of pyproject.toml
+# COVERAGE=1 measures branch coverage in make test and of the commands in make test-rest; make coverage then prints
+# the report and fails below the minimum of pyproject.toml
 # make chaos DURATION=1800 SEED=42 is the long run; CHAOS_ARGS="--summary FILE" keeps its figures
 
 PYTHON ?= python3
@@ -24,14 +25,17 @@ NAME ?= hops
 FAST := not slow and (promise or not process)
 PYTEST := $(BIN)/python -m pytest
 PYTEST_ARGS ?= -m "$(FAST)"
+CLI_TESTS := tests/process/test_cli.py
 RUN_TESTS := $(if $(COVERAGE),$(BIN)/python -m coverage run -m pytest,$(PYTEST))
 
 # The process tests whose result depends on the server.
 SERVER_TESTS := $(addprefix tests/process/test_,recovery.py redis_failures.py lost_writes.py pools_and_brokers.py) tests/chaos
 
+COVERAGE_OF_CLI := $(BIN)/python -m coverage run --rcfile=$(CURDIR)/tests/coverage_cli.toml -m pytest
+
 OLDEST := .venv/others/oldest
 
-.PHONY: demo check test test-all test-rest test-redis-server test-oldest test-pythons chaos bench ready clean
+.PHONY: demo check test test-all test-rest coverage test-redis-server test-oldest test-pythons chaos bench ready clean
 
 demo: ready
 	$(BIN)/pollflow run flows/task_polling.yaml --input '{"delay": 20}'
@@ -49,12 +53,16 @@ check: ready
 
 test: check
 	$(RUN_TESTS) $(PYTEST_ARGS)
-	$(if $(COVERAGE),$(BIN)/python -m coverage report)
 
 test-all: test test-rest test-redis-server test-oldest test-pythons demo
 
 test-rest: ready
-	$(PYTEST) -m "not ($(FAST))"
+	$(if $(COVERAGE),$(COVERAGE_OF_CLI),$(PYTEST)) $(CLI_TESTS)
+	$(PYTEST) -m "not ($(FAST))" --ignore=$(CLI_TESTS)
+
+coverage: ready
+	@if ls .coverage.* >/dev/null 2>&1; then $(BIN)/python -m coverage combine --append -q; fi
+	$(BIN)/python -m coverage report
 
 test-redis-server: ready
 	@if command -v redis-server >/dev/null; then \
@@ -95,5 +103,5 @@ $(READY): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist build .coverage .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
