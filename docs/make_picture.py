@@ -13,8 +13,8 @@ from rich.text import Text
 from pollflow.cli.following import follow
 from pollflow.cli.init import write_project
 from pollflow.cli.progress import Line, Progress, steps_of
-from pollflow.cli.session import Place, connected
-from pollflow.cli.summary import next_commands, notify_parents, tell_next
+from pollflow.cli.session import ProjectLocation, connected
+from pollflow.cli.summary import next_commands, print_next, print_result
 from pollflow.cli.views import done_line, width_of_names
 from pollflow.cli.workers import working
 from pollflow.fdl import load_flow
@@ -26,22 +26,22 @@ PICTURE = Path(__file__).parent / "run.svg"
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Writes what stays on a terminal to a console that records."""
+    """Write the lines that stay on a terminal to a recording console."""
 
     console: Console
     name_width: int
 
-    def say(self, text: str = "", style: str = "") -> None:
-        """A line of its own."""
+    def write(self, text: str = "", style: str = "") -> None:
+        """Write a line of text."""
         self.console.print(Text(text, style))
 
-    def tell(self, line: Line) -> None:
-        """A line for what has been done."""
+    def show_line(self, line: Line) -> None:
+        """Write a line for a left step."""
         if line.kind != "entered":
             self.console.print(done_line(line, self.name_width))
 
-    def tick(self, progress: Progress) -> None:
-        """Nothing: a picture does not move."""
+    def refresh(self, progress: Progress) -> None:
+        """Do nothing: a picture does not move."""
 
 
 def main() -> None:
@@ -53,15 +53,15 @@ def main() -> None:
         flow = load_flow(project / FLOW)
         progress = Progress(steps_of(flow))
         recorder = Recorder(console, width_of_names(flow))
-        with connected(Place(project, asks_environment=False)) as session, working(session) as worker:
+        with connected(ProjectLocation(project, uses_environment=False)) as session, working(session) as worker:
             session.client.deploy_text(flow.text, "task-polling")
             worker.wait_until_ready()
-            recorder.say(f"$ {COMMAND}")
-            recorder.say('task-polling/nightly  {"delay": 20}', "bold")
+            recorder.write(f"$ {COMMAND}")
+            recorder.write('task-polling/nightly  {"delay": 20}', "bold")
             execution = session.client.start("task-polling", {"delay": 20}, name="nightly")
             follow(execution, progress, recorder, check=worker.check)
-            notify_parents(execution, recorder)
-            tell_next(next_commands(execution, session.place), recorder)
+            print_result(execution, recorder)
+            print_next(next_commands(execution, session.location), recorder)
     PICTURE.write_text(console.export_svg(title="pollflow", unique_id="pollflow"), encoding="utf-8")
 
 
