@@ -1,4 +1,4 @@
-# The reference application: pollflow, worker.py, beat_config.py, tasks/ and flows/. Worker, beat and flower run from it.
+# The image of the reference application: pollflow, worker.py, beat_config.py, tasks/ and flows/. Worker, beat and Flower use it.
 FROM python:3.13-slim
 RUN useradd --create-home app
 WORKDIR /app

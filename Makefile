@@ -1,10 +1,14 @@
-# make demo    runs the polling flow on an embedded Redis
-# make test    checks and tests everything
-# make check   style, types and floors only
-# make chaos   harms everything for DURATION seconds, as SEED decides, and checks that nothing is lost or done twice
-# make clean   removes what was made here; the data of runs, in .pollflow/, is kept
+# make demo       run the polling flow on an embedded Redis
+# make check      style, types, layers, Lua files and the workflow file of the hosted CI
+# make test       make check, then the fast tests and the process tests of the main promise (under 8 minutes)
+# make test-all   make test, then everything else: all process tests, chaos, model check, Debian's redis-server,
+#                 the oldest and newest Python, the oldest supported dependencies, the demo
+# make chaos      inject faults for DURATION seconds, then check that nothing was lost or done twice
+# make bench      run the benchmark NAME (BENCH_ARGS: options)
+# make clean      remove what was generated; the data of runs in .pollflow/ is kept
 #
-# PYTHON=python3.12 chooses another interpreter, PYTEST_ARGS what is tested: make test PYTEST_ARGS=tests/unit;
+# PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS replaces the selection: make test PYTEST_ARGS=tests/unit
+# COVERAGE=1 measures branch coverage in make test and fails below the floor of pyproject.toml
 # make chaos DURATION=1800 SEED=42 is the long run; CHAOS_ARGS="--summary FILE" keeps its figures
 
 PYTHON ?= python3
@@ -15,30 +19,66 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 DURATION ?= 180
 SEED ?= 42
+NAME ?= hops
 
-.PHONY: demo test check chaos ready clean
+FAST := not slow and (promise or not process)
+PYTEST := $(BIN)/python -m pytest
+PYTEST_ARGS ?= -m "$(FAST)"
+RUN_TESTS := $(if $(COVERAGE),$(BIN)/python -m coverage run -m pytest,$(PYTEST))
+
+# The process tests whose result depends on the server.
+SERVER_TESTS := $(addprefix tests/process/test_,recovery.py redis_failures.py lost_writes.py pools_and_brokers.py) tests/chaos
+
+OLDEST := .venv/others/oldest
+
+.PHONY: demo check test test-all test-rest test-redis-server test-oldest test-pythons chaos bench ready clean
 
 demo: ready
 	$(BIN)/pollflow run flows/task_polling.yaml --input '{"delay": 20}'
 	@echo
-	@echo "The same as a story, with a worker killed in the middle of a wait: $(BIN)/pollflow demo"
-
-test: check
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@echo "To see a worker killed in the middle of a wait: $(BIN)/pollflow demo"
 
 check: ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(PYTEST) tests/unit/store/test_lua_syntax.py
+	@if command -v luacheck >/dev/null; then luacheck pollflow/store/lua; fi
+	@if command -v actionlint >/dev/null; then actionlint; fi
+
+test: check
+	$(RUN_TESTS) $(PYTEST_ARGS)
+	$(if $(COVERAGE),$(BIN)/python -m coverage report)
+
+test-all: test test-rest test-redis-server test-oldest test-pythons demo
+
+test-rest: ready
+	$(PYTEST) -m "not ($(FAST))"
+
+test-redis-server: ready
+	@if command -v redis-server >/dev/null; then \
+	  POLLFLOW_TEST_SERVER=redis-server $(PYTEST) tests/contract -m server && \
+	  POLLFLOW_TEST_SERVER=redis-server $(PYTEST) $(SERVER_TESTS); \
+	else echo "skipped: redis-server is not installed"; fi
+
+test-oldest: ready
+	@$(MAKE) --no-print-directory ready VENV=$(OLDEST) PIP_CONSTRAINT=$(CURDIR)/tests/oldest.txt
+	$(OLDEST)/bin/python -m pytest tests/unit/runtime tests/contract tests/process -m "not slow and (promise or not (server or process))"
+
+test-pythons: ready
+	PYTHON_OF_PROJECT=$(BIN)/python .ci/pythons
 
 chaos: ready
 	$(BIN)/python -m tests.chaos --duration $(DURATION) --seed $(SEED) $(CHAOS_ARGS)
 
+bench: ready
+	$(BIN)/python -m benchmarks $(NAME) $(BENCH_ARGS)
+
 ready: $(READY)
 
-# Debian keeps the part of venv that brings pip in a package of its own (python3-venv). Where that is missing,
-# the environment is made without it, and the pip of the system puts one in.
+# Debian ships the pip part of venv in the package python3-venv. Without it, the environment is made without pip,
+# and the pip of the system installs one.
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "pollflow needs Python 3.10 or newer: make PYTHON=...")'
 	@test -x $(BIN)/pip || { \
@@ -50,10 +90,10 @@ $(READY): pyproject.toml
 	      "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" pip; \
 	  }; \
 	}
-	@echo "Installing what pollflow and its tests need"
-	@$(PIP) install -q -e '.[embedded,dev]'
+	@echo "Installing pollflow and its development dependencies"
+	@$(if $(PIP_CONSTRAINT),PIP_CONSTRAINT=$(PIP_CONSTRAINT)) $(PIP) install -q -e '.[embedded,dev]'
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist build .coverage .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

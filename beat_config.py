@@ -5,5 +5,5 @@ from worker import app
 
 app.conf.beat_schedule = pollflow.beat_schedule()
 
-# The schedule file is written with each task sent, so its age tells whether beat is alive (docker-compose.yml).
+# Beat writes the schedule file with each task it sends, so its age shows whether beat runs (docker-compose.yml).
 app.conf.beat_sync_every = 1

@@ -1,4 +1,4 @@
-"""The Celery app: `celery -A worker worker`. What flows call is in `tasks/`; all mechanism is in `pollflow`."""
+"""The Celery app: `celery -A worker worker`. Flows call the functions in `tasks/`."""
 
 import os
 
@@ -10,7 +10,7 @@ url = os.environ.setdefault("POLLFLOW_REDIS_URL", "redis://127.0.0.1:6379/0")
 
 app = Celery("pollflow-app", broker=url, include=["tasks", "beat_config"])
 
-# The app carries nothing but pollflow, which needs no acknowledgements. If it gets tasks of its own, drop this option.
+# This app has only pollflow's tasks, which need no acknowledgements. Remove this option if it gets other tasks.
 app.conf.broker_transport_options = {"ack_emulation": False, "visibility_timeout": 3600}
 app.conf.broker_connection_retry_on_startup = True
 

@@ -1,4 +1,4 @@
-"""Makes docs/run.svg, the picture of a run in the README, from a real run: `python docs/make_picture.py`."""
+"""Make docs/run.svg, the picture of a run in the README, from a real run: `python docs/make_picture.py`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PICTURE = Path(__file__).parent / "run.svg"
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Write the lines that stay on a terminal to a recording console."""
+    """A view that writes the lines which stay on a terminal to a recording console."""
 
     console: Console
     name_width: int
@@ -36,12 +36,12 @@ class Recorder:
         self.console.print(Text(text, style))
 
     def show_line(self, line: Line) -> None:
-        """Write a line for a left step."""
+        """Write a line for a visit that has ended."""
         if line.kind != "entered":
             self.console.print(done_line(line, self.name_width))
 
     def refresh(self, progress: Progress) -> None:
-        """Do nothing: a picture does not move."""
+        """Do nothing: the picture does not show open visits."""
 
 
 def main() -> None:
@@ -51,7 +51,6 @@ def main() -> None:
         project = Path(folder)
         write_project(project)
         flow = load_flow(project / FLOW)
-        progress = Progress(steps_of(flow))
         recorder = Recorder(console, width_of_names(flow))
         with connected(ProjectLocation(project, uses_environment=False)) as session, working(session) as worker:
             session.client.deploy_text(flow.text, "task-polling")
@@ -59,7 +58,7 @@ def main() -> None:
             recorder.write(f"$ {COMMAND}")
             recorder.write('task-polling/nightly  {"delay": 20}', "bold")
             execution = session.client.start("task-polling", {"delay": 20}, name="nightly")
-            follow(execution, progress, recorder, check=worker.check)
+            follow(execution, Progress(steps_of(flow)), recorder, check=worker.check)
             print_result(execution, recorder)
             print_next(next_commands(execution, session.location), recorder)
     PICTURE.write_text(console.export_svg(title="pollflow", unique_id="pollflow"), encoding="utf-8")

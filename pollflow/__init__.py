@@ -27,7 +27,7 @@ from pollflow.errors import (
 from pollflow.lazy import exports
 
 if TYPE_CHECKING:
-    from pollflow.client import Client, DeployedFlow, Execution, HistoryEntry
+    from pollflow.client import Client, DeployedFlow, Description, Execution, HistoryEntry, OpenStep, StepState
     from pollflow.runtime.app import attach, beat_schedule
     from pollflow.runtime.fc import fc_handler
     from pollflow.runtime.functions import Context, Functions, function
@@ -36,7 +36,7 @@ else:
     __getattr__ = exports(
         __name__,
         {
-            "client": ("Client", "DeployedFlow", "Execution", "HistoryEntry"),
+            "client": ("Client", "DeployedFlow", "Description", "Execution", "HistoryEntry", "OpenStep", "StepState"),
             "runtime.app": ("attach", "beat_schedule"),
             "runtime.fc": ("fc_handler",),
             "runtime.functions": ("Context", "Functions", "function"),
@@ -49,6 +49,7 @@ __all__ = [
     "Context",
     "DefinitionError",
     "DeployedFlow",
+    "Description",
     "EntityTooLarge",
     "Execution",
     "ExecutionAlreadyCompleted",
@@ -60,8 +61,10 @@ __all__ = [
     "InvalidArgument",
     "InvalidTaskToken",
     "NotDurable",
+    "OpenStep",
     "PollflowError",
     "StepError",
+    "StepState",
     "StoreFull",
     "StoreUnavailable",
     "TaskAlreadyCompleted",

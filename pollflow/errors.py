@@ -1,23 +1,23 @@
-"""Every exception of pollflow, for all floors.
+"""Every exception of pollflow, for all layers.
 
 PollflowError
-├── DefinitionError (ValueError)            a flow's definition is wrong; holds every problem found
-├── StepError                               what a step failed with: an error name and a cause
+├── DefinitionError (ValueError)            a flow's definition is wrong; lists every problem found
+├── StepError                               the failure of a step: an error name and a cause
 │   └── TaskError                           raised by a user's function to name its error itself
 ├── InvalidArgument (ValueError)            a parameter is missing, malformed or out of its range
 │   ├── EntityTooLarge                      over a size limit
-│   └── InvalidTaskToken                    a callback token that nobody was given
+│   └── InvalidTaskToken                    a task token that this execution did not issue
 ├── FlowNotExists (LookupError)             no flow is deployed under that name
 ├── ExecutionNotExists (LookupError)        no execution has that name
 ├── ExecutionAlreadyExists                  an ended execution has the name already
 ├── ExecutionAlreadyCompleted               the execution has ended, so it cannot be stopped
 ├── TaskAlreadyCompleted                    a callback was reported before, or too late
 ├── ConfigurationError (ValueError)         settings that cannot work together
-├── StoreUnavailable (ConnectionError)      Redis cannot be reached, or answers that it cannot serve
-│   └── StoreFull                           Redis is at its memory limit and takes nothing more
-├── NotDurable                              written, perhaps; the append-only file has not acknowledged it
+├── StoreUnavailable (ConnectionError)      Redis cannot be reached, or cannot serve
+│   └── StoreFull                           Redis is at its memory limit and refuses writes
+├── NotDurable                              perhaps written; the append-only file has not acknowledged it
 ├── UnreadableRecord                        a stored record has a layout this release does not know
-└── WaitTimeout (TimeoutError)              an execution did not end within the time given to wait
+└── WaitTimeout (TimeoutError)              an execution did not end within the timeout
 
 The docstring of a class is the sentence a user reads when nothing more exact is known.
 """
@@ -77,7 +77,7 @@ class EntityTooLarge(InvalidArgument):
 
 
 class InvalidTaskToken(InvalidArgument):
-    """Nobody was given this task token."""
+    """The task token was not issued by this execution."""
 
 
 class FlowNotExists(PollflowError, LookupError):
@@ -97,7 +97,7 @@ class ExecutionAlreadyCompleted(PollflowError):
 
 
 class TaskAlreadyCompleted(PollflowError):
-    """The task was reported before, or it waits no longer."""
+    """The task was reported already, or no longer waits."""
 
 
 class ConfigurationError(PollflowError, ValueError):
@@ -107,8 +107,8 @@ class ConfigurationError(PollflowError, ValueError):
 class StoreUnavailable(PollflowError, ConnectionError):
     """Redis cannot be reached, or cannot serve.
 
-    What was asked may have been done or not; to ask again is safe. `is_passing` tells what ends by itself or by an
-    operator (no connection, loading, full, read-only) from what does not.
+    The request may have been carried out; repeating it is safe. `is_passing` is true for a condition that ends by
+    itself or by an operator: no connection, loading, full, read-only.
     """
 
     def __init__(self, message: str = "", *, is_passing: bool = True) -> None:
@@ -117,13 +117,13 @@ class StoreUnavailable(PollflowError, ConnectionError):
 
 
 class StoreFull(StoreUnavailable):
-    """Redis is at its memory limit, and takes nothing more until there is room."""
+    """Redis is at its memory limit, and refuses writes until memory is free."""
 
 
 class NotDurable(PollflowError):
     """The append-only file of Redis has not acknowledged what was written.
 
-    What was asked may have been done or not; asking again settles it.
+    The request may have been carried out; repeat it to be sure.
     """
 
 
@@ -132,4 +132,4 @@ class UnreadableRecord(PollflowError):
 
 
 class WaitTimeout(PollflowError, TimeoutError):
-    """The execution did not end within the time given."""
+    """The execution did not end within the timeout."""

@@ -1,4 +1,4 @@
-"""The functions that flows call. All mechanism is in `pollflow`; a new module here is imported below."""
+"""The functions that flows call. Import each new module of this folder below."""
 
 from tasks import polling
 

@@ -1,4 +1,4 @@
-"""A remote API, played: its jobs take as long as they are told to. Replace the two functions by calls of your own."""
+"""A simulated remote API: a job takes the seconds in its input. Replace both functions with calls to your own API."""
 
 import os
 import uuid
@@ -9,29 +9,29 @@ from redis import Redis
 
 import pollflow
 
-KEPT_SECONDS = 7 * 86_400  # after the last question about a job
+KEPT_SECONDS = 7 * 86_400  # after the last status request for a job
 
 
 @cache
 def jobs() -> Redis:
-    """Connect to where the jobs are: many workers ask about the jobs that others started."""
+    """Return the connection to the Redis that stores the jobs, since all workers share them."""
     return Redis.from_url(os.environ["POLLFLOW_REDIS_URL"])
 
 
 def key_of(job_id: str) -> str:
-    """Name the key that holds when a job was started."""
+    """Return the key that stores when a job was started."""
     return f"fnf-demo:job:{job_id}"
 
 
 def now() -> float:
-    """Tell the time by the one clock that all workers share: that of Redis."""
+    """Return the time by the clock that all workers share, that of Redis, in epoch seconds."""
     seconds, microseconds = jobs().time()
     return float(seconds) + float(microseconds) / 1e6
 
 
 @pollflow.function("fnf-demo/StartJob")
 def start_job(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-    """Start a job. If a worker died and the call is made again, the key is the same, and so is the job."""
+    """Start a job. When a worker died and the call is repeated, the key is the same, and so is the job."""
     job_id = str(uuid.uuid5(uuid.NAMESPACE_OID, context.idempotency_key))
     jobs().set(key_of(job_id), now(), nx=True, ex=KEPT_SECONDS)
     context.logger.info("job started")
@@ -40,7 +40,7 @@ def start_job(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any
 
 @pollflow.function("fnf-demo/GetJobStatus")
 def get_job_status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-    """Ask after a job: it has succeeded once `delay` seconds (60 unless given) have passed since its start."""
+    """Return the status of a job. It succeeds `delay` seconds (60 by default) after its start."""
     job_id, delay = input["job_id"], input.get("delay")
     started_at = jobs().getex(key_of(job_id), ex=KEPT_SECONDS)
     if started_at is None:

@@ -1,4 +1,4 @@
-"""The fixtures of all tests: real servers, and processes that are ended whatever happens."""
+"""The fixtures of all tests: real servers, and processes that end with their test."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
 
+SERVER_FIXTURES = {"shared_server", "store_url", "redis_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a real server."""
+    for item in items:
+        if SERVER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("server")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def chosen_server() -> None:
     """Let POLLFLOW_TEST_SERVER choose the server for the fixtures and for every command that is started."""
@@ -27,7 +37,7 @@ def chosen_server() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def heeded_signals() -> None:
-    """What is started must not inherit that a signal is ignored (nohup, `&` in a script); it inherits no handler."""
+    """Stop started processes from inheriting ignored signals (nohup, `&` in a script)."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
@@ -35,7 +45,7 @@ def heeded_signals() -> None:
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A server for all tests that do not harm it."""
+    """A server for all tests that neither stop nor kill it."""
     server = RedisServer(tmp_path_factory.mktemp("shared-redis"))
     yield server
     server.stop()

@@ -1,6 +1,6 @@
 """What is made to take all memory or for ever. `python -m tests.hostile` gives it to the code, within hard limits.
 
-It prints what came of each as JSON. Only documented errors are caught, so that any other one ends it.
+It prints the result of each as JSON. Only documented errors are caught, so that any other one ends it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def endless() -> Any:
     return value
 
 
-# What comes of each: the code of the first problem, and nothing for a definition that is read.
+# The result of each: the code of the first problem, and nothing for a definition that is read.
 DOCUMENTS: dict[str, tuple[str, Callable[[], str]]] = {
     "a billion laughs": ("too-large", lambda: levels_of_aliases("[x]", lambda n: listed(f"*a{n - 1}", 9), 30)),
     "merged a billion times": (
@@ -120,7 +120,7 @@ EXPRESSIONS: dict[str, Callable[[], str]] = {
     "as many signs as an expression is long": lambda: "!" * 4095 + "1",
     "more choices in one another than may be": lambda: "true ? 1 : " * 300 + "1",
 }
-# What comes of each as an input, and as the result of a function.
+# The error of each as an input, and as the result of a function.
 VALUES: dict[str, tuple[str, str, Callable[[], Any]]] = {
     "a million lists deep": ("InvalidArgument", "FnF.InvalidLocal", lambda: nested(MILLION)),
     "itself": ("InvalidArgument", "FnF.InvalidLocal", endless),
@@ -169,7 +169,7 @@ def error_of_input(value: Any) -> str:
 
 
 def main(what: str) -> None:
-    """Prints what came of each document (a code), expression (whether it is refused) or value (its two errors)."""
+    """Print the result of each document (a code), expression (whether it is refused) or value (its two errors)."""
     limit_this_process(memory_bytes=MEMORY_BYTES, cpu_seconds=CPU_SECONDS)
     came: dict[str, Any] = {}
     if what == "documents":

@@ -16,7 +16,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout: float = 30.0
     """Ask again and again until the condition holds; AssertionError, naming what was awaited, if it never does."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout:g} s in vain for {what}"
+        assert time.monotonic() < deadline, f"no {what} within {timeout:g} s"
         time.sleep(0.02)
 
 

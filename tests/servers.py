@@ -46,7 +46,7 @@ class RedisServer:
         self._server.stop()
 
     def kill(self) -> None:
-        """End it with SIGKILL; it has lost at most what no client was told."""
+        """End it with SIGKILL; it loses at most writes that were not acknowledged."""
         os.kill(self._server.pid, signal.SIGKILL)
         self._server.wait()
 

@@ -76,7 +76,7 @@ def _run(session: Session, progress: Progress, output: View) -> Execution:
         second = start()
         _print(output, f"Started a new worker (process {second.process.pid}). All it needs is in Redis.")
         follow(execution, progress, output, check=second.check, timeout=TIMEOUT_SECONDS)
-    return execution
+    return execution.refresh()
 
 
 def _check(execution: Execution, output: View) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pollflow.client import DeployedFlow, Execution, HistoryEntry
+    from pollflow.client import DeployedFlow, Execution, HistoryEntry, OpenStep
 
 
 def of_execution(execution: Execution) -> dict[str, Any]:
@@ -23,6 +23,24 @@ def of_execution(execution: Execution) -> dict[str, Any]:
         "started_at": timestamp(execution.started_at),
         "ended_at": None if ended_at is None else timestamp(ended_at),
         "seconds": None if ended_at is None else (ended_at - execution.started_at) / timedelta(seconds=1),
+        "open_steps": [of_step(step) for step in execution.open_steps],
+    }
+
+
+def of_step(step: OpenStep) -> dict[str, Any]:
+    """Return an open step."""
+    return {
+        "name": step.name,
+        "type": step.type,
+        "frame": step.frame,
+        "visit": step.visit,
+        "attempt": step.attempt,
+        "state": step.state.value,
+        "since": timestamp(step.since),
+        "due_at": None if step.due_at is None else timestamp(step.due_at),
+        "deadline_at": None if step.deadline_at is None else timestamp(step.deadline_at),
+        "worker": step.worker,
+        "last_error": step.last_error,
     }
 
 

@@ -55,8 +55,11 @@ def list_(
         if as_json:
             print_json([documents.of_execution(execution) for execution in found])
             return
-        rows = [(_name(e), e.status, moment(e.started_at), _took(e), clean(e.error or "")) for e in found]
-    print_table(("EXECUTION", "STATUS", "STARTED", "TOOK", "ERROR"), rows, empty="no executions found")
+        rows = [
+            (_name(e), e.status, moment(e.started_at), _took(e), _steps(e), clean(e.error or _last_error(e)))
+            for e in found
+        ]
+    print_table(("EXECUTION", "STATUS", "STARTED", "TOOK", "STEP", "ERROR"), rows, empty="no executions found")
 
 
 def show(
@@ -118,8 +121,7 @@ def stop(
     """
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
-        stopped = session.client.execution(flow, name)
-        stopped.stop(error, cause)
+        stopped = session.client.execution(flow, name).stop(error, cause)
         if as_json:
             print_json(documents.of_execution(stopped))
             return
@@ -153,6 +155,34 @@ def _name(execution: Execution) -> str:
     return f"{execution.flow}/{execution.name}"
 
 
+def _steps(execution: Execution) -> str:
+    """Return the first open step with its state, and how many others there are."""
+    if not execution.open_steps:
+        return ""
+    first, *others = execution.open_steps
+    text = f"{clean(first.name)} ({first.state.value})"
+    return text if not others else f"{text} and {len(others)} more"
+
+
+def _last_error(execution: Execution) -> str:
+    return next((step.last_error for step in execution.open_steps if step.last_error), "")
+
+
+def _step_lines(execution: Execution) -> Iterator[tuple[str, str]]:
+    """Yield a line for each open step: what it does, since when, until when, and on which worker."""
+    for step in execution.open_steps:
+        parts = [f"visit {step.visit}, attempt {step.attempt}", f"{step.state.value} since {moment(step.since)}"]
+        if step.due_at is not None:
+            parts.append(f"due {moment(step.due_at)}")
+        if step.deadline_at is not None:
+            parts.append(f"deadline {moment(step.deadline_at)}")
+        if step.worker is not None:
+            parts.append(f"on {clean(step.worker)}")
+        if step.last_error is not None:
+            parts.append(f"last error {clean(step.last_error)}")
+        yield "open step", f"{clean(step.name)} ({step.type}): {', '.join(parts)}"
+
+
 def _took(execution: Execution) -> str:
     return between(execution.started_at, execution.ended_at or datetime.now(timezone.utc))
 
@@ -168,6 +198,7 @@ def _print_execution(execution: Execution, last_step: str, count: int, loops: Se
         ("took", _took(execution) + ("" if ended_at is not None else " so far")),
         ("events", f"{count:,}"),
         *(("", str(each)) for each in loops),
+        *_step_lines(execution),
     ]
     if execution.error is not None:
         rows += [("error", clean(execution.error)), ("cause", clean(execution.cause or ""))]

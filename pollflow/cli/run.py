@@ -125,6 +125,7 @@ def _run(
         with view(stdout_console(), flow, silent=as_json) as output:
             _print_start(execution, progress, output, "resumed" if request.is_resumed else "already running; followed")
             follow(execution, progress, output, timeout=timeout, check=worker.check if worker else lambda: None)
+        watched.execution = execution = execution.refresh()
         if as_json:
             print_json(documents.of_execution(execution))
             return

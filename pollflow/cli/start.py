@@ -51,7 +51,7 @@ def start(
             typer.echo("the new input is not used; use another --name to start another execution", err=True)
         if wait:
             watched.execution = execution
-            execution.wait(timeout)
+            execution = execution.wait(timeout)
         _print_started(execution, session, wait=wait, as_json=as_json)
     if wait:
         raise typer.Exit(status_of(execution.status))

@@ -9,11 +9,26 @@ from pollflow.lazy import exports
 
 if TYPE_CHECKING:
     from pollflow.client.client import Client, DeployedFlow
+    from pollflow.client.description import Description, OpenStep, StepState
     from pollflow.client.execution import Execution, HistoryEntry, entry_of
 else:
     __getattr__ = exports(
         __name__,
-        {"client": ("Client", "DeployedFlow"), "execution": ("Execution", "HistoryEntry", "entry_of")},
+        {
+            "client": ("Client", "DeployedFlow"),
+            "description": ("Description", "OpenStep", "StepState"),
+            "execution": ("Execution", "HistoryEntry", "entry_of"),
+        },
     )
 
-__all__ = ["Client", "DeployedFlow", "Execution", "HistoryEntry", "entry_of", "name_of_file"]
+__all__ = [
+    "Client",
+    "DeployedFlow",
+    "Description",
+    "Execution",
+    "HistoryEntry",
+    "OpenStep",
+    "StepState",
+    "entry_of",
+    "name_of_file",
+]

@@ -1,4 +1,4 @@
-"""The client: deploys flows, starts executions, reports callbacks."""
+"""The client: deploys flows, starts and reads executions, reports callbacks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pollflow.client.execution import Execution, check_error, moment_of
+from pollflow.client.description import Description, describe, describe_all, timestamp
+from pollflow.client.execution import Execution, check_error
 from pollflow.client.names import name_of_file
 from pollflow.errors import InvalidArgument
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
@@ -20,9 +21,9 @@ from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import checked_name
-from pollflow.store import ExecutionRecord, ExecutionRef, FlowRecord, Keys, Message, connect, translated
+from pollflow.store import Directory, ExecutionRef, FlowRecord, Keys, Message, connect
 
-_NO_GRACE_SECONDS = 0.001
+_NO_TIMEOUT_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,11 @@ class DeployedFlow:
     description: str
     definition: str
     warnings: tuple[Problem, ...] = ()
-    """What runs but is probably wrong; told when it is deployed."""
+    """What runs but is probably wrong; set when the flow is deployed."""
 
 
 class Client:
-    """Deploys flows, starts executions and asks after them.
+    """Deploys flows, starts executions and reads them.
 
     `redis_url` is where the state is; `POLLFLOW_REDIS_URL` unless given. Where messages go is read from Redis, as
     the workers wrote it down. All methods may raise StoreUnavailable. As a context it closes its connections.
@@ -49,7 +50,7 @@ class Client:
     def __init__(self, redis_url: str | None = None, *, key_prefix: str = "pollflow") -> None:
         url = redis_url or os.environ.get("POLLFLOW_REDIS_URL")
         if not url:
-            raise InvalidArgument("where is Redis? Give Client a URL, or set POLLFLOW_REDIS_URL")
+            raise InvalidArgument("no Redis URL: pass one to Client, or set POLLFLOW_REDIS_URL")
         self._redis = connect(url)
         self._keys = Keys(key_prefix)
         self._made: Container | None = None
@@ -57,11 +58,11 @@ class Client:
     @property
     def _container(self) -> Container:
         if self._made is None:
-            routes, written = Routes.load(self._redis, self._keys)
+            routes, written = Routes.load(Directory(self._redis, self._keys))
             settings = Settings.load(written, key_prefix=self._keys.prefix)
             if not routes.in_script:
-                # Without the app there is no broker connection: the next sweep publishes, and need not hesitate.
-                settings = replace(settings, redelivery_timeout=_NO_GRACE_SECONDS)
+                # Without the app there is no broker connection: the next sweep publishes at once.
+                settings = replace(settings, redelivery_timeout=_NO_TIMEOUT_SECONDS)
             self._made = build_container(
                 self._redis,
                 settings,
@@ -84,7 +85,7 @@ class Client:
     def deploy(
         self, definition: str | os.PathLike[str], name: str | None = None, *, description: str = ""
     ) -> DeployedFlow:
-        """Deploys a flow from a file. Executions that run keep the definition that they started with.
+        """Deploy a flow from a file. Running executions keep the definition that they started with.
 
         `name` is the file's, `_` read as `-`, unless given. Raises DefinitionError with everything that is wrong.
         """
@@ -93,36 +94,35 @@ class Client:
         return self._deploy(flow, name or name_of_file(path), description, str(path))
 
     def deploy_text(self, text: str, name: str, *, description: str = "", path: str = NO_FILE) -> DeployedFlow:
-        """As `deploy`, from the definition's text; `path` is what problems call it."""
+        """Deploy a flow from the text of its definition; `path` names it in problems."""
         flow = read_flow(text, path=path, max_wait_seconds=self.settings.max_wait)
         return self._deploy(flow, name, description, path)
 
     def flow(self, name: str) -> DeployedFlow:
-        """A deployed flow. Raises FlowNotExists."""
+        """Return a deployed flow. Raises FlowNotExists."""
         return self._deployed(self._container.definitions.flow(name))
 
     def flows(self) -> list[DeployedFlow]:
-        """All deployed flows, by name."""
+        """Return all deployed flows, by name."""
         definitions = self._container.definitions
         return [self._deployed(definitions.flow(name)) for name in definitions.names()]
 
     def start(
         self, flow: str, input: JsonObject | None = None, *, name: str | None = None, durable: bool = False
     ) -> Execution:
-        """Starts an execution; with the name of one that runs, answers that one, which is not `is_new`.
+        """Start an execution, or return the running one of that name, whose `is_new` is false.
 
-        `durable`: answers only when the append-only file of Redis has it. Raises FlowNotExists,
-        ExecutionAlreadyExists if one of that name has ended, InvalidArgument, EntityTooLarge, NotDurable. After
-        NotDurable and StoreUnavailable it may be there or not: starting again under the same name settles it.
+        `durable`: return only when the append-only file has it. Raises FlowNotExists, ExecutionAlreadyExists if
+        an execution of that name has ended, InvalidArgument, EntityTooLarge, NotDurable. After NotDurable and
+        StoreUnavailable the execution may exist or not; it is safe to start again under the same name.
         """
         execution_input: Any = {} if input is None else input
-        ref, is_new = self._container.starter.start(flow, execution_input, name, durable=durable)
-        return self._execution(ref, is_new=is_new)
+        key, is_new = self._container.starter.start(flow, execution_input, name, durable=durable)
+        return self._execution(describe(self._container, key.ref), is_new=is_new)
 
     def execution(self, flow: str, name: str) -> Execution:
-        """An execution that exists. Raises ExecutionNotExists."""
-        ref = ExecutionRef(flow, name)
-        return self._execution(ref, self._container.reading.execution(ref))
+        """Return an execution that exists. Raises ExecutionNotExists."""
+        return self._execution(describe(self._container, ExecutionRef(flow, name)))
 
     def executions(
         self,
@@ -132,34 +132,36 @@ class Client:
         limit: int = 100,
         before: datetime | None = None,
     ) -> list[Execution]:
-        """Executions, the latest first: of one flow or all, in one status or any, started before a moment."""
-        found = self._container.reading.executions(
+        """Return executions, the latest first: of one flow or all, in one status or any, started before a time.
+
+        A page takes three round trips, whatever its length.
+        """
+        container = self._container
+        refs = container.reading.refs(
             flow=flow,
             status=_status(status),
             limit=limit,
             before=None if before is None else before.timestamp(),
         )
-        return [self._execution(record.ref, record) for record in found]
+        return [self._execution(description) for description in describe_all(container, refs)]
 
     def report_succeeded(self, token: str, output: JsonObject | None = None) -> None:
-        """Reports a task that waits for a callback. Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge."""
+        """Report success of a task that waits. Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge."""
         checked = checked_object("output", {} if output is None else output, self._container.settings.max_payload_bytes)
         self._container.engine.report(token, ReportedSucceeded(checked))
 
     def report_failed(self, token: str, error: str, cause: str = "") -> None:
-        """Reports that such a task failed; `retry` and `catch` of its step decide."""
+        """Report failure of a task that waits for a callback; `retry` and `catch` of its step apply."""
         check_error(error, cause, required=True)
         self._container.engine.report(token, ReportedFailed(error, cause))
 
     def functions(self, *, within: float | None = None) -> list[str]:
-        """The names of the functions that workers have registered so far, or in the last `within` seconds."""
-        with translated():
-            found: dict[str, str] = self._redis.hgetall(self._keys.functions())
+        """Return the names of the functions that workers have registered, ever or in the last `within` seconds."""
         since = 0.0 if within is None else self._container.reading.now() - within
-        return sorted(name for name, registered_at in found.items() if float(registered_at) >= since)
+        return self._container.directory.functions(since)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._redis.close()
 
     def __enter__(self) -> Client:
@@ -168,10 +170,8 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _execution(
-        self, ref: ExecutionRef, record: ExecutionRecord | None = None, *, is_new: bool = False
-    ) -> Execution:
-        return Execution(lambda: self._container, ref, record, is_new=is_new)
+    def _execution(self, description: Description, *, is_new: bool = False) -> Execution:
+        return Execution(description, is_new, _container=lambda: self._container)
 
     def _deploy(self, flow: Flow, name: str, description: str, path: str) -> DeployedFlow:
         checked_name("a flow", name)
@@ -190,8 +190,8 @@ class Client:
         return DeployedFlow(
             name=record.name,
             digest=record.digest,
-            created_at=moment_of(record.created_at),
-            modified_at=moment_of(record.modified_at),
+            created_at=timestamp(record.created_at),
+            modified_at=timestamp(record.modified_at),
             description=record.description,
             definition=self._container.definitions.text(record.digest),
         )

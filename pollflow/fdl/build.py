@@ -1,4 +1,4 @@
-"""From the values of checked fields to the model. Called only while no problem has been found."""
+"""Build the model from the values of checked fields. Called only while no problem has been found."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _STEP_CLASSES = {name: step_class for step_class, name in STEP_TYPES.items()}
 
 def build_step(step_type: str, values: Values, *, path: str, line: int, column: int) -> Step:
     """The step of that type, at that place in the document."""
-    taken = dict(values)
-    taken.pop("type", None)
+    fields = dict(values)
+    fields.pop("type", None)
     if step_type in _RENAMED:
-        taken = _RENAMED[step_type](taken)
-    return _STEP_CLASSES[step_type](path=path, line=line, column=column, **taken)
+        fields = _RENAMED[step_type](fields)
+    return _STEP_CLASSES[step_type](path=path, line=line, column=column, **fields)
 
 
 def build_shape(shape: str, values: Values) -> Any:

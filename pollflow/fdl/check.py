@@ -1,4 +1,4 @@
-"""Walks a definition's nodes by the table in `fields.py`: all problems, or the model if there are none."""
+"""Check a definition's nodes by the table in `fields.py`; return the model, or report every problem."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pollflow.fdl.fields import (
     Kind,
 )
 from pollflow.fdl.kinds import Wrong, read_value, shown
-from pollflow.fdl.model import Series, Step
+from pollflow.fdl.model import Series, Step, StepPosition
 from pollflow.fdl.problems import MAX_PROBLEMS, Problem, near
 from pollflow.fdl.reader import Node, Object, Scalar, Sequence
 from pollflow.fdl.targets import Goto, Names
@@ -27,11 +27,15 @@ from pollflow.fdl.targets import Goto, Names
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the walk is: the path in the document, the series of the step around, and words for its owner."""
+    """Where the check is: the path in the document, the series of the enclosing step, its owner in words.
+
+    `step` is the position of the enclosing step.
+    """
 
     path: str = ""
     series: str = ""
     owner: str = "in the flow's own series"
+    step: StepPosition | None = None
 
     def inside(self, name: str) -> Place:
         """The place of a field."""
@@ -73,8 +77,8 @@ class Checker:
     def read(self, root: Node) -> Values:
         """The flow's fields by their names in the model; worth nothing once there are problems."""
         if not isinstance(root, Object):
-            told = f"a definition is an object with version, type and steps, not {shown(root)}"
-            self._problem(root, "", told)
+            message = f"a definition is an object with version, type and steps, not {shown(root)}"
+            self._problem(root, "", message)
             return {}
         values = self._fields(root, FLOW, Place(), "a flow").values
         for goto, reason in islice(self.names.wrong_gotos(), MAX_PROBLEMS):
@@ -88,7 +92,7 @@ class Checker:
     def _fields(
         self, node: Object, fields: tuple[Field, ...], place: Place, what: str, *, misspelt_only: bool = False
     ) -> _Fields:
-        """All fields of an object. With `misspelt_only`, other unknown ones are not told of."""
+        """All fields of an object. With `misspelt_only`, other unknown ones are not reported."""
         table = _Table({field.name: field for field in fields}, what, misspelt_only)
         found = _Fields({}, set())
         for key, value in node.entries:
@@ -102,8 +106,8 @@ class Checker:
         for field in fields:
             if field.required and field.name not in found.input:
                 at = next((key for key, _ in node.entries if key.text == field.name), node)
-                told = f"is missing; {what} needs it: {field.means}"
-                self._problem(at, place.inside(field.name).path, told, "missing-field")
+                message = f"is missing; {what} needs it: {field.means}"
+                self._problem(at, place.inside(field.name).path, message, "missing-field")
         return found
 
     def _unknown(self, node: Object, key: Scalar, place: Place, table: _Table, found: _Fields) -> None:
@@ -111,14 +115,14 @@ class Checker:
             return
         present = {other.text for other, _ in node.entries}
         guess = near(key.text, (name for name in table.fields if name not in present))
-        told = f'unknown field "{key.text[:100]}"'
+        message = f'unknown field "{key.text[:100]}"'
         if guess is not None:
             # The field is there, under a wrong name: that is one problem, not two.
             found.input.add(guess)
-            self._problem(key, place.path, f'{told}; did you mean "{guess}"?', "unknown-field")
+            self._problem(key, place.path, f'{message}; did you mean "{guess}"?', "unknown-field")
         elif not table.misspelt_only:
             known = ", ".join(table.fields)
-            self._problem(key, place.path, f"{told}; {table.what} has {known}", "unknown-field")
+            self._problem(key, place.path, f"{message}; {table.what} has {known}", "unknown-field")
 
     def _field(self, node: Node, field: Field, place: Place, values: Values) -> None:
         try:
@@ -171,14 +175,17 @@ class Checker:
         if field.not_empty and not node.items:
             raise Wrong("must have at least one step", node)
         self.names.owners[place.path] = place.owner
-        empty = Series(place.path, ())
+        empty = Series(place.path, (), place.step)
         if node.items:
             self.series[place.path] = empty
         inner = replace(place, series=place.path)
-        steps = [self._step(item, inner.at(index)) for index, item in enumerate(node.items)]
+        steps = [
+            self._step(item, replace(inner.at(index), step=StepPosition(place.path, index)))
+            for index, item in enumerate(node.items)
+        ]
         if self.problems:
             return None
-        series = Series(place.path, tuple(step for step in steps if step is not None))
+        series = Series(place.path, tuple(step for step in steps if step is not None), place.step)
         if series.steps:
             self.series[place.path] = series
         return series
@@ -209,10 +216,10 @@ class Checker:
         name = node.get("name")
         if not isinstance(name, Scalar) or name.value is None:
             return
-        taken = self.names.take(place.series, name.text, path=place.path, line=node.line)
-        if taken is not None:
-            told = f'"{name.text[:128]}" is the name of {taken[0]} (line {taken[1]}) already'
-            self._problem(name, f"{place.path}.name", f"{told}; names are unique within a series", "duplicate-name")
+        first = self.names.take(place.series, name.text, path=place.path, line=node.line)
+        if first is not None:
+            message = f'"{name.text[:128]}" is the name of {first[0]} (line {first[1]}) already'
+            self._problem(name, f"{place.path}.name", f"{message}; names are unique within a series", "duplicate-name")
 
     def _check_counts(self, node: Object, step_type: str, found: _Fields, place: Place) -> None:
         """Exactly one, or at least one, of two fields."""
@@ -222,12 +229,12 @@ class Checker:
             first, second = names
             count = len(found.input & set(names))
             if count == 0:
-                told = f"is missing; a {step_type} step needs {first} or {second}"
-                self._problem(node, f"{place.path}.{first}", told, "missing-field")
+                message = f"is missing; a {step_type} step needs {first} or {second}"
+                self._problem(node, f"{place.path}.{first}", message, "missing-field")
             elif count == 2 and exactly:
                 at = next((key for key, _ in node.entries if key.text == second), node)
-                told = f"a {step_type} step has {first} or {second}, not both"
-                self._problem(at, f"{place.path}.{second}", told, "conflicting-fields")
+                message = f"a {step_type} step has {first} or {second}, not both"
+                self._problem(at, f"{place.path}.{second}", message, "conflicting-fields")
 
 
 _WORDS = {
@@ -244,10 +251,10 @@ _OWNERS = {"choice": "inside an option", "parallel": "inside a branch", "foreach
 
 def _owner(step_type: str, node: Object) -> str:
     name = node.get("name")
-    told = f' of "{name.text[:128]}"' if isinstance(name, Scalar) else ""
-    return _OWNERS.get(step_type, "inside") + told
+    message = f' of "{name.text[:128]}"' if isinstance(name, Scalar) else ""
+    return _OWNERS.get(step_type, "inside") + message
 
 
 def _absent(value: Node, field: Field) -> bool:
-    """A field with nothing behind it is as good as not there; but null is a constant to a mapping."""
+    """Whether a field is empty, which counts as missing; but null is a constant as a mapping's source."""
     return isinstance(value, Scalar) and value.value is None and field.kind is not Kind.SOURCE

@@ -1,4 +1,4 @@
-"""The face of the room: text or file in, a checked flow or every problem out."""
+"""Read definitions: a text or file becomes a checked flow, or a DefinitionError with every problem."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def read_flow(text: str | bytes, *, path: str = NO_FILE, max_wait_seconds: float
     root, problems = read_nodes(decoded, path)
     checker = Checker(path, max_wait_seconds=max_wait_seconds)
     values = checker.read(root) if root is not None else {}
-    told = {(problem.line, problem.column) for problem in problems}
-    # What is not even JSON need not be told a second time, as the wrong value of a field.
-    wrong = [problem for problem in checker.problems if (problem.line, problem.column) not in told]
+    reported = {(problem.line, problem.column) for problem in problems}
+    # A value that is not JSON is reported once, not again as the wrong value of a field.
+    wrong = [problem for problem in checker.problems if (problem.line, problem.column) not in reported]
     found = in_order((*problems, *wrong))
     if found:
         raise DefinitionError(found)
@@ -54,7 +54,7 @@ def load_flow(path: str | os.PathLike[str], *, max_wait_seconds: float = YEAR_SE
     name = os.fspath(path)
     try:
         with FilePath(path).open("rb") as file:
-            # One byte too many is enough to be told that there are too many.
+            # One byte over the limit is enough to detect a file that is too large.
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise InvalidArgument(f"{name}: there is no such file") from None

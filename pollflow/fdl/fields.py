@@ -1,4 +1,4 @@
-"""The table of the language: which object has which field, of which kind, required or not, and what it is for.
+"""The table of the language: the fields of each object with kind, whether required, and purpose.
 
 `check.py` reads definitions by it and `schema.py` makes the JSON Schema of it, so that both say the same. What a
 table cannot say (whether targets exist, which names are taken) stands in `check.py` and `targets.py`.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 YEAR_SECONDS = 31_536_000
-"""The longest wait and timeout, unless the reader is told of another longest wait."""
+"""The longest wait and timeout, unless the reader is called with another limit."""
 MAX_RETRY_SECONDS = 86_400
 MAX_BRANCHES = 100
 MAX_STEPS = 10_000

@@ -48,8 +48,8 @@ def shown(node: Node) -> str:
     if isinstance(node, Object):
         return "an object"
     value = node.text if isinstance(node.value, str) else node.value
-    told = json.dumps(value, ensure_ascii=False)
-    return told if len(told) <= 60 else f"{told[:57]}…{told[0] if told[0] == chr(34) else ''}"
+    message = json.dumps(value, ensure_ascii=False)
+    return message if len(message) <= 60 else f"{message[:57]}…{message[0] if message[0] == chr(34) else ''}"
 
 
 def _must_be(right: str, node: Node) -> Wrong:
@@ -195,7 +195,7 @@ def _path(text: str, node: Node) -> Path:
 
 
 def _condition(node: Node, field: Field) -> Any:
-    # Longer texts are told so by the compiler, with the limit of expressions.
+    # The compiler reports longer texts, with the limit of expressions.
     text = _text(node, "a condition", limit=MAX_BYTES)
     try:
         return compile_condition(text)
@@ -230,8 +230,8 @@ def _goto(node: Node, field: Field) -> str:
 def _errors(node: Node, field: Field) -> tuple[str, ...]:
     right = "a list of names of errors, such as [FnF.ALL]"
     if not isinstance(node, Sequence) or not node.items:
-        told = "an empty list" if isinstance(node, Sequence) else shown(node)
-        raise Wrong(f"must be {right}, not {told}", node)
+        message = "an empty list" if isinstance(node, Sequence) else shown(node)
+        raise Wrong(f"must be {right}, not {message}", node)
     return tuple(_not_empty(item, "the name of an error") for item in node.items)
 
 

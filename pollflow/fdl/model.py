@@ -1,6 +1,6 @@
-"""What a flow is, once checked: immutable values, expressions compiled. See `docs/fdl.md`.
+"""The model of a checked flow: immutable values with compiled expressions. See `docs/fdl.md`.
 
-Nothing in here can be wrong: `read_flow` makes these values only from a definition without errors. A *series*
+Every value is valid: `read_flow` makes these values only from a definition without errors. A *series*
 is one `steps` list: the flow's, a branch's, an iteration's or a choice option's.
 """
 
@@ -20,7 +20,7 @@ JsonObject: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A mapping's source, or a service parameter, that is taken as it stands."""
+    """A mapping's source, or a service parameter, that is used unchanged."""
 
     value: Json
 
@@ -65,7 +65,7 @@ class FlowResource:
 class ServiceResource:
     """An `action`, an MNS ARN or any other ARN: called if a function is registered under it.
 
-    `takes_params` tells whether it is called with its `serviceParams` (actions, MNS) or with the step's input.
+    `takes_params`: whether it is called with its `serviceParams` (actions, MNS) or with the step's input.
     """
 
     arn: str
@@ -96,7 +96,7 @@ class Catch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What all steps have. `path` is its place in the document, such as `steps[2].choices[0].steps[1]`."""
+    """The fields of every step. `path` is its place in the document, such as `steps[2].choices[0].steps[1]`."""
 
     name: str
     path: str
@@ -200,11 +200,23 @@ STEP_TYPES: dict[type[Step], str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class StepPosition:
+    """A step of a flow: the path of its series and its position there."""
+
+    series: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
-    """Steps that run one after another. `path` is its place, such as `steps` or `steps[2].branches[0].steps`."""
+    """Steps that run one after another. `path` is its place, such as `steps` or `steps[2].branches[0].steps`.
+
+    `owner` is the step that the series belongs to; None for the flow's own.
+    """
 
     path: str
     steps: tuple[Step, ...]
+    owner: StepPosition | None = None
 
     def position(self, name: str) -> int:
         """Where the step of that name stands. A checked flow's targets always exist."""
@@ -230,6 +242,11 @@ class Flow:
     input_mappings: Mappings | None = None
     output_mappings: Mappings | None = None
     timeout_seconds: float | None = None
+
+    def owner_of(self, series: str) -> Step | None:
+        """Return the step that a series belongs to; None for the flow's own."""
+        owner = self.series[series].owner
+        return None if owner is None else self.series[owner.series].steps[owner.position]
 
     @property
     def uses_event_ids(self) -> bool:

@@ -1,4 +1,4 @@
-"""What is wrong with a definition: where, what, and what would be right. All of it, not the first."""
+"""Problems of a definition: where, what is wrong, and what would be right."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Literal
 
 MAX_PROBLEMS = 200
-"""Told of one definition; nobody reads more, and a hostile one could have a million."""
+"""Reported for one definition at most; a hostile one could have a million."""
 
 Severity = Literal["error", "warning"]
 
@@ -32,12 +32,12 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}:{self.column}: "
-        told = f"{self.message} [{self.code}]" if self.severity == "warning" else self.message
-        return f"{place}{self.field}: {told}" if self.field else f"{place}{told}"
+        message = f"{self.message} [{self.code}]" if self.severity == "warning" else self.message
+        return f"{place}{self.field}: {message}" if self.field else f"{place}{message}"
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """By line and column, each once, and no more than anybody reads."""
+    """By line and column, each once, and at most MAX_PROBLEMS."""
     unique = dict.fromkeys(problems)
     ordered = sorted(unique, key=lambda problem: (problem.line, problem.column))
     return tuple(ordered[:MAX_PROBLEMS])

@@ -35,7 +35,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scalar:
-    """A single value; `text` is how it was written, `start` where its text begins if that can be told."""
+    """A single value; `text` is how it was written, `start` where its text begins if known."""
 
     line: int
     column: int
@@ -128,7 +128,7 @@ def _composed(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
         composer = _Composer(text, path)
         return composer.compose(_SLOW if _ESCAPED_HALF.search(text) else _FAST), tuple(composer.problems)
     except yaml.YAMLError as first:
-        # The slow parser tells better what is wrong; where it finds nothing, the fast one is right.
+        # The slow parser has better messages; if it finds no error, the error of the fast parser is reported.
         try:
             _follow(yaml.parse(text, Loader=_SLOW))
         except yaml.YAMLError as error:
@@ -151,11 +151,11 @@ def _too_deep(event: Any) -> _Stop:
 
 def _stop_of(text: str, error: yaml.YAMLError) -> _Stop:
     if isinstance(error, yaml.MarkedYAMLError):
-        told = ": ".join(part for part in (error.context, error.problem) if part)
+        message = ": ".join(part for part in (error.context, error.problem) if part)
         mark, begun = error.problem_mark or error.context_mark, error.context_mark
         if begun is not None and mark is not None and begun.line != mark.line:
-            told += f" (begun in line {begun.line + 1})"
-        return _Stop(mark, f"not YAML: {told}")
+            message += f" (begun in line {begun.line + 1})"
+        return _Stop(mark, f"not YAML: {message}")
     position = getattr(error, "position", 0) or 0
     before = text[:position]
     stop = _Stop(None, "not YAML: a character that no text may have")
@@ -234,8 +234,8 @@ class _Composer:
     def _count(self, event: Any, size: int) -> None:
         self.nodes += size
         if self.nodes > MAX_NODES:
-            told = f"more than {MAX_NODES:,} values, aliases expanded"
-            raise _Stop(event.start_mark, told, "too-large")
+            message = f"more than {MAX_NODES:,} values, aliases expanded"
+            raise _Stop(event.start_mark, message, "too-large")
 
     def _problem(self, mark: Any, message: str, code: str = "syntax") -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -286,9 +286,9 @@ class _Composer:
             if isinstance(key, Scalar) and key.plain and key.text == "<<":
                 merged.extend(self._merged(value))
             elif not isinstance(key, Scalar):
-                self._told(key, "a key must be a text")
+                self._problem_at(key, "a key must be a text")
             elif key.text in entries:
-                self._told(key, f'the key "{key.text[:100]}" is here a second time', "duplicate-key")
+                self._problem_at(key, f'the key "{key.text[:100]}" is here a second time', "duplicate-key")
             else:
                 entries[key.text] = (key, value)
         for other in merged:
@@ -299,9 +299,9 @@ class _Composer:
     def _merged(self, value: Node) -> list[Object]:
         sources = value.items if isinstance(value, Sequence) else (value,)
         if not all(isinstance(source, Object) for source in sources):
-            self._told(value, "<< takes an object or a list of objects")
+            self._problem_at(value, "<< takes an object or a list of objects")
         return [source for source in sources if isinstance(source, Object)]
 
-    def _told(self, node: Node, message: str, code: str = "syntax") -> None:
+    def _problem_at(self, node: Node, message: str, code: str = "syntax") -> None:
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(Problem(self.path, node.line, node.column, "", message, code))

@@ -24,7 +24,7 @@ Schema = dict[str, Any]
 
 _STEP_PATH = r"^\$([.\[].*)?$"
 _TEXT: Schema = {"type": ["string", "number", "boolean"]}
-"""Plain numbers and booleans are taken as the texts they were written as."""
+"""Plain numbers and booleans count as the texts that were written."""
 _NOT_EMPTY: Schema = {**_TEXT, "minLength": 1, "maxLength": MAX_TEXT}
 _PATH: Schema = {"type": "string", "pattern": _STEP_PATH}
 
@@ -63,7 +63,7 @@ def json_schema() -> Schema:
 
 
 def _any_step() -> Schema:
-    """The step's type decides which of the schemas applies, so that an editor tells of that one's fields only."""
+    """The step's type selects the schema, so that an editor reports on the fields of that type only."""
     rules = [
         {"if": {"properties": {"type": {"const": name}}}, "then": {"$ref": f"#/$defs/{name} step"}}
         for name in STEP_FIELDS

@@ -54,5 +54,5 @@ class Names:
             where = self.owners.get(home, "elsewhere")
             return f'"{name}" ({path}, line {line}) is {where}; goto can only name a step of its own series'
         guess = near(goto.name, self.series.get(goto.series, {}))
-        told = f'no step of this series is named "{name}"'
-        return f'{told}; did you mean "{guess}"?' if guess else told
+        message = f'no step of this series is named "{name}"'
+        return f'{message}; did you mean "{guess}"?' if guess else message

@@ -26,8 +26,8 @@ from pollflow.machine.events import (
     Submitted,
     TimedOut,
 )
-from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Join, Level, Phase
-from pollflow.machine.step_context import Limits
+from pollflow.machine.limits import Limits
+from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Join, Level, ParentFrame, Phase
 
 __all__ = [
     "ROOT",
@@ -47,6 +47,7 @@ __all__ = [
     "Limits",
     "MessageMetadata",
     "Outcome",
+    "ParentFrame",
     "Phase",
     "Raised",
     "ReportedFailed",

@@ -1,4 +1,4 @@
-"""What a task step calls, and with what."""
+"""Build the call of a task step: its resource, payload and idempotency key."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pollflow.machine.state import ExecutionInfo, FrameState
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """One call: its resource, its payload, and the idempotency key that it keeps when it has to be made again.
+    """One call: its resource, its payload, and the idempotency key, which stays the same if the call is repeated.
 
-    `pattern` tells what to do with the result, `ignore_result` that a result is dropped (`InvocationType: Async`).
+    `pattern` decides how the result is used. `ignore_result`: the result is dropped (`InvocationType: Async`).
     `params` are the filled `serviceParams`, None without them.
     """
 
@@ -38,19 +38,19 @@ class CallRequest:
 
 
 def call_of(flow: Flow, state: FrameState, info: ExecutionInfo) -> CallRequest | None:
-    """The call that the frame is to make now; None if it is at another kind of step."""
+    """Return the call that the frame makes now; None if its current step is not a task."""
     step = step_at(flow, state.levels[-1])
     if not isinstance(step, TaskStep):
         return None
-    taken = step_input(flow, state, info)
-    params = None if step.service_params is None else fill(step.service_params, taken)
+    call_input = step_input(flow, state, info)
+    params = None if step.service_params is None else fill(step.service_params, call_input)
     with_params = isinstance(step.resource, ServiceResource) and step.resource.takes_params
     key = f"{info.execution_id}/{step.name}/{_entry_name(state)}"
     return CallRequest(
         step=step.name,
         resource=step.resource,
         pattern=step.pattern,
-        payload=(params or {}) if with_params else taken,
+        payload=(params or {}) if with_params else call_input,
         params=params,
         attempt=state.attempt,
         idempotency_key=key if state.attempt == 1 else f"{key}/{state.attempt}",

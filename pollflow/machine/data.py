@@ -1,4 +1,4 @@
-"""Inputs, outputs and locals: what flows between a step and its parent. Section 2 of the language reference."""
+"""Compute inputs, outputs and locals of steps. Section 2 of the language reference."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENDLESS = sys.maxsize
 
 
 def map_values(mappings: Mappings, roots: MappingABC[str, Json]) -> JsonObject:
-    """An object of just the targets; a path that leads nowhere leaves its target out."""
+    """Return an object of the targets; a target whose path does not exist is left out."""
     mapped: JsonObject = {}
     for mapping in mappings:
         if isinstance(mapping.source, Constant):
@@ -40,7 +40,7 @@ def map_values(mappings: Mappings, roots: MappingABC[str, Json]) -> JsonObject:
 
 
 def fill(template: Json, step_input: JsonObject) -> Json:
-    """`serviceParams` with their `$` paths read from the step's input; what leads nowhere is left out."""
+    """`serviceParams` with their `$` paths read from the step's input; paths that do not exist are left out."""
     roots = {"": step_input}
     if isinstance(template, Path):
         return template.read(roots)
@@ -78,7 +78,7 @@ def parent_input(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObje
 
 
 def step_input(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObject:
-    """The input of the step that the frame is at."""
+    """Return the input of the current step of the frame."""
     return _input_above(flow, state, info, len(state.levels))
 
 
@@ -116,7 +116,7 @@ def _context(info: ExecutionInfo) -> JsonObject:
 
 
 def size_of(*values: Json) -> int:
-    """How many bytes the values take together as JSON text in UTF-8; ENDLESS if one is nested too deeply to be kept."""
+    """Return the size of the values together as UTF-8 JSON, in bytes; ENDLESS if one exceeds MAX_DEPTH."""
     size = 0
     for value in values:
         try:
@@ -130,7 +130,7 @@ def size_of(*values: Json) -> int:
 
 
 def size_text(size: int) -> str:
-    """What a size is called."""
+    """Return a size in words."""
     return f"more than {MAX_DEPTH} levels" if size == ENDLESS else f"{size} bytes"
 
 

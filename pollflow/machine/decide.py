@@ -1,8 +1,8 @@
-"""What happens next. This is the only place that knows.
+"""Decide what happens next. No other module does.
 
-The law of the file: every change of a frame is a rule of the table below, chosen by the type of the step that the
-frame is at and the type of what happened. A pair that is not in the table is illegal and changes nothing. In here
-nobody knows the time, Redis or Celery; the same arguments give the same decision for ever.
+Every change of a frame is a rule of the table below, selected by the type of the current step and the type of the
+event. A pair that is not in the table is illegal and changes nothing. The rules do not know the time, Redis or
+Celery; the same arguments always give the same decision.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ from pollflow.machine.events import (
     Submitted,
     TimedOut,
 )
+from pollflow.machine.limits import Limits
 from pollflow.machine.rules import choice, ends, map_step, task, wait
 from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Level
-from pollflow.machine.step_context import Limits, StepContext, StepRefused
+from pollflow.machine.step_context import StepContext, StepRefused
 
 Rule = Callable[[StepContext, Any, Any], Decision]
 
@@ -65,11 +66,11 @@ RULES: dict[tuple[type[Step], type[Event]], Rule] = {
 
 
 class IllegalEvent(PollflowError):
-    """The step cannot meet such an event."""
+    """The step type has no rule for the event."""
 
 
 def begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: Limits) -> Decision:
-    """The first decision of an execution: its root frame, at the first step."""
+    """Return the first decision of an execution: its root frame at the first step."""
     started = HistoryEvent("ExecutionStarted", "", {"input": execution_input})
     state = FrameState(
         frame=ROOT,
@@ -83,11 +84,11 @@ def begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: 
 
 
 def decide(flow: Flow, state: FrameState, event: Event, *, info: ExecutionInfo, limits: Limits) -> Decision:
-    """What follows for the frame. Raises IllegalEvent for what the step cannot meet."""
+    """Return what follows from the event. Raises IllegalEvent if the step type has no rule for it."""
     ctx = StepContext(flow, state, info, limits)
     rule = RULES.get((type(ctx.step), type(event)))
     if rule is None:
-        raise IllegalEvent(f"a {ctx.step.type} step cannot meet {type(event).__name__}")
+        raise IllegalEvent(f"a {ctx.step.type} step has no rule for the event {type(event).__name__}")
     if info.events >= limits.events:
         cause = f"the execution has {info.events} events; {limits.events} are allowed"
         return ctx.fail("FnF.EventLimitExceeded", cause)

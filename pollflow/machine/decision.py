@@ -1,4 +1,4 @@
-"""What `decide` answers: values that the store commits and the runtime carries out."""
+"""The results of `decide`: values that the store commits and the runtime carries out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pollflow.machine.state import FrameState
 
 
 class Status(str, Enum):
-    """What users see of an execution."""
+    """The status of an execution, as users see it."""
 
     STARTING = "Starting"
     RUNNING = "Running"
@@ -22,25 +22,28 @@ class Status(str, Enum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing can change it any more."""
+        """Whether the status is final."""
         return self not in (Status.STARTING, Status.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryEvent:
-    """An event as history keeps it, before the store gives it its number and moment."""
+    """An event as history keeps it, before the store assigns its number and time."""
 
     type: str
     step: str = ""
     detail: JsonObject = field(default_factory=dict)
+    by: str = ""
+    """Who caused it, where a person or another program did."""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageMetadata:
-    """What the next message says of itself to people: the step type, the step's name, the attempt, the entry's number.
+    """The readable part of the next message: step type, step name, attempt and entry number.
 
-    A wait's message says the step that follows, since that is the one it brings. `is_callback`: the step waits for a
-    callback, so that the return of its function decides nothing; `timeout` is then what an attempt may take (seconds).
+    The message of a wait names the step that follows it, which is the step it starts. `is_callback`: the step waits for
+    a callback and ignores the result of its function; `timeout` then limits an attempt, in seconds.
     """
 
     type: str
@@ -53,7 +56,7 @@ class MessageMetadata:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleStep:
-    """The entry goes on when its message arrives: at once, `after` seconds from the commit, or `at` a moment."""
+    """The entry continues when its message arrives: at once, `after` seconds from the commit, or `at` a moment."""
 
     metadata: MessageMetadata
     after: float = 0
@@ -62,7 +65,7 @@ class ScheduleStep:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleCall:
-    """As `ScheduleStep`, and what arrives is a call: it is leased, counted, and may take `timeout` seconds."""
+    """As `ScheduleStep`, for a call: it holds a lease, is counted, and may take `timeout` seconds."""
 
     metadata: MessageMetadata
     after: float = 0
@@ -71,12 +74,12 @@ class ScheduleCall:
 
 @dataclass(frozen=True, slots=True)
 class AwaitReport:
-    """The entry goes on when somebody reports; the deadline of its call holds on."""
+    """The entry continues when its result is reported; the deadline of its call stays."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitChildren:
-    """The entry goes on when children end. `total` is set once, at the start."""
+    """The entry continues when its children end. `total` is set once, at the start."""
 
     metadata: MessageMetadata
     total: int | None = None
@@ -87,7 +90,7 @@ Wake: TypeAlias = ScheduleStep | ScheduleCall | AwaitReport | AwaitChildren
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a frame, and with it perhaps the execution, has ended.
+    """The result of an ended frame, and of the execution if the frame is its root or failed.
 
     A branch or iteration that succeeded has `local` as its result; any failure is the execution's.
     """
@@ -100,9 +103,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows from an event.
+    """The consequences of an event.
 
-    Exactly one of `state` (the frame goes on, when `wake` says) and `outcome` (it has ended) is set.
+    Exactly one of `state` (the frame continues when `wake` says) and `outcome` (it has ended) is set.
     `spawn` are the first decisions of new child frames.
     """
 

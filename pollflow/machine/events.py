@@ -1,4 +1,4 @@
-"""What can happen to a frame: the events that go into `decide`. (What history holds is a `HistoryEvent`.)"""
+"""The events that `decide` accepts. (Events of the history are `HistoryEvent`.)"""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pollflow.machine.state import Join
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """The entry's message came, not before it was due. `join` is set where children are being joined.
+    """The message of the entry arrived when it was due. `join` is set for a map step whose children have started.
 
-    `at` is when, in epoch seconds; None where nobody says.
+    `at` is the time of arrival in epoch seconds; None if unknown.
     """
 
     join: Join | None = None
@@ -29,14 +29,14 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The call came back with a value, which may be anything: what is no object fails the task."""
+    """The call returned a value of any type; the task fails unless it is an object."""
 
     value: Json
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The call failed. `also` are further names that the error goes by, such as those of its base classes."""
+    """The call failed. `also` holds further names of the error, such as those of its base classes."""
 
     error: str
     cause: str = ""
@@ -45,21 +45,21 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The call was made, and its result comes later: by a report, or when the sub-flow ends."""
+    """The call was made; its result arrives later, by a report or when the sub-flow ends."""
 
     detail: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedSucceeded:
-    """Somebody reported the waiting task as succeeded."""
+    """The waiting task was reported as succeeded."""
 
     output: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedFailed:
-    """Somebody reported the waiting task as failed."""
+    """The waiting task was reported as failed."""
 
     error: str
     cause: str = ""

@@ -1,4 +1,4 @@
-"""Which policy or catch an error meets, and how long a retry waits. Section 4 of the language reference."""
+"""Match errors with retry policies and catches, and compute retry delays. Section 4 of the language reference."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ ANY_ERROR = "FnF.ALL"
 
 
 def matching_policy(policies: Sequence[Retry], names: Sequence[str]) -> int | None:
-    """The position of the first policy that names the error, which may go by several names."""
+    """Return the position of the first policy that names the error, which may have several names."""
     return next((i for i, policy in enumerate(policies) if _meets(policy.errors, names)), None)
 
 
 def matching_catch(catches: Sequence[Catch], names: Sequence[str]) -> Catch | None:
-    """The first catch that names the error, which may go by several names."""
+    """Return the first catch that names the error, which may have several names."""
     return next((catch for catch in catches if _meets(catch.errors, names)), None)
 
 
@@ -23,7 +23,7 @@ def delay_before_retry(policy: Retry, done: int) -> float:
     """Seconds before the retry that follows `done` others: 10, 20, 40 for an interval of 10 and a multiplier of 2."""
     cap = policy.max_interval_seconds
     delay = policy.interval_seconds
-    # Growing step by step, since a power of a large count overflows long after the cap has been met.
+    # Multiply step by step: a power with a large exponent overflows, although the cap is reached early.
     for _ in range(done):
         if delay >= cap or policy.multiplier == 1:
             break

@@ -1,7 +1,7 @@
-"""What a frame is at: values only.
+"""The state of a frame, as immutable values.
 
 A frame runs the steps of one series after another: the flow, a branch or an iteration. Inside it, a choice's option
-is a further *level*. A step's input is derived from these values and never kept.
+is a further *level*. A step's input is derived from these values and never stored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROOT = "r"
 
 
 class Phase(str, Enum):
-    """What the current entry waits for."""
+    """The event that the current entry waits for."""
 
     READY = "ready"
     """Its message: the step has been entered."""
@@ -45,7 +45,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionInfo:
-    """What a frame knows of its execution; kept once, with the execution.
+    """The facts of an execution that its frames need; stored once, with the execution.
 
     `events` is the number of history events so far, `started_at` epoch seconds, `secret` the key that signs its task
     tokens.
@@ -57,13 +57,23 @@ class ExecutionInfo:
     started_at: float
     secret: str
     events: int = 0
+    incarnation: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ParentFrame:
+    """The parent of a branch or iteration: its frame, the entry that started the child, and the index of the child."""
+
+    frame: str
+    entry: int
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
 class FrameState:
-    """The state of one frame. `levels` is never empty; the last one is where the frame is.
+    """The state of one frame. `levels` is never empty; the last one holds the current step.
 
-    `entry` counts the frame's visits of steps, `attempt` the calls of the present entry from 1, `retries` those
+    `entry` counts the frame's visits of steps, `attempt` the calls of the current visit from 1, `retries` those
     done by each retry policy.
     """
 
@@ -74,17 +84,21 @@ class FrameState:
     phase: Phase = Phase.READY
     attempt: int = 1
     retries: tuple[int, ...] = ()
+    last_error: str = ""
+    """The error name of the attempt before; empty in the first."""
+    parent: ParentFrame | None = None
+    """None for the frame of the flow itself."""
 
     @property
     def step_path(self) -> str:
-        """Where in the flow the frame is: the same text for the same step, and for no other."""
+        """The path of the current step; different steps have different paths."""
         level = self.levels[-1]
         return f"{level.series}@{level.step}"
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """How far the children of a joining step are; kept beside its state, since children change it.
+    """The progress of the children of a map step; stored beside its state because children change it.
 
     Children are made in the order of their index: `made` of `total` so far, `ended` of those have ended.
     """
@@ -95,5 +109,5 @@ class Join:
 
     @property
     def open(self) -> int:
-        """How many run now."""
+        """The number of children that run now."""
         return self.made - self.ended

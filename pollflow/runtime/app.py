@@ -1,4 +1,4 @@
-"""`attach`: makes an ordinary Celery app run flows. A Celery task for each step type, one for the sweep."""
+"""`attach`: adds a Celery task for each step type, and one for the sweep, to an ordinary Celery app."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from kombu.utils.url import parse_url
 from pollflow.errors import ConfigurationError, NotDurable, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
 from pollflow.runtime import functions as function_registry
-from pollflow.runtime import messages, reconnecting, shutdown_flag
+from pollflow.runtime import messages, shutdown_flag
+from pollflow.runtime.background import run_in_background
+from pollflow.runtime.celery_internals import DEFAULT_CONSUMER, EAGER_CONSUMER, check_internals, terminator
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
-from pollflow.runtime.keeper import WORKER, Keeper
+from pollflow.runtime.leases import LeaseRenewer, name_worker, worker_name
+from pollflow.runtime.registry import WorkerRegistry
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
-from pollflow.runtime.shutdown_hooks import consumer_shutdown_hook, follow_signals, worker_shutdown_hook
+from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
 from pollflow.store import Message, RetryPolicy, connect
 
 SWEEP_TASK = "pollflow.sweep"
@@ -36,10 +39,10 @@ logger = logging.getLogger("pollflow")
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What `attach` made: the app's settings, and the parts that its step tasks use.
+    """What `attach` made: the app's settings, and the objects that its step tasks use.
 
-    The step tasks have patience with a Redis that does not serve, since they hold what a function has answered.
-    `background` are the same parts without it: what works in rounds goes on with the next one.
+    The step tasks retry while Redis does not serve, since the result of a function is nowhere else. `background` does
+    not retry: its jobs run again in the next interval.
     """
 
     app: Celery
@@ -50,7 +53,7 @@ class Attached:
 
 
 def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | None = None) -> Attached:
-    """Makes the app run flows: adds the step tasks and, in its workers, leases and the sweep.
+    """Make the app run flows: add the step tasks and, in its workers, lease renewal and the sweep.
 
     `redis_url` is where the state is: the argument, `pollflow_redis_url` of the app, the environment's
     `POLLFLOW_REDIS_URL`, or the broker if that is a Redis. Raises ConfigurationError where settings cannot work.
@@ -71,7 +74,7 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
             routes=routes,
             publish=publish,
             functions=registry,
-            worker=lambda: WORKER,
+            worker=worker_name,
             is_stopping=shutdown_flag.is_stopping,
             retry_policy=RetryPolicy(claim_seconds, commit_seconds, settings.durable, _log_not_durable),
         )
@@ -86,20 +89,20 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     if _is_redis_transport(_broker_url(app)):
         # Otherwise a Redis that is full or read-only ends the workers that it refuses.
         app.conf.broker_channel_error_retry = True
-    if app.conf.worker_consumer == reconnecting.DEFAULT:
-        app.conf.worker_consumer = reconnecting.EAGER
+    if app.conf.worker_consumer == DEFAULT_CONSUMER:
+        app.conf.worker_consumer = EAGER_CONSUMER
     _add_tasks(app, attached)
     _follow_worker(app, attached)
     return attached
 
 
 def beat_schedule(every: float = 5) -> dict[str, dict[str, Any]]:
-    """The entry for `app.conf.beat_schedule`: the sweep, every so many seconds, not kept when nobody takes it."""
+    """Return the entry for `app.conf.beat_schedule`: the sweep every so many seconds, dropped if no worker takes it."""
     return {"pollflow-sweep": {"task": SWEEP_TASK, "schedule": every, "options": {"expires": every}}}
 
 
 def check_visibility_timeout(app: Celery, settings: Settings) -> None:
-    """Raises ConfigurationError if the broker would hand held countdowns out a second time."""
+    """Raise ConfigurationError if the broker would deliver countdowns a second time while a worker waits for them."""
     if not _is_redis_transport(_broker_url(app)):
         return
     options = app.conf.broker_transport_options or {}
@@ -129,7 +132,7 @@ def _add_tasks(app: Celery, attached: Attached) -> None:
 
 
 def _task(app: Celery, name: str) -> Callable[[Callable[..., None]], Any]:
-    # Messages are hints: acknowledged early and never kept as results. The sweep is what brings them back.
+    # Messages are hints: acknowledged early, without results. The sweep publishes lost ones again.
     task: Callable[[Callable[..., None]], Any] = app.task(
         name=name, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0
     )
@@ -137,11 +140,12 @@ def _task(app: Celery, name: str) -> Callable[[Callable[..., None]], Any]:
 
 
 def _follow_worker(app: Celery, attached: Attached) -> None:
-    """Looks at Redis before a worker of this very app starts, and starts the background work when it is ready."""
-    keepers: list[Keeper] = []
+    """Check Redis before a worker of this very app starts, and start its background jobs when it is ready."""
 
-    def check() -> None:
+    def check(hostname: str) -> None:
+        name_worker(hostname)
         shutdown_flag.begin()
+        check_internals()
         check_visibility_timeout(app, attached.settings)
         store = attached.background.store
         check_server(store.client, "Redis of pollflow")
@@ -152,36 +156,33 @@ def _follow_worker(app: Celery, attached: Attached) -> None:
             check_durability(store)
 
     def on_ready(sender: Any = None, **_: Any) -> None:
-        if sender is not None and getattr(sender, "app", app) is not app:
-            return
-        keeper = Keeper(attached.background, attached.functions, sender, _terminator(getattr(sender, "pool", None)))
-        try:
-            attached.background.announce(attached.functions)
-        except StoreUnavailable as error:
-            logger.warning("%s; clients are told later what this worker takes", error)
-        keeper.start()
-        keepers.append(keeper)
-        follow_signals(keeper)
-
-    def on_received(sender: Any = None, request: Any = None, **_: Any) -> None:
-        for keeper in keepers:
-            keeper.note_received(request)
+        if sender is None or getattr(sender, "app", app) is app:
+            _start_background(attached, getattr(sender, "pool", None))
+            follow_signals()
 
     app.steps["worker"].add(before_start(check))
-    app.steps["worker"].add(worker_shutdown_hook(keepers))
-    app.steps["consumer"].add(consumer_shutdown_hook(keepers))
+    app.steps["worker"].add(ShutdownHandler)
     signals.worker_ready.connect(on_ready, weak=False)
-    signals.task_received.connect(on_received, weak=False)
+
+
+def _start_background(attached: Attached, pool: Any) -> None:
+    parts, settings = attached.background, attached.settings
+    registry = WorkerRegistry(parts.directory, parts.reading, parts.routes, settings, attached.functions)
+    renewer = LeaseRenewer(parts.store, parts.reading, terminator(pool))
+    try:
+        registry.register()
+    except StoreUnavailable as error:
+        logger.warning("%s; clients learn later where this worker takes messages from", error)
+    # Renewing has a thread to itself: leases would expire behind a sweep that finds thousands of entries.
+    run_in_background("pollflow-leases", renewer.renew, settings.sweep_interval)
+    run_in_background("pollflow-registry", registry.register_again, settings.sweep_interval)
+    if settings.sweep_in_workers:
+        run_in_background("pollflow-sweep", parts.sweeper.sweep, settings.sweep_interval)
 
 
 def _log_not_durable(problem: NotDurable) -> None:
-    """The commit of a worker is made; that it may be lost is told, and does not undo it."""
+    """Log that a commit was made and may be lost; it stands."""
     logger.warning("a commit was not acknowledged: %s", problem)
-
-
-def _terminator(pool: Any) -> Callable[[int], None] | None:
-    """Ends a pool child, where the pool has children: prefork. Threads and greenlets cannot be ended from outside."""
-    return pool.terminate_job if type(pool).__module__ == "celery.concurrency.prefork" else None
 
 
 def _publisher(app: Celery) -> Callable[[Message], None]:
@@ -192,7 +193,7 @@ def _publisher(app: Celery) -> Callable[[Message], None]:
                 args=messages.args_of(message),
                 task_id=messages.task_id(message),
                 eta=messages.eta_of(message),
-                root_id=message.execution_id,
+                root_id=message.key.execution.id,
                 parent_id=messages.parent_id(message),
                 headers={messages.CALLBACK: messages.callback_of(message)},
                 argsrepr=messages.shown_args(message),
@@ -201,17 +202,17 @@ def _publisher(app: Celery) -> Callable[[Message], None]:
                 add_to_parent=False,
                 retry=False,
             )
-        except Exception:  # a message is a hint: what the broker did not take, the sweep publishes again
+        except Exception:  # the sweep publishes the message again
             logger.warning("a message could not be published", extra={"execution": str(message.key.ref)}, exc_info=True)
 
     return publish
 
 
 def _routes(app: Celery, url: str) -> Routes:
-    """Finds out where the app's step messages go."""
+    """Return where the app's step messages go."""
     options = app.conf.broker_transport_options or {}
     queues = {step_type: _queue_of(app, messages.TASK_PREFIX + step_type) for step_type in STEP_TYPES.values()}
-    same = _place(_broker_url(app)) == _place(url)
+    same = _database(_broker_url(app)) == _database(url)
     return Routes(in_script=same, queues=queues, list_prefix=options.get("global_keyprefix", ""))
 
 
@@ -229,12 +230,12 @@ def _is_redis(url: str) -> bool:
 
 
 def _is_redis_transport(url: str) -> bool:
-    """Whether kombu's Redis transport serves it; by sentinels it is none that a script could publish to."""
+    """Return whether kombu's Redis transport serves the URL. A script cannot publish through sentinels."""
     return _is_redis(url) or url.startswith("sentinel://")
 
 
-def _place(url: str) -> tuple[str, str, int, str]:
-    """What tells one Redis database from another: its socket, or its host and port, and the number of the database."""
+def _database(url: str) -> tuple[str, str, int, str]:
+    """Return what identifies a Redis database: its socket, or its host and port, and the number of the database."""
     if not _is_redis(url):
         return ("", url, 0, "")
     if url.startswith(("redis+socket://", "unix://")):
@@ -252,5 +253,5 @@ def _place(url: str) -> tuple[str, str, int, str]:
 
 
 def _hide(url: str) -> str:
-    """The URL without what follows its scheme, since there may be a password in it."""
+    """Return the scheme of a URL; the rest may hold a password."""
     return url.partition("://")[0] + "://…"

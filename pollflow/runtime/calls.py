@@ -1,4 +1,4 @@
-"""Makes the call of a task step, and turns whatever comes of it into an event for the machine."""
+"""Makes the call of a task step, and turns its result or error into an event for the machine."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Caller:
     max_crashes: int
 
     def call(self, claimed: Claimed, request: CallRequest) -> Event:
-        """The event that follows. Never raises what a function raised."""
+        """Return the event that follows. An exception of the function is an event too."""
         if claimed.crashes >= self.max_crashes:
-            return Raised("FC.Unknown", f"the call was cut off {claimed.crashes} times by the end of its process")
+            return Raised("FC.Unknown", f"the call was interrupted {claimed.crashes} times by the end of its process")
         if isinstance(request.resource, FlowResource):
             return self.sub_flows.start(claimed, request)
         function = self.functions.find(request.resource)
@@ -50,7 +50,7 @@ def _invoked(function: Function, input: JsonObject, context: Context) -> Event:
         return Raised(str(error.error), _cut(str(error.cause or "")), (type(error).__name__, *_bases(error)))
     except StoreUnavailable:
         raise
-    except Exception as error:  # whatever a user's function raises is the step's error
+    except Exception as error:  # any exception of a user's function is the step's error
         context.logger.warning("the function failed", exc_info=True)
         return Raised(type(error).__name__, _cut(_text_of(error)), _bases(error))
     return Returned(result)
@@ -59,7 +59,7 @@ def _invoked(function: Function, input: JsonObject, context: Context) -> Event:
 def _text_of(error: Exception) -> str:
     try:
         return str(error)
-    except Exception:  # an exception of a user's own making may fail at this too
+    except Exception:  # a user's own exception class may fail at this too
         return "the error has no text"
 
 
@@ -72,7 +72,7 @@ def _cut(cause: str) -> str:
 
 
 def context_of(claimed: Claimed, request: CallRequest) -> Context:
-    """What the function is told of its call."""
+    """Return the context of a call."""
     info = claimed.info
     extra = {
         "flow": info.flow_name,

@@ -1,4 +1,4 @@
-"""Checked flows by digest, kept in memory: a definition never changes under its digest."""
+"""A cache of checked flows by digest: a definition never changes under its digest."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ class FlowCache:
                 return self._flows[digest]
         # The bound on waits was checked when it was deployed; a definition that runs stays readable.
         flow = read_flow(self._definitions.text(digest), path=f"definition {digest[:12]}", max_wait_seconds=ANY_WAIT)
+        self.add(flow)
+        return flow
+
+    def add(self, flow: Flow) -> None:
+        """Keep a flow that this process has read already."""
         with self._lock:
-            self._flows[digest] = flow
+            self._flows[flow.digest] = flow
             while len(self._flows) > _MOST:
                 self._flows.popitem(last=False)
-        return flow

@@ -36,7 +36,7 @@ from pollflow.machine import (
 )
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
-from pollflow.runtime.parents import asked
+from pollflow.runtime.parents import token_target
 from pollflow.runtime.routes import Publish
 from pollflow.runtime.subflows import awaited_by
 from pollflow.store import (
@@ -44,30 +44,32 @@ from pollflow.store import (
     Committed,
     Conflict,
     Early,
+    ExecutionKey,
     ExecutionRecord,
-    ExecutionRef,
     FrameRecord,
     Message,
     MessageKey,
     ParentLink,
     Reading,
     Refusal,
+    Sent,
     Store,
     is_time_to_compact,
     new_token,
 )
 
-_BLINK_SECONDS = 0.25
-_LEAVE_STEP_SECONDS, _LONGEST_LEAVE_SECONDS = 0.1, 10.0
+_MAX_SLEEP_SECONDS = 0.25
+"""A message that is early by no more than this is waited for; others are published again."""
+_REQUEUE_STEP_SECONDS, _MAX_REQUEUE_SECONDS = 0.1, 10.0
 
 logger = logging.getLogger("pollflow")
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Moves executions. `worker` begins the nonces of the calls that this process makes.
+    """Advances executions. `worker` begins the nonces of the calls that this process makes.
 
-    `is_stopping`: whether that worker was told to stop, and its calls are cut off for no fault of theirs.
+    `is_stopping`: whether that worker was told to stop, so that calls are interrupted through no fault of their own.
     """
 
     store: Store
@@ -80,16 +82,16 @@ class Engine:
     is_stopping: Callable[[], bool]
 
     def handle(self, key: MessageKey) -> None:
-        """Does what a message asks for, if it still may: anything else is a duplicate, and does nothing."""
+        """Do what a message asks for, if it still may. A stale or duplicate message does nothing."""
         try:
             self._run_entry(key)
         except StoreUnavailable as error:
-            logger.warning("%s; a message is given up, and the sweep brings it again", error, extra=_ids(key))
+            logger.warning("%s; the sweep publishes the message again", error, extra=_ids(key))
 
     def advance(self, claimed: Claimed, event: Event | None = None) -> Claimed | None:
-        """Commits what follows for a claimed frame; what it goes on with at once, if anything.
+        """Commit the next transition of a claimed frame. Return what to continue with at once, if anything.
 
-        The event is what comes of the frame's call, or of its message, unless it is given.
+        Unless an event is given, it is the result of the frame's call, or that its message arrived.
         """
         flow = self.flows.get(claimed.digest)
         try:
@@ -97,91 +99,82 @@ class Engine:
         except Exception:
             raise
         except BaseException:
-            # The call was cut off: a worker that stops, a hard time limit, a revoke. Nobody is to wait for its lease.
+            # The call was interrupted by a stop, a hard time limit or a revoke. Do not wait for its lease to expire.
             self.release(claimed)
             raise
         if event is None:
             return None
-        # The message that ends a wait is that of the next step, which goes on in this very task.
-        continue_inline = self._nonce() if claimed.state.phase is Phase.WAITING else ""
-        result = self._commit(flow, claimed, event, continue_inline=continue_inline)
+        # The message that ends a wait is that of the next step, which continues in this Celery task.
+        inline_nonce = self._nonce() if claimed.state.phase is Phase.WAITING else ""
+        result = self._commit(flow, claimed, event, continue_inline=inline_nonce)
         return result.continued if isinstance(result, Committed) else None
 
     def release(self, claimed: Claimed) -> None:
-        """Gives up a call that was cut off: its message is published again, at once."""
+        """Release a call that was interrupted: its message is published again at once."""
         try:
             record = self._current_frame(claimed.key)
             if record is None:
                 return
-            message = Message(claimed.key, claimed.info.execution_id, record.metadata)
-            result, unpublished = self.store.release(message, claimed.nonce, not_counted=self.is_stopping())
-            if unpublished:
-                self.publish(message)
+            message = Message(claimed.key, record.metadata)
+            reply = self.store.release(message, claimed.nonce, is_counted=not self.is_stopping())
         except StoreUnavailable as error:
-            logger.warning("%s; a call that was cut off goes on when its lease has lapsed", error)
+            logger.warning("%s; an interrupted call starts again when its lease has expired", error)
             return
-        if result == "sent":
-            logger.warning("a call was cut off and is handed back", extra=_ids(claimed.key))
+        if isinstance(reply, Sent):
+            if reply.unpublished:
+                self.publish(message)
+            logger.warning("an interrupted call was released", extra=_ids(claimed.key))
 
-    def republish(self, key: MessageKey) -> None:
-        """Publishes the message of an entry that nobody has begun, because its holder will not begin it."""
-        record = self._current_frame(key)
-        if record is not None:
-            self._redeliver(key, record, max(0.0, record.due - self.reading.now()))
-
-    def time_out_step(self, ref: ExecutionRef, frame: str, record: FrameRecord, execution: ExecutionRecord) -> None:
-        """Commits that the attempt's deadline has passed."""
-        claimed = _from_outside(ref, frame, record, execution)
+    def time_out_step(self, record: FrameRecord, execution: ExecutionRecord) -> None:
+        """Commit that the attempt's deadline has passed."""
+        claimed = _from_outside(record, execution)
         self._commit(self.flows.get(execution.digest), claimed, TimedOut(), from_outside=True)
 
     def end(
         self,
-        ref: ExecutionRef,
+        key: ExecutionKey,
         status: Status,
         error: str,
         cause: str,
         *,
-        execution_id: str = "",
         parent_links: Sequence[ParentLink] | None = None,
     ) -> Status | None:
-        """Stops an execution, or ends it by its time limit. None if this did it, else the status that it has.
+        """Stop an execution, or end it by its time limit. Return None if this did it, else the status that it has.
 
-        Only the one of that id, and while it has those waiters, if they are given. Raises ExecutionNotExists.
+        `parent_links`: only while just these steps wait for it. Raises ExecutionNotExists.
         """
-        detail = {"error": error, "cause": cause}
-        history = [HistoryEvent(f"Execution{status.value}", "", detail)]
-        outcome = Outcome(status, None, error, cause)
-        before = self.store.end(ref, status, history, outcome, execution_id=execution_id, parent_links=parent_links)
-        if before == "":
-            raise ExecutionNotExists(f"flow {ref.flow!r} has no execution {ref.name!r}")
-        return None if before is None else Status(before)
+        history = [HistoryEvent(f"Execution{status.value}", "", {"error": error, "cause": cause})]
+        before = self.store.end(key, history, Outcome(status, None, error, cause), parent_links=parent_links)
+        if before is None and parent_links is None:
+            raise ExecutionNotExists(f'execution "{key.ref}" does not exist')
+        return None if before is Status.RUNNING else before
 
     def report(self, token: str, event: Event) -> None:
-        """Reports a task that waits for a callback.
+        """Report a task that waits for a callback.
 
-        Raises InvalidTaskToken for a token nobody was given, TaskAlreadyCompleted for a second or late report.
+        Raises InvalidTaskToken for a token that was never issued, TaskAlreadyCompleted for a second or late report.
         """
-        key, execution = asked(self.reading, token)
-        ref = execution.ref
-        flow, token = self.flows.get(execution.digest), ""
+        fields, execution = token_target(self.reading, token)
+        flow, entry_token = self.flows.get(execution.digest), ""
         while True:
-            record = self.reading.frame(ref, key.frame)
-            if record is None or record.token == token or not is_awaited(key, record.state):
+            record = self.reading.frame(execution.ref, fields.frame)
+            if record is None or record.token == entry_token or not is_awaited(fields, record.state):
                 raise TaskAlreadyCompleted
-            # Refused though still awaited under another token: the call has returned meanwhile, and waits now.
-            token = record.token
-            claimed = _from_outside(ref, key.frame, record, execution)
+            # If the commit is refused, the call has returned meanwhile, and the step waits under another token.
+            entry_token = record.token
+            claimed = _from_outside(record, execution)
             if isinstance(self._commit(flow, claimed, event, from_outside=True), Committed):
                 return
 
     def notify_parents(self, record: ExecutionRecord) -> bool:
-        """Tells the steps that wait for an ended execution how it ended. Whether nobody is left to be told."""
+        """Report the end of an execution to the steps that wait for it. Return whether none is left to notify."""
         if not record.status.ended:
             return False
-        is_told = all([self._notify(parent_link, record) for parent_link in record.parent_links])
-        if is_told:
-            self.store.done(record.ref, "notify", record.id)
-        return is_told
+        links = self.reading.parent_links(record.ref)
+        is_notified = all([self._notify(link, record) for link in links])
+        if is_notified:
+            self.store.job_done(record.key, "notify")
+        return is_notified
 
     def _notify(self, parent_link: ParentLink, record: ExecutionRecord) -> bool:
         if record.status is Status.SUCCEEDED and not parent_link.notify_on_success:
@@ -189,18 +182,18 @@ class Engine:
         try:
             self.report(parent_link.token, _end_event(record))
         except (InvalidTaskToken, TaskAlreadyCompleted, FlowNotExists):
-            # Without its definition a step never goes on.
-            logger.info("nobody waits for the end any more", extra={"execution": str(record.ref)})
+            # A step whose definition is lost never goes on.
+            logger.info("the parent does not wait for this end any more", extra={"execution": str(record.ref)})
         except UnreadableRecord:
             logger.warning("left to a later release", extra={"execution": str(record.ref)}, exc_info=True)
             return False
         return True
 
-    def _notify_parents_now(self, ref: ExecutionRef) -> None:
+    def _notify_parents_now(self, key: ExecutionKey) -> None:
         try:
-            self.notify_parents(self.reading.execution(ref))
+            self.notify_parents(self.reading.execution(key.ref))
         except (ExecutionNotExists, StoreUnavailable) as error:
-            logger.warning("%s; whoever waits for an end is told by the sweep", error, extra={"execution": str(ref)})
+            logger.warning("%s; the sweep notifies the parents", error, extra={"execution": str(key.ref)})
 
     def _run_entry(self, key: MessageKey) -> None:
         try:
@@ -214,36 +207,35 @@ class Engine:
     def _claim(self, key: MessageKey) -> Claimed | None:
         nonce = self._nonce()
         answer = self.store.claim(key, nonce)
-        if isinstance(answer, Early) and answer.seconds <= _BLINK_SECONDS:
+        if isinstance(answer, Early) and answer.seconds <= _MAX_SLEEP_SECONDS:
             time.sleep(answer.seconds)
             answer = self.store.claim(key, nonce)
         if isinstance(answer, Early):
-            # A clock runs ahead: the message has come long before its time.
+            # This machine's clock is ahead of Redis' clock.
             if (record := self._current_frame(key)) is not None:
-                self._redeliver(key, record, answer.seconds)
+                self._return(key, record, answer.seconds)
             return None
         if isinstance(answer, Refusal):
-            logger.debug("a message came in vain", extra={**_ids(key), "reason": str(answer)})
+            logger.debug("ignored a stale or duplicate message", extra={**_ids(key), "reason": str(answer)})
             return None
         return answer
 
     def _leave_to_later_release(self, key: MessageKey) -> None:
-        """Publishes a message that this release cannot read again, a while later, until one that can takes it."""
+        """Publish a message that this release cannot read again after a pause, until a later release takes it."""
         record = self._current_frame(key)
         if record is not None:
-            # Not twice as long each time: this worker, which has nothing to do with it, is the first to take it again.
-            self._redeliver(key, record, min(_LEAVE_STEP_SECONDS * record.sent, _LONGEST_LEAVE_SECONDS))
+            # Linear, not exponential: an idle worker of this release is often the first to take it again.
+            self._return(key, record, min(_REQUEUE_STEP_SECONDS * record.sent, _MAX_REQUEUE_SECONDS))
 
     def _current_frame(self, key: MessageKey) -> FrameRecord | None:
-        """The frame, if it is still at the entry that the address is for."""
+        """Return the frame, if it is still at the entry that the message is for."""
         record = self.reading.frame(key.ref, key.frame)
         return record if record is not None and record.token == key.token else None
 
-    def _redeliver(self, key: MessageKey, record: FrameRecord, seconds: float) -> None:
-        execution = self.reading.execution(key.ref)
-        message = Message(key, execution.id, record.metadata, countdown=seconds)
-        _, unpublished = self.store.redeliver(message, record.sent, None, is_returned=True)
-        if unpublished:
+    def _return(self, key: MessageKey, record: FrameRecord, seconds: float) -> None:
+        message = Message(key, record.metadata, countdown=seconds)
+        reply = self.store.redeliver(message, record.sent, None, is_returned=True)
+        if isinstance(reply, Sent) and reply.unpublished:
             self.publish(message)
 
     def _event(self, flow: Flow, claimed: Claimed) -> Event | None:
@@ -263,7 +255,7 @@ class Engine:
     def _commit(
         self, flow: Flow, claimed: Claimed, event: Event, *, from_outside: bool = False, continue_inline: str = ""
     ) -> Committed | Refusal:
-        # In any other way a step ends because its sub-flow has ended, or has been reported on.
+        # Any other event means that the sub-flow of the step has ended, or was reported.
         cancels = isinstance(event, TimedOut | Raised)
         outbox_entry = awaited_by(flow, claimed.state, claimed.info) if cancels else None
         while True:
@@ -280,23 +272,23 @@ class Engine:
                 break
             claimed = replace(claimed, info=replace(claimed.info, events=result.events))
         if isinstance(result, Refusal):
-            # Of two that look how far a wide step is, the later one goes on: nobody need hear of that.
+            # Two claims that count the children of a map step are normal: the later one goes on.
             level = logging.INFO if claimed.join is None else logging.DEBUG
             logger.log(level, "a commit came too late", extra={**_ids(claimed.key), "reason": str(result)})
             return result
         for message in result.messages:
             self.publish(message)
-        if result.is_awaited:
-            self._notify_parents_now(claimed.key.ref)
+        if result.has_parents:
+            self._notify_parents_now(claimed.key.execution)
         if is_time_to_compact(claimed.info.events, claimed.info.events + _events_in(decision)):
-            self._compact(claimed.key.ref)
+            self._compact(claimed.key.execution)
         return result
 
-    def _compact(self, ref: ExecutionRef) -> None:
+    def _compact(self, key: ExecutionKey) -> None:
         try:
-            self.store.compact(ref)
+            self.store.compact(key)
         except StoreUnavailable as error:
-            logger.warning("%s; old events are packed with the next block", error, extra={"execution": str(ref)})
+            logger.warning("%s; old events are compacted with the next block", error, extra={"execution": str(key.ref)})
 
     def _nonce(self) -> str:
         return f"{self.worker()}.{new_token()}"
@@ -310,9 +302,9 @@ def _is_over(decision: Decision) -> bool:
     return decision.outcome is not None
 
 
-def _from_outside(ref: ExecutionRef, frame: str, record: FrameRecord, execution: ExecutionRecord) -> Claimed:
+def _from_outside(record: FrameRecord, execution: ExecutionRecord) -> Claimed:
     return Claimed(
-        key=MessageKey(ref, frame, record.token),
+        key=MessageKey(execution.key, record.frame, record.token),
         nonce="",
         kind=record.kind,
         state=record.state,

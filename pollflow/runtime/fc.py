@@ -29,7 +29,7 @@ class FcFunction:
 
 @dataclass(frozen=True, slots=True)
 class FcService:
-    """`context.service` of Function Compute: empty, since functions stand in no service here."""
+    """`context.service` of Function Compute: empty, since functions belong to no service here."""
 
     name: str = ""
     log_project: str = ""
@@ -40,7 +40,7 @@ class FcService:
 
 @dataclass(frozen=True, slots=True)
 class FcCredentials:
-    """`context.credentials` of Function Compute: empty, since nobody lends a role here."""
+    """`context.credentials` of Function Compute: empty, since no role is assumed here."""
 
     access_key_id: str = ""
     access_key_secret: str = field(default="", repr=False)
@@ -49,7 +49,7 @@ class FcCredentials:
 
 @dataclass(frozen=True, slots=True)
 class FcContext:
-    """The context that Function Compute gives.
+    """The context of Function Compute.
 
     `request_id` is the idempotency key, `retry_count` the attempt less 1.
     """
@@ -65,9 +65,9 @@ class FcContext:
 
 
 def fc_handler(handler: Handler) -> Function:
-    """A function of pollflow that calls a handler of Function Compute.
+    """Return a function that calls a handler of Function Compute.
 
-    The handler gets the step's input as JSON bytes, and answers JSON text or an object.
+    The handler gets the step's input as JSON bytes, and returns JSON text or an object.
     """
 
     def call(input: JsonObject, context: Context) -> Any:
@@ -81,7 +81,7 @@ def fc_handler(handler: Handler) -> Function:
         try:
             return json.loads(result)
         except ValueError as error:
-            raise TaskError("FnF.InvalidLocal", f"the handler answered text that is no JSON: {error}") from error
+            raise TaskError("FnF.InvalidLocal", f"the handler returned text that is not JSON: {error}") from error
 
     call.__name__ = getattr(handler, "__name__", "handler")
     call.__module__ = getattr(handler, "__module__", call.__module__)

@@ -1,6 +1,6 @@
 """Functions that flows call: registered by name, looked up by the names of the language, called with a context.
 
-Nothing is imported or called by a name that came from a flow: what is not registered does not exist.
+Nothing is imported or called by a name from a flow: only registered functions are called.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a function knows of the call that it serves.
+    """What a function knows of its call.
 
-    `idempotency_key` stays the same when the call has to be made again because a worker died: hand it to an API that
-    takes one, and a job is never started twice. `attempt` counts the calls by retry policies, from 1. `deadline` is
-    when the step times out, if it does.
+    `idempotency_key` stays the same when the call is repeated because a worker died: pass it to an API that takes one,
+    and no job is started twice. `attempt` counts the calls by retry policies within one visit of the step, from 1.
+    `deadline` is when the attempt times out, or None.
     """
 
     execution_id: str
@@ -48,12 +48,12 @@ else:
 
 
 class CallLogger(_Adapter):
-    """Logs for one call: its lines begin with `FLOW/NAME STEP: `, and its records have the ids as fields too."""
+    """Logger of one call: its lines begin with `FLOW/NAME STEP: `, and its records have the ids as fields."""
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        """Adds whose line it is."""
+        """Prefix a line with its flow, execution and step."""
         info = self.extra or {}
-        # A name may hold a %, which is no place for an argument.
+        # A % in a name is not a format specifier.
         whose = "{flow}/{execution} {step}".format_map(info).replace("%", "%%")
         return super().process(f"{whose}: {msg}", kwargs)
 
@@ -68,9 +68,9 @@ class Functions:
         return iter(sorted(self._functions))
 
     def register(self, name: str, function: Function) -> None:
-        """Registers under a name. Raises InvalidArgument if another function has it."""
+        """Register a function. Raises InvalidArgument if another function has the name."""
         if not name or not isinstance(name, str):
-            raise InvalidArgument("a function is registered under a name that is not empty")
+            raise InvalidArgument("the name of a function must be a string that is not empty")
         known = self._functions.get(name)
         if known is not None and _place(known) != _place(function):
             raise InvalidArgument(f"two functions are registered as {name!r}: {_place(known)} and {_place(function)}")
@@ -81,7 +81,7 @@ class Functions:
     @overload
     def function(self, name: str | None = None) -> Callable[[F], F]: ...
     def function(self, name: str | F | None = None) -> F | Callable[[F], F]:
-        """Decorator that registers a function, under its own name unless another is given."""
+        """Decorator that registers a function, by default under its own name."""
         if callable(name):
             self.register(name.__name__, name)
             return name
@@ -93,41 +93,41 @@ class Functions:
         return register
 
     def find(self, resource: Resource) -> Function | None:
-        """The function for a resource: by full ARN, then `SERVICE/FUNCTION`, then `FUNCTION`."""
+        """Return the function of a resource: by full ARN, then `SERVICE/FUNCTION`, then `FUNCTION`."""
         return next((self._functions[name] for name in names_of(resource) if name in self._functions), None)
 
     def near(self, resource: Resource) -> list[str]:
-        """Registered names that look like the resource's."""
+        """Return registered names that are similar to the resource's."""
         wanted = names_of(resource)
         found = [near for name in wanted for near in difflib.get_close_matches(name, self._functions, n=3)]
         return list(dict.fromkeys(found))
 
 
 def names_of(resource: Resource) -> tuple[str, ...]:
-    """The names that a resource is looked up by, in order."""
+    """Return the names that a resource is looked up by, in order."""
     if isinstance(resource, FunctionResource):
         return resource.arn, f"{resource.service}/{resource.function}", resource.function
     return (resource.arn,)
 
 
 def missing_cause(resource: Resource, functions: Functions) -> str:
-    """What is said when nobody registered the function that a flow names."""
+    """Return the cause for a function that is not registered."""
     wanted = names_of(resource)[1 if isinstance(resource, FunctionResource) else 0]
     near = functions.near(resource)
-    told = f"near names: {', '.join(near)}" if near else f"registered: {', '.join(list(functions)[:10]) or 'none'}"
-    return f"no function is registered as {wanted!r}; {told}"
+    known = f"similar names: {', '.join(near)}" if near else f"registered: {', '.join(list(functions)[:10]) or 'none'}"
+    return f"no function is registered as {wanted!r}; {known}"
 
 
 def invoke(function: Function, input: JsonObject, context: Context) -> Json:
-    """Calls a function, sync or async; its result as plain JSON. Raises TaskError if it is none."""
+    """Call a function, sync or async, and return its result as plain JSON. Raises TaskError if it is not JSON."""
     result = function(input, context)
     if inspect.isawaitable(result):
         result = asyncio.run(_await(result))
-    # Tuples become lists here and not later, so that the machine sees what Redis will keep.
+    # Tuples become lists now, so that the machine sees what Redis will keep.
     try:
         return json.loads(json.dumps(result, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise TaskError("FnF.InvalidLocal", f"the result is no JSON object: {error}") from error
+        raise TaskError("FnF.InvalidLocal", f"the result is not a JSON object: {error}") from error
 
 
 async def _await(awaitable: Any) -> Any:
@@ -139,5 +139,5 @@ def _place(function: Function) -> str:
 
 
 default = Functions()
-"""The registry of `@pollflow.function`, which `attach` uses unless told otherwise."""
+"""The registry of `@pollflow.function`, which `attach` uses by default."""
 function = default.function

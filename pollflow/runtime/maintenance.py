@@ -1,6 +1,6 @@
-"""What an execution itself still has to do: its time limit, telling who waits for its end, tidying up, being purged.
+"""Maintenance jobs of an execution: its time limit, notifying parents, stopping sub-executions, cleanup and purge.
 
-Each stands in the wake-up index until it is done, and doing it twice changes nothing.
+Each is in the wake-up index until it is done, and running it twice changes nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pollflow.errors import ExecutionNotExists, FlowNotExists
 from pollflow.machine import Status
 from pollflow.runtime.engine import Engine
-from pollflow.runtime.parents import OrphanDecision, orphan_decision
+from pollflow.runtime.parents import ChildDecision, child_decision
 from pollflow.runtime.subflows import awaited_by
-from pollflow.store import ExecutionRecord, ExecutionRef, FrameRecord, OutboxEntry, ParentLink
+from pollflow.store import ExecutionRecord, FrameRecord, OutboxEntry, ParentLink
 
 _SLICE = 100
 
@@ -23,103 +23,96 @@ logger = logging.getLogger("pollflow")
 
 @dataclass(frozen=True, slots=True)
 class MaintenanceJobs:
-    """Does the duties of executions."""
+    """Runs the maintenance jobs of executions."""
 
     engine: Engine
 
-    def do(self, ref: ExecutionRef, job: str) -> None:
-        """Does one duty that is due."""
+    def run(self, record: ExecutionRecord, job: str) -> None:
+        """Run one job that is due. A job of a later release is left to it."""
         known: dict[str, Callable[[ExecutionRecord], object]] = {
             "deadline": self._time_out,
             "notify": self.engine.notify_parents,
             "orphan": self._stop_orphan,
-            "errand": self._drain_outbox,
-            "tidy": self._delete_frames,
+            "outbox": self._drain_outbox,
+            "cleanup": self._delete_frames,
             "purge": self.purge,
         }
         if job not in known:
-            logger.warning("left to a later release", extra={"execution": str(ref), "duty": job})
+            logger.warning("left to a later release", extra={"execution": str(record.ref), "job": job})
             return
-        try:
-            known[job](self.engine.reading.execution(ref))
-        except ExecutionNotExists:
-            self.engine.store.done(ref, job, "")
-
-    def _time_out(self, record: ExecutionRecord) -> None:
-        flow = self.engine.flows.get(record.digest)
-        limit = flow.timeout_seconds or 0.0
-        if self.engine.reading.now() < record.started_at + limit:
-            return  # taken for an execution that is no more; this one has its name, and a time limit of its own
-        cause = f"the execution did not end within {limit:g} seconds"
-        self.engine.end(record.ref, Status.TIMED_OUT, "FnF.ExecutionTimeout", cause, execution_id=record.id)
-        self.engine.store.done(record.ref, "deadline", record.id)
-
-    def _stop_orphan(self, record: ExecutionRecord) -> None:
-        """Stops a sub-execution of a step that Redis has forgotten. One that is still to come finds what it started."""
-        decisions = self._decisions(record)
-        if OrphanDecision.LATER in decisions.values():
-            return  # it is asked again, until the step is there or the execution has gone another way
-        self._stop_unless_needed(record, decisions, "", "the step that started it does not wait any more")
-        self.engine.store.done(record.ref, "orphan", record.id)
-
-    def _drain_outbox(self, record: ExecutionRecord) -> None:
-        """Stops the sub-executions that steps have given up, in other ways than by the end of their execution."""
-        for outbox_entry in record.outbox:
-            self._cancel_child(outbox_entry, "FnF.TaskTimeout", "the step that waited gave it up")
-            self.engine.store.outbox_done(record.ref, outbox_entry.dump(), record.id)
+        known[job](record)
 
     def purge(self, record: ExecutionRecord) -> None:
-        """Deletes an ended execution and all that is left of it. What runs is left alone."""
+        """Delete an ended execution and all that is left of it. An execution that runs is left alone."""
         if not self.engine.notify_parents(record):
             return
         self._drain_outbox(record)
         while self._delete_frames(record) > 0:
             pass
-        self.engine.store.purge(record.ref, record.id, record.status)
+        self.engine.store.purge(record.key, record.status)
+
+    def _time_out(self, record: ExecutionRecord) -> None:
+        limit = self.engine.flows.get(record.digest).timeout_seconds or 0.0
+        cause = f"the execution did not end within {limit:g} seconds"
+        self.engine.end(record.key, Status.TIMED_OUT, "FnF.ExecutionTimeout", cause)
+        self.engine.store.job_done(record.key, "deadline")
+
+    def _stop_orphan(self, record: ExecutionRecord) -> None:
+        """Stop a sub-execution whose step Redis has lost. A step that is still to come finds what it started."""
+        decisions = self._decisions(record)
+        if ChildDecision.CHECK_LATER in decisions.values():
+            return  # the sweep runs the job again, until the step is there or its execution has gone another way
+        self._stop_unless_needed(record, decisions, "", "the step that started it does not wait any more")
+        self.engine.store.job_done(record.key, "orphan")
+
+    def _drain_outbox(self, record: ExecutionRecord) -> None:
+        """Stop the sub-executions that steps no longer want, while their execution goes on."""
+        for entry in self.engine.reading.outbox(record.ref):
+            self._cancel_child(entry, "FnF.TaskTimeout", "the step that waited no longer does")
+            self.engine.store.outbox_done(record.key, entry)
 
     def _delete_frames(self, record: ExecutionRecord) -> int:
-        """Deletes some frames of an ended execution, and stops what just these waited for. How many are left."""
+        """Delete some frames of an ended execution, and stop what only these waited for. Return how many are left."""
         frames = self.engine.reading.frame_names(record.ref, _SLICE)
         for name in frames if record.status is not Status.SUCCEEDED else ():
             frame = self.engine.reading.frame(record.ref, name)
-            outbox_entry = None if frame is None else self._awaited_by(frame, record)
-            if outbox_entry is not None:
-                self._cancel_child(outbox_entry, record.error or "", record.cause or "")
-        return self.engine.store.cleanup(record.ref, record.id, frames)
+            entry = None if frame is None else self._awaited_by(frame, record)
+            if entry is not None:
+                self._cancel_child(entry, record.error or "", record.cause or "")
+        return self.engine.store.cleanup(record.key, frames)
 
     def _awaited_by(self, frame: FrameRecord, record: ExecutionRecord) -> OutboxEntry | None:
         try:
             flow = self.engine.flows.get(record.digest)
         except FlowNotExists:
-            return None  # Redis has lost the definition: what it waited for cannot be known
+            return None  # Redis has lost the definition, so what the frame waited for is unknown
         return awaited_by(flow, frame.state, record.info)
 
-    def _cancel_child(self, outbox_entry: OutboxEntry, error: str, cause: str) -> None:
-        # First of all, so that a worker that is late with starting it finds the note, or is found by what follows.
-        self.engine.store.cancel_child(outbox_entry)
+    def _cancel_child(self, entry: OutboxEntry, error: str, cause: str) -> None:
+        # The note comes first: a worker that starts the sub-flow late finds the note, or is found below.
+        self.engine.store.cancel_child(entry)
         try:
-            record = self.engine.reading.execution(outbox_entry.ref)
+            record = self.engine.reading.execution(entry.ref)
         except ExecutionNotExists:
             return
-        if outbox_entry.token in record.steps:
-            self._stop_unless_needed(record, self._decisions(record), error, cause)
+        decisions = self._decisions(record)
+        if entry.token == record.parent or any(entry.token == link.token for link in decisions):
+            self._stop_unless_needed(record, decisions, error, cause)
 
-    def _decisions(self, record: ExecutionRecord) -> dict[ParentLink, OrphanDecision]:
-        """What the steps that wait need of an execution that runs."""
-        parent_links = () if record.status.ended else record.parent_links
-        return {parent_link: orphan_decision(self.engine.reading, parent_link) for parent_link in parent_links}
+    def _decisions(self, record: ExecutionRecord) -> dict[ParentLink, ChildDecision]:
+        """Return what each step that waits for a running execution means for it."""
+        if record.status.ended:
+            return {}
+        reading = self.engine.reading
+        return {link: child_decision(reading, link) for link in reading.parent_links(record.ref)}
 
     def _stop_unless_needed(
-        self, record: ExecutionRecord, decisions: dict[ParentLink, OrphanDecision], error: str, cause: str
+        self, record: ExecutionRecord, decisions: dict[ParentLink, ChildDecision], error: str, cause: str
     ) -> None:
-        # One that a client has started, or a step that did not wait, is nobody's to stop.
-        if record.status.ended or not record.is_awaited_by_its_starter:
+        # Stop only what a step has started and waited for; not what a client started or a step did not wait for.
+        is_awaited_by_its_starter = any(link.token == record.parent for link in decisions)
+        if record.status.ended or not is_awaited_by_its_starter:
             return
-        cancellations = self.engine.reading.cancellations(record.ref)
-        if all(
-            decision is OrphanDecision.NONE or parent_link.token in cancellations
-            for parent_link, decision in decisions.items()
-        ):
-            self.engine.end(
-                record.ref, Status.STOPPED, error, cause, execution_id=record.id, parent_links=record.parent_links
-            )
+        cancelled = self.engine.reading.cancellations(record.ref)
+        if all(choice is ChildDecision.STOP or link.token in cancelled for link, choice in decisions.items()):
+            self.engine.end(record.key, Status.STOPPED, error, cause, parent_links=tuple(decisions))

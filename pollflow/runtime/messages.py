@@ -12,36 +12,38 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pollflow.errors import InvalidArgument
-from pollflow.store import EncodedMessage, ExecutionRef, Message, MessageKey
+from pollflow.store import EncodedMessage, ExecutionKey, ExecutionRef, Message, MessageKey
 
 TASK_PREFIX = "pollflow."
 SENT_AT = "pollflow_sent_at"
-"""The header with the moment of sending by Redis' clock: it tells the sweep a lost message from a queued one."""
+"""The header with the publishing time by Redis' clock: by it the sweep knows a lost message from a queued one."""
 CALLBACK = "pollflow_callback"
-"""The header of a step that waits for a callback: the seconds that an attempt may take, 0 for any; else null."""
+"""The header of a step that waits for a callback: the timeout of an attempt in seconds, 0 for none; else null."""
 
 _EARLY_MARGIN_SECONDS = 0.005
 _MARK = "\x00sent\x00"
 
 
 def task_name(message: Message) -> str:
-    """The Celery task that carries the letter."""
+    """Return the name of the Celery task that carries the message."""
     return TASK_PREFIX + message.metadata.type
 
 
 def task_id(message: Message) -> str:
-    """The Celery task's id: the same for a redelivery, so that Flower shows one row."""
-    return _entry_id(message.execution_id, message.key.frame, message.metadata.entry, message.metadata.attempt)
+    """Return the id of the Celery task: the same for a redelivery, so that Flower shows one row."""
+    key, metadata = message.key, message.metadata
+    return _entry_id(key.execution.id, key.frame, metadata.entry, metadata.attempt)
 
 
 def parent_id(message: Message) -> str | None:
-    """The id of the Celery task of the step before in the frame; of a child's first step, that of the control step."""
-    if message.metadata.attempt > 1:
-        return _entry_id(message.execution_id, message.key.frame, message.metadata.entry, message.metadata.attempt - 1)
-    if message.metadata.entry > 1:
-        return _entry_id(message.execution_id, message.key.frame, message.metadata.entry - 1, 1)
-    above = message.key.frame.rpartition(".")[0]
-    return f"{message.execution_id}-{above}" if above else None
+    """Return the id of the Celery task of the step before in the frame; of a child's first step, of the map step."""
+    key, metadata = message.key, message.metadata
+    if metadata.attempt > 1:
+        return _entry_id(key.execution.id, key.frame, metadata.entry, metadata.attempt - 1)
+    if metadata.entry > 1:
+        return _entry_id(key.execution.id, key.frame, metadata.entry - 1, 1)
+    above = key.frame.rpartition(".")[0]
+    return f"{key.execution.id}-{above}" if above else None
 
 
 def _entry_id(execution_id: str, frame: str, entry: int, attempt: int) -> str:
@@ -49,33 +51,34 @@ def _entry_id(execution_id: str, frame: str, entry: int, attempt: int) -> str:
     return name if attempt == 1 else f"{name}-{attempt}"
 
 
-def args_of(message: Message) -> list[str]:
-    """The arguments of the Celery task."""
-    key = message.key
-    return [key.ref.flow, key.ref.name, key.frame, key.token]
+def args_of(message: Message) -> list[str | int]:
+    """Return the arguments of the Celery task."""
+    key, execution = message.key, message.key.execution
+    return [execution.ref.flow, execution.ref.name, execution.id, execution.incarnation, key.frame, key.token]
 
 
 def shown_args(message: Message) -> str:
-    """The arguments as Flower shows them."""
-    ref = message.key.ref
-    return repr((ref.flow, ref.name, message.metadata.step, f"attempt {message.metadata.attempt}"))
+    """Return the arguments as Flower shows them."""
+    ref, metadata = message.key.ref, message.metadata
+    return repr((ref.flow, ref.name, metadata.step, f"attempt {metadata.attempt}"))
 
 
 def callback_of(message: Message) -> float | None:
-    """The value of the header CALLBACK."""
+    """Return the value of the header CALLBACK."""
     return (message.metadata.timeout or 0) if message.metadata.is_callback else None
 
 
 def key_of(args: Any) -> MessageKey:
-    """The address that `args_of` wrote. Raises InvalidArgument for anything else."""
-    if not isinstance(args, list | tuple) or len(args) != 4 or not all(isinstance(arg, str) for arg in args):
-        raise InvalidArgument("a step task takes flow, execution, frame and token")
-    flow, name, frame, token = args
-    return MessageKey(ExecutionRef(flow, name), frame, token)
+    """Return the message key that `args_of` wrote. Raises InvalidArgument for anything else."""
+    match args:
+        case [str(flow), str(name), str(id), int(incarnation), str(frame), str(token)]:
+            return MessageKey(ExecutionKey(ExecutionRef(flow, name), id, incarnation), frame, token)
+        case _:
+            raise InvalidArgument("a step task takes flow, execution, id, incarnation, frame and token")
 
 
 def eta_of(message: Message) -> datetime | None:
-    """When a worker is to try the letter. By the clock of this process, which the worker's own is compared with."""
+    """Return when a worker may start the message, by the clock of this process, or None for at once."""
     if message.at is not None:
         return datetime.fromtimestamp(message.at + _EARLY_MARGIN_SECONDS, timezone.utc)
     if message.countdown <= 0:
@@ -84,7 +87,7 @@ def eta_of(message: Message) -> datetime | None:
 
 
 def encode(message: Message, *, queue: str, list_key: str) -> EncodedMessage:
-    """The letter for the list `list_key` of the queue `queue`. Every envelope has a delivery tag of its own."""
+    """Encode a message for the list `list_key` of the queue `queue`, with a delivery tag of its own."""
     identity, eta = task_id(message), eta_of(message)
     wire = {
         # Plain JSON instead of base64: a third shorter, and kombu takes it as it is.
@@ -105,7 +108,7 @@ def encode(message: Message, *, queue: str, list_key: str) -> EncodedMessage:
             "group_index": None,
             "retries": 0,
             "timelimit": [None, None],
-            "root_id": message.execution_id,
+            "root_id": message.key.execution.id,
             "parent_id": parent_id(message),
             "argsrepr": shown_args(message),
             "kwargsrepr": "{}",
@@ -130,7 +133,7 @@ def encode(message: Message, *, queue: str, list_key: str) -> EncodedMessage:
 
 
 def sent_at(text: str) -> float | None:
-    """The moment of sending that a queued message bears; None for a message that is not ours."""
+    """Return when a queued message was published, by Redis' clock; None for a message of another app."""
     try:
         value = json.loads(text)["headers"].get(SENT_AT)
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -1,4 +1,4 @@
-"""JSON objects that come from outside: checked before anything is stored."""
+"""Checks of JSON objects that come from users, before anything is stored."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pollflow.fdl.model import JsonObject
 from pollflow.machine.data import size_of, size_text
 
 
-def checked_object(what: str, value: Any, most_bytes: int) -> JsonObject:
-    """The value as plain JSON. Raises InvalidArgument for what is no JSON object, EntityTooLarge over the limit."""
+def checked_object(what: str, value: Any, limit_bytes: int) -> JsonObject:
+    """Return the value as plain JSON. Raises InvalidArgument for other values, EntityTooLarge over the limit."""
     if not isinstance(value, dict):
         raise InvalidArgument(f"the {what} must be a JSON object, not {type(value).__name__}")
     try:
@@ -19,6 +19,6 @@ def checked_object(what: str, value: Any, most_bytes: int) -> JsonObject:
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument(f"the {what} must be a JSON object: {error}") from error
     size = size_of(plain)
-    if size > most_bytes:
-        raise EntityTooLarge(f"the {what} has {size_text(size)}; {most_bytes} bytes are allowed")
+    if size > limit_bytes:
+        raise EntityTooLarge(f"the {what} has {size_text(size)}; the limit is {limit_bytes} bytes")
     return plain

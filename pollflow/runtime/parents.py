@@ -1,4 +1,4 @@
-"""Who waits for the end of a sub-execution or for a report, and whether that step still does."""
+"""Steps that wait: which step a task token is for, and whether it still needs the sub-execution that it waits for."""
 
 from __future__ import annotations
 
@@ -9,55 +9,57 @@ from pollflow.machine import ROOT, Status, TaskTokenFields, is_awaited, is_to_co
 from pollflow.store import ExecutionRecord, ExecutionRef, ParentLink, Reading, parent_of
 
 
-def asked(reading: Reading, token: str) -> tuple[TaskTokenFields, ExecutionRecord]:
-    """What a task token is for, and its execution. Raises InvalidTaskToken for one that nobody was given."""
-    key = read_task_token(token)
+def token_target(reading: Reading, token: str) -> tuple[TaskTokenFields, ExecutionRecord]:
+    """Return the verified fields of a task token, and its execution. Raises InvalidTaskToken."""
+    fields = read_task_token(token)
     try:
-        execution = reading.execution(ExecutionRef(key.flow_name, key.execution_name))
+        execution = reading.execution(ExecutionRef(fields.flow_name, fields.execution_name))
     except LookupError as error:
-        raise InvalidTaskToken("the execution that the token names does not exist") from error
-    verify(key, execution.info)
-    return key, execution
+        raise InvalidTaskToken("the execution that the task token names does not exist") from error
+    verify(fields, execution.info)
+    return fields, execution
 
 
-class OrphanDecision(Enum):
-    """Whether a step has a use for the sub-execution that it waits for."""
+class ChildDecision(Enum):
+    """What a waiting step means for the sub-execution that it waits for."""
 
-    NONE = "none"
-    NOW = "now"
-    """It waits; or it has had its callback, and lets the sub-execution run on."""
-    LATER = "later"
-    """Its execution may still come to it: Redis has forgotten that it was there."""
+    STOP = "stop"
+    """The step does not need it any more."""
+    KEEP = "keep"
+    """The step waits; or it has had its callback, and the sub-execution may run on."""
+    CHECK_LATER = "check later"
+    """The step's execution may still reach the step: Redis has lost that it was there."""
 
 
-def orphan_decision(reading: Reading, parent_link: ParentLink) -> OrphanDecision:
-    """Whether the step that waits still has a use for the sub-execution."""
-    # What is over for a step that waits for a callback may be over because it was reported.
-    when_over = OrphanDecision.NONE if parent_link.notify_on_success else OrphanDecision.NOW
+def child_decision(reading: Reading, parent_link: ParentLink) -> ChildDecision:
+    """Decide whether the step that waits still needs the sub-execution."""
+    # A step that waits for a callback may be over because it was reported.
+    when_over = ChildDecision.STOP if parent_link.notify_on_success else ChildDecision.KEEP
     try:
-        key, execution = asked(reading, parent_link.token)
+        fields, execution = token_target(reading, parent_link.token)
     except InvalidTaskToken:
-        return OrphanDecision.NONE
+        return ChildDecision.STOP
     if execution.status.ended:
-        return when_over if execution.status is Status.SUCCEEDED else OrphanDecision.NONE
-    record = reading.frame(execution.ref, key.frame)
+        return when_over if execution.status is Status.SUCCEEDED else ChildDecision.STOP
+    record = reading.frame(execution.ref, fields.frame)
     if record is None:
-        return OrphanDecision.LATER if _is_to_be_made(reading, execution.ref, key.frame) else when_over
-    if is_awaited(key, record.state):
-        return OrphanDecision.NOW
-    if is_to_come(key, record.state):
-        return OrphanDecision.LATER
-    return when_over if record.state.entry > key.entry else OrphanDecision.NONE
+        is_to_start = _is_to_start(reading, execution.ref, fields.frame)
+        return ChildDecision.CHECK_LATER if is_to_start else when_over
+    if is_awaited(fields, record.state):
+        return ChildDecision.KEEP
+    if is_to_come(fields, record.state):
+        return ChildDecision.CHECK_LATER
+    return when_over if record.state.entry > fields.entry else ChildDecision.STOP
 
 
-def _is_to_be_made(reading: Reading, ref: ExecutionRef, frame: str) -> bool:
-    """Whether a frame that is not there, of a branch or an iteration, will still be made."""
+def _is_to_start(reading: Reading, ref: ExecutionRef, frame: str) -> bool:
+    """Return whether a branch or iteration whose frame does not exist will still start."""
     if frame == ROOT:
         return False
     parent, entry, index = parent_of(frame)
     record = reading.frame(ref, parent)
     if record is None:
-        return _is_to_be_made(reading, ref, parent)
+        return _is_to_start(reading, ref, parent)
     if record.state.entry != entry:
         return record.state.entry < entry
     return record.join is None or record.join.made <= index

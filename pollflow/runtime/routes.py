@@ -1,6 +1,6 @@
-"""Where step messages go: by a list that the store's scripts may push to, or by the app that publishes.
+"""Where step messages go: to a list that the store's scripts push to, or by the app that publishes.
 
-Workers write down what they found out from their app, so that a client without the app knows it too.
+Workers write down what their app says, so that a client without the app knows it too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from pollflow.runtime import messages
 from pollflow.runtime.settings import Settings
-from pollflow.store import Connection, EncodedMessage, Keys, Message, translated
+from pollflow.store import Directory, EncodedMessage, Message
 
 DEFAULT_QUEUE = "celery"
 
@@ -25,40 +25,39 @@ class Routes:
     list_prefix: str = ""
 
     def queue_of(self, step_type: str) -> str:
-        """The name of the queue that steps of the type go to."""
+        """Return the name of the queue that steps of the type go to."""
         return self.queues.get(step_type, DEFAULT_QUEUE)
 
     def list_of(self, queue: str) -> str:
-        """The Redis list of a queue."""
+        """Return the Redis list of a queue."""
         return self.list_prefix + queue
 
     def lists(self) -> set[str]:
-        """All lists that step messages go to."""
+        """Return all lists that step messages go to."""
         return {self.list_of(queue) for queue in self.queues.values()} or {self.list_of(DEFAULT_QUEUE)}
 
-    def encode(self, message: Message) -> EncodedMessage:
-        """The letter in its envelope."""
+    def encode(self, message: Message) -> EncodedMessage | None:
+        """Encode a message for a script; None where the script cannot publish it."""
         if not self.in_script:
-            return EncodedMessage(None)
+            return None
         queue = self.queue_of(message.metadata.type)
         return messages.encode(message, queue=queue, list_key=self.list_of(queue))
 
-    def save(self, client: Connection, keys: Keys, settings: Settings) -> None:
-        """Writes them down for clients, with the settings of the workers."""
-        record: dict[str, str | int] = {
-            "settings": settings.dump(),
-            "in_script": int(self.in_script),
-            "queues": json.dumps(self.queues),
-            "list_prefix": self.list_prefix,
-        }
-        with translated():
-            client.hset(keys.route(), mapping=record)
+    def save(self, directory: Directory, settings: Settings) -> None:
+        """Write the routes down for clients, with the settings of the workers."""
+        directory.save_route(
+            {
+                "settings": settings.dump(),
+                "in_script": str(int(self.in_script)),
+                "queues": json.dumps(self.queues),
+                "list_prefix": self.list_prefix,
+            }
+        )
 
     @classmethod
-    def load(cls, client: Connection, keys: Keys) -> tuple[Routes, str | None]:
-        """As a worker has written them, with its settings; the default queue of Celery where none has yet."""
-        with translated():
-            record: dict[str, str] = client.hgetall(keys.route())
+    def load(cls, directory: Directory) -> tuple[Routes, str | None]:
+        """Return the routes and settings that a worker has written; Celery's default queue where none has yet."""
+        record = directory.route()
         if not record:
             return cls(), None
         routes = cls(bool(int(record["in_script"])), json.loads(record["queues"]), record["list_prefix"])
@@ -66,4 +65,4 @@ class Routes:
 
 
 Publish = Callable[[Message], None]
-"""Publishes a letter by the app's own broker connection."""
+"""Publishes a message by the app's own broker connection."""

@@ -21,35 +21,35 @@ class Settings:
     """Each is set as `pollflow_NAME` in the Celery configuration. Times are seconds."""
 
     redis_url: str = ""
-    """Where the state is; the broker's URL unless set, if that is a Redis."""
+    """The Redis that keeps the state; unless set, the broker if that is a Redis."""
     key_prefix: str = "pollflow"
-    """In front of every key."""
+    """The prefix of every key."""
     max_countdown: float = 60.0
-    """The longest countdown handed to Celery; the visibility timeout must be at least twice as long."""
+    """The longest countdown given to Celery. The visibility timeout must be at least twice as long."""
     redelivery_timeout: float = 2.0
-    """How long a due message may be missing before it is published again."""
+    """How long after its due time a message that no worker has begun is published again."""
     max_redelivery_timeout: float = 600.0
-    """The grace doubles at each redelivery of an entry, up to this."""
+    """The redelivery timeout doubles at each redelivery of an entry, up to this."""
     lease: float = 3.0
-    """How long a call may go without a sign of life from its worker before it is made again."""
+    """How long a call may run without a renewal by its worker before it is made again."""
     sweep_interval: float = 1.0
-    """How often the wake-up index is looked at, and how often workers vouch for what they hold."""
+    """The time between two sweeps, and between two renewals of a worker's leases."""
     sweep_in_workers: bool = True
-    """Whether workers sweep too, so that a forgotten beat never stops the polling."""
+    """Whether workers sweep. If not, a beat has to."""
     max_crashes: int = 5
-    """After so many calls that were cut off by the death of their process, a step fails with `FC.Unknown`."""
+    """A step whose calls were interrupted this often by the death of their process fails with `FC.Unknown`."""
     retention: float = 30.0 * 86_400
-    """How long an execution is kept after its end."""
+    """How long an ended execution is kept."""
     durable: bool = False
-    """Whether starts, stops, reports and the commits of workers wait until the append-only file has them."""
+    """Whether starts, stops, reports and commits wait until the append-only file of Redis has them."""
     max_payload_bytes: int = 32 * 1024
-    """Bounds a step's input, output and local together, and an execution's input."""
+    """The maximum size of a step's input, output and local together, and of an execution's input."""
     max_events: int = 250_000
-    """Bounds the history of an execution."""
+    """The maximum number of events of an execution."""
     max_wait: float = 365.0 * 86_400
-    """Bounds one wait."""
+    """The longest wait of a wait step."""
     max_concurrency: int = 100
-    """The branches or iterations of a step that run at the same time."""
+    """The maximum number of branches or iterations of one step that run at the same time."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -64,31 +64,31 @@ class Settings:
 
     @classmethod
     def of(cls, conf: Any) -> Settings:
-        """From a Celery configuration. Raises ConfigurationError for a value of the wrong kind or an unknown name."""
+        """Read a Celery configuration. Raises ConfigurationError for a value of the wrong type or an unknown name."""
         known = {field.name: field for field in fields(cls)}
         _refuse_unknown(conf, known)
-        input: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for name, field in known.items():
             value = conf.get(PREFIX + name)
             if value is None:
                 continue
-            input[name] = _as(type(field.default), PREFIX + name, value)
-        return cls(**input)
+            values[name] = _as(type(field.default), PREFIX + name, value)
+        return cls(**values)
 
     def dump(self) -> str:
-        """As a worker writes them down for clients: all but where the state is."""
+        """Return the text that a worker writes down for clients: all settings but where the state is."""
         return json.dumps({name: value for name, value in asdict(self).items() if name not in _LOCAL})
 
     @classmethod
     def load(cls, text: str | None, **local: Any) -> Settings:
-        """As `dump` wrote them, what this release does not know left out; `local` is this process' own."""
+        """Return the settings that `dump` wrote, without unknown ones; `local` are those of this process."""
         known = {field.name for field in fields(cls)} - _LOCAL
         written = json.loads(text) if text else {}
         return cls(**{name: value for name, value in written.items() if name in known}, **local)
 
     @property
     def timing(self) -> Timing:
-        """What the store is told of it."""
+        """The settings that the store uses."""
         return Timing(
             max_countdown=self.max_countdown,
             redelivery_timeout=self.redelivery_timeout,
@@ -100,7 +100,7 @@ class Settings:
 
     @property
     def limits(self) -> Limits:
-        """What the machine is told of it."""
+        """The settings that the machine uses."""
         return Limits(
             payload_bytes=self.max_payload_bytes,
             events=self.max_events,
@@ -110,7 +110,7 @@ class Settings:
 
     @property
     def keys(self) -> Keys:
-        """The names of the keys."""
+        """The names of the keys, under the prefix."""
         return Keys(self.key_prefix)
 
 

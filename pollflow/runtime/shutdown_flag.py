@@ -1,7 +1,7 @@
-"""Whether this worker was told to stop, for its pool children too: a page of memory that they share since the fork.
+"""Whether this worker is shutting down, also for its pool children: a page of memory that they share since the fork.
 
-A call that is cut off because its worker stops is no sign that the function ends its process. A child that was not
-forked sees no stop, and the call counts as lost.
+A call that is interrupted by a shutdown does not count as a crash. A child that was not forked does not see the flag,
+and its interrupted call counts.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ _page = mmap.mmap(-1, 1)
 
 
 def begin() -> None:
-    """A worker begins, and will fork its pool: its page is its own, not that of whoever forked it."""
+    """Clear the flag of a worker that starts, before it forks its pool."""
     global _page
     _page = mmap.mmap(-1, 1)
 
 
 def set_stopping() -> None:
-    """The worker was told to stop. Safe in a signal handler."""
+    """Set the flag. Safe in a signal handler."""
     _page[0] = 1
 
 
 def is_stopping() -> bool:
-    """Whether this process, or the one that it was forked from, was told to stop."""
+    """Return whether this process, or the worker that it was forked from, is shutting down."""
     return _page[0] == 1

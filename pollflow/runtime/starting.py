@@ -1,10 +1,11 @@
-"""Starting executions: the one way in, for clients and for sub-flows."""
+"""Starting executions, for clients and for sub-flows."""
 
 from __future__ import annotations
 
 import re
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pollflow.errors import ExecutionAlreadyExists, InvalidArgument
@@ -13,9 +14,14 @@ from pollflow.machine import ExecutionInfo, Limits, begin
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Publish
-from pollflow.store import Definitions, ExecutionRef, ParentLink, Reading, Started, Store
+from pollflow.store import Definitions, ExecutionKey, ExecutionRef, ParentLink, Reading, Started, Store
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
+
+
+def new_identity() -> tuple[str, str]:
+    """Return the id of a new execution, and the secret of its task tokens."""
+    return uuid.uuid4().hex, secrets.token_hex(16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class Starter:
     flows: FlowCache
     limits: Limits
     publish: Publish
+    new_identity: Callable[[], tuple[str, str]] = new_identity
 
     def start(
         self,
@@ -38,55 +45,61 @@ class Starter:
         parent: str = "",
         parent_link: ParentLink | None = None,
         durable: bool = False,
-    ) -> tuple[ExecutionRef, bool]:
-        """Starts an execution, or finds the one that runs under the name already; True if it started it.
+    ) -> tuple[ExecutionKey, bool]:
+        """Start an execution, or return the running one of that name. The flag is True if this started it.
 
-        `parent` is the task token of the step that starts it: it finds the one that it has started even if that has
-        ended.
-        Raises FlowNotExists; ExecutionAlreadyExists if an ended one has the name; InvalidArgument and
-        EntityTooLarge before anything is stored; NotDurable where it is to be durable and may not be;
-        TaskAlreadyCompleted if the waiter has given it up.
+        `parent` is the task token of the step that starts it; that step gets the execution that it has started even if
+        it has ended. Raises FlowNotExists; ExecutionAlreadyExists if an ended execution has the name; InvalidArgument
+        and EntityTooLarge before anything is stored; NotDurable; TaskAlreadyCompleted if the step has cancelled it.
         """
         ref = ref_of(flow_name, name or _random_name())
         input = checked_object("input", input, self.limits.payload_bytes)
         record = self.definitions.flow(flow_name)
         flow = self.flows.get(record.digest)
-        info = ExecutionInfo(ref.flow, ref.name, uuid.uuid4().hex, self.reading.now(), secrets.token_hex(16))
+        execution_id, secret = self.new_identity()
+        info = ExecutionInfo(ref.flow, ref.name, execution_id, self.reading.now(), secret)
         started = self.store.start(
             info,
             begin(flow, input, info, self.limits),
             digest=record.digest,
             execution_input=input,
-            limit=flow.timeout_seconds,
+            time_limit=flow.timeout_seconds,
             parent=parent,
             parent_link=parent_link,
             durable=durable,
         )
         for message in started.messages:
             self.publish(message)
-        self._check_existing(ref, started, parent)
-        return ref, started.existing is None
+        self._check_existing(started, parent)
+        return started.key, started.existing is None
 
-    def _check_existing(self, ref: ExecutionRef, started: Started, parent: str) -> None:
+    def _check_existing(self, started: Started, parent: str) -> None:
         if started.existing is None or not started.existing.ended:
             return
-        if parent and parent in self.reading.execution(ref).steps:
-            return  # it was started or taken by this very step, which is told if it waits
+        ref = started.key.ref
+        if parent and self._is_parent(ref, parent):
+            return  # this very step has started it or waits for it, and is notified if it waits
         raise ExecutionAlreadyExists(
-            f"flow {ref.flow!r} has an execution {ref.name!r} already, which has ended ({started.existing.value})"
+            f'execution "{ref}" exists already and has ended ({started.existing.value}); use another name or purge it'
         )
+
+    def _is_parent(self, ref: ExecutionRef, token: str) -> bool:
+        if self.reading.execution(ref).parent == token:
+            return True
+        return any(link.token == token for link in self.reading.parent_links(ref))
 
 
 def ref_of(flow_name: str, name: str) -> ExecutionRef:
-    """The ref of these names. Raises InvalidArgument for what is no name."""
+    """Return the ref of these names. Raises InvalidArgument for invalid names."""
     return ExecutionRef(checked_name("a flow", flow_name), checked_name("an execution", name))
 
 
 def checked_name(kind: str, name: str) -> str:
-    """The name, if it is one. Raises InvalidArgument."""
+    """Return the name if it is valid. Raises InvalidArgument."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidArgument(
-            f"{name!r} is no name for {kind}: letters, digits, _ and -, first a letter or _, at most 128 characters"
+            f"{name!r} is not a valid name for {kind}: use letters, digits, _ and -, begin with a letter or _, "
+            "and use at most 128 characters"
         )
     return name
 

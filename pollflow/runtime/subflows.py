@@ -1,8 +1,8 @@
-"""Sub-flows: a step that starts an execution of another flow, and hears of its end.
+"""Sub-flows: a step that starts an execution of another flow and may wait for its end.
 
-What crosses shards cannot be one script. Starting is done under a name that follows from the step's idempotency key,
-so a second start finds the first one; the sub-execution keeps the step's task token among its `parent_links`,
-and telling them of the end is a duty in the wake-up index until it is done.
+Parent and sub-execution may be in different shards, so no single script changes both. The sub-execution's name follows
+from the step's idempotency key: a second start finds the first one. The sub-execution keeps the step's task token as a
+parent link, and notifying the parents is a maintenance job until it is done.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pollflow.machine import (
 )
 from pollflow.machine.callback import task_token
 from pollflow.runtime.starting import Starter, ref_of
-from pollflow.store import Claimed, ExecutionRef, MessageKey, OutboxEntry, ParentLink, Reading
+from pollflow.store import Claimed, ExecutionKey, MessageKey, OutboxEntry, ParentLink, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class SubFlows:
     reading: Reading
 
     def start(self, claimed: Claimed, request: CallRequest) -> Event:
-        """Starts one; answers at once, or waits for its end, as the pattern says."""
+        """Start a sub-flow. Return its result at once, or wait for its end, as the pattern says."""
         if not isinstance(request.resource, FlowResource):
             raise TypeError(request.resource)
         try:
@@ -45,34 +45,34 @@ class SubFlows:
             return Raised("FnF.RuntimeError", str(error))
         waits = request.pattern is not Pattern.REQUEST_RESPONSE
         token = task_token(claimed.info, claimed.state)
-        # A callback is waited for whatever the sub-flow returns; but its failure is that of the call.
+        # With waitForCallback the sub-flow's success does not end the step, but its failure does.
         parent_link = ParentLink(token, notify_on_success=request.pattern is Pattern.SYNC)
         try:
             if not waits:
-                ref, _ = self.starter.start(flow_name, input, name, parent=token)
+                key, _ = self.starter.start(flow_name, input, name, parent=token)
             else:
-                ref = self._start_awaited(claimed, flow_name, input, name, parent_link)
+                key = self._start_awaited(claimed, flow_name, input, name, parent_link)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         except TaskAlreadyCompleted as error:
-            return Raised("FnF.RuntimeError", str(error))  # which is not committed: the step has gone on without it
-        started = {"FlowName": ref.flow, "Name": ref.name}
+            return Raised("FnF.RuntimeError", str(error))  # not committed: the step has gone on
+        started = {"FlowName": key.ref.flow, "Name": key.ref.name}
         if waits:
             return Submitted(started)
-        return Returned({**started, "Status": self.reading.execution(ref).status.value})
+        return Returned({**started, "Status": self.reading.execution(key.ref).status.value})
 
     def _start_awaited(
         self, claimed: Claimed, flow_name: str, input: JsonObject, name: str, parent_link: ParentLink
-    ) -> ExecutionRef:
+    ) -> ExecutionKey:
         try:
-            ref, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
+            key, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
         except TaskAlreadyCompleted:
             if not self._is_there(claimed.key):
                 raise
-            # Redis went back in time, and the note was made by who had seen the step gone.
+            # Redis went back in time. The note was made while the step was gone.
             self.starter.store.undo_cancel(OutboxEntry(ref_of(flow_name, name), parent_link.token))
-            ref, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
-        return ref
+            key, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
+        return key
 
     def _is_there(self, key: MessageKey) -> bool:
         frame = self.reading.frame(key.ref, key.frame)
@@ -82,7 +82,7 @@ class SubFlows:
 
 
 def awaited_by(flow: Flow, state: FrameState, info: ExecutionInfo) -> OutboxEntry | None:
-    """What is to be done when a step gives up the sub-execution that it waits for; None if it waits for none."""
+    """Return what to stop if the step no longer waits for its sub-execution; None if it waits for none."""
     request = call_of(flow, state, info)
     if request is None or not isinstance(request.resource, FlowResource):
         return None
@@ -92,12 +92,12 @@ def awaited_by(flow: Flow, state: FrameState, info: ExecutionInfo) -> OutboxEntr
         flow_name, name, _ = asked_of(request, request.resource)
         ref = ref_of(flow_name, name)
     except ValueError:
-        return None  # nothing can have been started under such a name
+        return None  # nothing was started under such a name
     return OutboxEntry(ref, task_token(info, state))
 
 
 def asked_of(request: CallRequest, resource: FlowResource) -> tuple[str, str, JsonObject]:
-    """Flow, name and input of the sub-execution that a call asks for. Raises ValueError for what is none."""
+    """Return flow, name and input of the sub-execution that a call asks for. Raises ValueError."""
     params = request.params if isinstance(request.params, dict) else {}
     flow_name = resource.name or params.get("FlowName")
     if not isinstance(flow_name, str):
@@ -107,7 +107,7 @@ def asked_of(request: CallRequest, resource: FlowResource) -> tuple[str, str, Js
     if isinstance(input, str):
         input = json.loads(input)
     if not isinstance(name, str) or not isinstance(input, dict):
-        raise ValueError("serviceParams: ExecutionName must be a text, Input an object")
+        raise ValueError("serviceParams: ExecutionName must be a string and Input an object")
     return flow_name, name, input
 
 

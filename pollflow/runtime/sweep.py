@@ -1,22 +1,31 @@
-"""The sweep: looks at what is due in the wake-up index, and puts it back at the ordinary door.
+"""The sweep: serves what is due in the wake-up index.
 
-One sweep serves lost messages, long waits, dead workers and timeouts alike. Any number of processes may sweep: a
-script hands each due member to one of them, and whatever follows is guarded by tokens.
+One sweep serves lost messages, long waits, dead workers and timeouts alike. Any number of processes may sweep: a script
+gives each due wake-up to one of them, and all that follows is guarded by tokens.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pollflow.errors import StoreFull, StoreUnavailable, UnreadableRecord
+from pollflow.errors import ExecutionNotExists, StoreFull, StoreUnavailable, UnreadableRecord
 from pollflow.runtime import messages
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.maintenance import MaintenanceJobs
 from pollflow.runtime.routes import Routes
-from pollflow.store import SHARDS, ExecutionRef, FrameRecord, Message, MessageKey, parse_member, translated
+from pollflow.store import (
+    ExecutionKey,
+    FrameRecord,
+    Message,
+    MessageKey,
+    QueueReader,
+    Sent,
+    WakeUp,
+)
 
-_MOST_PER_SHARD = 200
+_LIMIT_PER_SHARD = 200
 _PEEK = 10
 
 logger = logging.getLogger("pollflow")
@@ -29,98 +38,102 @@ class Sweeper:
     engine: Engine
     maintenance: MaintenanceJobs
     routes: Routes
+    queues: QueueReader
     interval_seconds: float
 
     def sweep(self, *, at_once: bool = False) -> int:
-        """Looks at everything that is due, unless somebody else just did. How many entries it found."""
+        """Serve all that is due, unless another process just did. Return how many wake-ups it found."""
         if not at_once and not self._acquire_turn():
+            return 0
+        _, shards = self.engine.store.due_shards()
+        return self.sweep_shards(shards)
+
+    def sweep_shards(self, shards: Sequence[int]) -> int:
+        """Serve all that is due in these shards. Return how many wake-ups it found."""
+        if not shards:
             return 0
         oldest = self._oldest() if self.routes.in_script else {}
         found = 0
         full: StoreFull | None = None
-        for shard in range(SHARDS):
-            at, members = self.engine.store.due(shard, _MOST_PER_SHARD)
-            found += len(members)
-            for member in members:
-                # What is refused comes back a grace later; among those behind it may be purges, which make room.
-                full = self._serve(member, at, oldest) or full
+        for shard in shards:
+            due = self.engine.store.due(shard, _LIMIT_PER_SHARD)
+            found += len(due.members)
+            for member in due.members:
+                # What a full Redis refuses is due again later; among the others may be purges, which make room.
+                full = self._serve(member, due.at, oldest) or full
         if full is not None:
             raise full
         return found
 
     def _acquire_turn(self) -> bool:
-        store = self.engine.store
-        lock_ms = max(1, int(self.interval_seconds * 900))
         try:
-            with translated():
-                return bool(store.client.set(store.keys.sweeper(), "1", nx=True, px=lock_ms))
+            return self.engine.store.acquire_sweep(0.9 * self.interval_seconds)
         except StoreFull:
-            # What a sweep deletes makes room. That others sweep too is no harm.
+            # What a sweep deletes makes room. That others sweep too does no harm.
             return True
 
     def _serve(self, member: str, at: float, oldest: dict[str, float]) -> StoreFull | None:
         try:
-            self._look_at(member, at, oldest)
+            self._look_at(WakeUp.parse(member), at, oldest)
         except StoreFull as error:
             return error
         except StoreUnavailable:
             raise
         except UnreadableRecord as error:
             logger.warning("left to a later release: %s", error, extra={"member": member})
-        except Exception:  # what is wrong with one entry must not keep the others waiting; it is looked at again
+        except Exception:  # one broken entry must not keep the others waiting; it is due again later
             logger.warning("a wake-up could not be served", extra={"member": member}, exc_info=True)
         return None
 
-    def _look_at(self, member: str, at: float, oldest: dict[str, float]) -> None:
-        ref, frame, job = parse_member(member)
-        if job is not None:
-            self.maintenance.do(ref, job)
+    def _look_at(self, wake_up: WakeUp, at: float, oldest: dict[str, float]) -> None:
+        ref = wake_up.execution.ref
+        try:
+            execution = self.engine.reading.execution(ref)
+        except ExecutionNotExists:
+            execution = None
+        if execution is None or execution.key != wake_up.execution:
+            self.engine.store.forget(wake_up)
             return
-        record = None if frame is None else self.engine.reading.frame(ref, frame)
-        if frame is None or record is None:
-            self.engine.store.forget(ref, frame or "")
+        if wake_up.frame is None:
+            self.maintenance.run(execution, wake_up.job or "")
             return
-        execution = self.engine.reading.execution(ref)
-        if record.deadline is not None and record.deadline <= at:
-            self.engine.time_out_step(ref, frame, record, execution)
+        record = self.engine.reading.frame(ref, wake_up.frame)
+        if record is None:
+            self.engine.store.forget(wake_up)
+        elif record.deadline is not None and record.deadline <= at:
+            self.engine.time_out_step(record, execution)
         elif record.kind != "report":
-            self._redeliver(ref, frame, record, execution.id, at, oldest)
+            self._redeliver(execution.key, record, at, oldest)
 
-    def _redeliver(
-        self,
-        ref: ExecutionRef,
-        frame: str,
-        record: FrameRecord,
-        execution_id: str,
-        at: float,
-        oldest: dict[str, float],
-    ) -> None:
-        store = self.engine.store
+    def _redeliver(self, key: ExecutionKey, record: FrameRecord, at: float, oldest: dict[str, float]) -> None:
         message = Message(
-            MessageKey(ref, frame, record.token),
-            execution_id,
-            record.metadata,
-            countdown=max(0.0, record.due - at),
+            MessageKey(key, record.frame, record.token), record.metadata, countdown=max(0.0, record.due - at)
         )
-        result, unpublished = store.redeliver(
-            message, record.sent, oldest.get(self.routes.queue_of(record.metadata.type))
-        )
-        if unpublished:
+        queue = self.routes.queue_of(record.metadata.type)
+        reply = self.engine.store.redeliver(message, record.sent, oldest.get(queue))
+        if not isinstance(reply, Sent):
+            return
+        if reply.unpublished:
             self.engine.publish(message)
-        if result == "sent" and record.sent:
-            extra = {"execution": str(ref), "frame": frame, "step": record.metadata.step, "sent": record.sent + 1}
+        if record.sent:
+            extra = {
+                "execution": str(key.ref),
+                "frame": record.frame,
+                "step": record.metadata.step,
+                "sent": record.sent + 1,
+            }
             logger.info("redelivered", extra=extra)
 
     def _oldest(self) -> dict[str, float]:
-        """When the oldest step message in each queue was sent. Queues are first in, first out, so what was sent later
-        is still in there. A queue whose end holds only messages of others says nothing.
+        """Return when the oldest step message in each queue was published.
+
+        Queues are first in, first out, so what was published later is still there. A queue whose end holds only
+        messages of other tasks is left out.
         """
-        queues = set(self.routes.queues.values())
         found: dict[str, float] = {}
-        with translated():
-            for queue in queues:
-                texts = self.engine.store.client.lrange(self.routes.list_of(queue), -_PEEK, -1)
-                moments = [moment for moment in map(messages.sent_at, texts) if moment is not None]
-                if moments:
-                    found[queue] = min(moments)
+        for queue in set(self.routes.queues.values()):
+            texts = self.queues.oldest(self.routes.list_of(queue), _PEEK)
+            times = [time for time in map(messages.sent_at, texts) if time is not None]
+            if times:
+                found[queue] = min(times)
         return found

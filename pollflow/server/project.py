@@ -7,6 +7,7 @@ joins the server that was left running, and stops it.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import TracebackType
 
@@ -24,13 +25,15 @@ class ProjectServer:
     """The server of a project's folder, as a context manager.
 
     `url` is for the state of pollflow and the broker of Celery. `joined` is true if another command had started the
-    server. Entering raises the exceptions of `EmbeddedServer.start` and `join`.
+    server. Without `keeps_data` a server that starts is empty. Entering raises the exceptions of `EmbeddedServer.start`
+    and `join`.
     """
 
-    def __init__(self, project_dir: Path, binary: ServerBinary | None = None) -> None:
+    def __init__(self, project_dir: Path, binary: ServerBinary | None = None, *, keeps_data: bool = True) -> None:
         self._project = project_dir.absolute()
         self.folder = self._project / FOLDER
         self.joined = False
+        self._keeps_data = keeps_data
         self._server = EmbeddedServer(self.folder / DATA, binary)
         self._users: FileLock | None = None
 
@@ -47,6 +50,8 @@ class ProjectServer:
                 users.acquire_shared()
                 self.joined = self._server.join()
                 if not self.joined:
+                    if not self._keeps_data:
+                        shutil.rmtree(self._server.folder, ignore_errors=True)
                     self._server.start()
             except BaseException:
                 users.release()

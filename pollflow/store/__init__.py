@@ -1,11 +1,14 @@
 """Redis: keys, scripts and records. Knows neither Celery nor what a step means."""
 
 from pollflow.store.clock import Clock
+from pollflow.store.commands import Conflict, Sent, Stale
 from pollflow.store.compaction import is_time_to_compact
 from pollflow.store.connection import Connection, connect
 from pollflow.store.definitions import Definitions, FlowRecord
+from pollflow.store.directory import Directory, QueueReader
 from pollflow.store.encode import Timing
-from pollflow.store.keys import SHARDS, ExecutionRef, Keys, parent_of, parse_member
+from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys, WakeUp, parent_of
+from pollflow.store.messages import EncodedMessage, Message, MessageKey
 from pollflow.store.reading import Reading
 from pollflow.store.records import (
     LEASED,
@@ -13,21 +16,21 @@ from pollflow.store.records import (
     Claimed,
     Committed,
     Early,
-    EncodedMessage,
     ExecutionRecord,
     FrameRecord,
-    Message,
-    MessageKey,
     OutboxEntry,
     ParentLink,
     Refusal,
+    Snapshot,
+    Started,
     StoredEvent,
-    dump_json,
 )
 from pollflow.store.retrying import NO_RETRY, RetryPolicy
 from pollflow.store.scripts import translated
+from pollflow.store.server_info import ServerInfo, read_server_info
+from pollflow.store.state import dump_json
 from pollflow.store.store import Store
-from pollflow.store.transitions import Conflict, Started, new_token
+from pollflow.store.transitions import new_token
 
 __all__ = [
     "LEASED",
@@ -40,8 +43,10 @@ __all__ = [
     "Conflict",
     "Connection",
     "Definitions",
+    "Directory",
     "Early",
     "EncodedMessage",
+    "ExecutionKey",
     "ExecutionRecord",
     "ExecutionRef",
     "FlowRecord",
@@ -51,18 +56,24 @@ __all__ = [
     "MessageKey",
     "OutboxEntry",
     "ParentLink",
+    "QueueReader",
     "Reading",
     "Refusal",
     "RetryPolicy",
+    "Sent",
+    "ServerInfo",
+    "Snapshot",
+    "Stale",
     "Started",
     "Store",
     "StoredEvent",
     "Timing",
+    "WakeUp",
     "connect",
     "dump_json",
     "is_time_to_compact",
     "new_token",
     "parent_of",
-    "parse_member",
+    "read_server_info",
     "translated",
 ]

@@ -1,57 +1,74 @@
-"""Making room: frames of what has ended, ended executions, and old events packed into blocks."""
+"""Making room: frames of executions that have ended, ended executions, and compaction of old events."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from pollflow.machine import Status
-from pollflow.store import keys as names
+from pollflow.store import commands
 from pollflow.store.compaction import BLOCK, compact
 from pollflow.store.core import Core
-from pollflow.store.keys import ExecutionRef
-from pollflow.store.scripts import Argument, translated
+from pollflow.store.keys import ExecutionKey
+from pollflow.store.scripts import translated
 
 
-class Cleaning(Core):
-    """The verbs that delete and pack, each in slices, so that nobody else waits for long."""
+class Cleanup(Core):
+    """The verbs that delete and compact, each in slices, so that no other client waits for long."""
 
-    def cleanup(self, ref: ExecutionRef, execution_id: str, frames: Sequence[str]) -> int:
-        """Deletes frames of the execution of that id, which has ended; how many others are left, -1 if it runs."""
-        doomed = [key for f in frames for key in (self.keys.frame(ref, f), self.keys.results(ref, f))]
-        args: list[Argument] = [execution_id, names.job(ref, "tidy"), len(frames)]
-        for frame in frames:
-            args += [frame, names.member(ref, frame)]
-        keys = (self.keys.execution(ref), self.keys.frames(ref), self.keys.wake(ref.shard), *doomed)
-        return int(self._run("cleanup", keys, args))
+    def cleanup(self, key: ExecutionKey, frames: Sequence[str]) -> int:
+        """Delete frames of an execution that has ended. Return how many others are left, 0 if it runs or is gone."""
+        ref = key.ref
+        keys = {
+            "execution": self.keys.execution(ref),
+            "frames": self.keys.frames(ref),
+            "wake": self.keys.wake(ref.shard),
+            "frame_keys": [k for f in frames for k in (self.keys.frame(ref, f), self.keys.results(ref, f))],
+        }
+        reply = self._run(commands.Cleanup(execution=key, names=tuple(frames)), keys)
+        return reply.left if isinstance(reply, commands.CleanupDone) else 0
 
-    def purge(self, ref: ExecutionRef, execution_id: str, status: Status) -> bool:
-        """Deletes an ended execution, once it has no frames. False if it may not go yet, or is gone."""
-        indexes = (*self.keys.lasting_indexes(ref), *self.keys.indexes(ref, status))
-        keys = (
-            self.keys.execution(ref),
-            self.keys.history(ref),
-            self.keys.values(ref),
-            self.keys.blocks(ref),
-            self.keys.frames(ref),
-            self.keys.cancellations(ref),
-            self.keys.wake(ref.shard),
-            *indexes,
-        )
-        maintenance = [names.job(ref, name) for name in ("tidy", "purge", "deadline", "orphan", "errand")]
-        return bool(self._run("purge", keys, [str(ref), execution_id, *maintenance]))
+    def purge(self, key: ExecutionKey, status: Status) -> bool:
+        """Delete an ended execution once it has no frames. Return False if it cannot be deleted yet, or is gone."""
+        ref = key.ref
+        index, flow_index = self.keys.lasting_indexes(ref)
+        status_index, status_flow_index = self.keys.indexes(ref, status)
+        keys = {
+            "execution": self.keys.execution(ref),
+            "history": self.keys.history(ref),
+            "values": self.keys.values(ref),
+            "blocks": self.keys.blocks(ref),
+            "frames": self.keys.frames(ref),
+            "cancellations": self.keys.cancellations(ref),
+            "parents": self.keys.parents(ref),
+            "outbox": self.keys.outbox(ref),
+            "wake": self.keys.wake(ref.shard),
+            "index": index,
+            "flow_index": flow_index,
+            "status_index": status_index,
+            "status_flow_index": status_flow_index,
+        }
+        return isinstance(self._run(commands.Purge(execution=key), keys), commands.Done)
 
-    def compact(self, ref: ExecutionRef) -> int:
-        """Packs the older events of a history, all but the newest block's worth; how many blocks were made.
+    def compact(self, key: ExecutionKey) -> int:
+        """Compact the older events of a history, all but the newest block. Return how many blocks were made.
 
-        Whoever dies in the middle leaves them as they were, and the next one packs them.
+        A process that dies in the middle leaves the events as they were; the next one compacts them.
         """
-        keys = (self.keys.execution(ref), self.keys.history(ref), self.keys.blocks(ref))
+        ref = key.ref
+        keys = {
+            "execution": self.keys.execution(ref),
+            "history": self.keys.history(ref),
+            "blocks": self.keys.blocks(ref),
+        }
         made = 0
         while True:
             with translated():
-                packed = self.client.hget(keys[0], "packed") or "0"
-                events = self.client.lrange(keys[1], 0, BLOCK - 1)
-                left = self.client.llen(keys[1])
-            if left < 2 * BLOCK or not self._run("compact", keys, [packed, len(events), compact(events)]):
+                compacted = int(self.client.hget(keys["execution"], "compacted") or 0)
+                events = self.client.lrange(keys["history"], 0, BLOCK - 1)
+                left = self.client.llen(keys["history"])
+            if left < 2 * BLOCK:
+                return made
+            script = commands.Compact(execution=key, compacted=compacted, count=len(events), block=compact(events))
+            if isinstance(self._run(script, keys), commands.Stale):
                 return made
             made += 1

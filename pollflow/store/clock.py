@@ -21,9 +21,13 @@ class Clock:
         """What every script takes as its first argument."""
         return f"+{self.shift!r}" if self.frozen_at is None else f"={self.frozen_at!r}"
 
+    def adjusted(self, redis_time: float) -> float:
+        """Return the time as the scripts see it when Redis' clock shows `redis_time`."""
+        return redis_time + self.shift if self.frozen_at is None else self.frozen_at
+
     def read(self, client: Connection) -> float:
         """The moment now, epoch seconds, as the scripts see it."""
         if self.frozen_at is not None:
             return self.frozen_at
         seconds, microseconds = client.time()
-        return float(seconds) + float(microseconds) / 1_000_000 + self.shift
+        return self.adjusted(float(seconds) + float(microseconds) / 1_000_000)

@@ -80,7 +80,7 @@ def _check_database(url: str) -> None:
 
 
 def unavailable(error: RedisError) -> StoreUnavailable:
-    """What a caller of the store is told of an error of Redis."""
+    """Return the exception that the store raises for an error of Redis."""
     text = str(error)
     if isinstance(error, OutOfMemoryError) or _FULL in text:
         return StoreFull("Redis is full (maxmemory) and refuses to write; free memory or raise maxmemory")

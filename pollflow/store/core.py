@@ -1,27 +1,25 @@
-"""What every verb of the store needs: the connection, the names of keys, the clock, and how a script is run."""
+"""What every verb of the store needs: the connection, the keys, the clock, and how a script runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeVar
 
 from pollflow.store.clock import Clock
+from pollflow.store.commands import Script
 from pollflow.store.connection import Connection
 from pollflow.store.durability import Durability
-from pollflow.store.encode import Encode, Timing
+from pollflow.store.encode import Timing
 from pollflow.store.keys import ExecutionRef, Keys
-from pollflow.store.records import NOT_IN_SCRIPT, EncodedMessage, Message
-from pollflow.store.retrying import NO_RETRY, RetryPolicy
-from pollflow.store.scripts import Argument, Scripts
+from pollflow.store.messages import Encode, EncodedMessage, Message, encode_nothing
+from pollflow.store.retrying import NO_RETRY, RetryPolicy, with_retry
+from pollflow.store.scripts import NamedKeys, Scripts
 
-
-def in_no_script(message: Message) -> EncodedMessage:
-    """The envelope of a letter that its script does not publish."""
-    return NOT_IN_SCRIPT
+R = TypeVar("R")
 
 
 class Core:
-    """The store without its verbs. `encode` puts a letter into an envelope (the runtime knows how)."""
+    """The store without its verbs. `encode` turns a message into what the broker takes; the runtime knows how."""
 
     def __init__(
         self,
@@ -29,7 +27,7 @@ class Core:
         *,
         keys: Keys | None = None,
         timing: Timing | None = None,
-        encode: Encode = in_no_script,
+        encode: Encode = encode_nothing,
         clock: Clock | None = None,
         retry_policy: RetryPolicy = NO_RETRY,
     ) -> None:
@@ -41,23 +39,36 @@ class Core:
         self._encode = encode
         self._retry_policy = retry_policy
 
-    def _base(self, ref: ExecutionRef, frame: str) -> tuple[str, str, str, str]:
+    def _base(self, ref: ExecutionRef, frame: str) -> Mapping[str, str]:
         keys = self.keys
-        return keys.execution(ref), keys.frame(ref, frame), keys.history(ref), keys.values(ref)
+        return {
+            "execution": keys.execution(ref),
+            "frame": keys.frame(ref, frame),
+            "history": keys.history(ref),
+            "values": keys.values(ref),
+            "wake": keys.wake(ref.shard),
+        }
 
-    def _queue(self, ref: ExecutionRef, encoded: EncodedMessage) -> str:
+    def _queue(self, ref: ExecutionRef, queue: str | None) -> str:
         """The list to publish to; where the script does not publish, a key of the shard that it leaves alone."""
-        return encoded.queue or self.keys.execution(ref)
+        return queue or self.keys.execution(ref)
 
-    def _run(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        return self.scripts.run(name, keys, args)
+    def _encoded(self, message: Message) -> EncodedMessage | None:
+        return self._encode(message)
 
-    def _commit(self, name: str, keys: Sequence[str], args: Sequence[Argument], *, durable: bool = False) -> Any:
-        retry_policy = self._retry_policy
-        seconds = retry_policy.commit_seconds
-        if not durable and not retry_policy.is_durable:
-            return self.scripts.run_with_retry(name, keys, args, seconds)
-        reply, problem = self.scripts.run_durably(name, keys, args, seconds, self.durability)
+    def _run(self, script: Script[R], keys: NamedKeys) -> R:
+        return self.scripts.run(script, keys)
+
+    def _run_with_retry(self, script: Script[R], keys: NamedKeys, seconds: float) -> R:
+        return with_retry(lambda: self.scripts.run(script, keys), seconds)
+
+    def _commit(self, script: Script[R], keys: NamedKeys, *, durable: bool = False) -> R:
+        policy = self._retry_policy
+        if not durable and not policy.is_durable:
+            return self._run_with_retry(script, keys, policy.commit_seconds)
+        reply, problem = with_retry(
+            lambda: self.scripts.run_durably(script, keys, self.durability), policy.commit_seconds
+        )
         if problem is not None:
-            retry_policy.on_not_durable(problem)
+            policy.on_not_durable(problem)
         return reply

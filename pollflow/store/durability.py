@@ -16,7 +16,7 @@ from pollflow.errors import NotDurable
 from pollflow.store.connection import Connection, unavailable
 
 WAIT_SECONDS = 10.0
-"""Redis syncs its append-only file each second unless told otherwise; shorter than a connection waits for a reply."""
+"""Redis syncs its append-only file each second by default; shorter than a connection waits for a reply."""
 
 _UNKNOWN = "the server does not know WAITAOF (Redis 7.2 and later, and Valkey, do)"
 
@@ -42,7 +42,7 @@ class Durability:
             raise unavailable(error) from error
         self._is_known = True
 
-    def run(self, script: Any, keys: Sequence[str], args: Sequence[str | int | float]) -> tuple[Any, NotDurable | None]:
+    def run(self, script: Any, keys: Sequence[str], args: Sequence[str | bytes]) -> tuple[Any, NotDurable | None]:
         """The script's reply, and what is to be said if the append-only file has not acknowledged it."""
         self.check()
         try:

@@ -1,8 +1,8 @@
-"""Turns a Decision into what the scripts take. Nothing in here reads or writes Redis."""
+"""Turns a Decision into the arguments of scripts. Nothing in here reads or writes Redis."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from typing_extensions import assert_never
@@ -17,30 +17,20 @@ from pollflow.machine import (
     ScheduleCall,
     ScheduleStep,
 )
-from pollflow.store.keys import ExecutionRef
-from pollflow.store.records import (
-    NOT_IN_SCRIPT,
-    EncodedMessage,
-    Message,
-    MessageKey,
-    dump_json,
-    dump_metadata,
-    dump_state,
-)
-from pollflow.store.scripts import Argument
+from pollflow.store.commands import MessageText, NextEntry
+from pollflow.store.keys import ExecutionKey
+from pollflow.store.messages import Encode, EncodedMessage, Message, MessageKey
+from pollflow.store.state import LAYOUT, dump_metadata, dump_state
 from pollflow.store.values import deduplicate
-
-Encode = Callable[[Message], EncodedMessage]
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """When entries need attention, in seconds.
 
-    `max_countdown`: the longest countdown that is published; longer waits stay in the index until then.
+    `max_countdown`: the longest countdown that is published; longer waits stay in the wake-up index until then.
     `redelivery_timeout`: how long after its due time a message is published again; doubled each time up to
-    `max_redelivery_timeout`.
-    `lease`: how long a call may go without a sign of life from its worker.
+    `max_redelivery_timeout`. `lease`: how long a call may run without a renewal by its worker.
     `retention`: how long an ended execution is kept. `max_concurrency`: how many children of a step run at once.
     """
 
@@ -53,78 +43,56 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class NextEntry:
-    """What a frame is settled with: the arguments of `schedule_next`, and the letter and envelope in them."""
+class EncodedEntry:
+    """A frame's next entry as the scripts take it, its message, and the queue that a script publishes it to."""
 
-    args: list[Argument]
+    entry: NextEntry
     message: Message | None
-    encoded: EncodedMessage
+    queue: str | None
 
 
-def schedule_next(
-    ref: ExecutionRef, info: ExecutionInfo, decision: Decision, token: str, *, timing: Timing, encode: Encode
-) -> NextEntry:
-    """For a decision after which the frame goes on, under a new token."""
-    state, wake = state_of(decision), decision.wake
-    if isinstance(wake, AwaitReport):
-        return NextEntry(_schedule_args(token, state, "report", timing=timing), None, NOT_IN_SCRIPT)
-    if not isinstance(wake, ScheduleStep | ScheduleCall):
-        raise TypeError(wake)
-    message = Message(
-        MessageKey(ref, state.frame, token),
-        info.execution_id,
-        wake.metadata,
-        countdown=wake.after,
-        at=wake.at if isinstance(wake, ScheduleStep) else None,
-    )
+def encode_next(info: ExecutionInfo, decision: Decision, token: str, encode: Encode) -> EncodedEntry:
+    """Encode a decision after which the frame goes on under a new token."""
+    state, kind = state_of(decision), kind_of(decision)
+    match decision.wake:
+        case AwaitReport():
+            entry = NextEntry(
+                token=token,
+                layout=LAYOUT,
+                state=dump_state(state),
+                kind=kind,
+                metadata="",
+                step="",
+                attempt=state.attempt,
+            )
+            return EncodedEntry(entry, None, None)
+        case ScheduleStep(metadata, after, at):
+            timeout = None
+        case ScheduleCall(metadata, after, timeout):
+            at = None
+        case _:
+            raise TypeError(decision.wake)
+    message = Message(MessageKey(ExecutionKey.of(info), state.frame, token), metadata, countdown=after, at=at)
     encoded = encode(message)
-    args = _schedule_args(
-        token,
-        state,
-        kind_of(decision),
-        timing=timing,
-        metadata=dump_metadata(wake.metadata),
-        started=_started(wake) if isinstance(wake, ScheduleCall) else "",
-        after=wake.after,
-        at="" if message.at is None else repr(message.at),
-        timeout=wake.timeout if isinstance(wake, ScheduleCall) and wake.timeout is not None else "",
-        encoded=encoded,
+    entry = NextEntry(
+        token=token,
+        layout=LAYOUT,
+        state=dump_state(state),
+        kind=kind,
+        metadata=dump_metadata(metadata),
+        step=metadata.step,
+        attempt=metadata.attempt,
+        after=after,
+        at=at,
+        timeout=timeout,
+        message=message_text(encoded),
     )
-    return NextEntry(args, message, encoded)
+    return EncodedEntry(entry, message, encoded.queue if encoded else None)
 
 
-def _schedule_args(
-    token: str,
-    state: FrameState,
-    kind: str,
-    *,
-    timing: Timing,
-    metadata: str = "",
-    started: str = "",
-    after: float = 0,
-    at: str = "",
-    timeout: float | str = "",
-    encoded: EncodedMessage = NOT_IN_SCRIPT,
-) -> list[Argument]:
-    return [
-        token,
-        dump_state(state),
-        kind,
-        metadata,
-        started,
-        after,
-        at,
-        timeout,
-        timing.max_countdown,
-        timing.redelivery_timeout,
-        encoded.head,
-        encoded.tail,
-    ]
-
-
-def _started(wake: ScheduleCall) -> str:
-    """The TaskStarted event up to the count of starts, which only the script knows."""
-    return f'"TaskStarted",{dump_json(wake.metadata.step)},{{"attempt":{wake.metadata.attempt},"start":'
+def message_text(encoded: EncodedMessage | None) -> MessageText | None:
+    """Return the part of an encoded message that a script inserts the time into."""
+    return MessageText(encoded.head, encoded.tail) if encoded else None
 
 
 def kind_of(decision: Decision) -> str:
@@ -145,25 +113,12 @@ def kind_of(decision: Decision) -> str:
 
 
 def state_of(decision: Decision) -> FrameState:
-    """The state of a decision after which the frame goes on."""
+    """Return the state of a decision after which the frame goes on."""
     if decision.state is None:
         raise TypeError("the frame has ended")
     return decision.state
 
 
-def event_args(history: Sequence[HistoryEvent], values: dict[str, str] | None = None) -> list[Argument]:
-    """What `append` takes: the long values, those in `values` included, and the events."""
-    found = {} if values is None else values
-    events = [deduplicate(event, found) for event in history]
-    return [*counted_fields(found), len(events), *events]
-
-
-def event_args_into(values: dict[str, str], history: Sequence[HistoryEvent]) -> list[Argument]:
-    """As `event_args`, but the long values go into `values`, which another `append` of the same script takes."""
-    events = [deduplicate(event, values) for event in history]
-    return [0, len(events), *events]
-
-
-def counted_fields(fields: Mapping[str, str]) -> list[Argument]:
-    """The number of fields, then name and value of each. Halves of characters, which UTF-8 has not, become `?`."""
-    return [len(fields), *(text.encode("utf-8", "replace").decode() for pair in fields.items() for text in pair)]
+def encode_events(history: Sequence[HistoryEvent], values: dict[str, str]) -> tuple[str, ...]:
+    """Return the stored forms of events; their long values go into `values`, by digest."""
+    return tuple(deduplicate(event, values) for event in history)

@@ -1,27 +1,29 @@
-"""Loads `lua/*.lua`, with the prelude in front of each. What a script takes and answers stands at its top."""
+"""Loads `lua/*.lua`, each with the prelude in front, and runs them with typed arguments and replies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
 from pollflow.errors import NotDurable
 from pollflow.store.clock import Clock
+from pollflow.store.commands import Script
 from pollflow.store.connection import Connection, unavailable
 from pollflow.store.durability import Durability
-from pollflow.store.retrying import with_retry
+from pollflow.store.wire import decode_reply, encode_arguments, key_list
 
-Argument = str | int | float
+R = TypeVar("R")
+NamedKeys = Mapping[str, str | Sequence[str]]
 
 
 @cache
 def source(name: str) -> str:
-    """The text of a script, as Redis gets it."""
+    """Return the text of a script, as Redis gets it."""
     folder = files("pollflow.store") / "lua"
     texts = (folder / f"{part}.lua" for part in ("prelude", name))
     return "\n".join(text.read_text("utf-8") for text in texts)
@@ -35,21 +37,27 @@ class Scripts:
         self._registered: dict[str, Any] = {}
         self._clock = clock
 
-    def run(self, name: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """Runs a script; the reply is what its head says. Raises StoreUnavailable."""
+    def run(self, script: Script[R], keys: NamedKeys) -> R:
+        """Run a script. Raises StoreUnavailable."""
         with translated():
-            return self._script(name)(keys=keys, args=[self._clock.argument(), *args])
+            reply = self._script(script.NAME)(keys=key_list(script, keys), args=self._arguments(script))
+        return decode_reply(script, reply)  # type: ignore[no-any-return]
 
-    def run_with_retry(self, name: str, keys: Sequence[str], args: Sequence[Argument], seconds: float) -> Any:
-        """As `run`, the same arguments again and again while Redis cannot serve, for so long."""
-        return with_retry(lambda: self.run(name, keys, args), seconds)
+    def run_durably(self, script: Script[R], keys: NamedKeys, durability: Durability) -> tuple[R, NotDurable | None]:
+        """Run a script and wait for the append-only file; the error is set if that does not acknowledge.
 
-    def run_durably(
-        self, name: str, keys: Sequence[str], args: Sequence[Argument], seconds: float, durability: Durability
-    ) -> tuple[Any, NotDurable | None]:
-        """As `run_with_retry`, and waits for the append-only file; what is to be said if it does not acknowledge."""
-        timed = [self._clock.argument(), *args]
-        return with_retry(lambda: durability.run(self._script(name), keys, timed), seconds)
+        Raises StoreUnavailable, and NotDurable if nothing was written.
+        """
+        arguments = self._arguments(script)
+        reply, problem = durability.run(self._script(script.NAME), key_list(script, keys), arguments)
+        return decode_reply(script, reply), problem
+
+    def now(self, redis_time: float) -> float:
+        """Return the time as the scripts see it when Redis' clock shows `redis_time` (epoch seconds)."""
+        return self._clock.adjusted(redis_time)
+
+    def _arguments(self, script: Script[Any]) -> list[str | bytes]:
+        return [self._clock.argument(), encode_arguments(script)]
 
     def _script(self, name: str) -> Any:
         script = self._registered.get(name)
@@ -60,7 +68,7 @@ class Scripts:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Errors of Redis leave the store as StoreUnavailable."""
+    """Turn errors of Redis into StoreUnavailable."""
     try:
         yield
     except RedisError as error:

@@ -1,8 +1,8 @@
-"""History keeps a large value once, however many events show it.
+"""Value deduplication: history keeps a large value once, however many events show it.
 
-An iteration's input holds the whole collection, and every round of a polling loop shows the same input again. So values
-of an event's `input`, `local` and `output` that are long are kept in the execution's `values`,
-under their own digest, and the event holds the digest.
+An iteration's input holds the whole collection, and each round of a polling loop shows the same input again. So long
+values of an event's `input`, `local` and `output` are kept in the execution's `values`, by digest, and the event holds
+the digest.
 """
 
 from __future__ import annotations
@@ -13,62 +13,68 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.machine import HistoryEvent
-from pollflow.store.records import dump_json
+from pollflow.store.state import dump_json
 
-_FOLDED = ("input", "local", "output")
+_DEDUPLICATED = ("input", "local", "output")
 _LONG = 160
 _MARK = "\x00"
-"""In front of a digest. A text of the user's own that begins with it gets one more."""
+"""In front of a digest. A user's text that begins with it gets one more."""
 
 
 def deduplicate(event: HistoryEvent, values: dict[str, str]) -> str:
-    """What follows the moment and the cause in an event's stored form; long values go into `values`, by digest."""
-    detail = ",".join(
-        f"{dump_json(name)}:{_fold_object(value, values) if _is_folded(name, value) else dump_json(value)}"
-        for name, value in event.detail.items()
-    )
-    return f"{dump_json(event.type)},{dump_json(event.step)},{{{detail}}}"
+    """Return the stored form of an event, without its time and cause; long values go into `values`, by digest."""
+    detail = {
+        name: _object(value, values) if _is_deduplicated(name, value) else value for name, value in event.detail.items()
+    }
+    fields: list[Json] = [event.type, event.step, detail]
+    return dump_json([*fields, event.by, event.reason] if event.by or event.reason else fields)
 
 
 def restore(detail: JsonObject, value_of: Callable[[str], Json]) -> JsonObject:
-    """The detail as it was; `value_of` gives the value of a digest."""
+    """Return the detail as it was; `value_of` returns the value of a digest."""
     return {
-        name: {key: _unfolded(inner, value_of) for key, inner in value.items()} if _is_folded(name, value) else value
+        name: {key: _restored(inner, value_of) for key, inner in value.items()}
+        if _is_deduplicated(name, value)
+        else value
         for name, value in detail.items()
     }
 
 
 def digests_in(details: Iterable[JsonObject]) -> set[str]:
-    """The digests that details refer to."""
+    """Return the digests that details refer to."""
     return {
         inner[1:]
         for detail in details
         for name, value in detail.items()
-        if _is_folded(name, value)
+        if _is_deduplicated(name, value)
         for inner in value.values()
         if _is_digest(inner)
     }
 
 
-def _is_folded(name: str, value: Json) -> bool:
-    return name in _FOLDED and isinstance(value, Mapping)
+def _is_deduplicated(name: str, value: Json) -> bool:
+    return name in _DEDUPLICATED and isinstance(value, Mapping)
 
 
-def _fold_object(value: JsonObject, values: dict[str, str]) -> str:
-    return "{" + ",".join(f"{dump_json(key)}:{_fold_value(inner, values)}" for key, inner in value.items()) + "}"
+def _object(value: JsonObject, values: dict[str, str]) -> JsonObject:
+    return {key: _value(inner, values) for key, inner in value.items()}
 
 
-def _fold_value(value: Json, values: dict[str, str]) -> str:
-    text = dump_json(_MARK + value) if isinstance(value, str) and value.startswith(_MARK) else dump_json(value)
-    if len(text) <= _LONG:
-        return text
+def _value(value: Json, values: dict[str, str]) -> Json:
+    marked = _MARK + value if isinstance(value, str) and value.startswith(_MARK) else value
+    if len(dump_json(marked)) <= _LONG:
+        return marked
     text = dump_json(value)
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
     values[digest] = text
-    return dump_json(_MARK + digest)
+    return _MARK + digest
 
 
-def _unfolded(value: Json, value_of: Callable[[str], Json]) -> Json:
+def _restored_object(value: JsonObject, value_of: Callable[[str], Json]) -> JsonObject:
+    return {key: _restored(inner, value_of) for key, inner in value.items()}
+
+
+def _restored(value: Json, value_of: Callable[[str], Json]) -> Json:
     if _is_digest(value):
         return value_of(value[1:])
     return value[1:] if isinstance(value, str) and value.startswith(_MARK) else value
@@ -79,5 +85,5 @@ def _is_digest(value: Json) -> bool:
 
 
 def load_values(found: Mapping[str, str | None]) -> dict[str, Json]:
-    """Values by digest, from their texts."""
+    """Return values by digest, from their texts."""
     return {digest: json.loads(text) for digest, text in found.items() if text is not None}

@@ -1,111 +1,154 @@
-"""The wake-up index: what is due, whose message is lost, who holds what.
+"""The wake-up index: what is due, whose message is lost, and which calls run.
 
 These verbs move an entry's wake-up ahead or publish its message again. None of them makes a transition.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from pollflow.store import commands
 from pollflow.store import keys as names
 from pollflow.store.core import Core
-from pollflow.store.keys import ExecutionRef
-from pollflow.store.records import Message, MessageKey, OutboxEntry
-from pollflow.store.scripts import Argument, translated
+from pollflow.store.encode import message_text
+from pollflow.store.keys import ExecutionKey, WakeUp
+from pollflow.store.messages import Message, MessageKey
+from pollflow.store.records import OutboxEntry
+from pollflow.store.scripts import translated
 
-_GIVEN_UP_SECONDS = 86_400
+_KEEP_CANCELLATION_SECONDS = 86_400
+"""Longer than a worker is paused."""
 
 
 class WakeUps(Core):
-    """The verbs of the sweep, and of a worker that holds messages."""
+    """The verbs of the sweep, and of a worker that runs calls."""
 
-    def due(self, shard: int, limit: int) -> tuple[float, list[str]]:
-        """Redis' moment, and members of the wake-up index that need attention now, left alone for one grace."""
-        reply = self._run("due", [self.keys.wake(shard)], [limit, self.timing.redelivery_timeout])
-        return float(reply[0]), reply[1:]
+    def acquire_sweep(self, seconds: float) -> bool:
+        """Return whether this process may sweep: no other has acquired the sweep within the last `seconds`."""
+        with translated():
+            return bool(self.client.set(self.keys.sweeper(), "1", nx=True, px=max(1, int(seconds * 1000))))
 
-    def redeliver(
-        self, message: Message, sent: int, oldest: float | None, *, is_returned: bool = False
-    ) -> tuple[str, bool]:
-        """Publishes a letter again unless it is still queued (`oldest`: the moment of the oldest message in its queue).
-
-        `is_returned`: whoever holds the message will not begin it. Else it was lost, and the next loss is looked for
-        after twice as long.
-
-        Answers `stale`, `queued`, `later`, `continued` or `sent`, and whether the caller has to publish it.
-        """
-        timing = self.timing
-        return self._publish_again(
-            "redeliver",
-            message,
-            sent,
-            "" if oldest is None else repr(oldest),
-            timing.redelivery_timeout,
-            timing.max_redelivery_timeout,
-            timing.max_countdown,
-            int(is_returned),
-        )
-
-    def renew(self, key: MessageKey, worker: str, *, has_begun: bool = False) -> bool:
-        """Says that `worker` still holds the message, or has begun its task. False if there is nothing to hold."""
-        ref = key.ref
-        reply = self._run(
-            "renew",
-            (self.keys.execution(ref), self.keys.frame(ref, key.frame), self.keys.wake(ref.shard)),
-            [names.member(ref, key.frame), key.token, worker, self.timing.lease, int(has_begun)],
-        )
-        return bool(reply)
-
-    def release(self, message: Message, nonce: str, *, not_counted: bool = False) -> tuple[str, bool]:
-        """Ends the lease of the call with that nonce, which cannot commit any more, and publishes its message again.
-
-        `not_counted`: the call is not to count as lost.
-        Answers `stale` or `sent`, and whether the caller has to publish it.
-        """
-        return self._publish_again("release", message, nonce, self.timing.redelivery_timeout, int(not_counted))
-
-    def next_wake_up(self) -> float | None:
-        """When the next entry needs attention, epoch seconds; None where there is no live entry."""
+    def due_shards(self) -> tuple[float, list[int]]:
+        """Return the time by Redis' clock, and the shards with wake-ups that are due by it; one round trip."""
         with translated():
             pipe = self.client.pipeline(transaction=False)
             for shard in range(names.SHARDS):
                 pipe.zrange(self.keys.wake(shard), 0, 0, withscores=True)
-            scores = [score for found in pipe.execute() for _, score in found]
-        return min(scores, default=None)
+            pipe.time()
+            *firsts, (seconds, microseconds) = pipe.execute()
+        now = self.scripts.now(float(seconds) + float(microseconds) / 1_000_000)
+        return now, [shard for shard, first in enumerate(firsts) if first and first[0][1] <= now]
 
-    def done(self, ref: ExecutionRef, job: str, execution_id: str) -> None:
-        """A duty of the execution of that id is done; '' stands for one that is not there."""
-        keys = (self.keys.execution(ref), self.keys.wake(ref.shard))
-        self._run("job_done", keys, [names.job(ref, job), execution_id])
+    def due(self, shard: int, limit: int) -> commands.DueDone:
+        """Return wake-ups that need attention now; no other sweep gets them before one redelivery timeout."""
+        script = commands.Due(limit=limit, redelivery_timeout=self.timing.redelivery_timeout)
+        return self._run(script, {"wake": self.keys.wake(shard)})
 
-    def cancel_child(self, outbox_entry: OutboxEntry) -> None:
-        """Notes in the sub-execution's shard that the step has given it up; from now on it cannot start it."""
-        ref = outbox_entry.ref
-        keys = (self.keys.execution(ref), self.keys.cancellations(ref), self.keys.wake(ref.shard))
-        self._run("cancel_child", keys, [outbox_entry.token, _GIVEN_UP_SECONDS])
+    def redeliver(
+        self, message: Message, sent: int, oldest_in_queue: float | None, *, is_returned: bool = False
+    ) -> commands.RedeliverReply:
+        """Publish a message again unless it is still queued.
 
-    def undo_cancel(self, outbox_entry: OutboxEntry) -> None:
-        """Strikes that note out."""
-        with translated():
-            self.client.srem(self.keys.cancellations(outbox_entry.ref), outbox_entry.token)
-
-    def outbox_done(self, ref: ExecutionRef, outbox_entry: str, execution_id: str) -> None:
-        """An errand of the execution of that id is done."""
-        keys = (self.keys.execution(ref), self.keys.wake(ref.shard))
-        self._run("outbox_done", keys, [names.job(ref, "errand"), execution_id, outbox_entry])
-
-    def forget(self, ref: ExecutionRef, frame: str) -> None:
-        """Drops the wake-up of a frame that is no more."""
-        self._run("forget", (self.keys.frame(ref, frame), self.keys.wake(ref.shard)), [names.member(ref, frame)])
-
-    def _publish_again(self, script: str, message: Message, *args: Argument) -> tuple[str, bool]:
-        """What the script answers, and whether the caller has to publish the letter."""
-        key, encoded = message.key, self._encode(message)
-        ref = key.ref
-        keys = (
-            self.keys.execution(ref),
-            self.keys.frame(ref, key.frame),
-            self.keys.wake(ref.shard),
-            self._queue(ref, encoded),
+        `oldest_in_queue` is when the oldest message of its queue was published. `is_returned`: a worker that holds it
+        gives it back; otherwise it was lost, and the time until the next redelivery doubles.
+        """
+        key, encoded = message.key, self._encoded(message)
+        script = commands.Redeliver(
+            execution=key.execution,
+            frame=key.frame,
+            token=key.token,
+            sent=sent,
+            oldest_in_queue=oldest_in_queue,
+            is_returned=is_returned,
+            message=message_text(encoded),
+            max_countdown=self.timing.max_countdown,
+            redelivery_timeout=self.timing.redelivery_timeout,
+            max_redelivery_timeout=self.timing.max_redelivery_timeout,
         )
-        member = names.member(ref, key.frame)
-        reply = self._run(script, keys, [member, key.token, *args, encoded.head, encoded.tail])
-        return reply[0], reply[0] == "sent" and bool(reply[1])
+        return self._run(script, self._publishing_keys(key, encoded.queue if encoded else None))
+
+    def release(self, message: Message, nonce: str, *, is_counted: bool) -> commands.Sent | commands.Stale:
+        """End the lease of the interrupted call with that nonce, and publish its message again.
+
+        `is_counted`: the call counts as a crash.
+        """
+        key, encoded = message.key, self._encoded(message)
+        script = commands.Release(
+            execution=key.execution,
+            frame=key.frame,
+            token=key.token,
+            nonce=nonce,
+            is_counted=is_counted,
+            message=message_text(encoded),
+            redelivery_timeout=self.timing.redelivery_timeout,
+        )
+        return self._run(script, self._publishing_keys(key, encoded.queue if encoded else None))
+
+    def renew(self, key: MessageKey, worker: str) -> bool:
+        """Renew the lease of the call that `worker` runs. Return False if the call cannot commit any more."""
+        script = commands.Renew(
+            execution=key.execution,
+            frame=key.frame,
+            token=key.token,
+            worker=worker,
+            lease_seconds=self.timing.lease,
+        )
+        return isinstance(self._run(script, self._frame_keys(key)), commands.Renewed)
+
+    def next_wake_ups(self, shards: Collection[int] = range(names.SHARDS)) -> dict[int, float]:
+        """Return when the next entry of each shard needs attention (epoch seconds), without the empty shards."""
+        with translated():
+            pipe = self.client.pipeline(transaction=False)
+            for shard in shards:
+                pipe.zrange(self.keys.wake(shard), 0, 0, withscores=True)
+            return {shard: found[0][1] for shard, found in zip(shards, pipe.execute(), strict=True) if found}
+
+    def job_done(self, key: ExecutionKey, job: str) -> None:
+        """Remove a maintenance job that is done."""
+        keys = {"execution": self.keys.execution(key.ref), "wake": self.keys.wake(key.ref.shard)}
+        self._run(commands.JobDone(execution=key, job=job), keys)
+
+    def outbox_done(self, key: ExecutionKey, entry: OutboxEntry) -> None:
+        """Remove an outbox entry that is done."""
+        keys = {
+            "execution": self.keys.execution(key.ref),
+            "wake": self.keys.wake(key.ref.shard),
+            "outbox": self.keys.outbox(key.ref),
+        }
+        self._run(commands.OutboxDone(execution=key, token=entry.token), keys)
+
+    def cancel_child(self, entry: OutboxEntry) -> None:
+        """Note in the sub-execution's shard that the step no longer wants it; from now on it cannot start it."""
+        keys = {
+            "execution": self.keys.execution(entry.ref),
+            "cancellations": self.keys.cancellations(entry.ref),
+            "wake": self.keys.wake(entry.ref.shard),
+        }
+        self._run(commands.CancelChild(token=entry.token, keep_seconds=_KEEP_CANCELLATION_SECONDS), keys)
+
+    def undo_cancel(self, entry: OutboxEntry) -> None:
+        """Remove that note."""
+        self._run(commands.UndoCancel(token=entry.token), {"cancellations": self.keys.cancellations(entry.ref)})
+
+    def forget(self, wake_up: WakeUp) -> None:
+        """Remove a wake-up whose frame, or whose execution, does not exist any more."""
+        ref = wake_up.execution.ref
+        execution = self.keys.execution(ref)
+        name = wake_up.frame if wake_up.frame is not None else f"!{wake_up.job}"
+        keys = {
+            "execution": execution,
+            "frame": execution if wake_up.frame is None else self.keys.frame(ref, wake_up.frame),
+            "wake": self.keys.wake(ref.shard),
+        }
+        self._run(commands.Forget(execution=wake_up.execution, name=name), keys)
+
+    def _frame_keys(self, key: MessageKey) -> dict[str, str]:
+        ref = key.ref
+        return {
+            "execution": self.keys.execution(ref),
+            "frame": self.keys.frame(ref, key.frame),
+            "wake": self.keys.wake(ref.shard),
+        }
+
+    def _publishing_keys(self, key: MessageKey, queue: str | None) -> dict[str, str]:
+        return {**self._frame_keys(key), "queue": self._queue(key.ref, queue)}

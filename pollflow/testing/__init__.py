@@ -1,4 +1,4 @@
-"""Flow tests in virtual time: an hour of polling takes milliseconds. See `docs/testing.md`."""
+"""Flow tests in virtual time, where an hour of polling takes milliseconds. See `docs/testing.md`."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""Flow test files: a flow, and cases with what functions answer and what must come of it. See `docs/testing.md`."""
+"""Flow test files: a flow, and cases with the replies of functions and the expected result. See `docs/testing.md`."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from pollflow.fdl import Flow, read_flow
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.fdl.reader import MAX_BYTES, Node, Object, Scalar, read_nodes, to_json
 from pollflow.machine import Limits, Status
-from pollflow.testing.document import Value, gathered, read_document
+from pollflow.testing.document import Value, read_all, read_document
 from pollflow.testing.replies import Reply
 from pollflow.testing.stimuli import ReportFailed, ReportSucceeded, Stimulus, Stop
 
@@ -23,20 +24,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A definition as text, and what its problems call it. `name` is the flow's name while it runs."""
+    """A definition as text, and the path that its problems show. `name` is the name of the flow in the run."""
 
     text: str
     path: str
     name: str | None = None
 
     def read(self) -> Flow:
-        """The flow; raises `DefinitionError`."""
+        """Return the flow. Raises DefinitionError."""
         return read_flow(self.text, path=self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A problem that a refused definition must have: its line, and parts of what is said."""
+    """A problem that a refused definition must have: its line, a part of its message, its code."""
 
     line: int
     message_contains: str = ""
@@ -45,7 +46,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ErrorExpected:
-    """What the error of an execution must be, where it is said."""
+    """The expected error of an execution; None where it may be anything."""
 
     error: str | None = None
     cause: str | None = None
@@ -54,7 +55,7 @@ class ErrorExpected:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must hold after the run; None where nothing is said."""
+    """The expected result of a run; None where it may be anything."""
 
     status: Status | None = None
     output: Json = None
@@ -70,14 +71,16 @@ class Expected:
 
     @property
     def needs_run(self) -> bool:
-        """Whether anything is said of a run."""
-        said = [getattr(self, known.name) for known in fields(self) if known.name not in ("invalid", "output_given")]
-        return self.output_given or any(value is not None for value in said)
+        """Whether anything but the refusal of the definition is expected, so that the flow has to run."""
+        expected = [
+            getattr(self, known.name) for known in fields_of(self) if known.name not in ("invalid", "output_given")
+        ]
+        return self.output_given or any(value is not None for value in expected)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case: a run of the flow and what must come of it. `lint` are codes of warnings, None if unsaid."""
+    """One case: a run of the flow and its expected result. `lint` are the expected codes of warnings, None for any."""
 
     name: str
     path: str
@@ -94,11 +97,11 @@ class Case:
 
 
 def load_cases(path: str | os.PathLike[str]) -> list[Case]:
-    """The cases of a file. Raises `InvalidArgument` if it cannot be read, `DefinitionError` if it is wrong."""
+    """Return the cases of a file. Raises InvalidArgument if it cannot be read, DefinitionError if it is invalid."""
     name = os.fspath(path)
     text = read_text(Path(path), name)
     root = read_document(text, name)
-    said = root.read(
+    fields = root.read(
         {
             "flow": _from_file,
             "definition": lambda value: _inline(value, text),
@@ -108,25 +111,25 @@ def load_cases(path: str | os.PathLike[str]) -> list[Case]:
         ("flow", "definition"),
         ("cases",),
     )
-    definition = said[root.one_of(said, "flow", "definition")]
-    return [_case(value, told, definition, said.get("flows", {})) for value, told in said["cases"]]
+    definition = fields[root.one_of(fields, "flow", "definition")]
+    return [_case(value, case, definition, fields.get("flows", {})) for value, case in fields["cases"]]
 
 
 def load_script(path: str | os.PathLike[str]) -> tuple[dict[str, tuple[Reply, ...]], tuple[Stimulus, ...]]:
-    """What functions answer and what is done from outside, from a file with `functions` and `at`. Raises as above."""
+    """Return replies and stimuli from a file with `functions` and `at`. Raises what `load_cases` raises."""
     name = os.fspath(path)
-    said = read_document(read_text(Path(path), name), name).read({key: _CASE[key] for key in ("functions", "at")})
-    return said.get("functions", {}), said.get("at", ())
+    fields = read_document(read_text(Path(path), name), name).read({key: _CASE[key] for key in ("functions", "at")})
+    return fields.get("functions", {}), fields.get("at", ())
 
 
 def read_text(path: Path, name: str) -> str:
-    """The text of a file. Raises `InvalidArgument`."""
+    """Return the text of a file. Raises InvalidArgument."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         return raw.decode("utf-8-sig")
     except FileNotFoundError:
-        raise InvalidArgument(f"{name}: there is no such file") from None
+        raise InvalidArgument(f"{name}: does not exist") from None
     except OSError as error:
         raise InvalidArgument(f"{name}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -142,7 +145,7 @@ def _from_file(value: Value) -> Definition:
     try:
         return Definition(read_text(path, os.fspath(path)), os.fspath(path), path.name.split(".")[0])
     except InvalidArgument as error:
-        value.wrong(str(error))
+        value.refuse(str(error))
 
 
 def _other_flow(value: Value, text: str) -> Definition:
@@ -152,18 +155,18 @@ def _other_flow(value: Value, text: str) -> Definition:
 
 
 def _inline(value: Value, text: str) -> Definition:
-    """A definition inside the file: a block of text, or the object itself, whose text is cut out of the file."""
-    told = f"{value.path} ({value.field})"
+    """Return a definition inside the file: a block of text, or an object, whose own text is used."""
+    path = f"{value.path} ({value.field})"
     if isinstance(value.node, Scalar):
-        return Definition(value.text(), told, _name_in(value.node.text, told))
+        return Definition(value.text(), path, _name_in(value.node.text, path))
     if not isinstance(value.node, Object):
-        value.wrong("must be a flow, as an object or as a block of text")
+        value.refuse("must be a flow, as an object or as a block of text")
     cut = _cut_out(value.node, text)
-    return Definition(cut, told, _name_in(cut, told))
+    return Definition(cut, path, _name_in(cut, path))
 
 
 def _cut_out(node: Object, text: str) -> str:
-    """The object's own text, so that lines and spelling stay; as JSON where it does not stand on lines of its own."""
+    """Return the object's own text, which keeps lines and spelling; JSON if it is not on lines of its own."""
     lines = text.split("\n")[node.line - 1 :]
     margin = node.column - 1
     kept = []
@@ -185,75 +188,75 @@ def _name_in(text: str, path: str) -> str | None:
 
 
 def _cases(value: Value) -> list[tuple[Value, dict[str, Any]]]:
-    """What each case says. The names differ: by its name a case is chosen and reported."""
+    """Return the fields of each case. The names must differ, since cases are selected and reported by name."""
     names: set[str] = set()
 
     def read(item: Value) -> tuple[Value, dict[str, Any]]:
-        said = item.read(_CASE, ("name",), ("expect", "lint"))
-        if said["name"] in names:
-            item.wrong(f'another case before it is named "{said["name"]}" too')
-        names.add(said["name"])
-        return item, said
+        fields = item.read(_CASE, ("name",), ("expect", "lint"))
+        if fields["name"] in names:
+            item.refuse(f'an earlier case has the name "{fields["name"]}", too')
+        names.add(fields["name"])
+        return item, fields
 
     items = value.items()
     if not items:
-        value.wrong("must have at least one case")
-    return gathered(items, read)
+        value.refuse("must have at least one case")
+    return read_all(items, read)
 
 
-def _case(value: Value, said: dict[str, Any], definition: Definition, flows: Mapping[str, Definition]) -> Case:
+def _case(value: Value, fields: dict[str, Any], definition: Definition, flows: Mapping[str, Definition]) -> Case:
     return Case(
-        name=said["name"],
+        name=fields["name"],
         path=value.path,
         line=value.line,
         definition=definition,
-        input=said.get("input", {}),
-        functions=said.get("functions", {}),
+        input=fields.get("input", {}),
+        functions=fields.get("functions", {}),
         flows=flows,
-        stimuli=said.get("at", ()),
-        limits=said.get("limits", Limits()),
-        until=said.get("until"),
-        expected=said.get("expect", Expected()),
-        lint=said.get("lint"),
+        stimuli=fields.get("at", ()),
+        limits=fields.get("limits", Limits()),
+        until=fields.get("until"),
+        expected=fields.get("expect", Expected()),
+        lint=fields.get("lint"),
     )
 
 
 def _replies(value: Value) -> tuple[Reply, ...]:
     items = value.items()
     if not items:
-        value.wrong("must have at least one reply")
-    return tuple(gathered(items, _reply))
+        value.refuse("must have at least one reply")
+    return tuple(read_all(items, _reply))
 
 
 def _reply(value: Value) -> Reply:
-    said = value.read({"returns": _json, "raises": _raises, "lost": _lost, "takes": Value.number})
-    value.one_of(said, "returns", "raises", "lost")
-    return Reply(**said)
+    fields = value.read({"returns": _json, "raises": _raises, "lost": _lost, "takes": Value.number})
+    value.one_of(fields, "returns", "raises", "lost")
+    return Reply(**fields)
 
 
 def _raises(value: Value) -> TaskError:
-    said = value.read({"error": Value.text, "cause": Value.text_or_none}, ("error",))
-    return TaskError(**said)
+    fields = value.read({"error": Value.text, "cause": Value.text_or_none}, ("error",))
+    return TaskError(**fields)
 
 
 def _lost(value: Value) -> bool:
     if value.json is not True:
-        value.wrong("must be true")
+        value.refuse("must be true")
     return True
 
 
-def _apply(value: Value) -> Stimulus:
-    said = value.read(_ACT, ("seconds",))
-    kind = value.one_of(said, "stop", "report_succeeded", "report_failed")
+def _stimulus(value: Value) -> Stimulus:
+    fields = value.read(_STIMULUS, ("seconds",))
+    kind = value.one_of(fields, "stop", "report_succeeded", "report_failed")
     if kind == "stop":
-        return Stop(said["seconds"], **said[kind])
+        return Stop(fields["seconds"], **fields[kind])
     if kind == "report_succeeded":
-        return ReportSucceeded(said["seconds"], **said[kind])
-    return ReportFailed(said["seconds"], **said[kind])
+        return ReportSucceeded(fields["seconds"], **fields[kind])
+    return ReportFailed(fields["seconds"], **fields[kind])
 
 
 def _limits(value: Value) -> Limits:
-    return Limits(**value.read({known.name: _limit_of(known.name) for known in fields(Limits)}))
+    return Limits(**value.read({known.name: _limit_of(known.name) for known in fields_of(Limits)}))
 
 
 def _limit_of(name: str) -> Callable[[Value], float]:
@@ -261,14 +264,14 @@ def _limit_of(name: str) -> Callable[[Value], float]:
 
 
 def _expected(value: Value) -> Expected:
-    said = value.read(_EXPECTED)
-    return Expected(**said, output_given="output" in said)
+    fields = value.read(_EXPECTED)
+    return Expected(**fields, output_given="output" in fields)
 
 
 def _status(value: Value) -> Status:
     known = [status.value for status in Status if status is not Status.STARTING]
     if value.text() not in known:
-        value.wrong(f"must be one of {', '.join(known)}")
+        value.refuse(f"must be one of {', '.join(known)}")
     return Status(value.text())
 
 
@@ -282,28 +285,28 @@ def _refusal(value: Value) -> Refusal:
 
 
 def _list_of(read: Callable[[Value], T]) -> Callable[[Value], list[T]]:
-    return lambda value: gathered(value.items(), read)
+    return lambda value: read_all(value.items(), read)
 
 
 def _tuple_of(read: Callable[[Value], T]) -> Callable[[Value], tuple[T, ...]]:
-    return lambda value: tuple(gathered(value.items(), read))
+    return lambda value: tuple(read_all(value.items(), read))
 
 
 def _named(read: Callable[[Value], T]) -> Callable[[Value], dict[str, T]]:
-    return lambda value: dict(gathered(value.entries(), lambda entry: (entry[0], read(entry[1]))))
+    return lambda value: dict(read_all(value.entries(), lambda entry: (entry[0], read(entry[1]))))
 
 
 _CASE: Mapping[str, Callable[[Value], Any]] = {
     "name": Value.text,
     "input": Value.json_object,
     "functions": _named(_replies),
-    "at": _tuple_of(_apply),
+    "at": _tuple_of(_stimulus),
     "expect": _expected,
     "lint": _tuple_of(Value.text),
     "until": Value.number,
     "limits": _limits,
 }
-_ACT: Mapping[str, Callable[[Value], Any]] = {
+_STIMULUS: Mapping[str, Callable[[Value], Any]] = {
     "seconds": Value.number,
     "stop": lambda value: value.read({"error": Value.text_or_none, "cause": Value.text_or_none}),
     "report_succeeded": lambda value: value.read({"step": Value.text, "output": Value.json_object}, ("step",)),

@@ -1,4 +1,4 @@
-"""What `pollflow test` and `pollflow simulate` do, but for their options: plain functions that write lines."""
+"""The commands `pollflow test` and `pollflow simulate` without their options: functions that write lines."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pollflow.testing.virtual import VirtualRun
 
 Write = Callable[[str], None]
 Ask = Callable[[str], str]
-"""Asks a question. Raises EOFError where nobody answers any more, and may be ended by KeyboardInterrupt."""
+"""Asks a question. Raises EOFError at the end of input."""
 
-ANSWERS = "a JSON object, `! ERROR CAUSE` for a failure, or `lost` for a worker that dies"
+REPLY_FORMS = "a JSON object, `! ERROR CAUSE` for a failure, or `lost` if the worker dies"
 
 
 def test(
@@ -33,11 +33,11 @@ def test(
     runner: Runner | None = None,
     write: Write,
 ) -> int:
-    """Runs flow tests: a line a case, `N passed, M failed` last. The exit status: 1 on a failure.
+    """Run flow tests and write a line for each case, then `N passed, M failed`. Return the exit status: 1 on a failure.
 
-    Raises `InvalidArgument` for a path that does not exist, and where there is no case to run.
+    Raises InvalidArgument for a path that does not exist, and if there is no case to run.
     """
-    report = run_paths(paths, keyword=keyword, tell=lambda verdict: write(str(verdict)), runner=runner)
+    report = run_paths(paths, keyword=keyword, on_verdict=lambda verdict: write(str(verdict)), runner=runner)
     if junit is not None:
         report.write_junit(junit)
     if not report.verdicts:
@@ -46,7 +46,7 @@ def test(
     return 1 if report.failed else 0
 
 
-test.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test
+test.__test__ = False  # type: ignore[attr-defined]  # pytest would collect it by its name
 
 
 def simulate(
@@ -59,11 +59,10 @@ def simulate(
     until: float | None = None,
     write: Write,
 ) -> RunResult:
-    """Runs one flow once and draws it.
+    """Run one flow and draw the run.
 
-    Replies come from `script`, a YAML file with `functions` and `at` as in a case; or from registered `functions`; or
-    are asked for. Without any of them nothing answers. Raises `DefinitionError` and `InvalidArgument`, also where
-    nobody answers what is asked.
+    Replies come from `script`, a YAML file with `functions` and `at` as in a case; else from the registered
+    `functions`; else from `ask`. Raises DefinitionError, and InvalidArgument also if `ask` gives no reply.
     """
     loaded = load_flow(flow)
     name = Path(flow).name.split(".")[0]
@@ -88,29 +87,29 @@ def _asking(flow: Flow, ask: Ask) -> dict[str, Source]:
 
 
 def _asker(name: str, ask: Ask) -> Source:
-    def answer(input: JsonObject, context: object) -> Reply:
-        question = f"{name} is called with {json.dumps(input, ensure_ascii=False)}\n  {ANSWERS}: "
+    def reply(input: JsonObject, context: object) -> Reply:
+        question = f"{name} is called with {json.dumps(input, ensure_ascii=False)}\n  {REPLY_FORMS}: "
         while True:
             try:
-                return _answered(ask(question).strip())
+                return _reply_of(ask(question).strip())
             except EOFError:
                 raise NoReply(f"no reply was given for {name}, so the run cannot go on") from None
             except (DefinitionError, InvalidArgument) as error:
-                question = f"  {error}\n  once more: "
+                question = f"  {error}\n  reply: "
 
-    return answer
+    return reply
 
 
-def _answered(text: str) -> Reply:
-    """What was typed as a reply. Raises DefinitionError and InvalidArgument, with what would be right."""
+def _reply_of(text: str) -> Reply:
+    """Return the reply that was typed. Raises DefinitionError and InvalidArgument, with the correct forms."""
     if text == "lost":
         return Reply(lost=True)
     if text.startswith("!"):
         error, _, cause = text[1:].strip().partition(" ")
         if not error:
-            raise InvalidArgument("which error? `! ERROR CAUSE`, such as `! FC.Timeout too slow`")
+            raise InvalidArgument("the error is missing; write `! ERROR CAUSE`, such as `! FC.Timeout too slow`")
         return Reply(raises=TaskError(error, cause.strip()))
-    value = read_yaml(text, path="the answer") if text else {}
+    value = read_yaml(text, path="the reply") if text else {}
     if not isinstance(value, dict):
-        raise InvalidArgument(f"that is no answer; write {ANSWERS}")
+        raise InvalidArgument(f"that is not a reply; write {REPLY_FORMS}")
     return Reply(value)

@@ -1,4 +1,4 @@
-"""What was expected against what came: differences as text that a person reads. No difference is an empty list."""
+"""Comparison of expected and actual results. Differences are lines of text; an empty list means none."""
 
 from __future__ import annotations
 
@@ -16,52 +16,52 @@ _CONTEXT = 3
 
 
 def differences(expected: Expected, result: RunResult) -> list[str]:
-    """All expectations that do not hold."""
-    told = [*_ends(expected, result), *_outputs(expected, result), *_ways(expected, result)]
+    """Return how the result differs from what is expected."""
+    found = [*_ends(expected, result), *_outputs(expected, result), *_steps_and_calls(expected, result)]
     if expected.refused is not None and expected.refused != len(result.refused):
-        told.append(f"refused: expected {expected.refused}, actual {len(result.refused)}")
-    return told
+        found.append(f"refused: expected {expected.refused}, actual {len(result.refused)}")
+    return found
 
 
 def refusals(expected: Sequence[Refusal], problems: Sequence[Problem]) -> list[str]:
-    """How the errors of a definition differ from those that it must have: each once, with its line."""
+    """Return how the errors of a definition differ from the expected ones. Each error counts once."""
     left = list(problems)
-    told = []
+    found = []
     for refusal in expected:
-        met = next((problem for problem in left if _meets(refusal, problem)), None)
-        if met is None:
+        match = next((problem for problem in left if _matches(refusal, problem)), None)
+        if match is None:
             code = f" [{refusal.code}]" if refusal.code else ""
-            told.append(f"missing: line {refusal.line}: … {refusal.message_contains} …{code}")
+            found.append(f"missing: line {refusal.line}: … {refusal.message_contains} …{code}")
         else:
-            left.remove(met)
-    return told + [f"unexpected: line {problem.line}: {problem.field}: {problem.message}" for problem in left]
+            left.remove(match)
+    return found + [f"unexpected: line {problem.line}: {problem.field}: {problem.message}" for problem in left]
 
 
 def warnings(expected: Sequence[str], problems: Sequence[Problem]) -> list[str]:
-    """How the codes of lint's warnings differ from those expected; each code counts once."""
-    told = [f"lint: no warning {code}" for code in sorted(set(expected) - {problem.code for problem in problems})]
+    """Return how the codes of the warnings of lint differ from the expected ones. Each code counts once."""
+    found = [f"lint: no warning {code}" for code in sorted(set(expected) - {problem.code for problem in problems})]
     unexpected = [problem for problem in problems if problem.code not in expected]
-    return told + [f"lint: unexpected: line {p.line}: {p.field}: {p.message} [{p.code}]" for p in unexpected]
+    return found + [f"lint: unexpected: line {p.line}: {p.field}: {p.message} [{p.code}]" for p in unexpected]
 
 
 def side_by_side(what: str, expected: Sequence[str], actual: Sequence[str]) -> str:
-    """Two lists in two columns, the lines that differ marked with `!`; what is equal for long is left out."""
+    """Return two lists in two columns. `!` marks the lines that differ; long equal parts are left out."""
     rows = list(_rows(expected, actual))
-    max_concurrency = max([8, *(len(left) for left, _, _ in rows)])
+    width = max([8, *(len(left) for left, _, _ in rows)])
     shown = {
-        near
+        shown_at
         for at, (_, _, differs) in enumerate(rows)
         if differs
-        for near in range(at - _CONTEXT, at + _CONTEXT + 1)
-        if 0 <= near < len(rows)
+        for shown_at in range(at - _CONTEXT, at + _CONTEXT + 1)
+        if 0 <= shown_at < len(rows)
     }
-    lines = [f"{what}:", f"      {'expected':<{max_concurrency}}  actual"]
+    lines = [f"{what}:", f"      {'expected':<{width}}  actual"]
     before = -1
     for at in sorted(shown):
         if at != before + 1:
             lines.append("      …")
         left, right, differs = rows[at]
-        lines.append(f"{'!' if differs else ' '} {at + 1:>3} {left:<{max_concurrency}}  {right}".rstrip())
+        lines.append(f"{'!' if differs else ' '} {at + 1:>3} {left:<{width}}  {right}".rstrip())
         before = at
     if before != len(rows) - 1:
         lines.append("      …")
@@ -69,36 +69,36 @@ def side_by_side(what: str, expected: Sequence[str], actual: Sequence[str]) -> s
 
 
 def _ends(expected: Expected, result: RunResult) -> list[str]:
-    told = []
+    found = []
     if expected.status is not None and expected.status is not result.status:
         why = f" ({result.error}: {result.cause})" if result.error is not None else ""
-        told.append(f"status: expected {expected.status.value}, actual {result.status.value}{why}")
+        found.append(f"status: expected {expected.status.value}, actual {result.status.value}{why}")
     if expected.error is not None:
-        told += _errors(expected.error, result)
+        found += _errors(expected.error, result)
     if expected.seconds is not None and round(expected.seconds - result.seconds, 6) != 0:
-        told.append(f"seconds: expected {_number(expected.seconds)}, actual {_number(result.seconds)}")
-    return told
+        found.append(f"seconds: expected {_number(expected.seconds)}, actual {_number(result.seconds)}")
+    return found
 
 
 def _outputs(expected: Expected, result: RunResult) -> list[str]:
-    told = []
+    found = []
     if expected.output_given:
-        told += _unequal("output", expected.output, result.output)
+        found += _unequal("output", expected.output, result.output)
     if expected.output_contains is not None:
-        told += _unequal("output", expected.output_contains, result.output, partly=True)
-    return told
+        found += _unequal("output", expected.output_contains, result.output, partly=True)
+    return found
 
 
-def _ways(expected: Expected, result: RunResult) -> list[str]:
-    told = []
+def _steps_and_calls(expected: Expected, result: RunResult) -> list[str]:
+    found = []
     if expected.steps is not None and list(expected.steps) != result.steps:
-        told.append(side_by_side("steps", expected.steps, result.steps))
+        found.append(side_by_side("steps", expected.steps, result.steps))
     for step, times in (expected.visits or {}).items():
         if result.visits[step] != times:
-            told.append(f"visits of {step}: expected {times}, actual {result.visits[step]}")
+            found.append(f"visits of {step}: expected {times}, actual {result.visits[step]}")
     for name, calls in (expected.calls or {}).items():
-        told += _unequal(f"calls of {name}", calls, result.calls_of(name))
-    return told
+        found += _unequal(f"calls of {name}", calls, result.calls_of(name))
+    return found
 
 
 def _rows(expected: Sequence[str], actual: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
@@ -111,48 +111,46 @@ def _rows(expected: Sequence[str], actual: Sequence[str]) -> Iterator[tuple[str,
 
 
 def _errors(expected: ErrorExpected, result: RunResult) -> list[str]:
-    told = []
+    found = []
     for what, right, actual in (("error", expected.error, result.error), ("cause", expected.cause, result.cause)):
         if right is not None and right != actual:
-            told.append(f"{what}: expected {_shown(right)}, actual {_shown(actual)}")
+            found.append(f"{what}: expected {_shown(right)}, actual {_shown(actual)}")
     part = expected.cause_contains
     if part is not None and part not in (result.cause or ""):
-        told.append(f"cause: expected to contain {_shown(part)}, actual {_shown(result.cause)}")
-    return told
+        found.append(f"cause: expected to contain {_shown(part)}, actual {_shown(result.cause)}")
+    return found
 
 
-def _unequal(step_path: str, expected: Json, actual: Json, *, partly: bool = False) -> list[str]:
-    """Where two values differ; `partly`: objects may have more keys than expected."""
+def _unequal(path: str, expected: Json, actual: Json, *, partly: bool = False) -> list[str]:
+    """Return where two values differ. With `partly` objects may have more keys than expected."""
     if isinstance(expected, dict) and isinstance(actual, dict):
-        told = []
+        found = []
         for key, value in expected.items():
-            inner = f"{step_path}.{key}"
+            inner = f"{path}.{key}"
             if key not in actual:
-                told.append(f"{inner}: expected {_shown(value)}, actual: missing")
+                found.append(f"{inner}: expected {_shown(value)}, actual: missing")
             else:
-                told += _unequal(inner, value, actual[key], partly=partly)
+                found += _unequal(inner, value, actual[key], partly=partly)
         if not partly:
-            told += [f"{step_path}.{key}: unexpected: {_shown(actual[key])}" for key in actual if key not in expected]
-        return told
+            found += [f"{path}.{key}: unexpected: {_shown(actual[key])}" for key in actual if key not in expected]
+        return found
     if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         pairs = enumerate(zip(expected, actual, strict=True))
-        return [
-            line for at, (one, other) in pairs for line in _unequal(f"{step_path}[{at}]", one, other, partly=partly)
-        ]
+        return [line for at, (one, other) in pairs for line in _unequal(f"{path}[{at}]", one, other, partly=partly)]
     if _is_same(expected, actual):
         return []
-    return [f"{step_path}: expected {_shown(expected)}, actual {_shown(actual)}"]
+    return [f"{path}: expected {_shown(expected)}, actual {_shown(actual)}"]
 
 
 def _is_same(one: Json, other: Json) -> bool:
-    """JSON's equality: 1 and 1.0 are one number, true is none."""
+    """Tell whether two JSON values are equal: 1 equals 1.0, and true does not equal 1."""
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def _meets(refusal: Refusal, problem: Problem) -> bool:
-    told = f"{problem.field}: {problem.message}"
+def _matches(refusal: Refusal, problem: Problem) -> bool:
+    text = f"{problem.field}: {problem.message}"
     is_code = refusal.code is None or refusal.code == problem.code
-    return refusal.line == problem.line and refusal.message_contains in told and is_code
+    return refusal.line == problem.line and refusal.message_contains in text and is_code
 
 
 def _shown(value: Json) -> str:

@@ -1,4 +1,4 @@
-"""Reads the objects of a flow test file: each value with its place, so that what is wrong is told with its line."""
+"""The values of a flow test file, each with its position, so that each problem shows its line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of the file at its place, such as `cases[2].expect.seconds`."""
+    """A value of the file. `field` is its path in the file, such as `cases[2].expect.seconds`."""
 
     path: str
     node: Node
@@ -25,110 +25,111 @@ class Value:
 
     @property
     def line(self) -> int:
-        """1-based line."""
+        """The line, from 1."""
         return self.node.line
 
     @property
     def json(self) -> Json:
-        """As plain JSON."""
+        """The value as plain JSON."""
         return to_json(self.node)
 
-    def wrong(self, message: str) -> NoReturn:
-        """Refuses the file."""
+    def refuse(self, message: str) -> NoReturn:
+        """Raise DefinitionError with this problem."""
         raise DefinitionError([self._problem(message)])
 
     def at(self, name: str, node: Node) -> Value:
-        """A value inside this one."""
+        """Return a value inside this one."""
         inner = name if name.startswith("[") else f".{name}"
         return Value(self.path, node, f"{self.field}{inner}".lstrip("."))
 
     def text(self) -> str:
-        """A text, as it was written: `cause: 503` is one."""
+        """Return the text as it is written: `cause: 503` is a text, too."""
         if not isinstance(self.node, Scalar) or self.node.value is None:
-            self.wrong("must be a text")
+            self.refuse("must be a text")
         return self.node.text
 
     def text_or_none(self) -> str:
-        """A text, empty where nothing is written."""
+        """Return the text; empty for null."""
         return "" if self.json is None else self.text()
 
     def number(self, *, least: float = 0) -> float:
-        """A number."""
+        """Return the number, `least` or more."""
         value = self.json
         if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
-            self.wrong(f"must be a number of {least:g} or more")
+            self.refuse(f"must be a number of {least:g} or more")
         return value
 
     def count(self) -> int:
-        """A whole number."""
+        """Return the whole number, 0 or more."""
         value = self.number()
         if value != int(value):
-            self.wrong("must be a whole number")
+            self.refuse("must be a whole number")
         return int(value)
 
     def json_object(self) -> JsonObject:
-        """An object of any keys."""
+        """Return the object, with any keys."""
         value = self.json
         if not isinstance(value, dict):
-            self.wrong("must be an object")
+            self.refuse("must be an object")
         return value
 
     def items(self) -> list[Value]:
-        """The elements of a list."""
+        """Return the elements of the list."""
         if not isinstance(self.node, Sequence):
-            self.wrong("must be a list")
+            self.refuse("must be a list")
         return [self.at(f"[{index}]", node) for index, node in enumerate(self.node.items)]
 
     def entries(self) -> Iterator[tuple[str, Value]]:
-        """The entries of an object whose keys are names."""
+        """Yield the keys and values of the object."""
         if not isinstance(self.node, Object):
-            self.wrong("must be an object")
+            self.refuse("must be an object")
         for key, node in self.node.entries:
             yield key.text, self.at(key.text, node)
 
-    def read(self, readers: Mapping[str, Callable[[Value], Any]], *decisions: tuple[str, ...]) -> dict[str, Any]:
-        """What the fields of an object say, each read by its reader; there are no others, and what is empty has none.
+    def read(self, readers: Mapping[str, Callable[[Value], Any]], *required: tuple[str, ...]) -> dict[str, Any]:
+        """Return the fields of the object, each read by its reader; null counts as an object without fields.
 
-        Of each of `decisions` one field has to be there. Raises `DefinitionError` with the problems of all fields.
+        One field of each of `required` has to be there. Raises DefinitionError with the problems of all fields, also
+        for a field without a reader.
         """
         is_empty = isinstance(self.node, Scalar) and self.node.value is None
         found = {} if is_empty else dict(self.entries())
         problems: list[Problem] = []
-        said: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for name, value in found.items():
             try:
-                said[name] = readers[name](value) if name in readers else value._refuse_name(name, readers)
+                fields[name] = readers[name](value) if name in readers else value._refuse_name(name, readers)
             except DefinitionError as error:
                 problems += error.problems
-        # What is misspelled is not missed as well.
+        # A misspelled field would be missing as well; one problem is enough.
         if found.keys() <= readers.keys():
             missing = [
-                " or ".join(f'"{name}"' for name in names) for names in decisions if found.keys().isdisjoint(names)
+                " or ".join(f'"{name}"' for name in names) for names in required if found.keys().isdisjoint(names)
             ]
-            problems += [self._problem(f"{told} is missing") for told in missing]
+            problems += [self._problem(f"{choice} is missing") for choice in missing]
         if problems:
             raise DefinitionError(in_order(problems))
-        return said
+        return fields
 
     def one_of(self, found: Collection[str], *names: str) -> str:
-        """Which one of these fields was found; exactly one must be."""
-        input = [name for name in names if name in found]
-        if len(input) != 1:
-            told = " and ".join(input) or "none of them"
-            self.wrong(f"must have exactly one of {', '.join(names)}, not {told}")
-        return input[0]
+        """Return the one of these fields that is there. Raises DefinitionError if it is not exactly one."""
+        present = [name for name in names if name in found]
+        if len(present) != 1:
+            actual = " and ".join(present) or "none of them"
+            self.refuse(f"must have exactly one of {', '.join(names)}, not {actual}")
+        return present[0]
 
     def _refuse_name(self, name: str, known: Collection[str]) -> NoReturn:
         guess = near(name, known)
-        metadata = f'did you mean "{guess}"?' if guess else f"known: {', '.join(known)}"
-        self.wrong(f'unknown field "{name[:100]}"; {metadata}')
+        hint = f'did you mean "{guess}"?' if guess else f"known: {', '.join(known)}"
+        self.refuse(f'unknown field "{name[:100]}"; {hint}')
 
     def _problem(self, message: str) -> Problem:
         return Problem(self.path, self.node.line, self.node.column, self.field, message, "flow-test")
 
 
-def gathered(values: Iterable[V], read: Callable[[V], T]) -> list[T]:
-    """What each value says. Raises `DefinitionError` with the problems of all."""
+def read_all(values: Iterable[V], read: Callable[[V], T]) -> list[T]:
+    """Return what `read` makes of each value. Raises DefinitionError with the problems of all."""
     found: list[T] = []
     problems: list[Problem] = []
     for value in values:
@@ -142,7 +143,7 @@ def gathered(values: Iterable[V], read: Callable[[V], T]) -> list[T]:
 
 
 def read_document(text: str, path: str) -> Value:
-    """The document; raises `DefinitionError` if it is no YAML."""
+    """Return the document. Raises DefinitionError if it is not valid YAML."""
     root, problems = read_nodes(text, path)
     if root is None or problems:
         raise DefinitionError(problems)

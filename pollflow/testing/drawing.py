@@ -1,4 +1,4 @@
-"""Draws a run for a terminal: a line a visit, in the order of their beginnings, branches and iterations indented."""
+"""The drawing of a run for a terminal: one line for each visit, in the order of entry, children indented."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _ENDS = {"StepExited", "StepFailed"}
 
 @dataclass(slots=True)
 class _Visit:
-    """A step's visit, as far as it is known. `depth` is how many branches, iterations and options are around it."""
+    """One visit of a step. `depth` counts the branches, iterations and options around it."""
 
     began: float
     step: str
     depth: int
     ended: float | None = None
-    told: str = ""
+    result: str = ""
     notes: list[str] = field(default_factory=list)
 
 
 def draw(result: RunResult) -> str:
-    """The run as text, its end on the last line."""
+    """Return the run as text, with its end on the last line."""
     start = result.history[0].at
     visits = _visits(result.history, start)
-    max_concurrency = max([4, *(2 * visit.depth + len(visit.step) for visit in visits)])
+    width = max([4, *(2 * visit.depth + len(visit.step) for visit in visits)])
     lines = []
     for visit in visits:
         name = f"{'  ' * visit.depth}{visit.step}"
         ended = "" if visit.ended is None or visit.ended <= visit.began else f"{visit.ended - visit.began:g} s"
-        lines.append(f"{visit.began:>9g} s  {name:<{max_concurrency}}  {ended:>9}  {visit.told}".rstrip())
-        lines += [f"{'':>11}  {'':<{max_concurrency}}  {'':>9}  · {note}" for note in visit.notes]
+        lines.append(f"{visit.began:>9g} s  {name:<{width}}  {ended:>9}  {visit.result}".rstrip())
+        lines += [f"{'':>11}  {'':<{width}}  {'':>9}  · {note}" for note in visit.notes]
     for refused in result.refused:
         lines.append(f"refused: {refused}")
     lines.append(_end(result))
@@ -43,7 +43,7 @@ def draw(result: RunResult) -> str:
 
 
 def _visits(history: tuple[StoredEvent, ...], start: float) -> list[_Visit]:
-    """Follows each event to the one that caused it, and so to the visits that are open in its frame."""
+    """Return the visits. The cause of an event leads to the visits that are open in its frame."""
     visits: list[_Visit] = []
     open_after: dict[int, tuple[_Visit, ...]] = {0: ()}
     for event in history:
@@ -54,33 +54,33 @@ def _visits(history: tuple[StoredEvent, ...], start: float) -> list[_Visit]:
             visits.append(visit)
             stack = (*stack, visit)
         elif stack and stack[-1].step == event.step:
-            _notify(stack[-1], event, moment)
+            _add_event(stack[-1], event, moment)
             if event.type in _ENDS and "goto" not in event.detail:
                 stack = stack[:-1]
         open_after[event.id] = stack
     return visits
 
 
-def _notify(visit: _Visit, event: StoredEvent, moment: float) -> None:
+def _add_event(visit: _Visit, event: StoredEvent, moment: float) -> None:
     detail = event.detail
     if event.type in _ENDS:
         visit.ended = moment
     if event.type == "StepSucceeded":
-        visit.told = f"→ {_short(detail['output'])}"
+        visit.result = f"→ {_short(detail['output'])}"
     elif event.type == "StepFailed":
         caught = f", caught: goto {detail['goto']}" if "goto" in detail else ""
-        visit.told = f"✗ {_error(detail)}{caught}"
+        visit.result = f"✗ {_error(detail)}{caught}"
     elif event.type in ("TaskFailed", "TaskTimedOut"):
         visit.notes.append(f"attempt {detail['attempt']}: {_error(detail)}")
     elif event.type == "TaskStarted" and detail["start"] > 1:
-        visit.notes.append(f"attempt {detail['attempt']}: called again, its worker had died")
+        visit.notes.append(f"attempt {detail['attempt']}: called again after its worker died")
 
 
 def _end(result: RunResult) -> str:
-    told = f"{result.status.value} after {result.seconds:g} s"
+    text = f"{result.status.value} after {result.seconds:g} s"
     if result.error is not None:
-        return f"{told}: {_error({'error': result.error, 'cause': result.cause})}".removesuffix(": ")
-    return told if result.output is None else f"{told}: {json.dumps(result.output, ensure_ascii=False)}"
+        return f"{text}: {_error({'error': result.error, 'cause': result.cause})}".removesuffix(": ")
+    return text if result.output is None else f"{text}: {json.dumps(result.output, ensure_ascii=False)}"
 
 
 def _error(detail: dict[str, Json]) -> str:

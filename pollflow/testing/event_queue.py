@@ -1,4 +1,4 @@
-"""Virtual time: what is to be done and when. Nobody waits; the clock jumps to the next entry."""
+"""The event queue and the clock of virtual time."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ EPOCH = 1_767_225_600.0
 
 
 class Rank(IntEnum):
-    """What comes first of what is due at one moment: a result in time beats its deadline."""
+    """The order of entries that are due at one moment.
+
+    Deadlines come after both; they are in the wake-up index. So a result at the moment of its deadline is in time.
+    """
 
     WORK = 0
-    OUTSIDE = 1
-    DEADLINE = 2
+    STIMULUS = 1
 
 
 class EventQueue:
-    """A clock and what is due by it. `now` is seconds since the start."""
+    """What is due when, and the time now. `now` is seconds since the start."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -32,35 +34,18 @@ class EventQueue:
         """Now in epoch seconds, to the microsecond as the store keeps it."""
         return round(EPOCH + self.now, 6)
 
-    def put(self, seconds: float, do: Callable[[], None], rank: Rank = Rank.WORK) -> None:
-        """Something to do at `seconds` since the start, or at once if that is past."""
-        # Microseconds, as in the store: so 0.1 + 0.2 is the same moment as 0.3.
-        moment = max(self.now, round(seconds, 6))
-        heapq.heappush(self._entries, (moment, rank, next(self._sequence), do))
-
-    def run(self, until: float | None = None) -> None:
-        """Does what is due, one after another, up to `until` (seconds since the start, included)."""
-        while self._entries and (until is None or self._entries[0][0] <= until):
-            self.now, _, _, do = heapq.heappop(self._entries)
-            do()
-
     @property
     def next(self) -> float | None:
-        """When the next thing is due, seconds since the start; None if there is none."""
+        """When the next entry is due, seconds since the start; None if the queue is empty."""
         return self._entries[0][0] if self._entries else None
 
-    def run_due(self) -> bool:
-        """Does the first of what is due at this moment: all the work, or else one thing. False if nothing is due.
+    def put(self, seconds: float, do: Callable[[], None], rank: Rank = Rank.WORK) -> None:
+        """Put an entry that is due at `seconds` since the start, or now if that is past."""
+        # Microseconds, as in the store: so 0.1 + 0.2 is the same moment as 0.3.
+        due = max(self.now, round(seconds, 6))
+        heapq.heappush(self._entries, (due, rank, next(self._sequence), do))
 
-        What follows from it may be work of this moment again, which comes before the next thing from outside.
-        """
-        if not self._is_due():
-            return False
-        rank = self._entries[0][1]
-        heapq.heappop(self._entries)[3]()
-        while rank is Rank.WORK and self._is_due() and self._entries[0][1] is rank:
+    def run_due(self) -> None:
+        """Run what is due now, in the order of ranks, with what is put for this moment meanwhile."""
+        while self._entries and self._entries[0][0] <= self.now:
             heapq.heappop(self._entries)[3]()
-        return True
-
-    def _is_due(self) -> bool:
-        return bool(self._entries) and self._entries[0][0] <= self.now

@@ -1,4 +1,4 @@
-"""Running a flow once from Python: `run_flow`, which pytest users have as the fixture `flow_run`."""
+"""`run_flow`: one run of a flow from Python. In pytest it is the fixture `flow_run`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pollflow.testing.stimuli import Stimulus
 from pollflow.testing.virtual import VirtualRun
 
 FlowLike: TypeAlias = Flow | str | os.PathLike[str] | JsonObject
-"""A flow; the path of its file; its definition as an object, or as a text of more than one line."""
+"""A flow, the path of its file, its definition as an object, or its definition as text of more than one line."""
 
 
 def run_flow(
@@ -30,11 +30,12 @@ def run_flow(
     limits: Limits | None = None,
     until: float | None = None,
 ) -> RunResult:
-    """Runs a flow in virtual time.
+    """Run a flow in virtual time.
 
-    `functions`: replies, or Python functions `(input, context)`, under the names that flows look them up by; or the
-    registry of an application. `flows`: the sub-flows that it may start, by name. `until`: virtual seconds after which
-    nobody looks any more. Raises `DefinitionError`, and `InvalidArgument` for a file that cannot be read.
+    `functions`: replies or Python functions `(input, context)` by the name of the function, or the registry of an
+    application. `flows`: the sub-flows that it may start, by name. `at`: what happens from outside, and when.
+    `until`: the run ends after so many virtual seconds. Raises DefinitionError, InvalidArgument for a file that cannot
+    be read, and ConfigurationError where no server is installed.
     """
     others = {name: as_flow(other) for name, other in (flows or {}).items()}
     run = VirtualRun(as_flow(flow), input, functions=functions, flows=others, stimuli=at, limits=limits)
@@ -42,7 +43,7 @@ def run_flow(
 
 
 def as_flow(flow: FlowLike) -> Flow:
-    """The flow that was named or described."""
+    """Return the flow."""
     if isinstance(flow, Flow):
         return flow
     if isinstance(flow, dict):

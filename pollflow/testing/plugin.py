@@ -1,4 +1,7 @@
-"""pytest collects `*.flowtest.yaml`, and tests in Python have `flow_run`. Registered as `pollflow` under `pytest11`."""
+"""The pytest plugin: it collects `*.flowtest.yaml` and provides the fixture `flow_run`.
+
+It is registered as `pollflow` under the entry points `pytest11`.
+"""
 
 from __future__ import annotations
 
@@ -13,50 +16,51 @@ from pollflow.errors import PollflowError
 from pollflow.testing.cases import Case, load_cases
 from pollflow.testing.files import is_flow_test
 from pollflow.testing.flows import FlowLike, run_flow
+from pollflow.testing.redis_server import REDIS_SERVER
 from pollflow.testing.result import RunResult
-from pollflow.testing.running import judge, run_in_virtual_time
+from pollflow.testing.running import judge, run_case
 
 
 class FlowRun(Protocol):
-    """`flow_run(flow, input, functions=…, …)`, as `pollflow.testing.run_flow`."""
+    """The type of `flow_run(flow, input, functions=…, …)`, which takes what `pollflow.testing.run_flow` takes."""
 
     def __call__(self, flow: FlowLike, input: dict[str, Any] | None = None, **options: Any) -> RunResult:
-        """Runs a flow in virtual time."""
+        """Run a flow in virtual time."""
 
 
 class CaseFailed(Exception):
-    """A flow test's case did not come out as expected."""
+    """The result of a case differs from what it expects."""
 
 
 class FlowTestItem(pytest.Item):
-    """One case."""
+    """The test of one case."""
 
     def __init__(self, *, case: Case, **options: Any) -> None:
         super().__init__(**options)
         self.case = case
 
     def runtest(self) -> None:
-        """Runs it; raises CaseFailed with what differs."""
-        verdict = judge(self.case, run_in_virtual_time)
+        """Run the case. Raises CaseFailed with the differences."""
+        verdict = judge(self.case, run_case)
         if not verdict.passed:
             raise CaseFailed("\n".join(verdict.differences))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """The differences alone: the way through pollflow tells nobody anything."""
+        """Return the differences, without the traceback through pollflow."""
         if isinstance(excinfo.value, CaseFailed):
             return f"{self.case.path}:{self.case.line}: {self.case.name}\n{excinfo.value}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """File, line counted from 0, and name."""
+        """Return file, line (from 0) and name."""
         return self.path, self.case.line - 1, self.case.name
 
 
 class FlowTestFile(pytest.File):
-    """A file of cases."""
+    """A file with cases."""
 
     def collect(self) -> Iterator[FlowTestItem]:
-        """Its cases; a file that is wrong is an error of collection."""
+        """Yield the cases. Raises CollectError for an invalid file."""
         try:
             cases = load_cases(self.path)
         except PollflowError as error:
@@ -66,15 +70,20 @@ class FlowTestFile(pytest.File):
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> FlowTestFile | None:
-    """Takes the files whose names say so."""
+    """Collect the files whose names end as those of flow tests do."""
     if not is_flow_test(file_path):
         return None
     return FlowTestFile.from_parent(parent, path=file_path)
 
 
+def pytest_unconfigure() -> None:
+    """Shut down the server of the runs."""
+    REDIS_SERVER.close()
+
+
 @pytest.fixture
 def flow_run(request: pytest.FixtureRequest) -> FlowRun:
-    """Runs flows in virtual time; the paths of their files begin at the test's own folder."""
+    """Run flows in virtual time. Paths are relative to the folder of the test."""
     folder = request.path.parent
 
     def run(flow: FlowLike, input: dict[str, Any] | None = None, **options: Any) -> RunResult:

@@ -1,4 +1,4 @@
-"""What functions answer in virtual time: scripted replies, or Python functions."""
+"""The replies of functions in virtual time: scripted, or those of Python functions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pollflow.runtime.functions import Context, Function, Functions
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What one call of a function answers: a value, or an error if `raises` is set; or its worker dies (`lost`).
+    """The result of one call: a value, an error if `raises` is set, or the death of its worker (`lost`).
 
-    `takes` is how long the call runs, in virtual seconds. A Python function may return a Reply too.
+    `takes` is how long the call runs, in virtual seconds. A Python function may return a Reply, too.
     """
 
     returns: Json = None
@@ -25,25 +25,25 @@ class Reply:
 
 
 Source: TypeAlias = Sequence[Reply] | Callable[..., Any]
-"""Where the answers of a function come from. Of replies the last one repeats."""
+"""Replies, of which the last one repeats, or a Python function `(input, context)`."""
 
 
 class WorkerDied(BaseException):
-    """Ends a call as the death of its worker does: nothing that a function or the engine catches."""
+    """The worker of a call has died. Neither functions nor the engine catch it."""
 
 
 class NoReply(BaseException):
-    """Ends the run: who was asked for the answer will not give one. Nothing that a function or the engine catches."""
+    """A reply was asked for and not given, which ends the run. Neither functions nor the engine catch it."""
 
 
 class Stopwatch:
-    """How long the present call takes; functions answer at once, and say here when they would have."""
+    """How long the current call takes, in virtual seconds. Functions return at once and set it."""
 
     seconds: float = 0.0
 
 
-class Answering:
-    """A registered function that answers from a source."""
+class ScriptedFunction:
+    """A registered function that replies from a source."""
 
     def __init__(self, source: Source, stopwatch: Stopwatch) -> None:
         self._source = source
@@ -51,25 +51,25 @@ class Answering:
         self._calls = 0
 
     def __call__(self, input: JsonObject, context: Context) -> Any:
-        """Answers one call."""
+        """Reply to one call."""
         self._calls += 1
         if callable(self._source):
-            answer = self._source(input, context)
-            if not isinstance(answer, Reply):
-                return answer
+            reply = self._source(input, context)
+            if not isinstance(reply, Reply):
+                return reply
         else:
-            answer = self._source[min(self._calls, len(self._source)) - 1]
-        self._stopwatch.seconds = answer.takes
-        if answer.lost:
+            reply = self._source[min(self._calls, len(self._source)) - 1]
+        self._stopwatch.seconds = reply.takes
+        if reply.lost:
             raise WorkerDied
-        if answer.raises is not None:
-            raise answer.raises
-        return answer.returns
+        if reply.raises is not None:
+            raise reply.raises
+        return reply.returns
 
 
 def registry(functions: Functions | Mapping[str, Source], stopwatch: Stopwatch) -> Functions:
-    """The functions of a run, under the names that flows look them up by."""
-    answering = Functions()
+    """Return the functions of a run by name. Raises ValueError for a function without replies."""
+    registered = Functions()
     for name in functions:
         source: Source | Function | None
         if isinstance(functions, Functions):
@@ -78,5 +78,5 @@ def registry(functions: Functions | Mapping[str, Source], stopwatch: Stopwatch) 
             source = functions[name]
         if source is None or (not callable(source) and not source):
             raise ValueError(f"function {name!r} has no replies")
-        answering.register(name, Answering(source, stopwatch))
-    return answering
+        registered.register(name, ScriptedFunction(source, stopwatch))
+    return registered

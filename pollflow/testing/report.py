@@ -1,4 +1,4 @@
-"""What came of the cases, for people (a line a case) and for machines (JUnit's XML)."""
+"""The report of flow tests: a line for each case, or JUnit XML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One case that was run; it passed if there are no differences. `seconds` is real time."""
+    """The verdict on one case, which passed if there are no differences. `seconds` is real time."""
 
     path: str
     name: str
@@ -24,37 +24,37 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether all that was expected holds."""
+        """Whether the result is as expected."""
         return not self.differences
 
     def __str__(self) -> str:
-        told = f"{'ok    ' if self.passed else 'FAILED'} {self.path}: {self.name}"
-        return "\n".join([told, *(_indented(text) for text in self.differences)])
+        line = f"{'ok    ' if self.passed else 'FAILED'} {self.path}: {self.name}"
+        return "\n".join([line, *(_indented(text) for text in self.differences)])
 
 
 @dataclass(frozen=True, slots=True)
 class FlowTestReport:
-    """All cases that were run, in their order."""
+    """The verdicts on all cases, in the order of the runs."""
 
     verdicts: tuple[Verdict, ...] = ()
 
     @property
     def passed(self) -> int:
-        """How many passed."""
+        """The number of cases that passed."""
         return sum(verdict.passed for verdict in self.verdicts)
 
     @property
     def failed(self) -> int:
-        """How many failed."""
+        """The number of cases that failed."""
         return len(self.verdicts) - self.passed
 
     @property
     def summary(self) -> str:
-        """The last line."""
+        """The last line of the report."""
         return f"{self.passed} passed, {self.failed} failed"
 
     def write_junit(self, path: str | Path) -> None:
-        """Writes JUnit's XML. Raises `InvalidArgument` if the file cannot be written."""
+        """Write JUnit XML. Raises InvalidArgument if the file cannot be written."""
         seconds = sum(verdict.seconds for verdict in self.verdicts)
         counts = {"tests": str(len(self.verdicts)), "failures": str(self.failed), "errors": "0", "skipped": "0"}
         suites = ET.Element("testsuites")
@@ -68,14 +68,14 @@ class FlowTestReport:
 
 
 def _element(verdict: Verdict) -> ET.Element:
-    info = {
+    attributes = {
         "classname": _plain(verdict.path),
         "name": _plain(verdict.name),
         "file": _plain(verdict.path),
         "line": str(verdict.line),
         "time": f"{verdict.seconds:.3f}",
     }
-    element = ET.Element("testcase", info)
+    element = ET.Element("testcase", attributes)
     if not verdict.passed:
         first = verdict.differences[0].splitlines()[0]
         failure = ET.SubElement(element, "failure", {"message": _plain(first)})

@@ -1,4 +1,4 @@
-"""What a run in virtual time has come to."""
+"""The result of a run in virtual time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pollflow.fdl.model import JsonObject, Resource
 from pollflow.machine import Status
 from pollflow.runtime.functions import names_of
-from pollflow.store import StoredEvent
+from pollflow.store import ExecutionRecord, Reading, StoredEvent
 
 
 @dataclass(frozen=True, slots=True)
 class CallMade:
-    """One call, made anew ones included. `seconds` is when it began."""
+    """One call of a function or a sub-flow. `seconds` is when it began, since the start of the run."""
 
     seconds: float
     flow: str
@@ -24,10 +24,10 @@ class CallMade:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """One execution in virtual time. `seconds` is from its start to its end, or to the last thing that happened.
+    """One execution in virtual time. `seconds` is from its start to its end, or to the last event if it has not ended.
 
-    `calls` are those of all executions of the run; `refused` tells what was done from outside in vain;
-    `sub_executions` are those that steps started, in the order of their starts.
+    `calls` are those of all executions of the run, each call again after its worker died. `refused` are the stimuli
+    without effect, with the reason. `sub_executions` are those that steps started, in the order of their starts.
     """
 
     flow: str
@@ -44,7 +44,7 @@ class RunResult:
 
     @property
     def steps(self) -> list[str]:
-        """The names of the steps in the order in which they were entered."""
+        """The names of the steps, in the order in which they were entered."""
         return [event.step for event in self.history if event.type == "StepEntered"]
 
     @property
@@ -53,5 +53,22 @@ class RunResult:
         return Counter(self.steps)
 
     def calls_of(self, name: str) -> list[JsonObject]:
-        """What each call of a function was given; by full ARN, `SERVICE/FUNCTION` or `FUNCTION`."""
+        """Return the input of each call of a function, named by full ARN, `SERVICE/FUNCTION` or `FUNCTION`."""
         return [call.input for call in self.calls if name in names_of(call.resource)]
+
+
+def read_result(reading: Reading, record: ExecutionRecord, looked_at: float) -> RunResult:
+    """Read the result of one execution; `looked_at` is when the run was left (epoch seconds)."""
+    history = tuple(reading.whole_history(record.key))
+    ended = record.ended_at or max(history[-1].at, looked_at)
+    has_failed = record.status.ended and record.status is not Status.SUCCEEDED
+    return RunResult(
+        flow=record.ref.flow,
+        name=record.ref.name,
+        status=record.status,
+        output=record.output,
+        error=record.error if has_failed else None,
+        cause=record.cause if has_failed else None,
+        seconds=round(ended - record.started_at, 6),
+        history=history,
+    )

@@ -1,4 +1,4 @@
-"""Runs flow test files and judges what comes of them."""
+"""Running of flow test files: each case is run, and its result compared with what the case expects."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pollflow.errors import DefinitionError, InvalidArgument
 from pollflow.fdl import Flow, lint
+from pollflow.store import Connection
 from pollflow.testing.cases import Case, load_cases
 from pollflow.testing.compare import differences, refusals, warnings
 from pollflow.testing.files import is_flow_test
@@ -17,60 +18,60 @@ from pollflow.testing.stimuli import Stimulus, Stop
 from pollflow.testing.virtual import VirtualRun
 
 Runner = Callable[[Case, Flow], RunResult]
-"""Runs the flow of a case, in virtual time or otherwise."""
+"""Runs the flow of a case."""
 
 
 def run_paths(
     paths: Sequence[str | Path],
     *,
     keyword: str | None = None,
-    tell: Callable[[Verdict], None] | None = None,
+    on_verdict: Callable[[Verdict], None] | None = None,
     runner: Runner | None = None,
 ) -> FlowTestReport:
-    """Runs the flow tests in files and folders, telling each verdict as it comes.
+    """Run the flow tests in files and folders, and call `on_verdict` after each case.
 
-    `keyword` keeps the cases with it in their name or their file's. A file that is wrong is one failed case. Raises
-    `InvalidArgument` for a path that does not exist, and for a folder without flow tests.
+    `keyword` selects the cases with this text in their name or the name of their file. An invalid file counts as one
+    failed case. Raises InvalidArgument for a path that does not exist and for a folder without flow tests.
     """
     verdicts = []
     for path in files_of(paths):
-        for verdict in _run_file(path, keyword, runner or run_in_virtual_time):
+        for verdict in _run_file(path, keyword, runner or run_case):
             verdicts.append(verdict)
-            if tell is not None:
-                tell(verdict)
+            if on_verdict is not None:
+                on_verdict(verdict)
     return FlowTestReport(tuple(verdicts))
 
 
 def files_of(paths: Sequence[str | Path]) -> list[Path]:
-    """The files that are named, and the flow tests in folders that are, each once. Raises `InvalidArgument`."""
+    """Return the named files and the flow tests in the named folders, each once. Raises InvalidArgument."""
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*.flowtest.y*ml") if is_flow_test(p))
             if not inside:
-                raise InvalidArgument(f"{path}: there is no *.flowtest.yaml in it")
+                raise InvalidArgument(f"{path}: contains no *.flowtest.yaml")
             found.update(dict.fromkeys(inside))
         elif path.exists():
             found[path] = None
         else:
-            raise InvalidArgument(f"{path}: there is no such file or folder")
+            raise InvalidArgument(f"{path}: does not exist")
     return list(found)
 
 
 def judge(case: Case, runner: Runner) -> Verdict:
-    """Runs one case. What goes wrong on the way is a difference too."""
+    """Run one case. A definition that is refused, or a setting that cannot be used, is a difference too."""
     started = time.perf_counter()
     try:
-        told = _judged(case, runner)
+        found = _judged(case, runner)
     except DefinitionError as error:
-        told = [f"the definition is refused: {problem}" for problem in error.problems]
+        found = [f"the definition is refused: {problem}" for problem in error.problems]
     except InvalidArgument as error:
-        told = [str(error)]
-    return Verdict(case.path, case.name, case.line, tuple(told), time.perf_counter() - started)
+        found = [str(error)]
+    return Verdict(case.path, case.name, case.line, tuple(found), time.perf_counter() - started)
 
 
-def run_in_virtual_time(case: Case, flow: Flow) -> RunResult:
-    """The run of a case. Raises `DefinitionError` where one of the other flows is wrong."""
+def run_case(case: Case, flow: Flow, client: Connection | None = None) -> RunResult:
+    """Run the flow of a case. Raises DefinitionError for an invalid sub-flow."""
     run = VirtualRun(
         flow,
         case.input,
@@ -79,6 +80,7 @@ def run_in_virtual_time(case: Case, flow: Flow) -> RunResult:
         stimuli=case.stimuli,
         limits=case.limits,
         flow_name=case.definition.name,
+        client=client,
     )
     return run.run(case.until)
 
@@ -102,23 +104,23 @@ def _judged(case: Case, runner: Runner) -> list[str]:
     if expected.invalid is not None:
         return _refused(case)
     flow = case.definition.read()
-    told: list[str] = []
+    found: list[str] = []
     if case.lint is not None:
-        told += warnings(case.lint, lint(flow, event_limit=case.limits.events, path=case.definition.path))
+        found += warnings(case.lint, lint(flow, event_limit=case.limits.events, path=case.definition.path))
     if not expected.needs_run:
-        return told
+        return found
     unknown = [
         stimulus.step
         for stimulus in case.stimuli
         if not isinstance(stimulus, Stop) and not _has_step(flow, case, stimulus)
     ]
     if unknown:
-        return [*told, *(f"at: no step is named {step!r}" for step in unknown)]
+        return [*found, *(f"at: no step is named {step!r}" for step in unknown)]
     result = runner(case, flow)
-    told += differences(expected, result)
-    if told and expected.refused is None:
-        told += [f"at {refused}" for refused in result.refused]
-    return told
+    found += differences(expected, result)
+    if found and expected.refused is None:
+        found += [f"at {refused}" for refused in result.refused]
+    return found
 
 
 def _refused(case: Case) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is done to an execution from outside, at a moment of virtual time (seconds since the start)."""
+"""Stimuli: what happens to an execution from outside, at `seconds` of virtual time since the start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pollflow.fdl.model import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stops the execution."""
+    """Stop the execution."""
 
     seconds: float
     error: str = ""
@@ -19,7 +19,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class ReportSucceeded:
-    """Reports the task that waits at the step, by its token, as succeeded."""
+    """Report the task that waits at the step as succeeded."""
 
     seconds: float
     step: str
@@ -28,7 +28,7 @@ class ReportSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class ReportFailed:
-    """Reports the task that waits at the step, by its token, as failed."""
+    """Report the task that waits at the step as failed."""
 
     seconds: float
     step: str

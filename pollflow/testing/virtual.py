@@ -1,60 +1,45 @@
-"""A run in virtual time: one execution, the sub-flows it starts, the functions it calls, and what is done from outside.
+"""A run in virtual time: the engine and the scripts of production, on a clock that is set by hand.
 
-The functions of a run answer through the same `Caller` as in production, so an exception, a result that is no object
-or a missing function comes to the same event.
+The run stands in for the workers, the broker and the sweep's timer. A message is delivered when it is due. A call that
+takes time is claimed when it begins and committed when it ends. Between events the clock jumps to the next one, which
+the event queue or the wake-up index names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import itertools
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
-from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument
-from pollflow.fdl.model import Flow, FlowResource, JsonObject, Pattern, ServiceResource, Step, TaskStep
-from pollflow.machine import (
-    CallRequest,
-    Event,
-    ExecutionInfo,
-    Limits,
-    Raised,
-    ReportedFailed,
-    ReportedSucceeded,
-    Returned,
-    Status,
-    Submitted,
-)
-from pollflow.machine.data import step_at
-from pollflow.runtime.calls import Caller
+from pollflow.errors import ExecutionAlreadyCompleted, PollflowError
+from pollflow.fdl.model import Flow, FlowResource, JsonObject, ServiceResource
+from pollflow.machine import CallRequest, Event, Limits, Status, call_of
+from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
-from pollflow.runtime.objects import checked_object
-from pollflow.runtime.starting import checked_name
-from pollflow.runtime.subflows import asked_of
-from pollflow.store import Claimed, ExecutionRef, MessageKey
+from pollflow.runtime.routes import Routes
+from pollflow.runtime.settings import Settings
+from pollflow.store import Claimed, Clock, Connection, Early, ExecutionRef, Message, MessageKey, new_token
+from pollflow.store.scratch import delete_keys
 from pollflow.testing.event_queue import EPOCH, EventQueue, Rank
-from pollflow.testing.execution import Answer, Environment, Execution, Frame
+from pollflow.testing.redis_server import REDIS_SERVER
 from pollflow.testing.replies import Source, Stopwatch, WorkerDied, registry
-from pollflow.testing.result import CallMade, RunResult
-from pollflow.testing.stimuli import ReportSucceeded, Stimulus, Stop
+from pollflow.testing.reporting import report_event, waiting_token
+from pollflow.testing.result import CallMade, RunResult, read_result
+from pollflow.testing.stimuli import Stimulus, Stop
 
-MAX_CRASHES = 5
-"""As in production: after so many calls cut off by the death of their process, a step fails with `FC.Unknown`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _ParentLink:
-    """A step that waits for the end of a sub-execution: its frame, and its entry and attempt."""
-
-    execution: Execution
-    frame: str
-    token: tuple[int, int]
-    sub: Execution
-    notify_on_success: bool
-    has_started_it: bool
+_WORKER = "virtual"
+_FOREVER_SECONDS = 1e10
+"""Longer than any run. No lease expires and no execution is purged while the run looks at it."""
 
 
 class VirtualRun:
-    """Runs a flow once. Neither Redis nor Celery takes part, and no time passes."""
+    """One run of a flow, under keys of its own that are deleted afterwards.
+
+    It uses the server that all runs share, or that of `client`.
+    """
 
     def __init__(
         self,
@@ -67,201 +52,192 @@ class VirtualRun:
         limits: Limits | None = None,
         flow_name: str | None = None,
         execution_name: str = "test",
+        client: Connection | None = None,
     ) -> None:
         self._event_queue = EventQueue()
+        self._clock = Clock(frozen_at=EPOCH)
         self._stopwatch = Stopwatch()
         self._functions = registry(functions or {}, self._stopwatch)
-        self._flows = dict(flows or {})
-        self._limits = limits or Limits()
-        # Sub-flows are started here and never by the caller, so it needs nothing to start them with.
-        no_sub_flows: Any = None
-        self._caller = Caller(self._functions, no_sub_flows, MAX_CRASHES)
-        self._executions: dict[ExecutionRef, Execution] = {}
-        self._parent_links: list[_ParentLink] = []
+        self._client = REDIS_SERVER.client() if client is None else client
+        self._prefix = f"pollflow-test-{secrets.token_hex(8)}"
+        self._container = self._build_container(limits or Limits())
+        self._ref = ExecutionRef(flow_name or flow.name or "flow", execution_name)
+        self._flows = {**(flows or {}), self._ref.flow: flow}
+        self._input = input or {}
+        # Each execution publishes a message as it starts, since no countdown is too long to be published.
+        self._started: dict[ExecutionRef, None] = {}
+        self._shards: set[int] = set()
         self._calls: list[CallMade] = []
         self._refused: list[str] = []
-        ref = ExecutionRef(flow_name or flow.name or "flow", execution_name)
-        self._flows[ref.flow] = flow
-        self._root = self._start(ref, flow, checked_object("input", input or {}, self._limits.payload_bytes))
         for stimulus in stimuli:
-            self._put(stimulus)
+            self._event_queue.put(stimulus.seconds, self._application_of(stimulus), Rank.STIMULUS)
 
     def run(self, until: float | None = None) -> RunResult:
-        """Runs to the end, or up to a moment (seconds since the start)."""
-        self._event_queue.run(until)
-        if until is not None and self._root.status is Status.RUNNING:
-            self._root.ended = max(self._root.ended, until)
-        subs = tuple(self._result(ref, sub) for ref, sub in self._executions.items() if sub is not self._root)
-        root = next(iter(self._executions))
-        return replace(
-            self._result(root, self._root),
-            calls=tuple(self._calls),
-            refused=tuple(self._refused),
-            sub_executions=subs,
+        """Run to the end, or up to the moment `until` (seconds since the start, included)."""
+        with _quiet_engine():
+            try:
+                self._start()
+                self._run(until)
+                return self._result(until)
+            finally:
+                delete_keys(self._client, f"{self._prefix}:*")
+
+    def _build_container(self, limits: Limits) -> Container:
+        settings = Settings(
+            key_prefix=self._prefix,
+            retention=_FOREVER_SECONDS,
+            lease=_FOREVER_SECONDS,
+            max_countdown=_FOREVER_SECONDS,
+            max_payload_bytes=limits.payload_bytes,
+            max_events=limits.events,
+            max_wait=limits.max_wait_seconds,
+            max_concurrency=limits.max_concurrency,
+        )
+        numbers = itertools.count(1)
+        return build_container(
+            self._client,
+            settings,
+            # As with a broker that is not the Redis of the state: each message is handed to `publish`.
+            routes=Routes(in_script=False),
+            publish=self._publish,
+            functions=self._functions,
+            worker=lambda: _WORKER,
+            clock=self._clock,
+            # The same in each run, so that a run can be repeated exactly.
+            new_identity=lambda: (f"virtual-{(number := next(numbers))}", f"secret-{number}"),
         )
 
-    def _start(self, ref: ExecutionRef, flow: Flow, input: JsonObject) -> Execution:
-        number = len(self._executions) + 1
-        info = ExecutionInfo(ref.flow, ref.name, f"virtual-{number}", self._event_queue.moment, f"secret-{number}")
-        environment = Environment(self._event_queue, self._limits, self._call, self._ended, self._timed_out)
-        self._executions[ref] = execution = Execution(flow, info, input, environment)
-        execution.begin()
-        return execution
+    def _start(self) -> None:
+        for name, flow in self._flows.items():
+            self._container.definitions.deploy(name, flow.digest, flow.text, EPOCH)
+            self._container.engine.flows.add(flow)
+        self._container.starter.start(self._ref.flow, self._input, self._ref.name)
 
-    def _result(self, ref: ExecutionRef, execution: Execution) -> RunResult:
-        outcome = execution.outcome
-        failed = outcome is not None and outcome.status is not Status.SUCCEEDED
-        return RunResult(
-            flow=ref.flow,
-            name=ref.name,
-            status=execution.status,
-            output=outcome.output if outcome else None,
-            error=outcome.error if outcome and failed else None,
-            cause=outcome.cause if outcome and failed else None,
-            seconds=round(execution.ended - execution.started, 6),
-            history=tuple(execution.history),
-        )
+    def _run(self, until: float | None) -> None:
+        while True:
+            self._event_queue.run_due()
+            wake_ups = self._container.store.next_wake_ups(self._shards)
+            due = [shard for shard, moment in wake_ups.items() if moment <= self._event_queue.moment]
+            if due:
+                # Deadlines are in the wake-up index. They come last of what is due at one moment.
+                self._container.sweeper.sweep_shards(due)
+                continue
+            moment = self._next_moment(wake_ups.values())
+            if moment is None or (until is not None and moment > until):
+                return
+            self._event_queue.now = moment
+            self._clock.frozen_at = self._event_queue.moment
 
-    def _call(self, execution: Execution, frame: Frame, request: CallRequest) -> Answer:
-        resource = request.resource
-        scripted = self._functions.find(resource) is not None
-        is_made = frame.starts <= MAX_CRASHES
-        if is_made and (scripted or isinstance(resource, FlowResource)):
-            input = request.payload
-            self._calls.append(CallMade(self._event_queue.now, execution.info.flow_name, request.step, resource, input))
-        if isinstance(resource, FlowResource):
-            if not scripted:
-                return Answer(self._start_sub_flow(execution, frame, request))
-            request = replace(request, resource=ServiceResource(resource.arn, takes_params=False))
+    def _next_moment(self, wake_ups: Iterable[float]) -> float | None:
+        """Return when the next event is due, in seconds since the start; None if there is none."""
+        moments = [round(wake_up - EPOCH, 6) for wake_up in wake_ups if wake_up - EPOCH < _FOREVER_SECONDS]
+        if self._event_queue.next is not None:
+            moments.append(self._event_queue.next)
+        return min(moments, default=None)
+
+    def _publish(self, message: Message) -> None:
+        ref = message.key.ref
+        self._started.setdefault(ref)
+        self._shards.add(ref.shard)
+        due = self._event_queue.now + message.countdown if message.at is None else message.at - EPOCH
+        self._event_queue.put(due, lambda: self._deliver(message.key))
+
+    def _deliver(self, key: MessageKey) -> None:
+        answer = self._container.store.claim(key, f"{_WORKER}.{new_token()}")
+        if isinstance(answer, Early):
+            self._event_queue.put(self._event_queue.now + answer.seconds, lambda: self._deliver(key))
+        elif isinstance(answer, Claimed):
+            self._proceed(answer)
+
+    def _proceed(self, claimed: Claimed | None) -> None:
+        while claimed is not None:
+            if claimed.kind == "call":
+                self._call(claimed)
+                return
+            claimed = self._container.engine.advance(claimed)
+
+    def _call(self, claimed: Claimed) -> None:
+        event = self._call_event(claimed)
+        if self._stopwatch.seconds <= 0:
+            self._end_call(claimed, event)
+        else:
+            ends_at = self._event_queue.now + self._stopwatch.seconds
+            self._event_queue.put(ends_at, lambda: self._end_call(claimed, event))
+
+    def _end_call(self, claimed: Claimed, event: Event | None) -> None:
+        if event is not None:
+            self._proceed(self._container.engine.advance(claimed, event))
+        else:
+            # In production the lease of a dead worker has to expire first.
+            self._container.engine.release(claimed)
+
+    def _call_event(self, claimed: Claimed) -> Event | None:
+        """Make the call and return its event; None if the worker dies during the call."""
+        engine = self._container.engine
+        request = call_of(engine.flows.get(claimed.digest), claimed.state, claimed.info)
+        if request is None:
+            raise TypeError(claimed.kind)
         self._stopwatch.seconds = 0.0
         try:
-            event: Event | None = self._caller.call(_claimed(execution, frame, self._event_queue.moment), request)
+            return engine.caller.call(claimed, self._recorded(claimed, request))
         except WorkerDied:
-            event = None
-        return Answer(event, self._stopwatch.seconds)
+            return None
 
-    def _start_sub_flow(self, execution: Execution, frame: Frame, request: CallRequest) -> Event:
-        if not isinstance(request.resource, FlowResource):
-            raise TypeError(request.resource)
-        try:
-            flow_name, name, input = asked_of(request, request.resource)
-        except ValueError as error:
-            return Raised("FnF.RuntimeError", str(error))
-        ref = ExecutionRef(flow_name, name)
-        has_started_it = ref not in self._executions
-        try:
-            sub = self._sub_execution(ref, input)
-        except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
-            return Raised(f"fnf.{type(error).__name__}", str(error))
-        started = {"FlowName": flow_name, "Name": name}
-        if request.pattern is Pattern.REQUEST_RESPONSE:
-            return Returned({**started, "Status": sub.status.value})
-        token = (frame.state.entry, frame.state.attempt)
-        # A callback is waited for whatever the sub-flow returns; but its failure is that of the call.
-        notify_on_success = request.pattern is Pattern.SYNC
-        self._parent_links.append(
-            _ParentLink(execution, frame.state.frame, token, sub, notify_on_success, has_started_it)
-        )
-        return Submitted(started)
+    def _recorded(self, claimed: Claimed, request: CallRequest) -> CallRequest:
+        """Record the call if it is made; return it with a scripted sub-flow as a function."""
+        resource = request.resource
+        is_scripted = self._functions.find(resource) is not None
+        is_flow = isinstance(resource, FlowResource)
+        is_made = claimed.crashes < self._container.engine.caller.max_crashes
+        if is_made and (is_scripted or is_flow):
+            flow_name = claimed.info.flow_name
+            self._calls.append(CallMade(self._event_queue.now, flow_name, request.step, resource, request.payload))
+        if is_scripted and is_flow:
+            return replace(request, resource=ServiceResource(resource.arn, takes_params=False))
+        return request
 
-    def _sub_execution(self, ref: ExecutionRef, input: JsonObject) -> Execution:
-        """Starts it, or finds the one that runs under the name; what it raises is what starting raises."""
-        checked_name("a flow", ref.flow)
-        checked_name("an execution", ref.name)
-        input = checked_object("input", input, self._limits.payload_bytes)
-        flow = self._flows.get(ref.flow)
-        if flow is None:
-            deployed = ", ".join(sorted(self._flows))
-            raise FlowNotExists(f"no flow {ref.flow!r} is deployed; deployed: {deployed}")
-        known = self._executions.get(ref)
-        if known is None:
-            return self._start(ref, flow, input)
-        if known.status.ended:
-            which = f"which has ended ({known.status.value})"
-            raise ExecutionAlreadyExists(f"flow {ref.flow!r} has an execution {ref.name!r} already, {which}")
-        return known
+    def _application_of(self, stimulus: Stimulus) -> Callable[[], None]:
+        def apply() -> None:
+            try:
+                self._apply(stimulus)
+            except PollflowError as error:
+                self._refused.append(f"{stimulus.seconds:g} s: {error}")
 
-    def _ended(self, execution: Execution) -> None:
-        self._event_queue.put(self._event_queue.now, lambda: self._notify(execution))
-
-    def _timed_out(self, execution: Execution, frame: str, token: tuple[int, int]) -> None:
-        """Nobody waits for what the attempt has started any more."""
-        for parent_link in list(self._parent_links):
-            if (parent_link.execution, parent_link.frame, parent_link.token) == (
-                execution,
-                frame,
-                token,
-            ) and parent_link.has_started_it:
-                parent_link.sub.end(Status.STOPPED, "FnF.TaskTimeout", "the step that waited timed out")
-
-    def _notify(self, execution: Execution) -> None:
-        """Tells the steps that wait for the execution how it ended, and stops what its own steps waited for."""
-        outcome = execution.outcome
-        if outcome is None:
-            return
-        for parent_link in list(self._parent_links):
-            if parent_link.sub is execution:
-                if outcome.status is not Status.SUCCEEDED:
-                    event: Event = ReportedFailed(outcome.error, outcome.cause)
-                elif parent_link.notify_on_success:
-                    event = ReportedSucceeded(outcome.output or {})
-                else:
-                    continue
-                parent_link.execution.report(parent_link.frame, parent_link.token, event)
-            elif parent_link.execution is execution and parent_link.has_started_it and _still_waits(parent_link):
-                parent_link.sub.end(Status.STOPPED, outcome.error, outcome.cause)
-
-    def _put(self, stimulus: Stimulus) -> None:
-        self._event_queue.put(stimulus.seconds, lambda: self._apply(stimulus), Rank.OUTSIDE)
+        return apply
 
     def _apply(self, stimulus: Stimulus) -> None:
-        if isinstance(stimulus, Stop):
-            if not self._root.end(Status.STOPPED, stimulus.error, stimulus.cause):
-                self._refused.append(f"{stimulus.seconds:g} s: the execution has ended, so it cannot be stopped")
-            return
-        waiting = self._waiting_at(stimulus.step)
-        if waiting is None:
-            self._refused.append(f"{stimulus.seconds:g} s: nothing waits for a report at step {stimulus.step!r}")
-            return
-        execution, frame = waiting
-        event = (
-            ReportedSucceeded(stimulus.output)
-            if isinstance(stimulus, ReportSucceeded)
-            else ReportedFailed(stimulus.error, stimulus.cause)
+        engine = self._container.engine
+        if not isinstance(stimulus, Stop):
+            engine.report(waiting_token(self._container, stimulus.step), report_event(stimulus))
+        elif self._stop(stimulus) is not None:
+            raise ExecutionAlreadyCompleted("the execution has ended, so it cannot be stopped")
+
+    def _stop(self, stop: Stop) -> Status | None:
+        key = self._container.reading.execution(self._ref).key
+        return self._container.engine.end(key, Status.STOPPED, stop.error, stop.cause)
+
+    def _result(self, until: float | None) -> RunResult:
+        reading, left_at = self._container.reading, EPOCH + (until or 0)
+        results = {ref: read_result(reading, reading.execution(ref), left_at) for ref in self._started}
+        root = results.pop(self._ref)
+        return replace(
+            root,
+            calls=tuple(self._calls),
+            refused=tuple(self._refused),
+            sub_executions=tuple(results.values()),
         )
-        execution.report(frame.state.frame, (frame.state.entry, frame.state.attempt), event)
-
-    def _waiting_at(self, step_name: str) -> tuple[Execution, Frame] | None:
-        """The frame that has waited longest for a callback at the step, called already: else nobody has its token."""
-        running = [execution for execution in self._executions.values() if not execution.status.ended]
-        waiting = [
-            (execution, frame)
-            for execution in running
-            for frame in execution.frames.values()
-            if _waits_at(step_at(execution.flow, frame.state.levels[-1]), step_name) and frame.has_called
-        ]
-        return min(waiting, key=lambda found: (running.index(found[0]), found[1].last), default=None)
 
 
-def _waits_at(step: Step, name: str) -> bool:
-    return isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK and step.name == name
+@contextmanager
+def _quiet_engine() -> Iterator[None]:
+    """Drop the engine's own log lines, which describe workers. Those of functions have a logger of their own."""
+    logger = logging.getLogger("pollflow")
+    logger.addFilter(_is_not_logged)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_not_logged)
 
 
-def _still_waits(parent_link: _ParentLink) -> bool:
-    frame = parent_link.execution.frames.get(parent_link.frame)
-    return frame is not None and (frame.state.entry, frame.state.attempt) == parent_link.token
-
-
-def _claimed(execution: Execution, frame: Frame, moment: float) -> Claimed:
-    info = execution.info
-    return Claimed(
-        key=MessageKey(ExecutionRef(info.flow_name, info.execution_name), frame.state.frame, str(frame.token)),
-        nonce="virtual",
-        kind="call",
-        state=frame.state,
-        info=info,
-        digest=execution.flow.digest,
-        at=moment,
-        starts=frame.starts,
-        deadline=None if frame.deadline is None else EPOCH + frame.deadline,
-    )
+def _is_not_logged(record: logging.LogRecord) -> bool:
+    return False

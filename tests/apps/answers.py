@@ -26,10 +26,10 @@ redis = Redis.from_url(url, decode_responses=True)
 def answer(name: str) -> None:
     @pollflow.function(name)
     def function(input: dict[str, Any], context: pollflow.Context) -> Any:
-        told = json.loads(redis.hget("test:answers", context.flow_name) or "{}")[name]
-        if told["raises"]:
-            raise pollflow.TaskError(*told["raises"])
-        return told["returns"]
+        answer = json.loads(redis.hget("test:answers", context.flow_name) or "{}")[name]
+        if answer["raises"]:
+            raise pollflow.TaskError(*answer["raises"])
+        return answer["returns"]
 
 
 for number in range(3):

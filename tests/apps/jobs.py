@@ -1,4 +1,4 @@
-"""The Celery app of process tests: functions that record every call in Redis, and wait where a test tells them to.
+"""The Celery app of process tests: functions that record every call in Redis, and wait where a test asks for it.
 
 Settings come from POLLFLOW_TEST_CONF (JSON of Celery configuration). Run as `celery -A tests.apps.jobs worker`.
 """

@@ -15,7 +15,7 @@ from tests.servers import choose_server
 
 
 def main() -> int:
-    """Runs as the command line says."""
+    """Run with the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--duration", type=float, default=180, help="seconds of faults (180)")
     parser.add_argument("--seed", type=int, default=None, help="what decides load and faults (random, and printed)")

@@ -1,4 +1,4 @@
-"""The Celery app of the load. Run as `celery -A tests.chaos.app worker`; its surroundings say where it is."""
+"""The Celery app of the load. Run as `celery -A tests.chaos.app worker`; environment variables name its servers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ app.conf.beat_schedule = pollflow.beat_schedule(1)
 
 
 class _Ear(logging.Handler):
-    """Counts what pollflow logs, by its constant messages."""
+    """Count the log lines of pollflow by their constant messages."""
 
     def emit(self, record: logging.LogRecord) -> None:
         ledger.heard(str(record.msg))

@@ -1,4 +1,4 @@
-"""Reads everything when all is quiet, and tells what is lost, doubled, different or left over."""
+"""Read all data after the run, and report what is lost, duplicated, different or left over."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pollflow import Client
 from pollflow.errors import ExecutionNotExists
 from pollflow.machine import Status
-from pollflow.store import SHARDS, ExecutionRecord, ExecutionRef, Keys, connect, parse_member
+from pollflow.store import SHARDS, ExecutionRecord, ExecutionRef, Keys, WakeUp, connect
 from pollflow.testing import RunResult
 from tests.chaos.expected import expected, flows
 from tests.chaos.flows import CHILD, DEFINITIONS
@@ -22,7 +22,7 @@ _HISTORY_SHOWN = 40
 
 @dataclass(slots=True)
 class Findings:
-    """What the checker found wrong, and what it saw on the way."""
+    """The problems that the checker found, and its counts."""
 
     problems: list[str] = field(default_factory=list)
     executions: int = 0
@@ -35,7 +35,7 @@ class Findings:
 
 
 class Checker:
-    """Checks one run."""
+    """Check one run."""
 
     def __init__(self, url: str, ledger: Ledger, planned: list[Planned]) -> None:
         self._redis = connect(url)
@@ -50,24 +50,24 @@ class Checker:
         self.findings = Findings()
 
     def running(self) -> list[str]:
-        """The refs of executions that have not ended."""
+        """Return the refs of executions that have not ended."""
         return self._indexed(Status.RUNNING)
 
     def events_of(self, refs: list[str]) -> int:
-        """How many events the histories of executions have together."""
+        """Return the total number of history events."""
         return sum(self._reading.execution(ExecutionRef.parse(ref)).info.events for ref in refs)
 
     def restless(self) -> list[str]:
-        """Members of the wake-up index that are not the purge of an ended execution."""
+        """Return members of the wake-up index other than purges of ended executions."""
         found = []
         for shard in range(SHARDS):
             for member in self._redis.zrange(self._keys.wake(shard), 0, -1):
-                if parse_member(member)[2] != "purge":
+                if WakeUp.parse(member).job != "purge":
                     found.append(member)
         return found
 
     def check(self) -> Findings:
-        """Checks everything."""
+        """Check everything."""
         complain = self.findings.problems.extend
         complain(f"seen while it ran: {text}" for text in dict.fromkeys(self._ledger.complaints()))
         refs = {ExecutionRef.parse(text) for text in self._indexed(None)}
@@ -103,13 +103,13 @@ class Checker:
     def _told(self, ref: ExecutionRef, problems: Iterator[str]) -> Iterator[str]:
         found = list(problems)
         if found:
-            events = list(self._reading.whole_history(ref))[-_HISTORY_SHOWN:]
+            events = list(self._reading.whole_history(self._reading.execution(ref).key))[-_HISTORY_SHOWN:]
             lines = "\n      ".join(shown(event) for event in events)
             yield f"{ref}: " + "\n    ".join(found) + f"\n    its history:\n      {lines}"
 
     def _check_execution(self, ref: ExecutionRef) -> Iterator[str]:
         record = self._reading.execution(ref)
-        history = History(list(self._reading.whole_history(ref)))
+        history = History(list(self._reading.whole_history(record.key)))
         self._count(record, history)
         if not record.status.ended:
             yield f"it is {record.status.value}"
@@ -152,7 +152,7 @@ class Checker:
         yield from self._check_children(planned, run)
 
     def _check_children(self, planned: Planned, run: RunResult | None) -> Iterator[str]:
-        """`run` is what the parent must come to; None if it was stopped, and its child perhaps with it."""
+        """Check a sub-flow; `run` is the expected run of its parent, or None if the parent was stopped."""
         children = self._children.pop(planned.input["salt"], [])
         if planned.flow != "chaos-sub-flow":
             return
@@ -168,15 +168,15 @@ class Checker:
             if _outcome(child) != _outcome_of(required):
                 yield f"its sub-execution came to {_outcome(child)} and not to {_outcome_of(required)}"
             else:
-                history = History(list(self._reading.whole_history(child.ref)))
+                history = History(list(self._reading.whole_history(child.key)))
                 yield from (f"its sub-execution: {text}" for text in history.differences(required.history))
 
     def _check_words(self) -> Iterator[str]:
-        if count := self._ledger.words().get("a round in the background failed"):
-            yield f"{count} rounds in the background of workers failed; their logs say why"
+        if count := self._ledger.words().get("a background job failed"):
+            yield f"{count} background jobs of workers failed; their logs say why"
 
     def _check_calls(self) -> Iterator[str]:
-        """Nobody calls a function without having claimed the step. A Redis that went back has forgotten claims."""
+        """Check that each call has a claim, except claims that Redis lost."""
         if self._went_back:
             return
         made = Counter(call.key.partition("/")[0] for call in self._ledger.calls())
@@ -207,9 +207,9 @@ class Checker:
         purges = set()
         for shard in range(SHARDS):
             for member in self._redis.zrange(self._keys.wake(shard), 0, -1):
-                ref, _, job = parse_member(member)
-                if job == "purge":
-                    purges.add(ref)
+                wake_up = WakeUp.parse(member)
+                if wake_up.job == "purge":
+                    purges.add(wake_up.execution.ref)
         yield from (f"{ref} will never be purged" for ref in refs - purges)
         yield from (f"{ref} is to be purged and does not exist" for ref in purges - refs)
 
@@ -220,7 +220,7 @@ class Checker:
         lasting |= {self._keys.definition(flow.digest) for flow in flows().values()}
         for ref in refs:
             lasting |= {self._keys.execution(ref), self._keys.history(ref), self._keys.blocks(ref)}
-            lasting |= {self._keys.values(ref), self._keys.cancellations(ref)}
+            lasting |= {self._keys.values(ref), self._keys.cancellations(ref), self._keys.parents(ref)}
             lasting |= set(self._keys.lasting_indexes(ref))
             lasting |= {key for status in Status for key in self._keys.indexes(ref, status)}
         for key in self._redis.scan_iter(f"{self._keys.prefix}:*", count=1000):

@@ -1,4 +1,4 @@
-"""Clocks that are wrong: libfaketime, preloaded into some of the processes where one is to be had that works."""
+"""Wrong clocks for some processes, by a preloaded libfaketime where a working one is found."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ print(time.time())
 
 @cache
 def library() -> Path | None:
-    """The first that works: the one that CHAOS_LIBFAKETIME names, that of the package of PyPI, the system's."""
+    """Return the first library that works: of CHAOS_LIBFAKETIME, of the PyPI package, or of the system."""
     return next((path for path in _candidates() if path.is_file() and _works(path)), None)
 
 
 def wrong_by(seconds: float) -> dict[str, str]:
-    """The environment of a process whose clock is wrong by so much; as ever where there is no libfaketime."""
+    """Return the environment of a process whose clock is wrong by so many seconds."""
     found = library()
     return {} if found is None or seconds == 0 else _environment(found, seconds)
 

@@ -1,4 +1,4 @@
-"""What each execution must come to: the pure machine in virtual time, with the same functions."""
+"""The expected result of each execution: the pure machine in virtual time, with the same functions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REPORTED_AT = 5.0
 
 @cache
 def flows() -> dict[str, Flow]:
-    """All flows of the load, by name."""
+    """Return all flows of the load by name."""
     return {name: read_flow(text) for name, text in DEFINITIONS.items()}
 
 

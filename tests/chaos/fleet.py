@@ -1,4 +1,4 @@
-"""The processes of a run, each in a group of its own, and the supervisor that starts again what died."""
+"""The processes of a run, each in its own group, and the supervisor that restarts them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
 @dataclass(slots=True)
 class Slot:
-    """A place of the fleet: what is started there again and again."""
+    """A slot of the fleet: a command that the supervisor restarts."""
 
     name: str
     role: str
@@ -41,7 +41,7 @@ class Slot:
 
 
 class Fleet:
-    """Starts, supervises and ends the processes of a run."""
+    """Start, supervise and end the processes of a run."""
 
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         self._processes = Processes(folder)
@@ -57,7 +57,7 @@ class Fleet:
     def worker(
         self, name: str, *options: str, acks: bool = False, quiet: bool = True, clock_wrong_by: float = 0
     ) -> None:
-        """Add a worker; it is started with the others."""
+        """Add a worker; `start` starts it."""
         command = [
             sys.executable,
             "-m",
@@ -80,29 +80,29 @@ class Fleet:
         self._slots[name] = Slot(name, BEATS, [*_CELERY, "beat", "-l", "WARNING", "-s", schedule])
 
     def client(self, *arguments: str) -> None:
-        """Start the client process and look after it from now on."""
+        """Start the client process and supervise it."""
         slot = Slot("client", CLIENT, [sys.executable, "-m", "tests.chaos.load", *arguments])
         with self._lock:
             self._slots[slot.name] = slot
             self._start(slot)
 
     def start(self) -> None:
-        """Start all, and the supervisor."""
+        """Start all processes and the supervisor."""
         with self._lock:
             for slot in self._slots.values():
                 self._start(slot)
         self._supervisor.start()
 
     def slots(self, role: str, *, with_children: bool = False) -> list[Slot]:
-        """The places of a role, in the order in which they were added."""
+        """Return the slots of a role in the order in which they were added."""
         return [s for s in self._slots.values() if s.role == role and (s.has_children or not with_children)]
 
     def died_alone(self) -> dict[str, int]:
-        """How often processes ended that nobody had killed."""
+        """Return how many processes ended without a fault."""
         return {slot.name: slot.died_alone for slot in self._slots.values() if slot.died_alone}
 
     def kill(self, slot: Slot) -> int | None:
-        """End the whole group with SIGKILL; its group's id, None if nothing ran there."""
+        """End the whole group with SIGKILL and return its id, or None if nothing ran."""
         with self._lock:
             running = slot.running
             if running is None or running.process.poll() is not None:
@@ -112,7 +112,7 @@ class Fleet:
             return running.pid
 
     def dismiss(self, slot: Slot) -> None:
-        """Ask it to end, and start it no more; SIGKILL if it does not hear. What outlives its leader is noted."""
+        """Stop a process for good, with SIGKILL if it ignores SIGTERM, and record processes that outlive it."""
         with self._lock:
             slot.is_wanted = False
             running = slot.running
@@ -125,7 +125,7 @@ class Fleet:
             running.end()
 
     def dismiss_all(self) -> None:
-        """Ask all to end, workers at the same time."""
+        """Stop all processes, workers at the same time."""
         self._over.set()
         threads = [threading.Thread(target=self.dismiss, args=(slot,)) for slot in self._slots.values()]
         for thread in threads:
@@ -135,7 +135,7 @@ class Fleet:
         self.left_over += [f"group {group}: {members}" for group in self._groups if (members := group_members(group))]
 
     def end(self) -> None:
-        """End everything, whatever happens."""
+        """End all processes."""
         self._over.set()
         with self._lock:
             for slot in self._slots.values():
@@ -169,17 +169,17 @@ class Fleet:
 
 
 def children_of(slot: Slot) -> list[int]:
-    """The pool children of a worker."""
+    """Return the pool children of a worker."""
     return [] if slot.running is None else sorted(set(group_members(slot.running.pid)) - {slot.running.pid})
 
 
 def tail(log: Path, lines: int = 25) -> str:
-    """The end of a log."""
+    """Return the last lines of a log."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def wait_for(condition: Callable[[], object], seconds: float) -> bool:
-    """Ask until it holds; False after so many seconds."""
+    """Poll the condition; return False after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

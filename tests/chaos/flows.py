@@ -1,4 +1,4 @@
-"""The flows of the load, one of each kind, and how often each is started."""
+"""The flows of the load, one of each kind, with their shares."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ steps:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of flow: its definition, its share of the load, and what an execution of it is started with."""
+    """A kind of flow: its definition, its share of the load, and its input."""
 
     definition: str
     weight: int

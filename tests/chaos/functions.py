@@ -20,7 +20,7 @@ REFUSED = "Chaos.Refused"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one call answers, or the name of the error that it raises, and how long it takes."""
+    """The result or the error of one call, and its duration."""
 
     value: Given
     error: str = ""
@@ -28,18 +28,18 @@ class Answer:
 
 
 def dice(*container: object) -> float:
-    """A number from 0 to 1 that follows from the parts."""
+    """Return a number from 0 to 1 that is derived from the parts."""
     digest = hashlib.sha256("\x00".join(map(str, container)).encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def _place(context: Context) -> str:
-    """The idempotency key without the execution's random id: step, frame and entry, attempt."""
+    """Return the idempotency key without the random id of the execution."""
     return context.idempotency_key.partition("/")[2]
 
 
 def _takes(input: Given, context: Context) -> float:
-    """Mostly nothing, sometimes up to half a second, now and then up to three."""
+    """Return mostly 0 seconds, sometimes up to 0.5, rarely up to 3."""
     chance = dice(input["salt"], _place(context), "takes")
     if chance < 0.6:
         return 0.0
@@ -92,7 +92,7 @@ def _stuck(input: Given, context: Context) -> Answer:
 
 
 def _slow(input: Given, context: Context) -> Answer:
-    """Longer than the lease, which the worker has to renew meanwhile."""
+    """Take longer than the lease, so that the worker has to renew it."""
     return Answer({"slow": True}, takes=3.5 + 2.5 * dice(input["salt"], "slow"))
 
 
@@ -111,5 +111,5 @@ FUNCTIONS: dict[str, Callable[[Given, Context], Answer]] = {
 
 
 def report_on(salt: str) -> Answer:
-    """What is reported to the execution's callback: success with an output, or the refusal."""
+    """Return the report of a callback: success with an output, or a failure."""
     return Answer({"by": f"boss-{int(dice(salt, 'by') * 100)}"}, REFUSED if dice(salt, "refuses") < 0.3 else "")

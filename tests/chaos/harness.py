@@ -1,4 +1,4 @@
-"""One run: servers and processes up, load and faults, quiet, the check, everything ended."""
+"""One run: start servers and processes, apply load and faults, wait until all is idle, check, stop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MEASURE_EVERY_SECONDS, _WATCH_EVERY_ROUNDS = 0.05, 40
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is asked of a run. `durability` is the server's `appendfsync`: with `everysec` a crash loses what it may."""
+    """The parameters of a run. `durability` is `appendfsync`: with `everysec` a crash may lose the last second."""
 
     seed: int
     duration: float
@@ -43,23 +43,23 @@ class Order:
 
     @property
     def count(self) -> int:
-        """How many executions are started."""
+        """Return the number of executions."""
         return round(self.duration * self.executions_per_minute / 60)
 
     @property
     def interval(self) -> float:
-        """The seconds from one start to the next; the last ones are started before the faults end."""
+        """Return the seconds between two starts; the last start is before the end of the faults."""
         return self.duration * 0.97 / self.count
 
 
 def say(text: str) -> None:
-    """One line for whoever watches."""
+    """Print one line."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def run(order: Order) -> Summary:
-    """Runs, checks and sums up. Ends everything that it started, whatever happens."""
+    """Run, check and return the summary. End all started processes in any case."""
     say(f"seed {order.seed}: {order.count} executions in {order.duration:g} s; logs in {order.folder}")
     say(f"clocks of workers are {'wrong, by ' + str(library()) if library() else 'right: no libfaketime here'}")
     with _servers(order) as (server, record):
@@ -145,7 +145,7 @@ class _Run:
         self._fleet.client(str(self._order.seed), str(self._order.count), repr(self._order.interval))
 
     def _schedule_next(self) -> list[str]:
-        """Waits until all has been started, has ended and is tidied up; what took too long."""
+        """Wait until all executions were started, have ended and are cleaned up; return what took too long."""
         checker = Checker(self._server.url, self._ledger, self._planned)
         problems = []
         if not wait_for(lambda: self._ledger.mark(DONE) or self._ledger.complaints(), _LOAD_SECONDS):
@@ -159,7 +159,7 @@ class _Run:
         return problems
 
     def _wait_while_they_move(self, checker: Checker) -> bool:
-        """Waits until all have ended; False when those that run have not moved for a while, or it takes too long."""
+        """Wait until all executions have ended; return False if there is no progress or it takes too long."""
         deadline = time.monotonic() + _SETTLE_SECONDS
         moved_at, before = time.monotonic(), -1
         while running := checker.running():

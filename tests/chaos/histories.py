@@ -1,4 +1,4 @@
-"""What must hold of any history, and what it tells of the time that waits took."""
+"""Checks that every history must pass, and the duration of its waits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BY_CHANCE = ("TaskStarted", "TaskSubmitted")
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """A wait that ended: how long it was to be, how much later the next step came, and when it was due (epoch)."""
+    """An ended wait: its length, the lateness of the next step, and its due time (epoch seconds)."""
 
     seconds: float
     late: float
@@ -40,7 +40,7 @@ class History:
                 self._next[event.cause].append(event)
 
     def problems(self) -> Iterator[str]:
-        """All that is wrong with it in itself."""
+        """Return all problems of this history."""
         yield from self._order()
         yield from self._ends()
         for cause, following in self._next.items():
@@ -53,7 +53,7 @@ class History:
                     yield f"the call scheduled by {shown(event)} has {len(results)} results: {results}"
 
     def differences(self, other: Sequence[StoredEvent]) -> Iterator[str]:
-        """What it has and another has not, and the reverse, whatever the order of branches."""
+        """Return the differences to another history, ignoring the order of branches."""
         own, theirs = Counter(map(_told, _certain(self.events))), Counter(map(_told, _certain(other)))
         for text, count in (own - theirs).items():
             yield f"{count} too many of {text}"
@@ -61,7 +61,7 @@ class History:
             yield f"{count} missing of {text}"
 
     def waits(self, flow: Flow) -> Iterator[Waited]:
-        """The waits that ended by themselves."""
+        """Return the waits that ended when they were due."""
         steps = (step for series in flow.series.values() for step in series.steps)
         waits = {step.name: step for step in steps if isinstance(step, WaitStep) and step.duration is not None}
         for event in self.events:
@@ -74,7 +74,7 @@ class History:
                 yield Waited(seconds, ended.at - event.at - seconds, event.step, event.at + seconds)
 
     def starts(self) -> int:
-        """How many calls were begun."""
+        """Return the number of started calls."""
         return sum(event.type == "TaskStarted" for event in self.events)
 
     def _order(self) -> Iterator[str]:
@@ -107,7 +107,7 @@ class History:
 
 
 def shown(event: StoredEvent) -> str:
-    """An event in one line."""
+    """Return an event as one line."""
     return f"{event.id}<-{event.cause} {event.at:.3f} {event.type} {event.step} {json.dumps(event.detail)[:200]}"
 
 

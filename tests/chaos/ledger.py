@@ -13,7 +13,7 @@ from typing import Any
 from redis import Redis
 
 LEDGER_URL, SLOT, ACKS = "CHAOS_LEDGER_URL", "CHAOS_SLOT", "CHAOS_ACKS"
-"""Environment variables: where it is, the place of a process in the fleet, whether kombu acknowledges."""
+"""Environment variables: the URL, the slot of a process, whether kombu acknowledges."""
 
 _CALLS, _MESSAGES, _TOKENS = "calls", "messages", "tokens"
 _INTENTS, _ACKS, _STOPS, _REPORTS = "intents", "acks", "stops", "reports"
@@ -37,7 +37,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A message that a worker took from the queue, and when it was due."""
+    """A message that a worker received, and its due time."""
 
     token: str
     group: int
@@ -52,20 +52,20 @@ class Ledger:
         self.redis: Any = Redis.from_url(url, decode_responses=True)
 
     def now(self) -> float:
-        """The moment now, epoch seconds."""
+        """Return the time in epoch seconds."""
         seconds, micros = self.redis.time()
         return float(seconds) + float(micros) / 1e6
 
     def call_started(self, **fields: str | int) -> str:
-        """Writes down that a call begins; its id."""
+        """Record the start of a call and return its id."""
         return str(self.redis.xadd(_CALLS, fields))
 
     def call_ended(self, call: str) -> None:
-        """Writes down that the call has ended."""
+        """Record the end of a call."""
         self.redis.xadd(_CALLS, {"ends": call})
 
     def calls(self) -> list[Call]:
-        """All calls, by their start."""
+        """Return all calls by their start."""
         started: dict[str, dict[str, str]] = {}
         ended: dict[str, float] = {}
         for entry, fields in self._stream(_CALLS):
@@ -88,15 +88,15 @@ class Ledger:
         ]
 
     def received(self, token: str, group: int, due: float) -> None:
-        """A worker has taken a message from the queue; `due` is 0 if it is due now."""
+        """Record that a worker received a message; `due` is 0 if it is due now."""
         self.redis.xadd(_MESSAGES, {"token": token, "group": group, "due": repr(due)})
 
     def begun(self, token: str) -> None:
-        """A message is being served."""
+        """Record that a message is handled."""
         self.redis.xadd(_MESSAGES, {"begins": token})
 
     def messages(self) -> tuple[list[Held], dict[str, list[float]]]:
-        """The messages that workers took, and by token when they were begun."""
+        """Return the received messages, and the start times by token."""
         continued: list[Held] = []
         begun: dict[str, list[float]] = {}
         for entry, fields in self._stream(_MESSAGES):
@@ -108,49 +108,49 @@ class Ledger:
         return continued, begun
 
     def hand_token(self, token: str, salt: str) -> None:
-        """A function hands the task token of a callback to the load."""
+        """Pass the task token of a callback to the load."""
         self.redis.xadd(_TOKENS, {"token": token, "salt": salt})
 
     def tokens(self, after: str, block_ms: int) -> list[tuple[str, str, str]]:
-        """Id, token and salt of what was handed over after an id, waiting a while for the first."""
+        """Return id, task token and salt of callbacks after an id; wait a while for the first."""
         found = self.redis.xread({_TOKENS: after}, count=100, block=block_ms)
         return [(entry, fields["token"], fields["salt"]) for _, page in found for entry, fields in page]
 
     def reported(self, token: str, outcome: str, since: float) -> None:
-        """How the report by a token came out, which was begun at `since`."""
+        """Record the result of a report that began at `since`."""
         self._write(_REPORTS, token, outcome, since)
 
     def reports(self) -> dict[str, str]:
-        """How reports came out, by token; those that Redis may have lost are left out."""
+        """Return the results of reports by task token, without those that Redis may have lost."""
         return {token: words for token, (words, is_kept) in self._read(_REPORTS).items() if is_kept}
 
     def intend(self, name: str) -> bool:
-        """The load is about to start an execution; False if it was before."""
+        """Record that the load is about to start an execution; return False for a repetition."""
         return bool(self.redis.hsetnx(_INTENTS, name, repr(self.now())))
 
     def acknowledge(self, name: str, since: float) -> None:
-        """A start that was begun at `since` was acknowledged."""
+        """Record that a start was acknowledged that began at `since`."""
         self._write(_ACKS, name, "acknowledged", since)
 
     def acknowledged_at(self) -> dict[str, float]:
-        """When starts were acknowledged, by name; those that Redis may have lost are left out."""
+        """Return when starts were acknowledged, by name, without those that Redis may have lost."""
         kept = {name for name, (_, is_kept) in self._read(_ACKS).items() if is_kept}
         return {name: json.loads(text)[2] for name, text in self.redis.hgetall(_ACKS).items() if name in kept}
 
     def stopped(self, name: str, outcome: str, since: float) -> None:
-        """How stopping came out, which was begun at `since`: `stopped`, or `refused`; `tried` if nothing was heard."""
+        """Record the result of a stop that began at `since`: `stopped`, `refused`, or `tried` without a reply."""
         self._write(_STOPS, name, outcome, since)
 
     def stops(self) -> dict[str, str]:
-        """The last word on each execution that was to be stopped; `tried` where Redis may have lost it."""
+        """Return the last result of each stop; `tried` where Redis may have lost it."""
         return {name: words if is_kept else "tried" for name, (words, is_kept) in self._read(_STOPS).items()}
 
     def crashes(self, since: float, until: float) -> None:
-        """What was done in Redis between two moments may be lost."""
+        """Record that Redis may have lost its writes between two times."""
         self.redis.rpush(_LOSSES, json.dumps([since, until]))
 
     def losses(self) -> list[tuple[float, float]]:
-        """The moments between which Redis lost what was done."""
+        """Return the intervals whose writes Redis may have lost."""
         return [tuple(json.loads(text)) for text in self.redis.lrange(_LOSSES, 0, -1)]
 
     def _write(self, key: str, name: str, words: str, since: float) -> None:
@@ -165,35 +165,35 @@ class Ledger:
         return found
 
     def heard(self, word: str) -> None:
-        """Counts a line that a worker logged."""
+        """Count a log line of a worker."""
         self.redis.hincrby(_WORDS, word, 1)
 
     def words(self) -> dict[str, int]:
-        """How often workers logged each line."""
+        """Return the number of each log line."""
         return {word: int(count) for word, count in self.redis.hgetall(_WORDS).items()}
 
     def complain(self, text: str) -> None:
-        """Something that must not happen has been seen while the run went on."""
+        """Record a problem that was found during the run."""
         self.redis.rpush(_COMPLAINTS, text)
 
     def complaints(self) -> list[str]:
-        """What was complained of."""
+        """Return the recorded problems."""
         return list(self.redis.lrange(_COMPLAINTS, 0, -1))
 
     def ready(self, slot: str) -> None:
-        """A worker takes messages."""
+        """Record that a worker is ready."""
         self.redis.hincrby(_READY, slot, 1)
 
     def readiness(self) -> dict[str, int]:
-        """How often each worker has come up."""
+        """Return how often each worker became ready."""
         return {slot: int(count) for slot, count in self.redis.hgetall(_READY).items()}
 
     def set_mark(self, name: str, value: str) -> None:
-        """A word between the harness and the load, such as the moment at which it began."""
+        """Store a value that harness and load share, such as the start time."""
         self.redis.set(f"mark:{name}", value)
 
     def mark(self, name: str) -> str | None:
-        """The word, if it has been said."""
+        """Return the value, if it is set."""
         found: str | None = self.redis.get(f"mark:{name}")
         return found
 

@@ -40,7 +40,7 @@ class Load:
         self._client = Client(os.environ["POLLFLOW_REDIS_URL"])
 
     def run(self) -> None:
-        """Works until the harness has had enough."""
+        """Work until the harness signals the end."""
         for work in (self._start_all, self._report_all):
             threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
         self._guarded(self._stop_some)

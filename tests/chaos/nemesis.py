@@ -1,4 +1,4 @@
-"""Does the faults of the plan, one after another, and writes each down with its moment."""
+"""Inject the faults of the plan one after another, and record each with its time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REMEMBERED, _OLD_MESSAGES = 200, 20
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """What came of a fault: in words, and the id of the group or the process that was killed, if any."""
+    """The effect of a fault as text, and the id of the killed process or process group, if any."""
 
     told: str
     group: int | None = None
@@ -43,7 +43,7 @@ class Harm:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A fault with the moment at which it was begun and, for those that the nemesis waits for, ended."""
+    """A fault with its start and, if the nemesis waits for it, its end."""
 
     at: float
     until: float
@@ -52,7 +52,7 @@ class Done:
 
 
 class Nemesis:
-    """Harms the fleet and the server by a plan."""
+    """Inject faults into the fleet and the server."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Nemesis:
         self.done: list[Done] = []
 
     def run(self, faults: list[Fault], duration: float) -> None:
-        """Does the faults; returns when the duration is over and everything is let go."""
+        """Inject the faults; return when the duration is over and all faults are undone."""
         self.began = time.time()
         acts: dict[str, Callable[[Fault], Harm]] = {
             "kill worker": self._kill_worker,
@@ -99,16 +99,16 @@ class Nemesis:
             self.let_go()
 
     def let_go(self) -> None:
-        """Undoes whatever still lasts."""
+        """Undo the faults that still last."""
         while self._later:
             heapq.heappop(self._later)[2]()
 
     def counts(self) -> Counter[str]:
-        """How often each kind of fault was done."""
+        """Return the number of faults of each kind."""
         return Counter(done.kind for done in self.done if done.harm.is_done)
 
     def messages(self) -> Counter[str]:
-        """How many messages were harmed, by the kind of fault."""
+        """Return the number of affected messages by kind of fault."""
         return Counter({kind: sum(d.harm.messages for d in self.done if d.kind == kind) for kind in MESSAGE_FAULTS})
 
     def _do(self, fault: Fault, act: Callable[[Fault], Harm]) -> None:
@@ -158,7 +158,7 @@ class Nemesis:
         return self._stop(fault, whole=True)
 
     def _stop_main(self, fault: Fault) -> Harm:
-        """The pool goes on with its calls while nobody renews their leases."""
+        """Pause the main process: the pool continues its calls while their leases are not renewed."""
         return self._stop(fault, whole=False)
 
     def _stop(self, fault: Fault, *, whole: bool) -> Harm:
@@ -216,7 +216,7 @@ class Nemesis:
     # Messages
 
     def _take(self, count: int, seconds: float = _RIVAL_SECONDS) -> list[str]:
-        """Takes messages from the queue, as several rivals of the workers."""
+        """Take messages from the queue as several competing consumers."""
         taken: list[str] = []
         deadline = time.time() + seconds
 
@@ -244,7 +244,7 @@ class Nemesis:
         return Harm(f"{len(taken)} messages", messages=len(taken))
 
     def _duplicate(self, fault: Fault) -> Harm:
-        """Puts what it takes back twice at once and again a little later, and beside it messages of long ago."""
+        """Publish each taken message twice at once, again a little later, and with it old messages."""
         old = list(self._seen)[-_OLD_MESSAGES:]
         taken = self._take(4 * fault.count)
         self._put([*taken, *taken, *old])
@@ -256,7 +256,7 @@ class Nemesis:
             self._put(texts)
 
     def _skew(self, fault: Fault) -> Harm:
-        """As if the clocks of those that publish were wrong by one to two seconds, either way."""
+        """Shift countdowns as if the clocks of publishers were wrong by one to two seconds."""
         skew = (1 + fault.length) * (1 if fault.target % 2 else -1)
         taken = self._take(10 * fault.count, _SKEW_SECONDS)
         skewed = [_skewed(text, skew) for text in taken]

@@ -1,4 +1,4 @@
-"""What a seed decides: the executions of the load, and the faults with their moments. Nothing here looks at a clock."""
+"""The executions and the faults with their times, derived from the seed without reading a clock."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ FAULTS = {
     "skew countdowns": 6,
     "fill redis": 5,
 }
-"""How often each kind of fault comes, relative to the others."""
+"""The relative frequency of each kind of fault."""
 
 
 def executions(seed: int, count: int) -> list[Planned]:
-    """The executions of the load, in the order of their starts."""
+    """Return the executions in the order of their starts."""
     dice = random.Random(f"{seed}/executions")
     names, weights = list(KINDS), [kind.weight for kind in KINDS.values()]
     planned = []

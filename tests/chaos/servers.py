@@ -1,4 +1,4 @@
-"""The Redis under test: killed and started again on its append-only file, frozen, and asked for its slow log."""
+"""The Redis under test: killed and restarted on its append-only file, frozen, with a slow log."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Slow:
 
     @property
     def script(self) -> str | None:
-        """The name of pollflow's script; None for any other command."""
+        """Return the name of the pollflow script, or None for any other command."""
         name, _, rest = self.command.partition(" ")
         return _script_names().get(rest.partition(" ")[0]) if name.upper() == "EVALSHA" else None
 
@@ -50,7 +50,7 @@ def _script_names() -> dict[str, str]:
 
 
 class ChaosServer:
-    """A server of the run's own. Its URL stays the same while it is killed and started again."""
+    """A server whose URL stays the same when it is restarted."""
 
     def __init__(self, folder: Path, appendfsync: str = "always") -> None:
         self._server = EmbeddedServer(folder)
@@ -63,11 +63,11 @@ class ChaosServer:
 
     @property
     def url(self) -> str:
-        """Its URL, password included."""
+        """Return the URL with the password."""
         return self._server.url
 
     def client(self, timeout: float = 5) -> Any:
-        """A connection that gives up at once."""
+        """A connection that does not retry."""
         return Redis.from_url(
             self.url,
             decode_responses=True,
@@ -77,7 +77,7 @@ class ChaosServer:
         )
 
     def start(self) -> None:
-        """Start it on what its append-only file holds."""
+        """Start the server on its append-only file."""
         self._server.start()
         self.pid = self._server.pid
         with suppress(OSError):
@@ -99,12 +99,12 @@ class ChaosServer:
         return self._appendfsync == "everysec"
 
     def measure(self) -> None:
-        """Note how long the append-only file is now: what it held a moment ago is what a crash leaves."""
+        """Record the length of the append-only file: a crash keeps the length of a moment ago."""
         with suppress(OSError, ValueError):
             self._sizes.append((time.time(), self._file().stat().st_size))
 
     def lose(self, seconds: float) -> float | None:
-        """Cut off what the killed server wrote in its last seconds; since when it is lost, None if that is unknown."""
+        """Cut the writes of the last seconds off; return the time from which they are lost, or None."""
         before = [(at, size) for at, size in self._sizes if at <= time.time() - seconds]
         self._sizes.clear()
         if not before:
@@ -124,20 +124,20 @@ class ChaosServer:
         self.pid = 0
 
     def freeze(self) -> None:
-        """Stop it where it is."""
+        """Freeze the server with SIGSTOP."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Continue a frozen server."""
         if self.pid:
             os.kill(self.pid, signal.SIGCONT)
 
     def is_alive(self) -> bool:
-        """Whether its process lives."""
+        """Return whether the process is alive."""
         return self._server.is_alive()
 
     def watch(self) -> None:
-        """Take over what is new in its slow log, which dies with it."""
+        """Copy the new entries of the slow log, which a restart deletes."""
         with self._watching, suppress(RedisError, StoreUnavailable), self.client(timeout=2) as client:
             for entry in client.slowlog_get(1000):
                 command = entry["command"]
@@ -146,6 +146,6 @@ class ChaosServer:
                 self._slow[key] = Slow(float(entry["start_time"]), entry["duration"] / 1000, text[:200])
 
     def slow_log(self) -> list[Slow]:
-        """All that was slow so far."""
+        """Return all slow commands so far."""
         with self._watching:
             return sorted(self._slow.values(), key=lambda slow: slow.at)

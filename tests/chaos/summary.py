@@ -1,4 +1,4 @@
-"""What a run tells in the end: how much there was of everything, and how long it took to go on after a kill."""
+"""The figures of a run: counts of everything, and the time from a kill to the next step."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Of the values; all 0 if there is none."""
+        """Return the distribution of the values; all 0 if there are none."""
         ranked = sorted(values) or [0.0]
         at = [ranked[min(len(ranked) - 1, int(len(ranked) * share))] for share in (0.5, 0.99)]
         return cls(len(values), round(at[0], 3), round(at[1], 3), round(ranked[-1], 3))
@@ -37,7 +37,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Took:
-    """How long it took to go on after a fault, and with what."""
+    """The time from a fault to the next progress."""
 
     seconds: float
     what: str
@@ -45,7 +45,7 @@ class Took:
     at: float
 
     def told(self, began: float) -> str:
-        """In words, for whoever looks for the reason in the logs."""
+        """Return a text that helps to find the reason in the logs."""
         return f"{self.seconds:.1f} s after {self.fault} at {self.at - began:.1f} s: {self.what}"
 
 
@@ -81,11 +81,11 @@ class Summary:
 
     @property
     def fault_count(self) -> int:
-        """How many faults were done."""
+        """Return the number of faults."""
         return sum(self.faults.values())
 
     def as_json(self) -> str:
-        """For machines."""
+        """Return the summary as JSON."""
         return json.dumps(asdict(self), indent=1)
 
     def __str__(self) -> str:
@@ -118,7 +118,7 @@ def _list(counts: dict[str, int]) -> str:
 
 
 def from_kill_to_next_call(calls: Sequence[Call], faults: Sequence[Done]) -> list[Took]:
-    """For each call that a kill of its worker or pool child cut off: how long until it was made again."""
+    """Return for each call that a kill interrupted the seconds until it was repeated."""
     again: dict[str, list[float]] = defaultdict(list)
     for call in calls:
         again[call.key].append(call.started_at)
@@ -165,7 +165,7 @@ def _fan_out(took: Sequence[Took]) -> Spread:
 
 
 def made_again(calls: Sequence[Call]) -> int:
-    """How many calls were not the first under their idempotency key."""
+    """Return the number of repeated calls under one idempotency key."""
     return len(calls) - len(Counter(call.key for call in calls))
 
 
@@ -191,7 +191,7 @@ def summarize(
     slow: Sequence[Slow],
     died_alone: dict[str, int],
 ) -> Summary:
-    """Puts the figures together."""
+    """Compute the summary."""
     scripts, others = slow_scripts(slow, nemesis.done)
     calls = ledger.calls()
     continued, begun = ledger.messages()

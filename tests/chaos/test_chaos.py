@@ -19,7 +19,7 @@ pytestmark = pytest.mark.process
 DURATION = 60 if os.environ.get("POLLFLOW_TEST_SERVER") else 185
 
 
-def test_nothing_is_lost_and_nothing_happens_twice(tmp_path: Path) -> None:
+def test_a_chaos_run_loses_and_duplicates_no_work(tmp_path: Path) -> None:
     seed = int(os.environ.get("POLLFLOW_CHAOS_SEED") or random.randrange(2**31))
     summary = run(Order(seed, DURATION, folder=tmp_path))
     print(summary)  # noqa: T201 - what pytest shows when this fails

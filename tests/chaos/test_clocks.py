@@ -1,4 +1,4 @@
-"""A run with wrong clocks says something only if they are wrong, and only wrong."""
+"""Wrong clocks: the library changes the time of a process and nothing else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_process_reads_the_wrong_time() -> None:
     assert float(shown.stdout) - time.time() == pytest.approx(3600, abs=60)
 
 
-def test_a_library_that_does_not_work_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_faketime_library_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "libfaketime.so.1"
     broken.write_bytes(b"not a library")
     monkeypatch.setenv(clocks.LIBRARY, str(broken))

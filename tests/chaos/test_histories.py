@@ -1,4 +1,4 @@
-"""What the checker finds in a history that somebody has tampered with."""
+"""The checks of histories find modified ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def renumbered(events: Sequence[StoredEvent]) -> Events:
 
 
 @pytest.mark.parametrize("planned", [PLANNED, WIDE])
-def test_the_machine_s_own_history_is_without_fault(planned: Planned) -> None:
+def test_a_history_of_the_machine_passes_the_check(planned: Planned) -> None:
     events = events_of(planned)
     assert list(History(events).problems()) == []
     assert list(History(events).differences(events)) == []
@@ -71,24 +71,24 @@ def no_end(events: Events) -> Events:
 @pytest.mark.parametrize(
     "tamper", [gap, back_in_time, effect_before_cause, transition_twice, result_twice, two_ends, no_end]
 )
-def test_tampering_is_found(tamper: Callable[[Events], Events]) -> None:
+def test_a_modified_history_is_found(tamper: Callable[[Events], Events]) -> None:
     assert list(History(tamper(events_of())).problems())
 
 
-def test_another_result_is_a_difference() -> None:
+def test_a_different_result_is_found() -> None:
     events = events_of()
     step_path = index_of(events, "TaskSucceeded")
     other = replace(events[step_path], detail={"output": {"job": "another"}})
     assert len(list(History([*events[:step_path], other, *events[step_path + 1 :]]).differences(events))) == 2
 
 
-def test_how_often_a_call_was_begun_is_no_difference() -> None:
+def test_the_number_of_starts_of_a_call_is_ignored() -> None:
     events = events_of()
     step_path = index_of(events, "TaskStarted")
     assert list(History([*events[:step_path], *events[step_path:]]).differences(events)) == []
 
 
-def test_a_wait_that_ends_early_is_seen() -> None:
+def test_a_wait_that_ends_early_is_found() -> None:
     events = events_of()
     flow = flows()["chaos-polling"]
     assert [(waited.seconds, waited.late) for waited in History(events).waits(flow)][:1] == [(2, 0)]

@@ -1,4 +1,4 @@
-"""The engine's parts on fakeredis and on a real server: one suite, two subjects."""
+"""The engine on fakeredis and on a real server: the same tests on both."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pollflow.runtime import messages
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Clock, ExecutionRef, Message, MessageKey, RetryPolicy, StoredEvent
+from pollflow.store import Clock, ExecutionKey, ExecutionRef, Message, MessageKey, RetryPolicy, StoredEvent
 
 
 class Bench:
-    """The parts, a registry to register functions in, and a hand in place of workers."""
+    """A container, a registry of functions, and methods that do the work of workers."""
 
     def __init__(self, client: Any) -> None:
         self.redis = client
@@ -55,7 +55,7 @@ class Bench:
 
     def start(self, text: str, input: dict[str, Any] | None = None, name: str = "x") -> ExecutionRef:
         self.deploy(text)
-        return self.container.starter.start("flow", input or {}, name)[0]
+        return self.container.starter.start("flow", input or {}, name)[0].ref
 
     def returns(self, name: str, *results: Any) -> list[dict[str, Any]]:
         """Registers a function that returns one result after the other, the last one again and again; its inputs."""
@@ -97,7 +97,10 @@ class Bench:
         return self.container.sweeper.sweep(at_once=True)
 
     def history(self, ref: ExecutionRef) -> list[StoredEvent]:
-        return list(self.container.reading.whole_history(ref))
+        return list(self.container.reading.whole_history(self.key(ref)))
+
+    def key(self, ref: ExecutionRef) -> ExecutionKey:
+        return self.container.reading.execution(ref).key
 
     def status(self, ref: ExecutionRef) -> str:
         return self.container.reading.execution(ref).status.value
@@ -108,10 +111,10 @@ class Bench:
     def wakes(self, ref: ExecutionRef) -> dict[str, float]:
         """The members of the wake-up index that are the execution's, without its ref, and their scores."""
         found = self.redis.zrange(self.container.store.keys.wake(ref.shard), 0, -1, withscores=True)
-        return {member.partition("|")[2]: score for member, score in found if member.startswith(f"{ref}|")}
+        return {member.rpartition("|")[2]: score for member, score in found if member.startswith(f"{ref}|")}
 
 
-@pytest.fixture(params=["fakeredis", "server"])
+@pytest.fixture(params=["fakeredis", pytest.param("server", marks=pytest.mark.server)])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "fakeredis":
         yield Bench(fakeredis.FakeRedis(decode_responses=True))

@@ -74,3 +74,51 @@ steps:
     resourceArn: acs:fc:::services/s/functions/call
     retry: [{errors: [Busy], intervalSeconds: 10, maxAttempts: 2}]
 """
+
+# Its format arguments: the pattern and the name of the sub-flow.
+PARENT = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Sub
+    resourceArn: acs:fnf:::flow/child
+    pattern: {pattern}
+    serviceParams: {{Input: {{seconds: $.seconds, n: 1}}, ExecutionName: {name}}}
+    catch: [{{errors: [FnF.ALL], goto: caught}}]
+    errorMappings: [{{target: error, source: $local.error}}, {{target: cause, source: $local.cause}}]
+  - {{type: succeed, name: done}}
+  - {{type: pass, name: caught}}
+"""
+
+MAP_PARENT = """
+version: v1
+type: flow
+steps:
+  - type: foreach
+    name: Each
+    iterationMapping: {collection: $.items, item: item}
+    steps:
+      - type: task
+        name: Sub
+        resourceArn: acs:fnf:::flow/child
+        pattern: sync
+        serviceParams: {Input: {seconds: 100000}}
+"""
+
+CALLBACK_PARENT = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Sub
+    resourceArn: acs:fnf:::flow/child
+    pattern: waitForCallback
+    serviceParams: {Input: {seconds: 1000}, ExecutionName: kid}
+"""
+
+TIMED_PARENT = PARENT.replace("    catch:", "    timeoutSeconds: 10\n    catch:")
+RETRYING_PARENT = TIMED_PARENT.replace(
+    "    catch:", "    retry: [{{errors: [FnF.TaskTimeout], intervalSeconds: 1, maxAttempts: 3}}]\n    catch:"
+)
+GOING_ON = TIMED_PARENT.replace("  - {{type: pass, name: caught}}", "  - {{type: wait, name: caught, duration: 50000}}")

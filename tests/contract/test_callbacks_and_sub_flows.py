@@ -9,30 +9,8 @@ from pollflow import Context, InvalidTaskToken, TaskAlreadyCompleted, TaskError
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
 from pollflow.store import ExecutionRef
 from tests.contract.conftest import Bench
-from tests.contract.flows import CALLBACK, TASK, WAIT
-
-PARENT = """
-version: v1
-type: flow
-steps:
-  - type: task
-    name: Sub
-    resourceArn: acs:fnf:::flow/child
-    pattern: {pattern}
-    serviceParams: {{Input: {{seconds: $.seconds, n: 1}}, ExecutionName: {name}}}
-    catch: [{{errors: [FnF.ALL], goto: caught}}]
-    errorMappings: [{{target: error, source: $local.error}}, {{target: cause, source: $local.cause}}]
-  - {{type: succeed, name: done}}
-  - {{type: pass, name: caught}}
-"""
-
-
-def ask(bench: Bench) -> tuple[ExecutionRef, str]:
-    """An execution that waits for a report, and its token."""
-    inputs = bench.returns("ask", {"ignored": True})
-    ref = bench.start(CALLBACK)
-    bench.work()
-    return ref, inputs[0]["token"]
+from tests.contract.flows import CALLBACK, PARENT, TASK, WAIT
+from tests.contract.sub_flows import ask, schedule_next
 
 
 def test_a_report_succeeds_the_task_with_its_output(bench: Bench) -> None:
@@ -42,7 +20,7 @@ def test_a_report_succeeds_the_task_with_its_output(bench: Bench) -> None:
     assert bench.output(ref) == {"by": "boss"}
 
 
-def test_a_report_of_failure_fails_the_task(bench: Bench) -> None:
+def test_a_failure_report_fails_the_task(bench: Bench) -> None:
     ref, token = ask(bench)
     bench.container.engine.report(token, ReportedFailed("Refused", "no"))
     record = bench.container.reading.execution(ref)
@@ -91,20 +69,14 @@ def test_a_report_may_come_before_the_call_has_returned(bench: Bench) -> None:
     assert bench.output(ref) == {"quick": True}
 
 
-def test_the_failure_of_the_call_counts(bench: Bench) -> None:
+def test_a_failure_of_the_call_fails_the_callback_task(bench: Bench) -> None:
     bench.returns("ask", TaskError("Unsent"))
     ref = bench.start(CALLBACK)
     bench.work()
     assert bench.container.reading.execution(ref).error == "Unsent"
 
 
-def schedule_next(bench: Bench) -> None:
-    """Messages and duties, until nothing is left to do at once."""
-    while bench.work() + bench.sweep() + bench.work():
-        pass
-
-
-def test_a_synchronous_sub_flow_hands_on_its_output(bench: Bench) -> None:
+def test_a_synchronous_sub_flow_returns_its_output(bench: Bench) -> None:
     bench.deploy(WAIT.replace("type: pass", "type: pass, outputMappings: [{target: n, source: $input.n}]"), "child")
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
     schedule_next(bench)
@@ -113,7 +85,7 @@ def test_a_synchronous_sub_flow_hands_on_its_output(bench: Bench) -> None:
     assert (child.input, child.status) == ({"seconds": 0, "n": 1}, Status.SUCCEEDED)
 
 
-def test_a_sub_flow_that_is_not_waited_for_goes_its_own_way(bench: Bench) -> None:
+def test_a_request_response_sub_flow_runs_independently(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="requestResponse", name="kid"), {"seconds": 1000})
     bench.work()
@@ -128,7 +100,7 @@ def test_a_failure_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
     assert bench.output(ref) == {"error": "Broken", "cause": "badly"}
 
 
-def test_a_time_out_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
+def test_a_timeout_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
     bench.deploy(WAIT + "timeoutSeconds: 10\n", "child")
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 1000})
     bench.work()
@@ -142,7 +114,7 @@ def test_stopping_the_parent_stops_the_sub_flows_it_waits_for(bench: Bench) -> N
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
     bench.work()
     assert bench.status(ExecutionRef("child", "kid")) == "Running"
-    bench.container.engine.end(ref, Status.STOPPED, "Cancelled", "by hand")
+    bench.container.engine.end(bench.key(ref), Status.STOPPED, "Cancelled", "by hand")
     schedule_next(bench)
     child = bench.container.reading.execution(ExecutionRef("child", "kid"))
     assert (child.status, child.error, child.cause) == (Status.STOPPED, "Cancelled", "by hand")
@@ -157,7 +129,7 @@ def test_a_sub_flow_under_the_name_of_an_ended_one_fails(bench: Bench) -> None:
     assert bench.output(ref)["error"] == "fnf.ExecutionAlreadyExists"
 
 
-def test_a_worker_that_dies_after_it_started_a_sub_flow_starts_no_second_one(bench: Bench) -> None:
+def test_a_worker_that_dies_after_a_start_causes_no_second_sub_flow(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
     key = bench.take()
@@ -182,7 +154,7 @@ def test_a_sub_flow_that_is_not_deployed_fails_the_step(bench: Bench) -> None:
     assert bench.output(ref)["error"] == "fnf.FlowNotExists"
 
 
-def test_the_success_of_a_sub_flow_is_no_report_where_a_callback_is_waited_for(bench: Bench) -> None:
+def test_the_success_of_a_sub_flow_does_not_complete_a_callback(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="waitForCallback", name="null"), {"seconds": 0})
     schedule_next(bench)
@@ -190,7 +162,7 @@ def test_the_success_of_a_sub_flow_is_no_report_where_a_callback_is_waited_for(b
     assert (child.status.value, bench.status(ref)) == ("Succeeded", "Running")
 
 
-def test_a_step_that_times_out_stops_the_sub_flow_that_it_waited_for(bench: Bench) -> None:
+def test_a_step_that_times_out_stops_its_sub_flow(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync\n    timeoutSeconds: 10", name="kid"), {"seconds": 1000})
     schedule_next(bench)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pollflow.machine import Limits, Returned, Status, decide
 from pollflow.store import LEASED, STALE, Claimed, Committed, Conflict, Early, MessageKey
+from pollflow.store.commands import Script
 from tests.contract.conftest import Bench
 from tests.contract.flows import EACH, PASSES, TASK, WAIT
 
@@ -23,7 +24,7 @@ def commit(bench: Bench, claimed: Claimed, value: object) -> object:
     return bench.container.store.commit(claimed, decision)
 
 
-def test_a_call_is_leased_counted_and_noted_when_it_is_claimed(bench: Bench) -> None:
+def test_a_claim_leases_counts_and_records_a_call(bench: Bench) -> None:
     ref = bench.start(TASK)
     claimed = claim(bench, bench.take())
     assert (claimed.kind, claimed.starts) == ("call", 1)
@@ -31,20 +32,20 @@ def test_a_call_is_leased_counted_and_noted_when_it_is_claimed(bench: Bench) -> 
     assert (last.type, last.detail, last.cause) == ("TaskStarted", {"attempt": 1, "start": 1}, last.id - 1)
 
 
-def test_a_call_that_is_leased_is_held(bench: Bench) -> None:
+def test_a_leased_call_cannot_be_claimed(bench: Bench) -> None:
     bench.start(TASK)
     key = bench.take()
     claim(bench, key)
     assert key is not None and bench.container.store.claim(key, "w.2") is LEASED
 
 
-def test_a_claim_repeated_because_its_reply_was_lost_counts_once(bench: Bench) -> None:
+def test_a_claim_repeated_after_a_lost_reply_counts_once(bench: Bench) -> None:
     bench.start(TASK)
     key = bench.take()
     assert claim(bench, key).starts == claim(bench, key).starts == 1
 
 
-def test_a_lapsed_call_is_claimed_again_under_the_same_key_and_the_old_claimant_cannot_commit(bench: Bench) -> None:
+def test_an_expired_call_is_claimed_again_and_fences_the_old_worker(bench: Bench) -> None:
     ref = bench.start(TASK)
     key = bench.take()
     old = claim(bench, key, "w.1")
@@ -56,7 +57,7 @@ def test_a_lapsed_call_is_claimed_again_under_the_same_key_and_the_old_claimant_
     assert bench.output(ref) == {"from": "new"}
 
 
-def test_a_lapsed_call_that_nobody_claimed_again_may_still_be_committed(bench: Bench) -> None:
+def test_an_expired_call_that_was_not_claimed_again_may_still_commit(bench: Bench) -> None:
     ref = bench.start(TASK)
     old = claim(bench, bench.take())
     bench.pass_time(1000)
@@ -64,12 +65,12 @@ def test_a_lapsed_call_that_nobody_claimed_again_may_still_be_committed(bench: B
     assert bench.status(ref) == "Succeeded"
 
 
-def test_scripts_run_twice_because_their_reply_was_lost_change_nothing_more(bench: Bench) -> None:
+def test_scripts_repeated_after_a_lost_reply_change_nothing_more(bench: Bench) -> None:
     once = bench.container.store.scripts.run
 
-    def twice(name: str, keys: Any, args: Any) -> Any:
-        once(name, keys, args)
-        return once(name, keys, args)
+    def twice(script: Script[Any], keys: Any) -> Any:
+        once(script, keys)
+        return once(script, keys)
 
     bench.container.store.scripts.run = twice  # type: ignore[method-assign]
     bench.returns("call", {"v": 1})
@@ -86,7 +87,7 @@ def test_scripts_run_twice_because_their_reply_was_lost_change_nothing_more(benc
     assert is_new
 
 
-def test_a_message_whose_entry_is_over_does_nothing(bench: Bench) -> None:
+def test_a_message_for_an_ended_entry_does_nothing(bench: Bench) -> None:
     ref = bench.start(PASSES)
     key = bench.take()
     assert key is not None
@@ -97,15 +98,15 @@ def test_a_message_whose_entry_is_over_does_nothing(bench: Bench) -> None:
     assert len(bench.queued()) == 1
 
 
-def test_a_message_for_an_execution_that_is_gone_does_nothing(bench: Bench) -> None:
-    ref = bench.start(PASSES)
+def test_a_message_for_a_purged_execution_does_nothing(bench: Bench) -> None:
+    bench.start(PASSES)
     key = bench.take()
     bench.redis.flushall()
     assert key is not None and bench.container.store.claim(key, "w.1") is STALE
-    assert bench.container.store.claim(replace(key, ref=ref, frame="r.1.0"), "w.1") is STALE
+    assert bench.container.store.claim(replace(key, frame="r.1.0"), "w.1") is STALE
 
 
-def test_a_token_of_a_lost_second_never_fits_again(bench: Bench) -> None:
+def test_a_token_from_lost_writes_never_matches_again(bench: Bench) -> None:
     bench.start(PASSES)
     old = bench.take()
     bench.redis.flushall()
@@ -113,7 +114,7 @@ def test_a_token_of_a_lost_second_never_fits_again(bench: Bench) -> None:
     assert old is not None and bench.container.store.claim(old, "w.1") is STALE
 
 
-def test_an_early_message_is_told_how_early_it_is(bench: Bench) -> None:
+def test_the_claim_of_an_early_message_returns_the_remaining_seconds(bench: Bench) -> None:
     bench.start(WAIT, {"seconds": 30})
     bench.container.engine.handle(bench.take())  # type: ignore[arg-type]
     key = bench.take()
@@ -122,7 +123,7 @@ def test_an_early_message_is_told_how_early_it_is(bench: Bench) -> None:
     assert isinstance(answer, Early) and 29 < answer.seconds <= 30
 
 
-def test_a_decision_that_depends_on_the_number_of_events_is_made_again_when_it_has_grown(bench: Bench) -> None:
+def test_a_decision_near_the_event_limit_is_made_again_after_a_conflict(bench: Bench) -> None:
     bench.start(TASK + "  - {type: pass, name: After}\n")
     claimed = claim(bench, bench.take())
     flow = bench.container.engine.flows.get(claimed.digest)
@@ -132,7 +133,7 @@ def test_a_decision_that_depends_on_the_number_of_events_is_made_again_when_it_h
     assert answer == Conflict(claimed.info.events)
 
 
-def test_history_is_numbered_without_gaps_and_its_moments_never_go_back(bench: Bench) -> None:
+def test_history_has_no_gaps_and_its_timestamps_never_decrease(bench: Bench) -> None:
     ref = bench.start(PASSES)
     bench.container.engine.handle(bench.take())  # type: ignore[arg-type]
     bench.pass_time(-3600)
@@ -143,12 +144,12 @@ def test_history_is_numbered_without_gaps_and_its_moments_never_go_back(bench: B
     assert [event.at for event in history] == sorted(event.at for event in history)
 
 
-def test_a_stopped_execution_takes_no_commit_and_says_who_won(bench: Bench) -> None:
+def test_a_commit_to_a_stopped_execution_is_refused(bench: Bench) -> None:
     ref = bench.start(TASK)
     claimed = claim(bench, bench.take())
-    assert bench.container.engine.end(ref, Status.STOPPED, "Cancelled", "by hand") is None
+    assert bench.container.engine.end(bench.key(ref), Status.STOPPED, "Cancelled", "by hand") is None
     assert commit(bench, claimed, {}) is STALE
-    assert bench.container.engine.end(ref, Status.STOPPED, "", "") is Status.STOPPED
+    assert bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "") is Status.STOPPED
     last = bench.history(ref)[-1]
     assert (last.type, last.detail) == ("ExecutionStopped", {"error": "Cancelled", "cause": "by hand"})
 
@@ -156,5 +157,5 @@ def test_a_stopped_execution_takes_no_commit_and_says_who_won(bench: Bench) -> N
 def test_a_commit_before_a_stop_wins(bench: Bench) -> None:
     ref = bench.start(TASK)
     commit(bench, claim(bench, bench.take()), {})
-    assert bench.container.engine.end(ref, Status.STOPPED, "", "") is Status.SUCCEEDED
+    assert bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "") is Status.SUCCEEDED
     assert bench.status(ref) == "Succeeded"

@@ -6,6 +6,7 @@ import pytest
 from redis import Redis
 
 from pollflow import StoreUnavailable
+from pollflow.store import commands
 from pollflow.store.compaction import BLOCK
 from tests.contract.conftest import Bench
 
@@ -31,7 +32,7 @@ steps:
 """
 
 
-def test_old_events_are_packed_exactly_and_read_as_before(bench: Bench) -> None:
+def test_compaction_keeps_every_event(bench: Bench) -> None:
     kept: list[Any] = []
 
     def count(input: dict[str, Any], context: object) -> dict[str, Any]:
@@ -42,17 +43,17 @@ def test_old_events_are_packed_exactly_and_read_as_before(bench: Bench) -> None:
     store, reading = bench.container.store, bench.container.reading
     while (key := bench.take()) is not None:
         bench.container.engine.handle(key)
-        kept += reading.history(ref, after=len(kept))
+        kept += reading.history(bench.key(ref), after=len(kept))
     assert len(kept) > 3 * BLOCK
     assert bench.redis.llen(store.keys.blocks(ref)) == len(kept) // BLOCK - 1
     assert bench.redis.llen(store.keys.history(ref)) < 2 * BLOCK
     assert [event.id for event in kept] == list(range(1, len(kept) + 1))
-    assert list(reading.whole_history(ref)) == kept
+    assert list(reading.whole_history(bench.key(ref))) == kept
     for after, limit in [(0, 1), (BLOCK - 1, 2), (BLOCK, 5), (2 * BLOCK - 3, 7), (len(kept) - 2, 10), (len(kept), 3)]:
-        assert reading.history(ref, after, limit) == kept[after : after + limit]
+        assert reading.history(bench.key(ref), after, limit) == kept[after : after + limit]
 
 
-def test_a_day_of_polling_keeps_less_than_two_megabytes_by_a_tenth_of_it(store_url: str) -> None:
+def test_a_day_of_polling_needs_less_than_two_megabytes(store_url: str) -> None:
     loops = 864
     with Redis.from_url(store_url, decode_responses=True) as client:
         bench = Bench(client)
@@ -68,26 +69,31 @@ def test_a_day_of_polling_keeps_less_than_two_megabytes_by_a_tenth_of_it(store_u
         assert bench.status(ref) == "Succeeded"
         assert bench.container.reading.execution(ref).events > 15 * loops
         keys = bench.container.store.keys
-        packed = BLOCK * client.llen(keys.blocks(ref))
+        compacted = BLOCK * client.llen(keys.blocks(ref))
         kept = {key: client.memory_usage(key, samples=0) for key in client.scan_iter(f"*{ref}*")}
     # Beside the blocks there are at most two blocks' worth of newer events, however long the history is.
     blocks = kept.pop(keys.blocks(ref))
-    assert 130_000 * blocks / packed + sum(kept.values()) < 2_000_000
+    assert 130_000 * blocks / compacted + sum(kept.values()) < 2_000_000
 
 
-def test_packing_twice_at_once_packs_once(bench: Bench) -> None:
+def test_concurrent_compactions_compact_once(bench: Bench) -> None:
     bench.functions.register("count", lambda input, context: {"n": input.get("n", 0) + 1})
     ref = bench.start(LOOP)
     bench.work()
     store = bench.container.store
-    before = list(bench.container.reading.whole_history(ref))
-    keys = (store.keys.execution(ref), store.keys.history(ref), store.keys.blocks(ref))
-    assert store.scripts.run("compact", keys, ["0", BLOCK, "late"]) == 0
-    assert store.compact(ref) == 0
-    assert list(bench.container.reading.whole_history(ref)) == before
+    before = bench.history(ref)
+    keys = {
+        "execution": store.keys.execution(ref),
+        "history": store.keys.history(ref),
+        "blocks": store.keys.blocks(ref),
+    }
+    late = commands.Compact(execution=bench.key(ref), compacted=0, count=BLOCK, block="late")
+    assert isinstance(store.scripts.run(late, keys), commands.Stale)
+    assert store.compact(bench.key(ref)) == 0
+    assert bench.history(ref) == before
 
 
-def test_a_packing_that_fails_drops_no_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_compaction_drops_no_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise StoreUnavailable("full")
 

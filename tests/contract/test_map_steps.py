@@ -5,7 +5,7 @@ from tests.contract.conftest import Bench
 from tests.contract.flows import BRANCHES, EACH
 
 
-def test_iterations_join_in_order_whatever_order_they_end_in(bench: Bench) -> None:
+def test_iterations_join_in_order_however_they_end(bench: Bench) -> None:
     ref = bench.start(EACH, {"items": [0, 1, 2]})
     bench.functions.register("call", lambda input, context: {"v": input["i"] * 10})
     bench.container.engine.handle(bench.take())  # type: ignore[arg-type]
@@ -17,7 +17,7 @@ def test_iterations_join_in_order_whatever_order_they_end_in(bench: Bench) -> No
     assert bench.output(ref) == {"all": [0, 10, 20]}
 
 
-def test_no_more_iterations_run_at_once_than_the_width_allows(bench: Bench) -> None:
+def test_iterations_run_at_most_max_concurrency_at_once(bench: Bench) -> None:
     bench.build_container(max_concurrency=4)
     ref = bench.start(EACH, {"items": list(range(50))})
     limit = 0
@@ -33,7 +33,7 @@ def test_no_more_iterations_run_at_once_than_the_width_allows(bench: Bench) -> N
     assert bench.output(ref) == {"all": list(range(50))}
 
 
-def test_every_message_doubled_changes_nothing(bench: Bench) -> None:
+def test_duplicates_of_every_message_change_nothing(bench: Bench) -> None:
     bench.build_container(max_concurrency=4)
     ref = bench.start(EACH, {"items": list(range(20))})
     bench.functions.register("call", lambda input, context: {"v": input["item"]})
@@ -45,7 +45,7 @@ def test_every_message_doubled_changes_nothing(bench: Bench) -> None:
     assert kinds.count("IterationEntered") == kinds.count("IterationExited") == kinds.count("TaskSucceeded") == 20
 
 
-def test_every_message_lost_once_is_healed(bench: Bench) -> None:
+def test_every_message_lost_once_is_redelivered(bench: Bench) -> None:
     bench.build_container(max_concurrency=4)
     ref = bench.start(EACH, {"items": list(range(12))})
     bench.functions.register("call", lambda input, context: {"v": input["item"]})
@@ -82,7 +82,7 @@ def test_a_branch_that_fails_ends_the_execution_and_its_siblings(bench: Bench) -
     assert bench.redis.scard(bench.container.store.keys.frames(ref)) == 0
 
 
-def test_what_is_kept_does_not_grow_with_iterations_that_have_ended(bench: Bench) -> None:
+def test_stored_data_does_not_grow_with_ended_iterations(bench: Bench) -> None:
     bench.build_container(max_concurrency=4)
     ref = bench.start(EACH, {"items": list(range(40))})
     bench.functions.register("call", lambda input, context: {"v": 1})
@@ -92,7 +92,7 @@ def test_what_is_kept_does_not_grow_with_iterations_that_have_ended(bench: Bench
     assert sorted(key.split(":")[2] for key in keys) == ["execution", "history"]
 
 
-def test_two_wide_steps_after_another_join_each_its_own_children(bench: Bench) -> None:
+def test_consecutive_map_steps_each_join_their_own_children(bench: Bench) -> None:
     second = EACH.partition("steps:\n")[2].replace("name: Each", "name: Again").replace("$local[*].v", "$local[*].v")
     ref = bench.start(EACH + second, {"items": [1, 2]})
     bench.functions.register("call", lambda input, context: {"v": input["item"]})

@@ -15,22 +15,22 @@ def test_a_start_publishes_the_message_of_the_first_step(bench: Bench) -> None:
     assert message["headers"]["argsrepr"] == "('flow', 'x', 'A', 'attempt 1')"
 
 
-def test_starting_twice_under_a_name_that_runs_finds_the_one_that_runs(bench: Bench) -> None:
+def test_a_second_start_returns_the_running_execution(bench: Bench) -> None:
     ref = bench.start(PASSES, name="x")
     before = bench.container.reading.execution(ref)
-    assert bench.container.starter.start("flow", {"other": 1}, "x") == (ref, False)
+    assert bench.container.starter.start("flow", {"other": 1}, "x") == (bench.key(ref), False)
     assert bench.container.reading.execution(ref) == before
     assert len(bench.queued()) == 1
 
 
-def test_starting_under_the_name_of_an_ended_execution_is_refused(bench: Bench) -> None:
+def test_a_start_under_the_name_of_an_ended_execution_is_refused(bench: Bench) -> None:
     bench.start(PASSES, name="x")
     bench.work()
     with pytest.raises(ExecutionAlreadyExists, match="Succeeded"):
         bench.container.starter.start("flow", {}, "x")
 
 
-def test_an_execution_without_a_name_gets_one_of_its_own(bench: Bench) -> None:
+def test_an_execution_without_a_name_gets_a_unique_name(bench: Bench) -> None:
     bench.deploy(PASSES)
     (first, first_is_new), (second, second_is_new) = (bench.container.starter.start("flow", {}, None) for _ in range(2))
     assert first != second
@@ -49,7 +49,7 @@ def test_an_execution_without_a_name_gets_one_of_its_own(bench: Bench) -> None:
         ({}, "x" * 129, InvalidArgument),
     ],
 )
-def test_what_is_refused_stores_nothing(bench: Bench, input: object, name: str, error: type[Exception]) -> None:
+def test_a_refused_start_stores_nothing(bench: Bench, input: object, name: str, error: type[Exception]) -> None:
     bench.deploy(PASSES)
     before = sorted(bench.redis.keys("*"))
     with pytest.raises(error):
@@ -71,7 +71,7 @@ def test_an_execution_keeps_the_definition_that_it_started_with(bench: Bench) ->
     assert {event.step for event in bench.history(ref)} == {"", "A", "B"}
 
 
-def test_executions_are_found_by_flow_and_status_the_latest_first(bench: Bench) -> None:
+def test_executions_are_listed_by_flow_and_status_latest_first(bench: Bench) -> None:
     refs = [bench.start(PASSES, name=f"n{number}") for number in range(5)]
     bench.work()
     running = bench.start(PASSES, name="runs")

@@ -1,4 +1,4 @@
-"""The workers of `tests.apps.jobs`, and a client beside them."""
+"""The workers of `tests.apps.jobs`, and a client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.workers import PROJECT, Workers
 
 
 class Jobs:
-    """The test app's workers, and a client beside them."""
+    """The workers of the test app, and a client."""
 
     def __init__(self, redis_server: RedisServer, processes: Processes) -> None:
         self.url = redis_server.url
@@ -27,7 +27,7 @@ class Jobs:
         return self.workers.start(*options, app=app, env={"POLLFLOW_TEST_CONF": json.dumps(conf)}, name=name)
 
     def until(self, execution: Execution, type: str, step: str, count: int = 1, timeout: float = 20) -> None:
-        """Waits for the event."""
+        """Wait for the event."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             found = [e for e in execution.history() if e.type == type and e.step == step]
@@ -37,5 +37,5 @@ class Jobs:
         raise AssertionError(f"no {type} of {step} within {timeout} s: {execution.history()}")
 
     def log(self) -> str:
-        """What all workers have written."""
+        """Return the output of all workers."""
         return "".join(path.read_text(errors="replace") for path in self.processes.folder.glob("worker*.log"))

@@ -1,4 +1,4 @@
-"""The polling flow of process tests, and what must hold of any run of it."""
+"""The polling flow of the process tests, and the check of its runs."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ steps:
 
 
 def calls(redis_url: str) -> list[dict[str, Any]]:
-    """Every call of a function, in order."""
+    """Return every call of a function, in order."""
     with Redis.from_url(redis_url, decode_responses=True) as client:
         return [json.loads(text) for text in client.lrange("test:calls", 0, -1)]
 
 
 def assert_sound(execution: Execution) -> None:
-    """The history has no gap, and nothing in it happened twice."""
+    """Check that the history has no gap and no duplicate."""
     history = execution.history()
     assert [event.id for event in history] == list(range(1, len(history) + 1))
     assert [event.time for event in history] == sorted(event.time for event in history)

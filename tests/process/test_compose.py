@@ -44,7 +44,7 @@ print("PONG" if answer is True else answer)
 
 @dataclass
 class Machine:
-    """Runs the services on this machine as they would run in their containers."""
+    """Run the services on this machine as in their containers."""
 
     folder: Path
     processes: Processes
@@ -58,7 +58,7 @@ class Machine:
         }
 
     def install(self) -> None:
-        """Put the application and the wrappers in place."""
+        """Install the application and the wrappers."""
         (self.folder / "bin").mkdir(parents=True)
         (self.folder / "data").mkdir()
         for name in APPLICATION:

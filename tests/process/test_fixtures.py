@@ -1,4 +1,4 @@
-"""The fixtures do what the tests trust them to do."""
+"""The fixtures of the tests."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_killing_a_group_ends_the_pool_s_children_too(workers: Workers, folder: 
     assert worker.process.returncode == -signal.SIGKILL
 
 
-def test_a_process_that_ends_before_it_is_ready_is_told_with_its_output(processes: Processes, tmp_path: Path) -> None:
+def test_a_process_that_ends_before_it_is_ready_is_reported(processes: Processes, tmp_path: Path) -> None:
     started = processes.start("broken", [sys.executable, "-c", "raise SystemExit('no such thing')"], cwd=tmp_path)
     with pytest.raises(AssertionError, match="ended with 1:\nno such thing"):
         started.wait_for_output("ready")

@@ -18,7 +18,7 @@ from tests.workers import PROJECT
 pytestmark = pytest.mark.process
 
 
-def test_flower_shows_flow_execution_step_and_try_and_who_caused_what(jobs: Jobs) -> None:
+def test_flower_shows_flow_execution_step_attempt_and_parent(jobs: Jobs) -> None:
     port = free_port()
     jobs.processes.start(
         "flower",

@@ -1,4 +1,4 @@
-"""Random flows on real workers, many at once: each writes the history that the pure machine writes in virtual time."""
+"""Random flows on real workers write the history that the pure machine writes in virtual time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sample:
 
 
 def samples(seed_examples: int) -> list[Sample]:
-    """Flows that end soon, with what the pure machine makes of them; the same ones each time."""
+    """Return short flows with their expected results; the same ones each time."""
     found: list[Sample] = []
 
     @settings(
@@ -62,7 +62,7 @@ def samples(seed_examples: int) -> list[Sample]:
     return found
 
 
-def told(events: Any) -> list[str]:
+def texts(events: Any) -> list[str]:
     return sorted(json.dumps([e.type, e.step, e.detail], sort_keys=True) for e in events)
 
 
@@ -90,7 +90,7 @@ def test_random_flows_write_the_history_of_virtual_time(redis_server: RedisServe
             started.append(client.start(name, sample.input, name="x"))
     succeeded = 0
     for sample, execution in zip(chosen, started, strict=True):
-        execution.wait(120)
+        execution = execution.wait(120)
         expected = sample.expected
         assert execution.status == expected.status.value, (sample.flow.text, sample.input, execution.history())
         assert (execution.output, execution.error or None) == (expected.output, expected.error or None)
@@ -98,6 +98,6 @@ def test_random_flows_write_the_history_of_virtual_time(redis_server: RedisServe
         assert [event.id for event in history] == list(range(1, len(history) + 1))
         # Of branches that run together, which one fails first is nobody's to say; nor what an event's number is.
         if not sample.is_map_step or (execution.status == "Succeeded" and "eventId" not in sample.flow.text):
-            assert told(history) == told(expected.history), sample.flow.text
+            assert texts(history) == texts(expected.history), sample.flow.text
             succeeded += execution.status == "Succeeded"
     assert succeeded > 20

@@ -1,4 +1,4 @@
-"""Workers, beats and Redis are killed under running executions; nothing is lost and nothing happens twice."""
+"""Workers, beats and Redis are killed under running executions, and the executions recover."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.process.polling import FLOW, assert_sound, calls
 from tests.processes import wait_until
 from tests.servers import RedisServer
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.promise]
 
 
 def late_by(execution: Execution, step: str, wait: float) -> float:
-    """How long after the wait's end the next step was entered, in seconds."""
+    """Return the seconds from the end of the wait to the next step."""
     history = execution.history()
     begun = next(e.time for e in history if e.type == "StepStarted" and e.step == "Wait")
     entered = next(e.time for e in history if e.type == "StepEntered" and e.step == step)
@@ -43,13 +43,13 @@ def test_a_worker_killed_in_the_middle_of_a_wait_loses_nothing(jobs: Jobs) -> No
     jobs.until(execution, "StepStarted", "Wait")
     first.kill_group()
     jobs.worker()
-    execution.wait(40)
+    execution = execution.wait(40)
     assert execution.status == "Succeeded"
     assert 0 <= late_by(execution, "Status", 6) < 5
     assert_sound(execution)
 
 
-def test_a_worker_killed_in_the_middle_of_a_call_makes_it_again_under_the_same_key(jobs: Jobs) -> None:
+def test_a_call_of_a_killed_worker_is_repeated_under_the_same_key(jobs: Jobs) -> None:
     first = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.2, "block": 300})
     jobs.until(execution, "TaskStarted", "Status")
@@ -58,36 +58,36 @@ def test_a_worker_killed_in_the_middle_of_a_call_makes_it_again_under_the_same_k
     ready = time.monotonic()
     jobs.until(execution, "TaskStarted", "Status", count=2)
     assert time.monotonic() - ready < 5
-    execution.wait(20)
+    execution = execution.wait(20)
     assert execution.status == "Succeeded"
     assert_sound(execution)
     keys = Counter(call["key"] for call in calls(jobs.url) if call["step"] == "Status")
     assert sorted(keys.values()) == [1, 2]
 
 
-def test_a_pool_child_killed_in_a_call_makes_it_again(jobs: Jobs) -> None:
+def test_a_call_of_a_killed_pool_child_is_repeated(jobs: Jobs) -> None:
     jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.2, "block": 300})
     jobs.until(execution, "TaskStarted", "Status")
     os.kill(calls(jobs.url)[-1]["pid"], signal.SIGKILL)
-    execution.wait(30)
+    execution = execution.wait(30)
     assert execution.status == "Succeeded"
     assert_sound(execution)
 
 
-def test_redis_restarted_from_its_append_only_file_goes_on(jobs: Jobs, redis_server: RedisServer) -> None:
+def test_executions_continue_after_redis_restarts_from_its_aof(jobs: Jobs, redis_server: RedisServer) -> None:
     worker = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 4, "done_at": 2})
     jobs.until(execution, "StepStarted", "Wait")
     redis_server.restart()
-    execution.wait(60)
+    execution = execution.wait(60)
     assert worker.process.poll() is None
     assert execution.status == "Succeeded"
     assert 0 <= late_by(execution, "Status", 4) < 8
     assert_sound(execution)
 
 
-def test_workers_are_back_soon_after_a_redis_that_was_away_for_long(jobs: Jobs, redis_server: RedisServer) -> None:
+def test_workers_reconnect_soon_after_a_long_redis_outage(jobs: Jobs, redis_server: RedisServer) -> None:
     worker = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 1, "done_at": 2})
     jobs.until(execution, "StepStarted", "Wait")
@@ -108,7 +108,7 @@ def test_a_killed_beat_stops_nothing(jobs: Jobs) -> None:
     execution = jobs.client.start("polling", {"wait": 1, "done_at": 3})
     jobs.until(execution, "StepStarted", "Wait")
     beat.kill_group()
-    execution.wait(30)
+    execution = execution.wait(30)
     assert execution.status == "Succeeded"
     assert_sound(execution)
 
@@ -118,14 +118,14 @@ def test_a_wait_longer_than_the_visibility_timeout_fires_once(jobs: Jobs) -> Non
     for _ in range(2):
         jobs.worker(broker_transport_options=options, pollflow_max_countdown=2.5)
     execution = jobs.client.start("polling", {"wait": 30, "done_at": 1})
-    execution.wait(60)
+    execution = execution.wait(60)
     assert execution.status == "Succeeded"
     assert 0 <= late_by(execution, "Status", 30) < 5
     assert [call["step"] for call in calls(jobs.url)] == ["Start", "Status"]
     assert_sound(execution)
 
 
-def test_a_function_that_kills_its_process_every_time_fails_its_step(jobs: Jobs) -> None:
+def test_a_function_that_always_kills_its_process_fails_its_step(jobs: Jobs) -> None:
     jobs.client.deploy_text(
         "version: v1\ntype: flow\nsteps:\n"
         '  - {type: task, name: Die, resourceArn: "acs:fc:::services/jobs/functions/die"}\n',
@@ -149,17 +149,17 @@ def test_nothing_is_left_after_a_purge(jobs: Jobs) -> None:
                 assert [member for member in client.zrange(key, 0, -1) if "gone" in member] == []
 
 
-def test_a_call_whose_execution_was_stopped_is_ended_and_its_worker_goes_on(jobs: Jobs) -> None:
+def test_stopping_an_execution_ends_its_call_but_not_the_worker(jobs: Jobs) -> None:
     jobs.worker("-c", "1")
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 300})
     jobs.until(execution, "TaskStarted", "Status")
-    execution.stop("Cancelled", "by hand")
+    execution = execution.stop("Cancelled", "by hand")
     after = jobs.client.start("polling", {"wait": 0.1}).wait(20)
     assert after.status == "Succeeded"
     assert (execution.status, execution.error, execution.cause) == ("Stopped", "Cancelled", "by hand")
 
 
-def test_a_call_that_takes_too_long_is_ended_and_retried(jobs: Jobs) -> None:
+def test_a_call_that_exceeds_its_timeout_is_ended_and_retried(jobs: Jobs) -> None:
     jobs.client.deploy_text(
         FLOW.replace(
             "functions/status\n",
@@ -174,13 +174,13 @@ def test_a_call_that_takes_too_long_is_ended_and_retried(jobs: Jobs) -> None:
     assert kinds.count("TaskStarted") == 2 and kinds.count("TaskTimedOut") == 1
 
 
-def test_a_paused_worker_that_comes_back_cannot_commit_and_is_not_harmed(jobs: Jobs) -> None:
+def test_a_worker_resumed_after_its_lease_cannot_commit(jobs: Jobs) -> None:
     first = jobs.worker(name="first")
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 4, "done_at": 2})
     jobs.until(execution, "TaskStarted", "Status")
     first.signal_group(signal.SIGSTOP)
     second = jobs.worker(name="second")
-    execution.wait(30)
+    execution = execution.wait(30)
     first.signal_group(signal.SIGCONT)
     first.wait_for_output("a commit came too late")
     assert first.process.poll() is None
@@ -191,7 +191,7 @@ def test_a_paused_worker_that_comes_back_cannot_commit_and_is_not_harmed(jobs: J
     assert 2 in keys.values()
 
 
-def test_a_function_that_has_reported_its_own_callback_may_come_to_its_end(jobs: Jobs) -> None:
+def test_a_function_may_continue_after_it_reported_its_callback(jobs: Jobs) -> None:
     jobs.client.deploy_text(
         "version: v1\ntype: flow\nsteps:\n  - type: task\n    name: Ask\n"
         '    resourceArn: "acs:fc:::services/jobs/functions/report"\n    pattern: waitForCallback\n'

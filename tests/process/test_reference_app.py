@@ -36,7 +36,7 @@ def set_started(jobs: Redis, job_id: str, seconds_ago: float) -> None:
     jobs.set(polling.key_of(job_id), polling.now() - seconds_ago)
 
 
-def test_a_call_made_again_finds_the_job_that_it_started(jobs: Redis) -> None:
+def test_a_repeated_call_returns_the_job_that_it_started(jobs: Redis) -> None:
     first = polling.start_job({}, context("execution/StartJob/1"))
     started_at = jobs.get(polling.key_of(first["job_id"]))
     assert polling.start_job({}, context("execution/StartJob/1")) == first
@@ -45,7 +45,7 @@ def test_a_call_made_again_finds_the_job_that_it_started(jobs: Redis) -> None:
     assert str(uuid.UUID(first["job_id"])) == first["job_id"]
 
 
-def test_a_job_is_forgotten_when_nobody_has_asked_for_long(jobs: Redis) -> None:
+def test_a_job_expires_when_it_is_not_polled(jobs: Redis) -> None:
     job_id = polling.start_job({}, context("key"))["job_id"]
     assert 0 < jobs.ttl(polling.key_of(job_id)) <= polling.KEPT_SECONDS
     jobs.expire(polling.key_of(job_id), 10)
@@ -63,28 +63,26 @@ def test_a_job_succeeds_after_its_delay(jobs: Redis, seconds_ago: int, delay: in
     assert answer == {"job_id": "some-job", "job_status": status, "try_count": 3}
 
 
-def test_a_job_succeeds_at_the_very_moment_that_its_delay_has_passed(
-    jobs: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_succeeds_exactly_when_its_delay_has_passed(jobs: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.set(polling.key_of("some-job"), 1000)
     monkeypatch.setattr(polling, "now", lambda: 1020.0)
     answer = polling.get_job_status({"job_id": "some-job", "delay": 20}, context("key"))
     assert answer["job_status"] == "success"
 
 
-def test_only_what_is_needed_has_to_be_given(jobs: Redis) -> None:
+def test_optional_inputs_may_be_left_out(jobs: Redis) -> None:
     set_started(jobs, "some-job", 0)
     answer = polling.get_job_status({"job_id": "some-job"}, context("key"))
     assert answer == {"job_id": "some-job", "job_status": "running", "try_count": 1}
 
 
-def test_an_unknown_job_is_an_error_of_its_own_name() -> None:
+def test_an_unknown_job_raises_its_own_error() -> None:
     with pytest.raises(TaskError, match="JobNotFound: no job other was started"):
         polling.get_job_status({"job_id": "other"}, context("key"))
 
 
 @pytest.mark.parametrize("app", ["worker", "beat_config"])
-def test_beat_sends_the_sweep_either_way(workers: Workers, redis_server: RedisServer, app: str) -> None:
+def test_beat_sends_the_sweep_with_either_configuration(workers: Workers, redis_server: RedisServer, app: str) -> None:
     workers.beat(app=app)
     with Redis.from_url(redis_server.url) as client:
         wait_until(lambda: client.llen("celery"), "a message from beat")

@@ -1,4 +1,4 @@
-"""Old and new beside each other: definitions that are deployed over those that run, workers of two releases."""
+"""Deployments over running executions, and workers of two releases at once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_worker_of_this_release_works_beside_one_of_a_later_release(jobs: Jobs
     assert "left to a later release" not in workers[1].output()
 
 
-def test_a_deployment_leaves_what_runs_on_its_definition(jobs: Jobs) -> None:
+def test_running_executions_keep_their_definition_after_a_deployment(jobs: Jobs) -> None:
     before = [jobs.client.start("polling", {"wait": 1, "done_at": 2}) for _ in range(EXECUTIONS)]
     jobs.worker()
     jobs.until(before[-1], "StepStarted", "Wait")

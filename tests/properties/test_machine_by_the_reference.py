@@ -24,7 +24,7 @@ class Fails(Exception):
 
 
 def interpret(definition: dict[str, Any], given_input: dict[str, Any]) -> tuple[list[str], Any]:
-    """The steps in the order entered, and the output, or None for a failure."""
+    """Return the steps in the order entered, and the output, or None for a failure."""
     visited: list[str] = []
     try:
         return visited, run_series(definition["steps"], given_input, visited)
@@ -141,7 +141,7 @@ def options(draw: Any, ahead: list[str], names: list[str], depth: int, condition
     st.builds(lambda steps: {"version": "v1", "type": "flow", "steps": steps}, series([], 3)),
     st.dictionaries(st.sampled_from(KEYS), st.integers(0, 2) | st.just({"a": 2}), max_size=3),
 )
-def test_the_machine_goes_the_way_and_gives_the_output_that_the_reference_says(definition: Any, input: Any) -> None:
+def test_the_machine_agrees_with_the_reference_interpreter(definition: Any, input: Any) -> None:
     result = VirtualRun(read_flow(json.dumps(definition)), input).run()
     steps, output = interpret(definition, input)
     assert (result.steps, result.output) == (steps, output)

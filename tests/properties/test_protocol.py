@@ -17,6 +17,8 @@ from tests.properties.protocol.explore import Explorer
 from tests.properties.protocol.rules import Rules
 from tests.properties.protocol.world import World, made_determined
 
+pytestmark = pytest.mark.slow
+
 _MORE_FAULTS = int(os.environ.get("POLLFLOW_MODEL_FAULTS", "0"))
 _SEED = int(os.environ.get("POLLFLOW_MODEL_SEED", "0"))
 _MOST_STEPS = int(os.environ.get("POLLFLOW_MODEL_STEPS", "3000"))
@@ -108,7 +110,7 @@ class Scenario:
     stops: int = 0
     pauses: tuple[float, ...] = (3,)
     is_complete: bool = False
-    """Whether CI tries every schedule; where there are too many, it tries as many as the bound allows."""
+    """Return whether CI tries every schedule, or as many as the bound allows."""
 
 
 _THREE = Scenario(
@@ -123,7 +125,7 @@ _EACH = Scenario(
     frozenset({"Call/r.1.0.1", "Call/r.1.1.1", "Call/r.1.2.1"}),
     {"IterationEntered": 3, "TaskSucceeded": 3, "IterationExited": 3, "StepExited": 4},
     input={"items": [1, 2, 3]},
-    settings={"width": 2},
+    settings={"max_concurrency": 2},
 )
 # The end of the sub-flow may come before the call has returned: then nothing was submitted.
 _SUB = Scenario(PARENT, ({"v": 1},), frozenset({"Call/r.1"}), {"TaskSucceeded": 2})
@@ -139,7 +141,7 @@ def scenario(name: str, like: Scenario, **changes: Any) -> None:
 
 scenario("three steps, one fault at any point", _THREE, is_complete=True)
 scenario("three steps, two faults", _THREE, faults=2)
-scenario("three steps, a wait beyond the horizon", _THREE, settings={"horizon": 2.0}, is_complete=True)
+scenario("three steps, a wait beyond the maximum countdown", _THREE, settings={"max_countdown": 2.0}, is_complete=True)
 scenario("three steps, stopped", _THREE, stops=1, outputs=({"v": 1}, "Cancelled"))
 scenario("a foreach of three, two at once", _EACH)
 scenario(
@@ -155,7 +157,7 @@ scenario("a sub-flow", _SUB)
 scenario("a sub-flow, stopped", _SUB, stops=1, outputs=({"v": 1}, "Cancelled"))
 # Nobody ever reports, so neither ends by itself: the parent times out, and the sub-flow is stopped, or not started.
 scenario(
-    "a sub-flow that is given up",
+    "a sub-flow that is cancelled",
     _SUB,
     flow=ASKING_PARENT,
     child=ASKING_CHILD,
@@ -193,7 +195,7 @@ def world_of(store_url: str) -> Iterator[Callable[[Scenario], World]]:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_every_schedule_ends_as_the_machine_says(name: str, world_of: Callable[[Scenario], World]) -> None:
+def test_every_schedule_ends_as_the_machine_decides(name: str, world_of: Callable[[Scenario], World]) -> None:
     required = SCENARIOS[name]
     world = world_of(required)
     world.container.starter.start("flow", required.input, "x")

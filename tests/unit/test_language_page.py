@@ -1,4 +1,4 @@
-"""docs/language.md: its flows are read and linted, its Python runs, its tables say what the code does."""
+"""docs/language.md: its flows are valid and without warnings, its Python runs, its tables agree with the code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def block_with(text: str, blocks: list[str]) -> str:
 
 
 def section(title: str) -> str:
-    """What stands under a heading, up to the next one of any depth."""
+    """Return the text below a heading, up to the next heading of any level."""
     match = re.search(
         rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", re.sub(r"^```.*?^```", "", PAGE, flags=re.M | re.S), re.M | re.S
     )
@@ -46,7 +46,7 @@ def section(title: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of the tables in a text, without the headings' lines."""
+    """Return the cells of the tables in a text, without the separator lines."""
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     return [row for row in cells if not set(row[0]) <= {"-"}]
@@ -57,7 +57,7 @@ def named(text: str) -> set[str]:
 
 
 def as_flow(steps: str) -> str:
-    """A flow of the steps, with those that their gotos name and that are not among them."""
+    """Return a flow of the steps, with a pass step for each goto to a step that is not among them."""
     known = re.findall(r"name: (\w+)", steps)
     missing = [name for name in dict.fromkeys(re.findall(r"goto: (\w+)", steps)) if name not in known]
     lines = [*steps.splitlines(), *(f"- {{type: pass, name: {name}}}" for name in missing)]
@@ -66,7 +66,7 @@ def as_flow(steps: str) -> str:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Workers and their Redis; what the page's Python connects to, and where it registers functions."""
+    """Return workers and their Redis; the page's Python connects to it and registers its functions there."""
     server = fakeredis.FakeServer()
 
     def from_url(url: str, *, decode_responses: bool = False, **_: Any) -> fakeredis.FakeRedis:
@@ -85,18 +85,18 @@ def ran(block: str) -> Namespace:
     return namespace
 
 
-def test_every_block_is_of_a_kind_that_is_tested() -> None:
+def test_every_code_block_is_of_a_tested_kind() -> None:
     assert len(FLOWS) + len(STEPS) + len(PYTHON) == len(BLOCKS) == PAGE.count("```") / 2
     assert FLOWS and STEPS and PYTHON
 
 
 @pytest.mark.parametrize("text", FLOWS)
-def test_flows_are_read_and_lint_says_nothing(text: str) -> None:
+def test_flows_are_valid_without_lint_warnings(text: str) -> None:
     assert lint(read_flow(text)) == ()
 
 
 @pytest.mark.parametrize("text", STEPS)
-def test_steps_are_read_within_a_flow(text: str) -> None:
+def test_steps_are_valid_within_a_flow(text: str) -> None:
     flow: Flow = read_flow(as_flow(text))
     assert len(flow.steps.steps) >= len(yaml.safe_load(text))
 
@@ -115,14 +115,14 @@ def test_the_flow_moves_data_as_the_table_says() -> None:
     for event in result.history:
         for key in {"StepStarted": ["input"], "StepSucceeded": ["output"], "StepExited": ["local"]}.get(event.type, []):
             details.setdefault(event.step, []).append(event.detail[key])
-    told: dict[str, list[Any]] = {}
+    listed: dict[str, list[Any]] = {}
     local: Any = None
     for name, input, output, after in (row for row in rows(section("How data moves")) if len(row) == 4):
         if name in result.steps:
             local = local if after.startswith("the same") else yaml.safe_load(after.strip("`"))
-            told[name] = [yaml.safe_load(input.strip("`")), yaml.safe_load(output.strip("`")), local]
-    assert told == details
-    assert list(told) == result.steps
+            listed[name] = [yaml.safe_load(input.strip("`")), yaml.safe_load(output.strip("`")), local]
+    assert listed == details
+    assert list(listed) == result.steps
     assert result.output == local
 
 
@@ -147,7 +147,7 @@ def test_the_retry_table_has_the_fields_and_defaults_of_a_policy() -> None:
             assert float(listed[field.name]) == getattr(policy, field.attribute)
 
 
-def test_the_other_step_types_are_told_with_their_fields() -> None:
+def test_the_page_lists_the_fields_of_the_other_step_types() -> None:
     text = section("Choice, parallel, foreach") + section("Pass, wait, succeed, fail")
     for step_type in ("choice", "parallel", "foreach", "wait", "fail"):
         own = {field.name for field in STEP_FIELDS[step_type] if field not in (INPUT, OUTPUT, END)}
@@ -193,7 +193,7 @@ def catching(name: str) -> str:
 
 
 class Office:
-    """The callback example at work: its flow is deployed, and one execution waits for an answer about order 7."""
+    """The callback example: its flow is deployed, and one execution waits for an answer about order 7."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -224,7 +224,7 @@ def test_the_callback_example_refuses(bench: Bench) -> None:
     assert office.outcome() == ("Failed", None, "NotApproved", "refused by Ann")
 
 
-def test_the_callback_example_tells_of_a_late_answer_and_a_forged_one(bench: Bench) -> None:
+def test_the_callback_example_refuses_late_and_forged_answers(bench: Bench) -> None:
     office = Office(bench)
     assert office.answer("8", "Ann", True) == "nobody asked"
     bench.pass_time(86_401)
@@ -234,7 +234,7 @@ def test_the_callback_example_tells_of_a_late_answer_and_a_forged_one(bench: Ben
     assert office.answer("7", "Ann", True) == "too late"
 
 
-def test_reports_that_are_wrong_raise_as_the_table_says(bench: Bench) -> None:
+def test_invalid_reports_raise_the_errors_of_the_table(bench: Bench) -> None:
     office = Office(bench)
     token = office.page["tokens"].get("approval:7")
     client = pollflow.Client()
@@ -271,7 +271,7 @@ def test_the_failure_of_a_sub_flow_is_caught_at_its_step(ship: str, error: str) 
     assert (sub.error, result.status, result.steps) == (error, "Succeeded", ["Ship", "Refund"])
 
 
-def test_the_functions_of_the_page_answer(bench: Bench) -> None:
+def test_the_functions_of_the_page_return_results(bench: Bench) -> None:
     ran(block_with("fc_handler", PYTHON))
     both = """- {type: task, name: A, resourceArn: "acs:fc:::services/s/functions/render"}
 - {type: task, name: B, resourceArn: "acs:fc:::services/shop/functions/Total"}"""

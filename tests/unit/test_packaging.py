@@ -27,22 +27,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZipFile]:
         yield opened
 
 
-def test_the_wheel_holds_pollflow_and_nothing_called_tasks_or_flows(wheel: ZipFile) -> None:
+def test_the_wheel_has_pollflow_but_not_tasks_or_flows(wheel: ZipFile) -> None:
     top_level = {name.partition("/")[0] for name in wheel.namelist()}
     assert sorted(name for name in top_level if not name.endswith(".dist-info")) == ["pollflow"]
 
 
-def test_the_wheel_holds_every_file_of_the_engine(wheel: ZipFile) -> None:
+def test_the_wheel_has_every_file_of_the_engine(wheel: ZipFile) -> None:
     engine = {path for path in (PROJECT / "pollflow").rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert {path.relative_to(PROJECT).as_posix() for path in engine} <= set(wheel.namelist())
 
 
-def test_the_wheel_holds_its_lua_files_and_says_that_it_is_typed(wheel: ZipFile) -> None:
+def test_the_wheel_has_its_lua_files_and_the_typing_marker(wheel: ZipFile) -> None:
     names = wheel.namelist()
     assert "pollflow/py.typed" in names
     assert [name for name in names if name.startswith("pollflow/store/lua/") and name.endswith(".lua")]
 
 
-def test_the_wheel_brings_the_command(wheel: ZipFile) -> None:
+def test_the_wheel_has_the_command(wheel: ZipFile) -> None:
     (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     assert "pollflow = pollflow.cli:main" in wheel.read(entry_points).decode()

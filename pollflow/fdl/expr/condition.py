@@ -97,7 +97,7 @@ class Junction:
 
 @dataclass(frozen=True, slots=True)
 class Ternary:
-    """`test ? yes : no`; only the one that is taken is evaluated."""
+    """`test ? yes : no`; only the chosen operand is evaluated."""
 
     test: Node
     yes: Node
@@ -106,8 +106,8 @@ class Ternary:
 
     def evaluate(self, step_input: Any) -> Any:
         """The value of the side that the test takes."""
-        taken = self.yes if truth(self.test.evaluate(step_input), "? :") else self.no
-        return taken.evaluate(step_input)
+        chosen = self.yes if truth(self.test.evaluate(step_input), "? :") else self.no
+        return chosen.evaluate(step_input)
 
 
 Node: TypeAlias = "Literal | Read | Prefixed | Chain | Junction | Ternary"

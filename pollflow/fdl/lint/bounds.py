@@ -1,4 +1,4 @@
-"""What conditions tell about a loop: whether a counter bounds its rounds, and which statuses they name."""
+"""Read the bounds of a loop from its conditions: whether a counter bounds its rounds, and which statuses they name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What ends a loop: after so many rounds or events, or at a number that cannot be told (both None)."""
+    """What ends a loop: after so many rounds or events, or at an unknown number (both None)."""
 
     rounds: int | None = None
     events: int | None = None

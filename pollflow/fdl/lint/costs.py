@@ -20,7 +20,7 @@ _MAX_VISITS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """`seconds` is None where a wait's length cannot be told."""
+    """`seconds` is None where a wait's length is unknown."""
 
     events: int = 0
     seconds: float | None = 0.0

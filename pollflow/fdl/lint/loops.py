@@ -53,8 +53,8 @@ def _without_wait(graph: Graph, loop: set[int], report: Report) -> None:
     ]
     for cycle in components(quick):
         first = graph.series.steps[min(cycle)]
-        told = f"the loop of {_names(graph, cycle)} has no wait: it goes round as fast as its steps run"
-        report.warn(first.path, "loop-without-wait", told)
+        message = f"the loop of {_names(graph, cycle)} has no wait: it goes round as fast as its steps run"
+        report.warn(first.path, "loop-without-wait", message)
 
 
 def _pauses(step: Step) -> bool:
@@ -91,8 +91,8 @@ def _short_waits(graph: Graph, loop: set[int], report: Report) -> None:
         inside.update((inner.path, inner) for inner in (_all_steps(edge.through) if edge.through else ()))
     for step in inside.values():
         if isinstance(step, WaitStep) and isinstance(step.duration, int | float) and step.duration < 1:
-            told = f"waits {step.duration:g} seconds in each round of a loop; a second is the least that makes sense"
-            report.warn(f"{step.path}.duration", "short-wait", told)
+            message = f"waits {step.duration:g} seconds in each round of a loop; a second is the least that makes sense"
+            report.warn(f"{step.path}.duration", "short-wait", message)
 
 
 def _without_end(graph: Graph, loop: set[int], costs: Costs, report: Report, *, limits: _Limits) -> None:
@@ -102,15 +102,15 @@ def _without_end(graph: Graph, loop: set[int], costs: Costs, report: Report, *, 
     if limits.timeout_seconds is None:
         for cycle in endless:
             step = graph.series.steps[min(cycle)]
-            told = f"nothing bounds the rounds of the loop of {_names(graph, cycle)}, and the flow has no timeout"
-            report.warn(step.path, "loop-without-bound", told)
+            message = f"nothing bounds the rounds of the loop of {_names(graph, cycle)}, and the flow has no timeout"
+            report.warn(step.path, "loop-without-bound", message)
     for cycle in endless or [loop]:
         cost, way = costs.of_round(graph, cycle)
         least = None if endless else _least(bounds[position] for position in loop)
         if _meets_limit(cost, least, limits):
             names = _names(graph, way)
-            told = f"the loop of {names} can meet the event limit: {_until_limit(cost, limits.events)}"
-            report.warn(graph.series.steps[min(way)].path, "event-limit", told)
+            message = f"the loop of {names} can meet the event limit: {_until_limit(cost, limits.events)}"
+            report.warn(graph.series.steps[min(way)].path, "event-limit", message)
 
 
 def _least(bounds: Iterable[Bound | None]) -> Bound | None:
@@ -156,14 +156,14 @@ def _without_default(graph: Graph, loops: list[set[int]], report: Report) -> Non
 def _warn_of_fall(graph: Graph, falls: Edge, step: ChoiceStep, loop: set[int], report: Report) -> None:
     named = ", ".join(f'"{status}"' for status in statuses(step)[:5])
     if named and loop and falls.target in loop:
-        told = f"no default: a job that ends in a status other than {named} is polled for ever"
-        report.warn(step.path, "unnamed-status", told)
+        message = f"no default: a job that ends in a status other than {named} is polled for ever"
+        report.warn(step.path, "unnamed-status", message)
         return
     target = "the series ends" if falls.target is None else f'"{graph.series.steps[falls.target].name}" comes next'
-    told = f"no default: where no condition holds, {target}"
+    message = f"no default: where no condition holds, {target}"
     if named and loop:
-        told += f"; so it does for a job in a status other than {named}"
-    report.warn(step.path, "choice-falls-through", told)
+        message += f"; so it does for a job in a status other than {named}"
+    report.warn(step.path, "choice-falls-through", message)
 
 
 def _names(graph: Graph, positions: Iterable[int]) -> str:

@@ -21,7 +21,7 @@ class Report:
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody will read more: then guesses need not be looked for."""
+        """Whether the limit of problems is exceeded; then guesses are skipped."""
         return len(self.problems) > MAX_PROBLEMS
 
     def warn(self, field: str, code: str, message: str) -> None:

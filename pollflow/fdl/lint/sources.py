@@ -1,4 +1,4 @@
-"""Where mappings read from: locals that nobody sets, contexts that are not there, texts that look like paths."""
+"""Where mappings read from: locals that no step sets, contexts that are not there, texts that look like paths."""
 
 from __future__ import annotations
 
@@ -139,8 +139,8 @@ class _Sources:
                 continue
             guess = None if self.report.is_full else near(str(key), sorted(keys))
             hint = f"; did you mean $local.{guess}?" if guess else ""
-            told = f"{path.text}: nobody sets this key in {where}{hint}"
-            self.report.warn(field, "unset-local", told)
+            message = f"{path.text}: nobody sets this key in {where}{hint}"
+            self.report.warn(field, "unset-local", message)
 
     def check_list(self, place: str, step: ParallelStep | ForeachStep, locals_: _Locals) -> None:
         """Mappings whose `$local` is the list of the locals of branches or iterations."""
@@ -151,11 +151,11 @@ class _Sources:
                 continue
             first, second = (*path.parts, None)[:2]
             if isinstance(first, str):
-                told = f"{path.text}: the local of a {step.type} step is a list; write $local[*].{first}"
-                self.report.warn(field, "unset-local", told)
+                message = f"{path.text}: the local of a {step.type} step is a list; write $local[*].{first}"
+                self.report.warn(field, "unset-local", message)
             elif isinstance(second, Every) or (isinstance(second, str) and keys is not None and second not in keys):
-                told = f"{path.text}: nobody sets this key inside this {step.type} step"
-                self.report.warn(field, "unset-local", told)
+                message = f"{path.text}: nobody sets this key inside this {step.type} step"
+                self.report.warn(field, "unset-local", message)
 
     def _paths(self, place: str, mappings: Mappings | None, *, token: bool) -> Iterator[tuple[str, Path]]:
         """The paths among the sources; warns of what is wrong with any list of mappings."""
@@ -163,8 +163,8 @@ class _Sources:
         for index, mapping in enumerate(mappings or ()):
             field = f"{place}[{index}].source"
             if mapping.target in seen:
-                told = f'"{mapping.target}" is the target of an earlier mapping too; this one wins'
-                self.report.warn(f"{place}[{index}].target", "duplicate-target", told)
+                message = f'"{mapping.target}" is the target of an earlier mapping too; this one wins'
+                self.report.warn(f"{place}[{index}].target", "duplicate-target", message)
             seen.add(mapping.target)
             if isinstance(mapping.source, Constant):
                 warn_of_constant(self.report, field, mapping.source.value, right=_MAPPING_PATHS)
@@ -175,18 +175,18 @@ class _Sources:
 
     def _context(self, field: str, path: Path, *, token: bool) -> None:
         if path.parts == ("task", "token") and not token:
-            told = "there is a task token only in the input mappings of a task with pattern: waitForCallback"
-            self.report.warn(field, "task-token", told)
+            message = "there is a task token only in the input mappings of a task with pattern: waitForCallback"
+            self.report.warn(field, "task-token", message)
         elif path.parts and not any(known[: len(path.parts)] == path.parts for known in _CONTEXT):
             known = ", ".join(sorted(".".join(parts) for parts in _CONTEXT))
             self.report.warn(field, "unknown-context", f"{path.text} leads nowhere; $context has {known}")
 
 
 def warn_of_constant(report: Report, field: str, value: object, *, right: str) -> None:
-    """Warns of a text that somebody may take for a path; `right` says what begins one there."""
+    """Warns of a text that looks like a path; `right` says what begins one there."""
     if isinstance(value, str) and _LOOKS_LIKE_PATH.fullmatch(value):
-        told = f'"{value[:100]}" is a constant text: {right}'
-        report.warn(field, "constant-path", told)
+        message = f'"{value[:100]}" is a constant text: {right}'
+        report.warn(field, "constant-path", message)
 
 
 def drops_result(step: TaskStep) -> bool:

@@ -1,4 +1,4 @@
-"""Single steps: reached or not, names used twice, functions that nobody registered, errors that cannot be caught."""
+"""Single steps: reached or not, names used twice, functions that are not registered, errors that cannot be caught."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def lint_steps(flow: Flow, graphs: Graphs, report: Report, *, known_functions: C
                 report.warn(step.path, "unreachable-step", f'nothing leads to the step "{step.name}"')
             first = names.setdefault(step.name, step)
             if first is not step:
-                told = f'"{step.name}" is the name of {first.path} (line {first.line}) too'
-                report.warn(f"{step.path}.name", "repeated-name", told)
+                message = f'"{step.name}" is the name of {first.path} (line {first.line}) too'
+                report.warn(f"{step.path}.name", "repeated-name", message)
             if isinstance(step, TaskStep):
                 _lint_task(step, report, known_functions=known_functions)
 
@@ -34,8 +34,8 @@ def _lint_task(step: TaskStep, report: Report, *, known_functions: Collection[st
     resource = step.resource
     arn_field = f"{step.path}.resourceArn"
     if isinstance(resource, ServiceResource) and not resource.takes_params and _is_odd(resource.arn):
-        told = "no function or flow is named so; a function is acs:fc:::services/SERVICE/functions/FUNCTION"
-        report.warn(arn_field, "odd-arn", told)
+        message = "no function or flow is named so; a function is acs:fc:::services/SERVICE/functions/FUNCTION"
+        report.warn(arn_field, "odd-arn", message)
     if known_functions is not None and not isinstance(resource, FunctionResource | ServiceResource):
         known_functions = None
     if known_functions is not None and not any(name in known_functions for name in _names(resource)):
@@ -43,14 +43,14 @@ def _lint_task(step: TaskStep, report: Report, *, known_functions: Collection[st
         field = f"{step.path}.action" if is_action else arn_field
         report.warn(field, "unknown-function", _unknown(resource, known_functions))
     if drops_result(step):
-        told = "the call is waited for all the same, and its result is dropped"
-        report.warn(f"{step.path}.serviceParams.InvocationType", "async-invocation", told)
+        message = "the call is waited for all the same, and its result is dropped"
+        report.warn(f"{step.path}.serviceParams.InvocationType", "async-invocation", message)
     # How a sub-flow ended is a failure like any other to the step that waited for it.
     is_own = not isinstance(resource, FlowResource) or step.pattern is Pattern.REQUEST_RESPONSE
     for field, error in _caught(step):
         if is_own and error in UNCATCHABLE:
-            told = f"{error} ends the execution; it is never retried or caught"
-            report.warn(field, "uncatchable-error", told)
+            message = f"{error} ends the execution; it is never retried or caught"
+            report.warn(field, "uncatchable-error", message)
 
 
 def _caught(step: TaskStep) -> Iterator[tuple[str, str]]:

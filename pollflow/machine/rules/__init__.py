@@ -1,1 +1,1 @@
-"""What each step type does with each event: `(ctx, step, event) -> Decision`."""
+"""The rules of each step type for each event: `(ctx, step, event) -> Decision`."""

@@ -10,18 +10,18 @@ from pollflow.machine.step_context import StepContext, StepRefused
 
 
 def chooses(ctx: StepContext, step: ChoiceStep, event: Arrived) -> Decision:
-    """Takes an option, the default, or neither: then the series goes on."""
+    """Enter the first matching option or the default; without either, continue in the series."""
     option = _option(ctx, step)
     return ctx.leave({}) if option is None else ctx.enter_option(option)
 
 
 def _option(ctx: StepContext, step: ChoiceStep) -> Option | None:
-    taken = ctx.input
+    choice_input = ctx.input
     for option in step.choices:
         if option.condition is None:
             continue
         try:
-            if option.condition.holds(taken):
+            if option.condition.holds(choice_input):
                 return option
         except ExpressionError as error:
             cause = f"condition {option.condition.text!r} of step {step.name!r}: {error}"

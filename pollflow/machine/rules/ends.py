@@ -1,4 +1,4 @@
-"""Pass, succeed and fail: they end as soon as their message is there."""
+"""Pass, succeed and fail: they end when their message arrives."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pollflow.machine.step_context import StepContext, StepRefused
 
 
 def passes(ctx: StepContext, step: PassStep, event: Arrived) -> Decision:
-    """A pass is nothing but its mappings."""
+    """End a pass step: only its mappings apply."""
     return ctx.leave({})
 
 
 def succeeds(ctx: StepContext, step: SucceedStep, event: Arrived) -> Decision:
-    """A succeed ends its series, as `return` does."""
+    """End the series, as `return` does."""
     return ctx.leave({})
 
 
 def fails(ctx: StepContext, step: FailStep, event: Arrived) -> Decision:
-    """A fail ends everything around it."""
+    """Fail the execution."""
     return ctx.fail(_text(ctx, step, "error", step.error), _text(ctx, step, "cause", step.cause))
 
 

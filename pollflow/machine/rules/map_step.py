@@ -7,21 +7,21 @@ from pollflow.fdl.model import ForeachStep, Json, JsonObject, ParallelStep, Seri
 from pollflow.machine.data import size_of
 from pollflow.machine.decision import AwaitChildren, Decision, HistoryEvent
 from pollflow.machine.events import Arrived, Joined
-from pollflow.machine.state import FrameState, Join, Level, Phase
+from pollflow.machine.state import FrameState, Join, Level, ParentFrame, Phase
 from pollflow.machine.step_context import StepContext, StepRefused, metadata_of
 
-_MOST_CHILDREN = 25
-_MOST_BYTES = 64 * 1024
-"""Of inputs, each of which is written three times: in the state and in two events."""
+_MAX_CHILDREN = 25
+_MAX_BYTES = 64 * 1024
+"""Of child inputs per commit. Each input is written three times: in the state and in two events."""
 
 
 def branches(ctx: StepContext, step: ParallelStep, event: Arrived) -> Decision:
-    """Begins the branches, or the next slice of them."""
+    """Start the branches, or the next slice of them."""
     return _fan_out(ctx, step, event.join, len(step.branches))
 
 
 def iterates(ctx: StepContext, step: ForeachStep, event: Arrived) -> Decision:
-    """Begins the iterations, or the next slice of them."""
+    """Start the iterations, or the next slice of them."""
     collection = _collection(ctx, step)
     if not collection:
         return ctx.leave([])
@@ -29,12 +29,12 @@ def iterates(ctx: StepContext, step: ForeachStep, event: Arrived) -> Decision:
 
 
 def joins(ctx: StepContext, step: ParallelStep | ForeachStep, event: Joined) -> Decision:
-    """All children have ended: their locals, in order, are the step's local."""
+    """End the step: its local is the list of the children's locals in order."""
     return ctx.leave(list(event.results))
 
 
 def _fan_out(ctx: StepContext, step: ParallelStep | ForeachStep, join: Join | None, total: int) -> Decision:
-    begun = join is not None
+    started = join is not None
     join = join or Join(total=total, made=0, ended=0)
     room = max(0, ctx.limits.max_concurrency - join.open)
     indices = range(join.made, min(join.made + min(room, _slice(ctx)), total))
@@ -43,13 +43,13 @@ def _fan_out(ctx: StepContext, step: ParallelStep | ForeachStep, join: Join | No
     for index in indices:
         spawn.append(_child(ctx, step, index, before))
         before += len(spawn[-1].history)
-    wake = AwaitChildren(metadata_of(step, ctx.state.entry), total=None if begun else total)
+    wake = AwaitChildren(metadata_of(step, ctx.state.entry), total=None if started else total)
     return ctx.goes_on(wake, spawn=tuple(spawn), phase=Phase.JOINING)
 
 
 def _slice(ctx: StepContext) -> int:
-    """How many children one commit makes: what it writes, their inputs above all, must stay small."""
-    return max(1, min(_MOST_CHILDREN, _MOST_BYTES // max(1, size_of(ctx.input))))
+    """Return how many children one commit starts, so that the bytes it writes stay bounded."""
+    return max(1, min(_MAX_CHILDREN, _MAX_BYTES // max(1, size_of(ctx.input))))
 
 
 def _child(ctx: StepContext, step: ParallelStep | ForeachStep, index: int, before: int) -> Decision:
@@ -59,6 +59,7 @@ def _child(ctx: StepContext, step: ParallelStep | ForeachStep, index: int, befor
         frame=f"{ctx.state.frame}.{ctx.state.entry}.{index}",
         input={**ctx.input, **extra},
         levels=(Level(series=series.path, step=0, local={}, entered=before + 2),),
+        parent=ParentFrame(ctx.state.frame, ctx.state.entry, index),
     )
     child = StepContext(ctx.flow, state, ctx.info, ctx.limits)
     child.history.append(HistoryEvent(kind, step.name, {"index": index}))
@@ -77,7 +78,7 @@ def _child_of(ctx: StepContext, step: ParallelStep | ForeachStep, index: int) ->
 def _collection(ctx: StepContext, step: ForeachStep) -> list[Json]:
     value = step.collection.read({"": ctx.input})
     if not isinstance(value, list):
-        told = "is missing" if value is MISSING else "is no list"
-        cause = f"collection of step {step.name!r}: {step.collection.text} {told}"
+        reason = "is missing" if value is MISSING else "is no list"
+        cause = f"collection of step {step.name!r}: {step.collection.text} {reason}"
         raise StepRefused("FnF.RuntimeError", cause)
     return value

@@ -12,41 +12,41 @@ from pollflow.machine.step_context import StepContext
 
 
 def returned(ctx: StepContext, step: TaskStep, event: Returned) -> Decision:
-    """The call's result is the step's local."""
+    """End the step with the result of the call as its local."""
     if not isinstance(event.value, dict):
         kind = type(event.value).__name__
         return _failed(ctx, step, "FnF.InvalidLocal", f"the result must be a JSON object, not {kind}")
-    # A result of any size may come; history keeps none that is over the limit.
+    # Check the size first: a result over the limit must not enter the history.
     ctx.bound(event.value)
     ctx.note("TaskSucceeded", output=event.value)
     return ctx.leave(event.value)
 
 
 def raised(ctx: StepContext, step: TaskStep, event: Raised) -> Decision:
-    """The call failed: retried, caught, or the step's failure."""
+    """Retry the failed call, catch its error, or fail the step."""
     return _failed(ctx, step, event.error, event.cause, also=event.also)
 
 
 def submitted(ctx: StepContext, step: TaskStep, event: Submitted) -> Decision:
-    """The call is made; its result does not count, and the step waits for a report."""
+    """Wait for a report; the result of the call itself is ignored."""
     ctx.note("TaskSubmitted", **event.detail)
     return ctx.goes_on(AwaitReport(), phase=Phase.CALLBACK)
 
 
 def reported_succeeded(ctx: StepContext, step: TaskStep, event: ReportedSucceeded) -> Decision:
-    """The reported output is the step's local."""
+    """End the step with the reported output as its local."""
     ctx.bound(event.output)
     ctx.note("TaskSucceeded", output=event.output)
     return ctx.leave(event.output)
 
 
 def reported_failed(ctx: StepContext, step: TaskStep, event: ReportedFailed) -> Decision:
-    """A reported failure is one like any other."""
+    """Handle a reported failure like a failed call."""
     return _failed(ctx, step, event.error, event.cause)
 
 
 def timed_out(ctx: StepContext, step: TaskStep, event: TimedOut) -> Decision:
-    """The attempt took longer than it may."""
+    """Fail the attempt, which exceeded its timeout."""
     cause = f"no result within {step.timeout_seconds:g} seconds"
     return _failed(ctx, step, "FnF.TaskTimeout", cause, event_type="TaskTimedOut")
 
@@ -69,7 +69,7 @@ def _failed(
         ctx.note("TaskScheduled", resourceArn=step.resource.arn, attempt=attempt, afterSeconds=delay)
         counted = tuple(n + (i == policy) for i, n in enumerate(retries))
         # The wake is made from the state that the retry will find.
-        ctx.goes_on(AwaitReport(), phase=Phase.RETRYING, attempt=attempt, retries=counted)
+        ctx.goes_on(AwaitReport(), phase=Phase.RETRYING, attempt=attempt, retries=counted, last_error=error)
         return ctx.goes_on(ctx.awaited(after=delay))
     catch = matching_catch(step.catch, (error, *also))
     if catch is None:

@@ -1,4 +1,4 @@
-"""Wait: its message makes it wait; the next message, when due, ends it."""
+"""Wait: the first message starts the wait; the second, when due, ends it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pollflow.machine.step_context import StepContext, StepRefused, metadata_of
 
 
 def waits(ctx: StepContext, step: WaitStep, event: Arrived) -> Decision:
-    """Begins to wait, or ends if it has waited."""
+    """Start the wait, or end the step after it."""
     if ctx.state.phase is Phase.WAITING:
         return ctx.leave({})
     following, entry = ctx.following(), ctx.state.entry
@@ -48,5 +48,5 @@ def _moment(ctx: StepContext, step: WaitStep, timestamp: Path | float | None) ->
 
 
 def _refused(step: WaitStep, field: str, source: Path | float, right: str) -> StepRefused:
-    told = source.text if isinstance(source, Path) else repr(source)
-    return StepRefused("FnF.RuntimeError", f"{field} of step {step.name!r}: {told} must be {right}")
+    value = source.text if isinstance(source, Path) else repr(source)
+    return StepRefused("FnF.RuntimeError", f"{field} of step {step.name!r}: {value} must be {right}")

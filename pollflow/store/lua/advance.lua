@@ -1,37 +1,35 @@
--- Commits a transition after which the frame goes on. Called by Store.commit.
--- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 long values (hash)  5 wake-ups (zset)  6 queue (list)
---      7 results of the children that were joined, if any (hash): deleted
--- ARGV 1 clock  2 member  3 token  4 nonce or '*'  5 next token  6 events expected so far or ''
---      7 nonce of the call to go on with at once ('hold') or ''  8 its lease, s
---      9 nonce of the claim that has read the results, or ''  10 events (see `append`)  11 member of the errands  12 an errand to be done for this or ''  13 what `settle` takes
--- Replies {'stale'}, {'moved', events} or {'done', moment, unpublished, starts, events, deadline}.
-local member, token, nonce, next_token, expected, held, seconds = take(), take(), take(), take(), take(), take(), take()
-local joiner = take()
-local execution, frame, history, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6]
-local verdict = guard(execution, frame, token, nonce, next_token)
-if verdict == 'stale' or (verdict == 'fresh' and is_overtaken(frame, joiner)) then
-  return {'stale'}
+-- Commits a transition after which the frame goes on.
+-- KEYS execution frame history values wake queue results outbox
+-- ARGS ref id incarnation frame token nonce join_nonce expected_events inline_nonce lease_seconds events values outbox_entry next max_countdown redelivery_timeout
+-- REPLY stale
+-- REPLY conflict events
+-- REPLY done at unpublished starts events deadline
+local frame, history, values, wake, queue, results, outbox = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local execution = find_execution(KEYS[1])
+local verdict = guard(execution, frame)
+if verdict == 'stale' then
+  return reply('stale')
 end
-local at = moment_of(execution)
+local now = clock()
 local unpublished = 0
 if verdict == 'fresh' then
-  local events = redis.call('HGET', execution, 'events')
-  if expected ~= '' and events ~= expected then
-    return {'moved', events}
+  if args.expected_events and execution.events ~= args.expected_events then
+    return reply('conflict', {events = execution.events})
   end
-  local last = append(execution, history, KEYS[4], at, redis.call('HGET', frame, 'last'))
-  if KEYS[7] then
-    redis.call('UNLINK', KEYS[7])
+  keep_values(values)
+  local last = append(execution, history, args.events, redis.call('HGET', frame, 'last'), now)
+  if args.join_nonce then
+    redis.call('UNLINK', results)
   end
-  local errands, errand = take(), take()
-  if errand ~= '' then
-    redis.call('HSET', execution, 'errands', (redis.call('HGET', execution, 'errands') or '') .. errand .. '\n')
-    redis.call('ZADD', wake, text(at), errands)
+  if args.outbox_entry then
+    redis.call('HSET', outbox, args.outbox_entry.token, args.outbox_entry.ref)
+    redis.call('ZADD', wake, text(now), member('!outbox'))
   end
-  unpublished = settle(frame, wake, member, queue, at, last)
-  if held ~= '' and redis.call('HGET', frame, 'kind') == 'call' then
-    lease_call(execution, frame, history, wake, member, at, held, tonumber(seconds))
+  unpublished = schedule_next(frame, args.frame, wake, queue, args.next, now, last)
+  if args.inline_nonce and args.next.kind == 'call' then
+    lease_call(execution, frame, args.frame, history, wake, args.inline_nonce, now)
   end
 end
-local now_is = redis.call('HMGET', frame, 'starts', 'deadline')
-return {'done', text(at), unpublished, now_is[1], redis.call('HGET', execution, 'events'), now_is[2] or ''}
+local answer = read(frame, 'starts', 'deadline')
+answer.at, answer.unpublished, answer.events = text(now), unpublished, execution.events
+return reply('done', answer)

@@ -1,10 +1,13 @@
--- Notes that a step has given an execution up, so that it neither starts nor takes it any more. Called by Store.give_up.
--- KEYS 1 execution (hash)  2 who has given it up (set)  3 wake-ups (zset)
--- ARGV 1 clock  2 task token of the step  3 how long that is kept if the execution is not there, s
-go_on_when_full(KEYS[3])
-redis.call('SADD', KEYS[2], take())
+-- Notes that a step no longer wants a sub-flow, so that it can neither start nor join it from now on. The guard is the
+-- step's task token, which names the parent's id and incarnation: the sub-flow itself may not exist yet.
+-- KEYS execution cancellations wake
+-- ARGS token keep_seconds
+-- REPLY done
+allow_when_full(KEYS[3])
+redis.call('SADD', KEYS[2], args.token)
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('PERSIST', KEYS[2])
 else
-  redis.call('EXPIRE', KEYS[2], take())
+  redis.call('EXPIRE', KEYS[2], args.keep_seconds)
 end
+return reply('done')

@@ -1,36 +1,40 @@
--- Asks whether a message may act, and leases the call that it brings. Called by Store.claim.
--- KEYS 1 execution (hash)  2 frame (hash)  3 history (list)  4 wake-ups (zset)  5 parent's frame (hash; the frame itself for the root)
--- ARGV 1 clock  2 member  3 token  4 nonce  5 lease, s  6 latest layout of states that the caller reads
--- Replies {'stale'}, {'held'}, {'early', seconds left}, {'unreadable', layout} or
---   {'claimed', kind, state, starts, how many of the calls before do not count as lost, deadline, total, made, ended, parent's token, parent's hint, moment, fields of the execution...}.
-local member, token, nonce, seconds, layout = take(), take(), take(), tonumber(take()), tonumber(take())
-local execution, frame, history, wake = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local found = redis.call('HMGET', frame, 'token', 'kind', 'due', 'claim', 'lease', 'deadline', 'state')
-if found[1] ~= token or found[2] == 'report' or not is_running(execution) then
-  return {'stale'}
+-- Decides whether a message may act, and leases the call that it starts.
+-- KEYS execution frame history wake
+-- ARGS ref id incarnation frame token nonce lease_seconds layout
+-- REPLY stale
+-- REPLY leased
+-- REPLY early seconds
+-- REPLY unreadable layout
+-- REPLY claimed kind layout state starts not_counted deadline total made ended parent_token parent_metadata at flow name digest started_at secret events
+local frame, history, wake = KEYS[2], KEYS[3], KEYS[4]
+local execution = find_execution(KEYS[1])
+local found = read(frame, 'token', 'kind', 'due', 'claim', 'lease', 'deadline', 'layout')
+if not execution or not execution.is_running or found.token ~= args.token or found.kind == 'report' then
+  return reply('stale')
 end
-local at = moment_of(execution)
-if tonumber(found[3]) > at then
-  return {'early', text(tonumber(found[3]) - at)}
+local now = clock()
+if tonumber(found.due) > now then
+  return reply('early', {seconds = text(tonumber(found.due) - now)})
 end
--- Whoever cannot read the state leaves the call alone, uncounted: `dump_state` begins with the layout.
-local written = tonumber(string.match(found[7], '^{"v":(%d+),') or '-1')
-if written > layout then
-  return {'unreadable', written}
+-- A worker of an earlier release leaves the entry as it is, uncounted.
+if tonumber(found.layout) > args.layout then
+  return reply('unreadable', {layout = found.layout})
 end
-if found[2] == 'call' and found[4] ~= nonce then
-  -- Leases are measured by the clock as it is, since `vouch` does, even while the execution's own moment is ahead of it.
-  local now = clock()
-  if (found[4] ~= '' and tonumber(found[5]) > now) or (found[6] and tonumber(found[6]) <= now) then
-    return {'held'}
+if found.kind == 'call' and found.claim ~= args.nonce then
+  local is_leased = found.claim ~= '' and tonumber(found.lease) > now
+  if is_leased or (found.deadline and tonumber(found.deadline) <= now) then
+    return reply('leased')
   end
-  lease_call(execution, frame, history, wake, member, at, nonce, seconds)
-elseif found[2] == 'children' then
-  -- Tokens stay while children are joined: what a claim of a second that Redis has lost has read must not be committed.
-  redis.call('HSET', frame, 'called', '0', 'joiner', nonce)
+  lease_call(execution, frame, args.frame, history, wake, args.nonce, now)
+elseif found.kind == 'children' then
+  -- The token stays while children run. What an earlier claim has read, perhaps in a second that Redis has lost, must
+  -- not be committed after this one.
+  redis.call('HSET', frame, 'notified', '0', 'join_nonce', args.nonce)
 end
-local now_is = redis.call('HMGET', frame, 'starts', 'excused', 'deadline', 'total', 'made', 'ended')
-local parent = redis.call('HMGET', KEYS[5], 'token', 'hint')
-local about = redis.call('HMGET', execution, 'flow', 'name', 'id', 'digest', 'started_at', 'secret', 'events')
-return {'claimed', found[2], found[7], now_is[1], now_is[2] or '', now_is[3] or '', now_is[4] or '',
-  now_is[5] or '', now_is[6] or '', parent[1] or '', parent[2] or '', text(at), unpack(about)}
+local answer = read(frame, 'kind', 'layout', 'state', 'starts', 'not_counted', 'deadline', 'total', 'made', 'ended',
+  'parent_token', 'parent_metadata')
+for name, value in pairs(read(KEYS[1], 'flow', 'name', 'digest', 'started_at', 'secret', 'events')) do
+  answer[name] = value
+end
+answer.at = text(now)
+return reply('claimed', answer)

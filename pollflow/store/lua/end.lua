@@ -1,44 +1,51 @@
--- Ends an execution: by its last transition, by a stop or by its time limit. Called by Store.commit and Store.end.
--- KEYS 1 execution (hash)  2 frame that ends it, or the root frame (hash)  3 history (list)  4 long values (hash)  5 wake-ups (zset)
---      6 frames (set)  7, 8 indexes to leave (zsets)  9.. indexes to join (zsets)
--- ARGV 1 clock  2 ref  3 token ('' for stop and time limit)  4 nonce or '*'  5 status  6 end id
---      7 retention, s  8 member of the frame  9 member of the root frame  10 of the deadline  11 of tidying  12 of the purge  13 of telling who waits
---      14 nonce of the claim that has read the results of children, or ''  15 id that the execution must have or ''
---      16 waiters that it must have or '*'  17 count of fields, then name and value of each  18 events (see `append`)
--- Replies {'stale'}, {'ended', status} (it had ended before, or is another one) or {'done', moment, 1 if somebody waits for the end}.
-local ref, token, nonce, status, end_id, retention = take(), take(), take(), take(), take(), tonumber(take())
-local member, root, deadline, tidy, purge, notify, joiner = take(), take(), take(), take(), take(), take(), take()
-local id, waiters = take(), take()
-local execution, frame, history, wake, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6]
-local before = redis.call('HMGET', execution, 'status', 'end_id', 'started_at', 'at', 'waiters', 'id')
-local is_awaited = (before[5] or '') ~= '' and 1 or 0
-if before[2] == end_id then
-  return {'done', before[4], is_awaited}
+-- Ends an execution: by its last transition (with `token`), or from outside by a stop or its time limit (without).
+-- KEYS execution frame history values wake parents running_index running_flow_index ended_index ended_flow_index
+-- ARGS ref id incarnation frame token nonce join_nonce end_id status fields expected_parents retention events values
+-- REPLY stale
+-- REPLY gone
+-- REPLY ended status
+-- REPLY done has_parents
+local frame, history, values, wake, parents = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local execution = find_execution(KEYS[1])
+if not execution then
+  return reply(args.token and 'stale' or 'gone')
 end
-if token ~= '' and (guard(execution, frame, token, nonce, '') == 'stale' or is_overtaken(frame, joiner)) then
-  return {'stale'}
+local has_parents = redis.call('HLEN', parents) > 0 and 1 or 0
+local before = read(KEYS[1], 'end_id', 'started_at')
+if before.end_id == args.end_id then
+  return reply('done', {has_parents = has_parents})
 end
-if before[1] ~= 'Running' then
-  return {'ended', before[1] or ''}
+if args.token and guard(execution, frame) == 'stale' then
+  return reply('stale')
 end
-if (id ~= '' and before[6] ~= id) or (waiters ~= '*' and (before[5] or '') ~= waiters) then
-  return {'ended', before[1]}
+if not execution.is_running then
+  return reply('ended', {status = execution.status})
 end
-local at = moment_of(execution)
-for _ = 1, tonumber(take()) do
-  redis.call('HSET', execution, take(), take())
+if args.expected_parents then
+  local known = 0
+  for _, token in ipairs(args.expected_parents) do
+    known = known + redis.call('HEXISTS', parents, token)
+  end
+  if known ~= redis.call('HLEN', parents) then
+    return reply('ended', {status = execution.status})
+  end
 end
-redis.call('HSET', execution, 'status', status, 'ended_at', text(at), 'end_id', end_id)
-append(execution, history, KEYS[4], at, redis.call('HGET', frame, 'last') or 0)
+local now = clock()
+keep_values(values)
+append(execution, history, args.events, redis.call('HGET', frame, 'last') or 0, now)
+for name, value in pairs(args.fields) do
+  redis.call('HSET', KEYS[1], name, value)
+end
+redis.call('HSET', KEYS[1], 'status', args.status, 'ended_at', text(execution.at), 'end_id', args.end_id)
 for index = 7, 8 do
-  redis.call('ZREM', KEYS[index], ref)
+  redis.call('ZREM', KEYS[index], args.ref)
 end
-for index = 9, #KEYS do
-  redis.call('ZADD', KEYS[index], before[3], ref)
+for index = 9, 10 do
+  redis.call('ZADD', KEYS[index], before.started_at, args.ref)
 end
-redis.call('ZREM', wake, member, root, deadline)
-redis.call('ZADD', wake, text(at), tidy, text(at + retention), purge)
-if is_awaited == 1 then
-  redis.call('ZADD', wake, text(at), notify)
+redis.call('ZREM', wake, member(args.frame), member('r'), member('!deadline'))
+redis.call('ZADD', wake, text(now), member('!cleanup'), text(now + args.retention), member('!purge'))
+if has_parents == 1 then
+  redis.call('ZADD', wake, text(now), member('!notify'))
 end
-return {'done', text(at), is_awaited}
+return reply('done', {has_parents = has_parents})

@@ -1,8 +1,10 @@
--- Drops the wake-up of a frame that is no more. Called by Store.forget.
--- KEYS 1 frame (hash)  2 wake-ups (zset)
--- ARGV 1 clock  2 member
--- Replies 1 if it was dropped.
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  return 0
+-- Removes a wake-up whose frame, or whose execution, does not exist any more.
+-- KEYS execution frame wake
+-- ARGS ref id incarnation name
+-- REPLY removed
+-- REPLY kept
+if find_execution(KEYS[1]) and redis.call('EXISTS', KEYS[2]) == 1 then
+  return reply('kept')
 end
-return redis.call('ZREM', KEYS[2], take())
+redis.call('ZREM', KEYS[3], member(args.name))
+return reply('removed')

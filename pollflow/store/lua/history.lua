@@ -1,23 +1,21 @@
--- Reads a part of a history, in one go since packing moves events from the list into blocks. Called by Reading.history.
--- KEYS 1 execution (hash)  2 history (list)  3 blocks (list)
--- ARGV 1 clock  2 events to pass over  3 most to read  4 events in a block
--- Replies {number of the first event before the blocks', count of blocks, the blocks..., events after the last block...}.
-local after, most, size = tonumber(take()), tonumber(take()), tonumber(take())
-local packed = tonumber(redis.call('HGET', KEYS[1], 'packed') or '0')
-local first, last = math.floor(after / size), math.floor((after + most - 1) / size)
-local blocks = {}
-if after < packed then
-  blocks = redis.call('LRANGE', KEYS[3], first, math.min(last, packed / size - 1))
+-- Reads a part of a history in one go, since compaction moves events from the list into blocks.
+-- KEYS execution history blocks
+-- ARGS ref id incarnation after limit block_size
+-- REPLY gone
+-- REPLY events first blocks events
+local execution, history, blocks_key = KEYS[1], KEYS[2], KEYS[3]
+if not find_execution(execution) then
+  return reply('gone')
 end
-local events = {}
-if after + most > packed then
-  events = redis.call('LRANGE', KEYS[2], math.max(0, after - packed), after + most - packed - 1)
+local after, limit, size = args.after, args.limit, args.block_size
+local compacted = tonumber(redis.call('HGET', execution, 'compacted') or '0')
+local first_block, last_block = math.floor(after / size), math.floor((after + limit - 1) / size)
+local blocks, events = {}, {}
+if after < compacted then
+  blocks = redis.call('LRANGE', blocks_key, first_block, math.min(last_block, compacted / size - 1))
 end
-local reply = {#blocks > 0 and first * size or math.max(after, packed), #blocks}
-for _, block in ipairs(blocks) do
-  table.insert(reply, block)
+if after + limit > compacted then
+  events = redis.call('LRANGE', history, math.max(0, after - compacted), after + limit - compacted - 1)
 end
-for _, event in ipairs(events) do
-  table.insert(reply, event)
-end
-return reply
+local first = #blocks > 0 and first_block * size or math.max(after, compacted)
+return reply('events', {first = first, blocks = blocks, events = events})

@@ -1,18 +1,13 @@
--- Strikes an errand off the list of an execution. Called by Store.errand_done.
--- KEYS 1 execution (hash)  2 wake-ups (zset)
--- ARGV 1 clock  2 member  3 id of the execution  4 the errand
--- Replies 1 if it was on the list.
-local member, id, errand = take(), take(), take() .. '\n'
-local found = redis.call('HMGET', KEYS[1], 'id', 'errands')
-local from, to = string.find(found[2] or '', errand, 1, true)
-if found[1] ~= id or not from then
-  return 0
+-- Removes an outbox entry that is done, and the job with the last one.
+-- KEYS execution wake outbox
+-- ARGS ref id incarnation token
+-- REPLY done
+-- REPLY stale
+if not find_execution(KEYS[1]) then
+  return reply('stale')
 end
-local left = string.sub(found[2], 1, from - 1) .. string.sub(found[2], to + 1)
-if left == '' then
-  redis.call('HDEL', KEYS[1], 'errands')
-  redis.call('ZREM', KEYS[2], member)
-else
-  redis.call('HSET', KEYS[1], 'errands', left)
+redis.call('HDEL', KEYS[3], args.token)
+if redis.call('HLEN', KEYS[3]) == 0 then
+  redis.call('ZREM', KEYS[2], member('!outbox'))
 end
-return 1
+return reply('done')

@@ -1,143 +1,167 @@
--- Put in front of every script by the loader. What more than one script needs, and nothing else.
--- ARGV[1] is always the clock (clock.py): `+0`, but where tests shift it (`+SECONDS`) or freeze it (`=MOMENT`).
+-- Prepended to every script by the loader: what more than one script needs.
+--
+-- ARGV[1] is the clock: `+0` in production; tests shift it (`+SECONDS`) or freeze it (`=EPOCH_SECONDS`).
+-- ARGV[2] is a JSON object: the arguments by name. An argument that is not given is nil.
+-- The header of a script lists KEYS, ARGS and each REPLY; `scripts.py` has the same lists, and a test compares them.
 
-local cursor = 0
+local args = cjson.decode(ARGV[2])
 
--- The next argument.
-local function take()
-  cursor = cursor + 1
-  return ARGV[cursor]
+local function text(seconds)
+  return string.format('%.6f', seconds)
 end
 
-local clock_is = take()
-
-local function text(moment)
-  return string.format('%.6f', moment)
-end
-
--- Redis' clock, in epoch seconds.
+-- The time by Redis' clock as it is now, in epoch seconds. Due times, leases and deadlines use this.
 local function clock()
-  local given = tonumber(string.sub(clock_is, 2))
-  if string.sub(clock_is, 1, 1) == '=' then
+  local given = tonumber(string.sub(ARGV[1], 2))
+  if string.sub(ARGV[1], 1, 1) == '=' then
     return given
   end
   local time = redis.call('TIME')
   return tonumber(time[1]) + tonumber(time[2]) / 1000000 + given
 end
 
--- The execution's own moment: never less than its last one, since a clock may go back in a failover.
-local function moment_of(execution)
-  local last = tonumber(redis.call('HGET', execution, 'at') or '0')
-  return math.max(clock(), last)
+-- A reply: its name, then name and value of each field. A field that is nil is left out.
+local function reply(name, fields)
+  local flat = {name}
+  for field, value in pairs(fields or {}) do
+    flat[#flat + 1] = field
+    flat[#flat + 1] = value
+  end
+  return flat
 end
 
--- Redis at its memory limit refuses a script only at its first write, if that write needs memory. So a script that lets
--- nothing grow, or that what makes room depends on, begins with a write that needs none: removing what is not there.
-local function go_on_when_full(wake)
+-- A hash's fields as a table; fields that are missing are nil.
+local function read(key, ...)
+  local found = redis.call('HMGET', key, ...)
+  local fields = {}
+  for index, name in ipairs({...}) do
+    fields[name] = found[index] or nil
+  end
+  return fields
+end
+
+-- The member of the wake-up index for a frame, or for a maintenance job (`!NAME`), of the execution in the arguments.
+local function member(name)
+  return args.ref .. '|' .. args.id .. '.' .. args.incarnation .. '|' .. name
+end
+
+-- The execution that the arguments name, or nil: none, another one, or another incarnation is stored under its key.
+local function find_execution(key)
+  local found = read(key, 'id', 'incarnation', 'status', 'at', 'events')
+  if found.id ~= args.id or tonumber(found.incarnation) ~= args.incarnation then
+    return nil
+  end
+  return {
+    key = key,
+    status = found.status,
+    is_running = found.status == 'Running',
+    at = tonumber(found.at),
+    events = tonumber(found.events),
+  }
+end
+
+-- Redis at its memory limit refuses a script at its first write that needs memory. So a script that makes room, or that
+-- lets nothing grow, begins with a write that needs none: removing what is not there.
+local function allow_when_full(wake)
   redis.call('ZREM', wake, '')
 end
 
-local function is_running(execution)
-  return redis.call('HGET', execution, 'status') == 'Running'
-end
-
--- Appends events. Takes the count of the long values that they refer to, digest and text of each, the count of events,
--- the events. Each is caused by the one before it, the first by `cause`. Answers the number of the last one.
-local function append(execution, history, values, at, cause)
-  for _ = 1, tonumber(take()) do
-    redis.call('HSETNX', values, take(), take())
+-- Appends events. Each is caused by the one before it, the first by `cause`. Returns the number of the last one.
+-- Only these times are monotonic within an execution: a clock may go back in a failover.
+local function append(execution, history, events, cause, now)
+  execution.at = math.max(now, execution.at)
+  for _, event in ipairs(events) do
+    redis.call('RPUSH', history, '[' .. text(execution.at) .. ',' .. cause .. ',' .. event .. ']')
+    execution.events = execution.events + 1
+    cause = execution.events
   end
-  local number = tonumber(redis.call('HGET', execution, 'events') or '0')
-  for _ = 1, tonumber(take()) do
-    redis.call('RPUSH', history, '[' .. text(at) .. ',' .. cause .. ',' .. take() .. ']')
-    number = number + 1
-    cause = number
-  end
-  redis.call('HSET', execution, 'events', number, 'at', text(at))
+  redis.call('HSET', execution.key, 'events', execution.events, 'at', text(execution.at))
   return cause
 end
 
--- Takes an envelope (head, tail) from the arguments; puts it on the queue with the moment between the two if asked to.
-local function post(queue, at, wanted)
-  local head, tail = take(), take()
-  if wanted and head ~= '' then
-    redis.call('LPUSH', queue, head .. text(at) .. tail)
+-- Keeps the long values that events refer to, by digest.
+local function keep_values(key)
+  for digest, value in pairs(args.values) do
+    redis.call('HSETNX', key, digest, value)
   end
 end
 
--- Writes a frame's state and what it waits for, and sets its wake-up.
--- Takes: token, state, kind (step|call|report|children), hint, started (the TaskStarted event up to the count of
--- starts), after, at ('' or epoch seconds), timeout ('' or seconds), horizon, grace, head, tail.
--- Answers 1 if a message is due now that the script has not published (the broker is elsewhere).
-local function settle(frame, wake, member, queue, at, last)
-  local token, state, kind, hint, started = take(), take(), take(), take(), take()
-  local after, fixed, timeout = tonumber(take()), take(), take()
-  local horizon, grace = tonumber(take()), tonumber(take())
-  local due = at + after
-  if fixed ~= '' then
-    due = math.max(at, tonumber(fixed))
+-- Publishes a message (queue, head, tail). Returns 1 if the caller has to, since the broker is another server.
+local function publish(queue, message, now)
+  if not message then
+    return 1
   end
-  local sends = (kind == 'step' or kind == 'call') and due - at <= horizon
-  local elsewhere = cursor < #ARGV and ARGV[cursor + 1] == ''
-  post(queue, at, sends)
-  redis.call('HSET', frame, 'token', token, 'state', state, 'kind', kind, 'hint', hint, 'started', started,
-    'due', text(due), 'timeout', timeout, 'claim', '', 'lease', '0', 'starts', '0',
-    'sent', sends and '1' or '0', 'sent_at', text(at), 'last', last)
-  redis.call('HDEL', frame, 'total', 'made', 'ended', 'width', 'called', 'joiner', 'excused', 'returned')
-  if kind ~= 'report' then
+  redis.call('LPUSH', queue, message.head .. text(now) .. message.tail)
+  return 0
+end
+
+-- Sets what a frame does next: its state, what it waits for, and its wake-up; publishes a message that is due within
+-- the maximum countdown. `next` is a NextEntry (scripts.py). Returns 1 if the caller has to publish the message.
+local function schedule_next(frame, name, wake, queue, next, now, last)
+  local due = next.at and math.max(now, next.at) or now + next.after
+  -- An entry that is due at once stores 0: it is not early if the clock goes back.
+  local stored_due = due > now and text(due) or '0'
+  local has_message = next.kind == 'step' or next.kind == 'call'
+  local is_sent = has_message and due - now <= args.max_countdown
+  redis.call('HDEL', frame, 'timeout', 'total', 'made', 'ended', 'max_concurrency', 'notified', 'join_nonce',
+    'not_counted', 'losses')
+  if next.kind ~= 'report' then
     redis.call('HDEL', frame, 'deadline')
   end
+  redis.call('HSET', frame, 'token', next.token, 'layout', next.layout, 'state', next.state, 'kind', next.kind,
+    'metadata', next.metadata, 'step', next.step, 'attempt', next.attempt, 'due', stored_due, 'claim', '', 'lease', '0',
+    'starts', '0', 'sent', is_sent and '1' or '0', 'sent_at', text(now), 'since', text(now), 'last', last)
+  if next.timeout then
+    redis.call('HSET', frame, 'timeout', next.timeout)
+  end
   local score = redis.call('HGET', frame, 'deadline')
-  if sends then
-    score = text(due + grace)
-  elseif kind == 'step' or kind == 'call' then
-    score = text(due - horizon)
+  if is_sent then
+    score = text(due + args.redelivery_timeout)
+  elseif has_message then
+    score = text(due - args.max_countdown)
   end
   if score then
-    redis.call('ZADD', wake, score, member)
+    redis.call('ZADD', wake, score, member(name))
   else
-    redis.call('ZREM', wake, member)
+    redis.call('ZREM', wake, member(name))
   end
-  return (sends and elsewhere) and 1 or 0
+  return is_sent and publish(queue, next.message, now) or 0
 end
 
--- Leases the call that a frame is ready for: counts the start, notes it, sets lease, deadline and wake-up.
--- Answers the number of starts.
-local function lease_call(execution, frame, history, wake, member, at, nonce, seconds)
-  local found = redis.call('HMGET', frame, 'starts', 'started', 'timeout', 'deadline', 'last')
-  local starts = tonumber(found[1]) + 1
-  local number = redis.call('HINCRBY', execution, 'events', 1)
-  redis.call('RPUSH', history, '[' .. text(at) .. ',' .. found[5] .. ',' .. found[2] .. starts .. '}]')
-  redis.call('HSET', execution, 'at', text(at))
-  local lease = clock() + seconds
-  local deadline = tonumber(found[4] or '')
-  if not deadline and found[3] ~= '' then
-    deadline = clock() + tonumber(found[3])
+-- Leases the call that a frame is ready for: counts the start, appends TaskStarted, sets lease, deadline and wake-up.
+local function lease_call(execution, frame, name, history, wake, nonce, now)
+  local found = read(frame, 'starts', 'step', 'attempt', 'timeout', 'deadline', 'last')
+  local starts = tonumber(found.starts) + 1
+  local detail = string.format('{"attempt":%d,"start":%d}', found.attempt, starts)
+  local event = '["TaskStarted",' .. cjson.encode(found.step) .. ',' .. detail .. ']'
+  local last = append(execution, history, {event}, found.last, now)
+  local lease = now + args.lease_seconds
+  local deadline = tonumber(found.deadline or '')
+  if not deadline and found.timeout then
+    deadline = now + tonumber(found.timeout)
     redis.call('HSET', frame, 'deadline', text(deadline))
   end
-  redis.call('HSET', frame, 'claim', nonce, 'lease', text(lease), 'starts', starts, 'last', number)
-  redis.call('ZADD', wake, text(math.min(lease, deadline or lease)), member)
-  return starts
+  redis.call('HSET', frame, 'claim', nonce, 'lease', text(lease), 'since', text(now), 'starts', starts, 'last', last)
+  redis.call('ZADD', wake, text(math.min(lease, deadline or lease)), member(name))
 end
 
--- The guard of every commit: the execution runs, the frame holds the token, and a call that was claimed is committed by
--- its claimant ('*' for what comes from outside the call: a report, a time-out).
--- Answers 'fresh', 'stale', or 'again' when this very commit was made before (its reply was lost).
-local function guard(execution, frame, token, nonce, next_token)
-  if not is_running(execution) then
+-- The guard of every commit, after the execution's identity: it runs, the frame holds the token, a call is committed by
+-- its latest claimant (`nonce` is nil for what comes from outside the call: a report, a timeout), and a map step by the
+-- latest claim that counted its children. Returns `fresh`, `stale`, or `repeated` where this very commit was made
+-- before and its reply was lost.
+local function guard(execution, frame)
+  if not execution or not execution.is_running then
     return 'stale'
   end
-  local found = redis.call('HMGET', frame, 'token', 'claim')
-  if found[1] == next_token then
-    return 'again'
+  local found = read(frame, 'token', 'claim', 'join_nonce')
+  if args.next and found.token == args.next.token then
+    return 'repeated'
   end
-  if found[1] ~= token or (nonce ~= '*' and found[2] ~= nonce) then
+  if found.token ~= args.token or (args.nonce and found.claim ~= args.nonce) then
+    return 'stale'
+  end
+  if args.join_nonce and found.join_nonce ~= args.join_nonce then
     return 'stale'
   end
   return 'fresh'
-end
-
--- Whether a frame that joins its children has been claimed since by another nonce than `joiner` ('' if it does not join).
-local function is_overtaken(frame, joiner)
-  return joiner ~= '' and redis.call('HGET', frame, 'joiner') ~= joiner
 end

@@ -1,46 +1,47 @@
--- Publishes an entry's message again, or for the first time when a long wait comes within the horizon. Each
--- redelivery of what was lost makes the next one wait twice as long. Called by Store.redeliver.
--- KEYS 1 execution (hash)  2 frame (hash)  3 wake-ups (zset)  4 queue (list)
--- ARGV 1 clock  2 member  3 token  4 deliveries seen  5 moment of the oldest message in the queue or ''
---      6 grace, s  7 longest grace, s  8 horizon, s  9 '1' if its holder returns it, so that it was not lost  10 head, tail
--- Replies {'stale'}, {'queued'} (it still waits in the queue), {'later'} (it is not to be published yet), {'held'} or {'sent', unpublished}.
-local member, token, sent, oldest = take(), take(), tonumber(take()), tonumber(take())
-local grace, longest, horizon = tonumber(take()), tonumber(take()), tonumber(take())
-local is_returned = take() == '1'
-local execution, frame, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local found = redis.call('HMGET', frame, 'token', 'kind', 'sent', 'sent_at', 'claim', 'lease', 'deadline', 'due', 'returned')
-if found[1] ~= token or tonumber(found[3]) ~= sent or found[2] == 'report' or not is_running(execution) then
-  return {'stale'}
+-- Publishes an entry's message again, or for the first time when a long wait comes within the maximum countdown. Each
+-- message that was lost doubles the time until the next one is taken for lost.
+-- KEYS execution frame wake queue
+-- ARGS ref id incarnation frame token sent oldest_in_queue is_returned message max_countdown redelivery_timeout max_redelivery_timeout
+-- REPLY stale
+-- REPLY queued
+-- REPLY later
+-- REPLY leased
+-- REPLY sent unpublished
+local frame, wake, queue = KEYS[2], KEYS[3], KEYS[4]
+local execution = find_execution(KEYS[1])
+local found = read(frame, 'token', 'kind', 'sent', 'sent_at', 'claim', 'lease', 'deadline', 'due', 'losses')
+if not execution or not execution.is_running or found.token ~= args.token or found.kind == 'report'
+  or tonumber(found.sent) ~= args.sent then
+  return reply('stale')
 end
-local at = clock()
-local deadline = tonumber(found[7] or '')
-local function look_again(seconds)
-  redis.call('ZADD', wake, text(math.min(at + seconds, deadline or at + seconds)), member)
+local now = clock()
+local deadline = tonumber(found.deadline or '')
+local function wake_after(seconds)
+  redis.call('ZADD', wake, text(math.min(now + seconds, deadline or now + seconds)), member(args.frame))
 end
-local claim, lease, sent_at = found[5], tonumber(found[6] or '0'), tonumber(found[4])
-if claim ~= '' and lease > at then
-  look_again(lease - at)
-  return {'held'}
+local claim, lease, sent_at = found.claim, tonumber(found.lease or '0'), tonumber(found.sent_at)
+if claim ~= '' and lease > now then
+  wake_after(lease - now)
+  return reply('leased')
 end
-local due = tonumber(found[8])
-if sent == 0 and due - at > horizon then
+local due = tonumber(found.due)
+if args.sent == 0 and due - now > args.max_countdown then
   -- It began to wait after the sweep had found it.
-  look_again(due - horizon - at)
-  return {'later'}
+  wake_after(due - args.max_countdown - now)
+  return reply('later')
 end
--- First in, first out: what was put in after the oldest message there is still in the queue itself. The message of a
--- call that has lapsed is one that was put in since; the one before has been taken.
-local is_out = sent > 0 and (claim == '' or sent_at >= lease)
-if is_out and oldest and sent_at >= oldest then
-  look_again(math.min(math.max(grace, (at - sent_at) / 2), longest))
-  return {'queued'}
+-- The queue is first in, first out: a message published after the oldest one there is still in the queue. The message of
+-- a call whose lease has expired was taken; one published since then may be in the queue.
+local is_published = args.sent > 0 and (claim == '' or sent_at >= lease)
+if is_published and args.oldest_in_queue and sent_at >= args.oldest_in_queue then
+  wake_after(math.min(math.max(args.redelivery_timeout, (now - sent_at) / 2), args.max_redelivery_timeout))
+  return reply('queued')
 end
-local elsewhere = ARGV[cursor + 1] == ''
-post(queue, at, true)
-redis.call('HSET', frame, 'sent', sent + 1, 'sent_at', text(at))
-local returned = tonumber(found[9] or '0')
-if is_returned then
-  returned = redis.call('HINCRBY', frame, 'returned', 1)
+-- A message that a worker returns, and the first one of a long wait, were not lost.
+local losses = tonumber(found.losses or '0')
+if args.sent > 0 and not args.is_returned then
+  losses = losses + 1
 end
-look_again(math.max(0, due - at) + math.min(grace * 2 ^ math.max(0, sent - returned), longest))
-return {'sent', elsewhere and 1 or 0}
+redis.call('HSET', frame, 'sent', args.sent + 1, 'sent_at', text(now), 'losses', losses)
+wake_after(math.max(0, due - now) + math.min(args.redelivery_timeout * 2 ^ losses, args.max_redelivery_timeout))
+return reply('sent', {unpublished = publish(queue, args.message, now)})

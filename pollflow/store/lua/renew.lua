@@ -1,29 +1,26 @@
--- A worker says that it still holds a message, or runs its call: the lease and the wake-up move ahead. Called by Store.vouch.
--- KEYS 1 execution (hash)  2 frame (hash)  3 wake-ups (zset)
--- ARGV 1 clock  2 member  3 token  4 worker (the beginning of its nonces)  5 lease, s
---      6 '1' if the message's task has begun
--- Replies 1, or 0 if there is nothing to hold any more.
-local member, token, worker, seconds, has_begun = take(), take(), take(), tonumber(take()), take() == '1'
-local execution, frame, wake = KEYS[1], KEYS[2], KEYS[3]
-local found = redis.call('HMGET', frame, 'token', 'claim', 'deadline', 'due')
--- A message that went on to the next step (`hold`) is known by the token that it came with.
-local is_held = found[1] and (found[1] == token or string.sub(found[1], 1, #token + 1) == token .. '+')
-if not is_held or not is_running(execution) then
-  return 0
+-- Renews the lease of a call that runs.
+-- KEYS execution frame wake
+-- ARGS ref id incarnation frame token worker lease_seconds
+-- REPLY renewed
+-- REPLY stale
+local frame, wake = KEYS[2], KEYS[3]
+local execution = find_execution(KEYS[1])
+local found = read(frame, 'token', 'claim', 'deadline')
+-- A message that continued inline with the next step is known to its worker by the token that it came with.
+local is_same = found.token == args.token
+  or string.sub(found.token or '', 1, #args.token + 1) == args.token .. '+'
+if not execution or not execution.is_running or not is_same then
+  return reply('stale')
 end
-local claim, deadline = found[2], tonumber(found[3] or '')
-if claim == '' and (has_begun or found[1] ~= token) then
-  -- What is claimed for no call takes no time; or Redis has forgotten the claim, and the entry is to be begun anew.
-  return 1
+if found.claim == '' then
+  -- No call is claimed: the step takes no time, or Redis has lost the claim and the sweep starts the entry again.
+  return reply('renewed')
 end
-go_on_when_full(wake)
-local at = clock()
-if claim ~= '' then
-  if string.sub(claim, 1, #worker) ~= worker then
-    return 0
-  end
-  redis.call('HSET', frame, 'lease', text(at + seconds))
+if string.sub(found.claim, 1, #args.worker) ~= args.worker then
+  return reply('stale')
 end
-local score = math.max(at, tonumber(found[4])) + seconds
-redis.call('ZADD', wake, text(math.min(score, deadline or score)), member)
-return 1
+allow_when_full(wake)
+local lease, deadline = clock() + args.lease_seconds, tonumber(found.deadline or '')
+redis.call('HSET', frame, 'lease', text(lease))
+redis.call('ZADD', wake, text(math.min(lease, deadline or lease)), member(args.frame))
+return reply('renewed')

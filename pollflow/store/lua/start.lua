@@ -1,44 +1,46 @@
--- Starts an execution, unless one has its ref. Called by Store.start.
--- KEYS 1 execution (hash)  2 root frame (hash)  3 history (list)  4 long values (hash)  5 frames (set)  6 wake-ups (zset)  7 queue (list)
---      8 who has given it up (set)  9.. indexes to join (zsets)
--- ARGV 1 clock  2 ref  3 member of the root frame  4 member of the deadline  5 time limit, s or ''
---      6 who waits for its end (Waiter) or ''  7 member of looking whether that is so  8 member of telling the end
---      9 count of fields, then name and value of each  10 events (see `append`)  11 what `settle` takes
--- Replies {'started', moment, unpublished}, {'exists', id, status}, or {'given up'}: who was to wait has timed out, say.
-local ref, member, duty, limit, waiter, orphan, notify = take(), take(), take(), take(), take(), take(), take()
-local execution, frame, history, frames, wake, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6], KEYS[7]
-if waiter ~= '' and redis.call('SISMEMBER', KEYS[8], string.sub(waiter, 2)) == 1 then
-  return {'given up'}
+-- Starts an execution, unless its ref is in use.
+-- KEYS execution frame history values frames wake queue cancellations parents index flow_index status_index status_flow_index
+-- ARGS ref id incarnation fields time_limit parent_link events values next max_countdown redelivery_timeout
+-- REPLY started unpublished
+-- REPLY exists id incarnation status
+-- REPLY cancelled
+local execution, frame, history, values, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local wake, queue, cancellations, parents = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local link = args.parent_link
+if link and redis.call('SISMEMBER', cancellations, link.token) == 1 then
+  return reply('cancelled')
 end
-local found = redis.call('HMGET', execution, 'id', 'status', 'waiters')
-if found[1] then
-  local waiters = found[3] or ''
-  local is_told = waiter ~= '' and string.find(',' .. waiters .. ',', ',' .. waiter .. ',', 1, true)
-  if found[2] == 'Running' and waiter ~= '' and not is_told then
-    -- One that runs under the name is taken: it tells whoever waits, once each.
-    redis.call('HSET', execution, 'waiters', waiters == '' and waiter or waiters .. ',' .. waiter)
-  elseif found[2] ~= 'Running' and is_told then
-    -- It was told in a second that Redis has lost, perhaps, and is told again.
-    redis.call('ZADD', wake, text(clock()), notify)
+local notify = link and link.notify_on_success and '1' or '0'
+local found = read(execution, 'id', 'incarnation', 'status')
+local now = clock()
+if found.id then
+  local is_linked = link and redis.call('HEXISTS', parents, link.token) == 1
+  if link and found.status == 'Running' and not is_linked then
+    -- A step that finds the execution running waits for its end as well.
+    redis.call('HSET', parents, link.token, notify)
+  elseif is_linked and found.status ~= 'Running' then
+    -- Redis may have lost the second in which this parent was notified.
+    args.id, args.incarnation = found.id, found.incarnation
+    redis.call('ZADD', wake, text(now), member('!notify'))
   end
-  return {'exists', found[1], found[2]}
+  return reply('exists', found)
 end
-local at = clock()
-for _ = 1, tonumber(take()) do
-  redis.call('HSET', execution, take(), take())
+for name, value in pairs(args.fields) do
+  redis.call('HSET', execution, name, value)
 end
-redis.call('HSET', execution, 'status', 'Running', 'at', text(at), 'events', 0)
-local last = append(execution, history, KEYS[4], at, 0)
+redis.call('HSET', execution, 'id', args.id, 'incarnation', args.incarnation, 'status', 'Running')
+keep_values(values)
+local last = append({key = execution, at = 0, events = 0}, history, args.events, 0, now)
 redis.call('SADD', frames, 'r')
-for index = 9, #KEYS do
-  redis.call('ZADD', KEYS[index], text(at), ref)
+for index = 10, #KEYS do
+  redis.call('ZADD', KEYS[index], text(now), args.ref)
 end
-if limit ~= '' then
-  redis.call('ZADD', wake, text(at + tonumber(limit)), duty)
+if args.time_limit then
+  redis.call('ZADD', wake, text(now + args.time_limit), member('!deadline'))
 end
-redis.call('PERSIST', KEYS[8])
-if waiter ~= '' then
-  redis.call('ZADD', wake, text(at), orphan)
+redis.call('PERSIST', cancellations)
+if link then
+  redis.call('HSET', parents, link.token, notify)
+  redis.call('ZADD', wake, text(now), member('!orphan'))
 end
-local unpublished = settle(frame, wake, member, queue, at, last)
-return {'started', text(at), unpublished}
+return reply('started', {unpublished = schedule_next(frame, 'r', wake, queue, args.next, now, last)})

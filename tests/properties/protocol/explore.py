@@ -22,7 +22,7 @@ WORKERS = ("w1", "w2")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The world at one point of one schedule."""
+    """The world at one point of a schedule."""
 
     picture: Picture
     now: float
@@ -39,7 +39,7 @@ class State:
 
     @property
     def schedule(self) -> list[str]:
-        """What has been done, first things first."""
+        """Return the actions so far, the first one first."""
         done, path = [], self.path
         while path:
             done.append(path[0])
@@ -49,7 +49,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What may happen next. `costs` is how many faults it takes."""
+    """A possible next action. `costs` is its number of faults."""
 
     name: str
     process: Process | None = None
@@ -59,7 +59,7 @@ class Action:
 
 @dataclass(slots=True)
 class Found:
-    """How much was tried."""
+    """The number of tried schedules and steps."""
 
     states: int = 0
     steps: int = 0
@@ -70,7 +70,7 @@ class Found:
 
 
 class Explorer:
-    """Explores one scenario. `pauses` are the seconds by which a paused process may fall behind."""
+    """Explore one scenario. `pauses` are the seconds by which a paused process may fall behind."""
 
     def __init__(self, world: World, rules: Rules, *, faults: int, stops: int = 0, pauses: tuple[float, ...] = (3,)):
         self.world, self.rules = world, rules
@@ -78,7 +78,7 @@ class Explorer:
         self.found = Found()
 
     def explore(self, most_steps: int, seed: int = 0) -> Found:
-        """All schedules from the present state of the world, or as many as `most_steps` allow."""
+        """Try all schedules from the present state, or as many as `most_steps` allow."""
         choice = random.Random(seed)
         picture = self.world.picture()
         start = State(picture, BEGINNING, self.world.tokens, (), self.faults, self.stops, Trace())
@@ -119,7 +119,7 @@ class Explorer:
             if process.work != "stop":
                 yield Action("dies", process, 1)
             if process.work == "handle" and process.renewed_at < state.now:
-                yield Action("is vouched for", process)
+                yield Action("is renewed", process)
         yield from self._takings(state, busy)
         if "sweep" not in busy and any(score <= state.now for score in state.picture.wakes.values()):
             yield Action("begins", Process("sweep", "sweep", renewed_at=state.now))
@@ -157,8 +157,8 @@ class Explorer:
         world = self.world
         self.found.steps += 1
         world.clock.frozen_at, world.tokens = state.now, state.tokens
-        told = f"{action.process.actor if action.process else ''} {action.name}"
-        after = replace(state, faults=state.faults - action.costs, path=(told, state.depth + 1, state.path))
+        action_text = f"{action.process.actor if action.process else ''} {action.name}"
+        after = replace(state, faults=state.faults - action.costs, path=(action_text, state.depth + 1, state.path))
         try:
             if state.depth > _DEEPEST:
                 raise Broken("it does not come to an end")
@@ -186,7 +186,7 @@ class Explorer:
             world.raw.lrem("celery", -1, action.detail)
         elif action.name == "a message is doubled":
             world.raw.lpush("celery", action.detail)
-        elif action.name == "is vouched for" and process is not None:
+        elif action.name == "is renewed" and process is not None:
             world.renew(process)
             others = (*others, replace(process, renewed_at=state.now))
         elif process is not None:
@@ -202,8 +202,8 @@ class Explorer:
         if asked is None or not state.path:
             return state
         answer = asked[2][0] if isinstance(asked[2], list) and asked[2] else ""
-        told = f"{state.path[0]}: {asked[0]} {answer}"
-        return replace(state, path=(told, *state.path[1:]))
+        action_text = f"{state.path[0]}: {asked[0]} {answer}"
+        return replace(state, path=(action_text, *state.path[1:]))
 
     def _end(self, state: State) -> None:
         self.found.ends += 1

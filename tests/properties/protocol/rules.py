@@ -1,4 +1,4 @@
-"""What must be true after every step of every schedule, and at the end of each."""
+"""The rules after every step of every schedule, and at the end of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.properties.protocol.world import Broken, Process, Wire, World
+from tests.properties.protocol.world import Broken, Process, Wire, World, reply_fields
 
 if TYPE_CHECKING:
     from tests.properties.protocol.explore import State
@@ -17,7 +17,7 @@ _YEAR = 366 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a schedule has brought about so far: commits by their token, and the idempotency keys of calls."""
+    """The trace of a schedule: commits by their token, and the idempotency keys of calls."""
 
     commits: frozenset[Any] = frozenset()
     calls: tuple[str, ...] = ()
@@ -25,14 +25,14 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules. `outputs` are how an execution `flow/x` may end, `keys` the calls that a schedule may make."""
+    """The rules. `outputs` are the possible ends of execution `flow/x`, `keys` the possible calls of a schedule."""
 
     outputs: tuple[Any, ...]
     keys: frozenset[str]
     counts: dict[str, int] = field(default_factory=dict)
 
     def look(self, before: State, after: State, wire: Wire) -> Trace:
-        """After one step. Answers the trace with what the step has added."""
+        """Check one step and return the trace with its additions."""
         trace = before.trace
         for key in [info.partition("/")[2] for name, info in wire.noted if name == "call"]:
             if key not in self.keys:
@@ -48,14 +48,14 @@ class Rules:
     @staticmethod
     def _of_question(before: State, trace: Trace, asked: tuple[str, Any, Any]) -> Trace:
         name, info, answer = asked
-        if name == "claim" and answer[:2] == ["claimed", "call"]:
+        if name == "claim" and answer[0] == "claimed" and reply_fields(answer)["kind"] == "call":
             _alone(before, info)
-        if name in _COMMITS and answer[0] == "done" and info[1][2]:
+        if name in _COMMITS and answer[0] == "done" and info[1].get("token"):
             # The same script for the same token, and of slices for the same count, has done its work once before.
             keys, args = info
-            if name != "fan_out" and args[3] not in ("*", before.picture.content[keys[1]][1]["claim"]):
-                raise Broken(f"committed by a claimant that has lost the call: {name} of {args[1]}")
-            commit = (name, args[1], args[2], args[5] if name == "fan_out" else "")
+            if args.get("nonce") not in (None, before.picture.content[keys[1]][1]["claim"]):
+                raise Broken(f"committed by a claimant that has lost the call: {name} of {args['frame']}")
+            commit = (name, args["ref"], args["frame"], args["token"], args.get("made", ""))
             if commit in trace.commits:
                 raise Broken(f"committed a second time: {commit}")
             return Trace(trace.commits | {commit}, trace.calls)
@@ -72,7 +72,7 @@ class Rules:
                 raise Broken(f"the history of {ref} has a gap")
             last = json.loads(known[-1])[0] if known else 0.0
             for number, text in enumerate(events[len(known) :], start=len(known) + 1):
-                at, cause, *_ = json.loads(text)
+                at, cause, _ = json.loads(text)
                 if not 0 <= cause < number or at < last or at > after.now + 1e-5:
                     raise Broken(f"event {number} of {ref} is at {at}, caused by {cause}")
                 last = at
@@ -83,16 +83,16 @@ class Rules:
         for name, frame in state.picture.of("frame").items():
             ref, _, label = name.partition(":")
             if executions[ref]["status"] != "Running":
-                if f"{ref}|!tidy" not in wakes:
-                    raise Broken(f"nobody will tidy {name}")
-            elif f"{ref}|{label}" not in wakes and _needs_attention(frame, executions, wakes):
+                if _member(ref, executions, "!cleanup") not in wakes:
+                    raise Broken(f"no job will delete {name}")
+            elif _member(ref, executions, label) not in wakes and _needs_attention(frame, executions, wakes):
                 raise Broken(f"nothing will wake {name}: {frame}")
         for ref, execution in executions.items():
-            if execution["status"] != "Running" and f"{ref}|!purge" not in wakes:
+            if execution["status"] != "Running" and _member(ref, executions, "!purge") not in wakes:
                 raise Broken(f"nobody will purge {ref}")
 
     def end(self, world: World, state: State) -> str:
-        """Where nothing is left to do. Answers how the execution has ended."""
+        """Check the end of a schedule and return the result of the execution."""
         executions = state.picture.of("execution")
         if any(execution["status"] == "Running" for execution in executions.values()):
             raise Broken(f"still running: {executions}")
@@ -101,9 +101,9 @@ class Rules:
         if output not in self.outputs:
             raise Broken(f"ended with {output}")
         left = {key.split(":")[2] for key in state.picture.content if "{0}" in key}
-        if not left <= {"execution", "history", "values", "index", "wake", "given-up"}:
+        if not left <= {"execution", "history", "values", "index", "wake", "cancellations", "parents"}:
             raise Broken(f"left over: {sorted(state.picture.content)}")
-        if set(state.picture.wakes) != {f"{ref}|!purge" for ref in executions}:
+        if set(state.picture.wakes) != {_member(ref, executions, "!purge") for ref in executions}:
             raise Broken(f"wake-ups left over: {state.picture.wakes}")
         if outcome["status"] == "Succeeded":
             self._count(state)
@@ -111,7 +111,7 @@ class Rules:
         return f"{outcome['status']}: {json.dumps(output)}"
 
     def _count(self, state: State) -> None:
-        kinds = [json.loads(text)[2] for events in state.picture.of("history").values() for text in events]
+        kinds = [json.loads(text)[2][0] for events in state.picture.of("history").values() for text in events]
         for kind, required in self.counts.items():
             if kinds.count(kind) != required:
                 raise Broken(f"{kinds.count(kind)} times {kind}, not {required}")
@@ -121,26 +121,34 @@ class Rules:
         world.clock.frozen_at = (world.clock.frozen_at or 0.0) + _YEAR
         world.wire.begin(Process("sweep", "sweep"), False, retrying=True)
         world.container.sweeper.sweep(at_once=True)
-        # Who has given up what was never started is forgotten in time.
-        left = [key for key in world.redis.keys("*") if "{0}" in key and ":given-up:" not in key]
+        # A cancellation of a sub-flow that was never started expires.
+        left = [key for key in world.redis.keys("*") if "{0}" in key and ":cancellations:" not in key]
         if left:
             raise Broken(f"left over after the purge: {left}")
 
 
 def _alone(before: State, info: Any) -> None:
-    """A lease is given only where no other holds."""
-    keys, (_, _, _, nonce, *_) = info
+    """Check that a lease is granted only where no other is valid."""
+    keys, args = info
     _, frame = before.picture.content[keys[1]]
-    if frame["claim"] not in ("", nonce) and float(frame["lease"]) > before.now:
+    if frame["claim"] not in ("", args["nonce"]) and float(frame["lease"]) > before.now:
         raise Broken(f"a second lease: {frame}")
 
 
 def _needs_attention(frame: dict[str, str], executions: Any, wakes: dict[str, float]) -> bool:
-    """Whether a frame without a wake-up of its own is left alone by everybody."""
+    """Return whether a frame may be without a wake-up of its own."""
     if frame["kind"] == "children":
         made, ended, total = (int(frame[name]) for name in ("made", "ended", "total"))
-        return ended == total or (made < total and made - ended < int(frame["width"]))
+        return ended == total or (made < total and made - ended < int(frame["max_concurrency"]))
     if frame["kind"] == "report":
         subs = [ref for ref, execution in executions.items() if execution["parent"]]
-        return not any(executions[ref]["status"] == "Running" or f"{ref}|!notify" in wakes for ref in subs)
+        return not any(
+            executions[ref]["status"] == "Running" or _member(ref, executions, "!notify") in wakes for ref in subs
+        )
     return True
+
+
+def _member(ref: str, executions: Any, name: str) -> str:
+    """The member of the wake-up index for a frame or job of an execution."""
+    execution = executions[ref]
+    return f"{ref}|{execution['id']}.{execution['incarnation']}|{name}"

@@ -52,16 +52,16 @@ for _, pair in ipairs(cmsgpack.unpack(ARGV[1])) do redis.call('RESTORE', pair[1]
 
 
 class Cut(BaseException):
-    """The process may not ask another question in this step."""
+    """The process may not send another command in this step."""
 
 
 class Broken(AssertionError):
-    """The protocol does not keep its promise."""
+    """A rule of the protocol is violated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """`work` is what it does (`handle`, `sweep` or `stop`), `answers` what it was told so far."""
+    """A process: `work` is `handle`, `sweep` or `stop`, `answers` are the replies so far."""
 
     actor: str
     work: str
@@ -81,26 +81,26 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What stands in Redis: by key its type and content, and all of it as it is put back."""
+    """The content of Redis: type and value by key, and a dump to restore it."""
 
     content: dict[str, tuple[str, Any]]
     dump: bytes
     messages: tuple[Message, ...]
 
     def of(self, kind: str) -> dict[str, Any]:
-        """The contents of all keys of one kind, by what follows the kind in their names."""
+        """Return the contents of all keys of one kind, by the rest of their names."""
         mark = f"{{0}}:{kind}:"
         return {key.partition(mark)[2]: value for key, (_, value) in self.content.items() if mark in key}
 
     @property
     def wakes(self) -> dict[str, float]:
-        """The wake-up index."""
+        """Return the wake-up index."""
         found: dict[str, float] = self.content.get("pollflow:{0}:wake", ("zset", {}))[1]
         return found
 
 
 class World:
-    """The real scripts on a real Redis, the real engine and sweep, and a clock that stands still."""
+    """The real scripts on a real Redis, the real engine and sweep, and a frozen clock."""
 
     def __init__(self, url: str, flows: dict[str, str], functions: dict[str, Callable[..., Any]], **settings: Any):
         self.redis, self.raw = Redis.from_url(url, decode_responses=True), Redis.from_url(url)
@@ -120,6 +120,10 @@ class World:
             worker=lambda: self.wire.actor,
             clock=self.clock,
         )
+        # The sweep looks which shards are due in the same instant in which it takes what is due.
+        store = self.container.store
+        due_shards = store.due_shards
+        store.due_shards = lambda: self.wire.note("due_shards", due_shards)  # type: ignore[method-assign]
         for name, text in flows.items():
             flow = read_flow(text)
             self.container.definitions.deploy(name, flow.digest, flow.text, 0)
@@ -146,14 +150,15 @@ class World:
         self.raw.eval(_RESTORE, 0, picture.dump)
 
     def go_on(self, process: Process, *, twice: bool = False) -> Process | None:
-        """Lets a process ask one more question. None if it has come to its end."""
+        """Let a process send one more command; return None if it has ended."""
         wire, engine = self.wire, self.container.engine
         wire.begin(process, twice)
         try:
             if process.work == "sweep":
                 self.container.sweeper.sweep(at_once=True)
             elif process.work == "stop":
-                engine.end(ExecutionRef("flow", "x"), Status.STOPPED, "Cancelled", "by hand")
+                key = self.container.reading.execution(ExecutionRef("flow", "x")).key
+                engine.end(key, Status.STOPPED, "Cancelled", "by hand")
             elif process.key is not None:
                 engine.handle(process.key)
         except Cut:
@@ -163,11 +168,11 @@ class World:
     def renew(self, process: Process) -> None:
         if process.key is not None:
             self.wire.begin(process, False, retrying=True)
-            self.container.store.renew(process.key, process.actor, has_begun=True)
+            self.container.store.renew(process.key, process.actor)
 
 
 class Wire:
-    """Stands between a process and Redis."""
+    """The connection between a process and Redis, which can be cut."""
 
     def __init__(self, world: World) -> None:
         self.world, self.actor = world, "setup"
@@ -194,7 +199,7 @@ class Wire:
         return self._again(name)
 
     def note(self, name: str, do: Callable[[], Any], info: Any = None) -> Any:
-        """As `ask`, for what no other process can notice: it belongs to the step before or after it."""
+        """Send a command that no other process can notice, as part of the step before or after it."""
         if self.position == len(self.answers):
             if self.left == 0 and name != "call":
                 raise Cut
@@ -225,7 +230,7 @@ class Wire:
         script, name = self.world.redis.register_script(text), _names()[text]
 
         def run(keys: Any, args: Any, **options: Any) -> Any:
-            return self.ask(name, lambda: script(keys=keys, args=args, **options), info=(keys, args))
+            return self.ask(name, lambda: script(keys=keys, args=args, **options), info=(keys, json.loads(args[1])))
 
         return run
 
@@ -275,7 +280,7 @@ def _message(text: str) -> Message:
 
 @contextmanager
 def made_determined(world_of: Callable[[], World]) -> Iterator[None]:
-    """Replaces what is random or read from a process' own clock, and lays all executions on one shard."""
+    """Replace random values and local clocks, and put all executions on one shard."""
 
     def eta_of(message: Any) -> datetime | None:
         now = world_of().clock.frozen_at or 0.0
@@ -291,11 +296,14 @@ def made_determined(world_of: Callable[[], World]) -> Iterator[None]:
         patch.setattr("pollflow.runtime.starting.uuid.uuid4", lambda: SimpleNamespace(hex=world_of().wire.token()))
         patch.setattr("pollflow.runtime.messages.eta_of", eta_of)
         patch.setattr("pollflow.store.keys.SHARDS", 1)
-        patch.setattr("pollflow.runtime.sweep.SHARDS", 1)
+        patch.setattr("pollflow.store.reading.SHARDS", 1)
         yield
 
 
-_DROPPED = {"events", "last", "at", "started_at", "secret", "started", "hint", "timeout", "parent", "state", "input"}
+_DROPPED = {
+    *("events", "last", "at", "started_at", "secret", "timeout", "parent", "state", "input"),
+    *("metadata", "parent_metadata", "step", "since"),
+}
 _TOKEN = re.compile(r"T\d{6}")
 _MOMENT = re.compile(r"\b\d{10}\.\d+")
 
@@ -314,8 +322,9 @@ def identity(picture: Picture, processes: tuple[Process, ...], now: float, rest:
         if ":execution:" in key or ":frame:" in key:
             container.append((key, _told(value), _place(value)))
         elif ":wake" in key:
-            container.append(sorted((member, f"{score:.6f}") for member, score in value.items()))
-        elif ":results:" in key or ":given-up:" in key:
+            members = [(*member.split("|")[::2], member, f"{score:.6f}") for member, score in value.items()]
+            container.append(sorted(members))
+        elif ":results:" in key or ":cancellations:" in key or ":parents:" in key or ":outbox:" in key:
             container.append((key, sorted(value)))
     container.append([(message.key, f"{message.eta:.6f}") for message in picture.messages])
     container.append([messages.sent_at(message.text) for message in picture.messages])
@@ -340,10 +349,13 @@ def _place(fields: dict[str, str]) -> Any:
 
 
 def _answer(name: str, answer: Any) -> Any:
-    if name == "claim":
-        return [re.sub(r'"levels":.*?\]\]', "", str(part)) for part in answer[:-1]]
-    if name == "advance":
-        return answer[:1] + answer[2:4] + answer[5:]
+    if name in ("claim", "advance"):
+        return answer[0], _told(reply_fields(answer)), _place(reply_fields(answer))
     if isinstance(answer, dict):
         return _told(answer), _place(answer)
     return answer
+
+
+def reply_fields(answer: list[Any]) -> dict[str, Any]:
+    """The fields of a script's reply by name."""
+    return dict(zip(answer[1::2], answer[2::2], strict=True))

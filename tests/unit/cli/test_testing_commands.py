@@ -76,7 +76,7 @@ def test_a_keyword_selects_cases(folder: Path) -> None:
 
 
 def test_a_folder_without_flow_tests_is_an_error(tmp_path: Path) -> None:
-    assert run("test", str(tmp_path)) == (2, f"pollflow: {tmp_path}: there is no *.flowtest.yaml in it\n")
+    assert run("test", str(tmp_path)) == (2, f"pollflow: {tmp_path}: contains no *.flowtest.yaml\n")
 
 
 def test_the_flow_test_that_init_writes_passes(tmp_path: Path) -> None:

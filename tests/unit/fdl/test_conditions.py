@@ -82,12 +82,12 @@ INPUT = {
         "  \n$.n==2\t ",
     ],
 )
-def test_these_hold(text: str) -> None:
+def test_conditions_that_are_true(text: str) -> None:
     assert compile_condition(text).holds(INPUT) is True
 
 
 @pytest.mark.parametrize("text", ["$.missing", "null", "false", "$.missing > 1", "null >= null", "$.nan > 1", "1 > 1"])
-def test_these_do_not_hold(text: str) -> None:
+def test_conditions_that_are_false(text: str) -> None:
     assert compile_condition(text).holds(INPUT) is False
 
 
@@ -159,7 +159,7 @@ def test_values_that_do_not_fit_are_an_expression_error(text: str, cause: str) -
         ("1" * 4097, "longer than 4096 characters", 4097),
     ],
 )
-def test_what_is_no_condition_is_refused_at_its_column(text: str, message: str, column: int) -> None:
+def test_an_invalid_condition_is_refused_at_its_column(text: str, message: str, column: int) -> None:
     with pytest.raises(ExpressionSyntaxError) as refused:
         compile_condition(text)
     assert (refused.value.message, refused.value.column) == (message, column)
@@ -173,7 +173,7 @@ def test_what_is_no_condition_is_refused_at_its_column(text: str, message: str, 
         lambda depth: "false ? true : " * depth + "true",
     ],
 )
-def test_fifty_levels_are_the_most(nested: object) -> None:
+def test_a_condition_has_at_most_fifty_levels(nested: object) -> None:
     assert callable(nested)
     assert compile_condition(nested(50)).holds({}) is True
     with pytest.raises(ExpressionSyntaxError, match="nested more than 50 levels deep"):
@@ -196,14 +196,14 @@ def test_fifty_levels_leave_room_on_pythons_stack() -> None:
 
 
 @pytest.mark.parametrize("text", ["1+" * 2047 + "1", "$.a||" * 800 + "true", "(" * 4096, "!" * 4096, "[" * 4096])
-def test_the_longest_texts_take_no_time(text: str) -> None:
+def test_the_longest_texts_are_compared_quickly(text: str) -> None:
     begun = time.process_time()
     with contextlib.suppress(ExpressionError, ExpressionSyntaxError):
         compile_condition(text).holds({})
     assert time.process_time() - begun < 2
 
 
-def test_texts_joined_again_and_again_have_an_end() -> None:
+def test_repeated_concatenation_is_bounded() -> None:
     with pytest.raises(ExpressionError, match="a text of more than 1048576 characters"):
         compile_condition("+".join(["$.s"] * 1000) + " == 1").holds({"s": "x" * 32_768})
 

@@ -24,7 +24,7 @@ def messages(flow_text: str, **options: object) -> list[str]:
     return [str(problem).removeprefix("<definition>:") for problem in lint(flow, **options)]  # type: ignore[arg-type]
 
 
-def test_the_polling_flow_has_one_warning_and_it_is_true() -> None:
+def test_the_polling_flow_has_one_correct_warning() -> None:
     problems = lint(load_flow(ROOT / "flows/task_polling.yaml"), path="flows/task_polling.yaml")
     assert [str(problem) for problem in problems] == [
         'flows/task_polling.yaml:25:5: steps[4]: no default: where no condition holds, "JobSucceeded" comes next; '
@@ -33,7 +33,7 @@ def test_the_polling_flow_has_one_warning_and_it_is_true() -> None:
     assert problems[0].severity == "warning"
 
 
-def test_a_loop_that_can_meet_the_event_limit_says_how_long_it_lasts() -> None:
+def test_a_loop_that_reaches_the_event_limit_reports_its_duration() -> None:
     text = text_of(WAIT, ASK, "type: choice, name: check, choices: [{condition: $.done, goto: done}], "
                    "default: {goto: wait}", DONE)  # fmt: skip
     assert messages(text, event_limit=5000) == [
@@ -60,7 +60,7 @@ def test_a_loop_that_can_meet_the_event_limit_says_how_long_it_lasts() -> None:
         ("choices: [{condition: $.count > $.most, goto: done}], default: {goto: wait}", True),
     ],
 )
-def test_a_counter_bounds_a_loop_where_nothing_gets_past_it(choice: str, bounded: bool) -> None:
+def test_a_counter_bounds_a_loop_that_cannot_bypass_it(choice: str, bounded: bool) -> None:
     assert (("loop-without-bound", "steps[0]") in poll(choice)) is not bounded
 
 
@@ -86,7 +86,7 @@ def test_a_flow_with_a_timeout_has_no_endless_loop() -> None:
     assert poll("default: {goto: wait}", head=head) == [("unreachable-step", "steps[3]")]
 
 
-def test_a_loop_without_a_wait_goes_round_too_fast() -> None:
+def test_a_loop_without_a_wait_is_a_busy_loop() -> None:
     flow = flow_of(ASK, "type: choice, name: c, choices: [{condition: $.count < 3, goto: ask}], default: {}")
     assert codes_of(flow) == [("loop-without-wait", "steps[0]")]
 
@@ -103,7 +103,7 @@ def test_a_loop_without_a_wait_goes_round_too_fast() -> None:
         "type: choice, name: wait, default: {steps: [{type: wait, name: w, duration: 1}]}",
     ],
 )
-def test_whatever_takes_time_is_a_wait(pause: str) -> None:
+def test_steps_that_take_time_count_as_waits(pause: str) -> None:
     flow = flow_of(pause, "type: choice, name: c, choices: [{condition: $.n < 3, goto: wait}], default: {}")
     assert "loop-without-wait" not in dict(codes_of(flow))
 
@@ -111,7 +111,7 @@ def test_whatever_takes_time_is_a_wait(pause: str) -> None:
 @pytest.mark.parametrize(
     "pause", ["type: wait, name: wait, timestamp: 2020-01-01", "type: wait, name: wait, duration: 0"]
 )
-def test_what_ends_at_once_is_no_wait(pause: str) -> None:
+def test_steps_that_end_at_once_are_not_waits(pause: str) -> None:
     flow = flow_of(pause, "type: choice, name: c, choices: [{condition: $.n < 3, goto: wait}], default: {}")
     assert ("loop-without-wait", "steps[0]") in codes_of(flow)
 
@@ -137,7 +137,7 @@ def test_a_choice_without_a_default_can_fall_through() -> None:
     assert codes_of(flow_of("type: choice, name: c, choices: [{condition: true}]")) == []
 
 
-def test_a_status_that_nobody_named_is_polled_for_ever() -> None:
+def test_an_unhandled_status_is_polled_forever() -> None:
     text = text_of(
         "type: choice, name: check, choices: [{condition: '$.status == \"success\" || $.count > 9', goto: done}, "
         "{condition: $.status == `failed`, goto: done}]",
@@ -149,7 +149,7 @@ def test_a_status_that_nobody_named_is_polled_for_ever() -> None:
     ]
 
 
-def test_steps_that_nothing_reaches_are_told_in_every_series() -> None:
+def test_unreachable_steps_are_reported_at_every_level() -> None:
     flow = flow_of(
         "type: choice, name: c, default: {goto: e, steps: [{type: fail, name: f}, {type: pass, name: f2}]}",
         "type: pass, name: d",
@@ -206,7 +206,7 @@ def test_steps_that_nothing_reaches_are_told_in_every_series() -> None:
           "outputMappings: [{target: y, source: $local.x}]"], "steps[0].outputMappings[0].source"),
     ],
 )  # fmt: skip
-def test_a_local_that_nobody_sets_is_told(steps: list[str], warned: str | None) -> None:
+def test_a_local_that_is_never_set_is_reported(steps: list[str], warned: str | None) -> None:
     found = [field for code, field in codes_of(flow_of(*steps)) if code == "unset-local"]
     assert found == ([] if warned is None else [warned])
 
@@ -221,7 +221,7 @@ def test_a_local_set_later_in_the_same_loop_may_be_there() -> None:
     assert codes_of(flow) == []
 
 
-def test_the_flows_own_mappings_are_looked_at_too() -> None:
+def test_the_mappings_of_the_flow_are_checked() -> None:
     head = HEAD.replace(
         "steps",
         "inputMappings: [{target: a, source: $local.a}]\noutputMappings: [{target: b, source: $local.b}]\nsteps",
@@ -257,7 +257,7 @@ def test_the_flows_own_mappings_are_looked_at_too() -> None:
         ("type: task, name: a, resourceArn: f", "odd-arn", "steps[0].resourceArn"),
     ],
 )  # fmt: skip
-def test_a_slip_in_a_step_is_told_at_its_field(step: str, code: str, field: str) -> None:
+def test_a_mistake_in_a_step_is_reported_at_its_field(step: str, code: str, field: str) -> None:
     assert (code, field) in codes_of(flow_of(step))
 
 
@@ -272,11 +272,11 @@ def test_a_slip_in_a_step_is_told_at_its_field(step: str, code: str, field: str)
         "retry: [{errors: [FnF.ExecutionTimeout]}]",
     ],
 )
-def test_what_is_right_is_not_warned_of(step: str) -> None:
+def test_correct_flows_have_no_warnings(step: str) -> None:
     assert codes_of(flow_of(step)) == []
 
 
-def test_a_function_that_nobody_registered_is_told_with_near_names() -> None:
+def test_a_missing_function_is_reported_with_near_names() -> None:
     text = text_of(
         ASK, "type: task, name: b, action: 'ocr:Read'", "type: task, name: c, resourceArn: 'acs:fnf:::flow/x'"
     )
@@ -289,7 +289,7 @@ def test_a_function_that_nobody_registered_is_told_with_near_names() -> None:
     assert messages(text) == []
 
 
-def test_names_that_differ_or_repeat_are_told() -> None:
+def test_repeated_and_different_names_are_reported() -> None:
     text = "name: mine\n" + text_of(
         "type: pass, name: a", "type: choice, name: c, default: {steps: [{type: pass, name: a}]}"
     )
@@ -301,7 +301,7 @@ def test_names_that_differ_or_repeat_are_told() -> None:
     )
 
 
-def test_long_flows_are_judged_in_little_time() -> None:
+def test_long_flows_are_checked_quickly() -> None:
     steps = [f"type: pass, name: s{number}, inputMappings: [{{target: x, source: $local.y{number}}}]"
              for number in range(4000)]  # fmt: skip
     flow = flow_of(*steps, "type: choice, name: last, default: {goto: s0}")

@@ -43,11 +43,11 @@ def test_a_path_reads_the_value_it_leads_to(text: str, value: object) -> None:
     "text",
     ["$.b", "$input.a.b[3]", "$input.a.b[-4]", "$input.a[0]", "$input.a.b.c", "$input.n.x", "$input.a[*]", "$local.v"],
 )
-def test_a_path_that_leads_nowhere_reads_missing(text: str) -> None:
+def test_a_path_without_a_value_reads_missing(text: str) -> None:
     assert compile_path(text).read(ROOTS) is MISSING
 
 
-def test_a_path_whose_root_is_not_there_reads_missing() -> None:
+def test_a_path_without_its_root_reads_missing() -> None:
     assert compile_path("$local.a").read({"": {}}) is MISSING
 
 
@@ -58,12 +58,12 @@ def test_a_path_is_a_value_of_its_text_root_and_parts() -> None:
     assert len({path, compile_path(path.text)}) == 1
 
 
-def test_a_value_that_equals_a_part_by_chance_is_no_wildcard() -> None:
+def test_a_value_that_looks_like_a_wildcard_is_not_one() -> None:
     assert compile_path('$["*"]').read({"": {"*": 1}}) == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "empty (column 1)"),
         ("$inputs.x", '"$" is not expected here; a path begins with $, $input, $local or $context (column 1)'),
@@ -77,7 +77,7 @@ def test_a_value_that_equals_a_part_by_chance_is_no_wildcard() -> None:
         ("$.a" + "a" * 4094, "longer than 4096 characters (column 4097)"),
     ],
 )
-def test_what_is_no_path_is_refused_at_its_column(text: str, told: str) -> None:
+def test_an_invalid_path_is_refused_at_its_column(text: str, message: str) -> None:
     with pytest.raises(ExpressionSyntaxError) as refused:
         compile_path(text)
-    assert str(refused.value) == told
+    assert str(refused.value) == message

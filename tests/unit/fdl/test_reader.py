@@ -48,7 +48,7 @@ def test_scalars_mean_what_yaml_1_2_says(written: str, value: object) -> None:
     assert type(read["x"]) is type(value)
 
 
-def test_keys_are_texts_however_they_look() -> None:
+def test_keys_are_always_text() -> None:
     assert read_yaml("{on: 1, 1: 2, null: 3, true: 4}") == {"on": 1, "1": 2, "null": 3, "true": 4}
 
 
@@ -88,13 +88,13 @@ def test_aliases_and_merge_keys_work() -> None:
         ("x" * 1_048_577, ["1:1: a definition has at most 1,048,576 bytes, this one has 1,048,577"]),
     ],
 )
-def test_what_cannot_be_read_at_all_is_one_problem_with_its_place(text: str | bytes, problems: list[str]) -> None:
+def test_invalid_yaml_is_one_problem_with_its_position(text: str | bytes, problems: list[str]) -> None:
     found = problems_of(text)
     assert len(found) == 1
     assert found[0].startswith(problems[0])
 
 
-def test_a_billion_laughs_are_stopped() -> None:
+def test_a_billion_laughs_document_is_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     assert problems_of("\n".join(lines)) == ["5:45: more than 100,000 values, aliases expanded"]
@@ -114,13 +114,13 @@ def test_a_billion_laughs_are_stopped() -> None:
         ('type: pass, name: "\\ud800"', "4:24: half a character (a lone surrogate)"),
     ],
 )
-def test_what_is_no_json_is_one_problem_at_its_place(step: str, problem: str) -> None:
+def test_a_value_that_is_not_json_is_one_problem_with_its_position(step: str, problem: str) -> None:
     found = problems_of(text_of(step))
     assert len(found) == 1
     assert found[0].startswith(problem)
 
 
-def test_plain_values_are_given_or_refused_too() -> None:
+def test_plain_values_are_read_or_refused() -> None:
     assert read_yaml("- 1\n- {at: 2026-01-01T00:00:00Z}") == [1, {"at": "2026-01-01T00:00:00Z"}]
     with pytest.raises(ValueError, match="the key"):
         read_yaml("{a: 1, a: 2}")

@@ -60,7 +60,7 @@ def definitions() -> list[Any]:
     return [*found, read_yaml((ROOT / "flows/task_polling.yaml").read_text())]
 
 
-def test_the_schema_accepts_every_valid_flow_at_hand() -> None:
+def test_the_schema_accepts_every_valid_flow_of_the_tests() -> None:
     assert len(definitions()) > 10
     assert [accepts(SCHEMA, definition) for definition in definitions()] == [True] * len(definitions())
 

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: short definitions, and what is told of them."""
+"""Short definitions and their problems, shared by the tests of this folder."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from pollflow.machine import (
     Level,
     MessageMetadata,
     Outcome,
+    ParentFrame,
     Phase,
     ScheduleStep,
     Status,
@@ -43,10 +44,12 @@ EACH = flow_of(
 
 
 def child(name: str, series: str, input: Any, entered_by: int) -> FrameState:
-    return FrameState(name, input, (Level(series, 0, {}, entered=entered_by),))
+    frame, entry, index = name.rsplit(".", 2)
+    parent = ParentFrame(frame, int(entry), int(index))
+    return FrameState(name, input, (Level(series, 0, {}, entered=entered_by),), parent=parent)
 
 
-def test_branches_begin_together_with_the_steps_input_and_no_local() -> None:
+def test_branches_begin_with_the_input_of_the_step_and_no_local() -> None:
     spawned = tuple(
         Decision(
             (event("BranchEntered", "P", index=index), *entered(name, {"g": 1})),
@@ -63,7 +66,7 @@ def test_branches_begin_together_with_the_steps_input_and_no_local() -> None:
     )
 
 
-def test_an_iteration_has_its_element_and_its_position_beside_the_input() -> None:
+def test_an_iteration_has_its_element_and_index_besides_the_input() -> None:
     input = {"list": [7], "y": 2}
     decision = after(EACH, at(input=input, local={"y": 3}), Arrived())
     inside = {"list": [7], "y": 3, "x": 7, "i": 0}
@@ -76,7 +79,7 @@ def test_an_iteration_has_its_element_and_its_position_beside_the_input() -> Non
     )
 
 
-def test_no_more_children_begin_than_the_width_allows() -> None:
+def test_children_begin_up_to_max_concurrency() -> None:
     input = {"list": list(range(10))}
     decision = after(EACH, at(input=input), Arrived(), max_concurrency=3)
     assert [state.frame for state in states(decision)] == ["r.1.0", "r.1.1", "r.1.2"]
@@ -86,7 +89,7 @@ def test_no_more_children_begin_than_the_width_allows() -> None:
 @pytest.mark.parametrize(
     ("join", "begun"), [(Join(10, 3, 1), [3]), (Join(10, 3, 3), [3, 4, 5]), (Join(10, 9, 9), [9]), (Join(10, 3, 0), [])]
 )
-def test_further_slices_fill_what_is_free(join: Join, begun: list[int]) -> None:
+def test_further_slices_fill_free_places(join: Join, begun: list[int]) -> None:
     state = at(input={"list": list(range(10))}, phase=Phase.JOINING)
     decision = after(EACH, state, Arrived(join), max_concurrency=3)
     assert [child.input["i"] for child in states(decision)] == begun
@@ -107,16 +110,16 @@ def test_an_empty_list_ends_the_step_at_once() -> None:
     assert decision.outcome == Outcome(Status.SUCCEEDED, {"all": [], "names": []})
 
 
-@pytest.mark.parametrize(("input", "told"), [({}, "is missing"), ({"list": "abc"}, "is no list")])
-def test_what_is_no_list_is_a_runtime_error(input: Any, told: str) -> None:
-    cause = f"collection of step 'F': $.list {told}"
+@pytest.mark.parametrize(("input", "problem"), [({}, "is missing"), ({"list": "abc"}, "is no list")])
+def test_a_collection_that_is_not_a_list_is_a_runtime_error(input: Any, problem: str) -> None:
+    cause = f"collection of step 'F': $.list {problem}"
     assert after(EACH, at(input=input), Arrived()) == Decision(
         failed("F", error="FnF.RuntimeError", cause=cause),
         outcome=Outcome(Status.FAILED, None, "FnF.RuntimeError", cause),
     )
 
 
-def test_the_children_joined_the_step_ends_with_their_locals_in_order() -> None:
+def test_a_joined_step_ends_with_the_locals_of_its_children_in_order() -> None:
     state = at(input={"g": 1}, phase=Phase.JOINING)
     local = {"all": [1, 2], "input": 1}
     assert after(BOTH, state, Joined(({"v": 1}, {"v": 2}))) == Decision(
@@ -126,7 +129,7 @@ def test_the_children_joined_the_step_ends_with_their_locals_in_order() -> None:
     )
 
 
-def test_without_output_mappings_a_wide_step_puts_nothing_out() -> None:
+def test_a_map_step_without_output_mappings_has_no_output() -> None:
     decision = after(EACH, at(input={"list": [1]}, phase=Phase.JOINING), Joined(({"v": 1},)))
     assert decision.outcome == Outcome(Status.SUCCEEDED, {})
 
@@ -147,7 +150,7 @@ def test_a_child_ends_with_its_local(flow: Any, series: str, kind: str, owner: s
     )
 
 
-def test_a_failure_in_a_child_fails_everything_around_it() -> None:
+def test_a_failure_in_a_child_fails_all_enclosing_steps() -> None:
     inner = step("parallel", "Inner", branches=[{"steps": [step("fail", "Bad", error="E", cause="c")]}])
     option = step("choice", "C", default={"steps": [inner]})
     flow = flow_of(

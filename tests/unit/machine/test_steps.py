@@ -23,7 +23,7 @@ from pollflow.machine import (
     TimedOut,
     begin,
 )
-from pollflow.machine.step_context import Limits
+from pollflow.machine.limits import Limits
 from tests.unit.machine.sentences import ABOUT, after, at, at_next, entered, event, failed, flow_of, left, maps, step
 
 
@@ -53,7 +53,7 @@ def test_the_flows_mappings_make_its_input() -> None:
     assert decision.state is not None and decision.state.input == {"b": 1, "who": "x", "c": 1}
 
 
-def test_a_pass_hands_on_what_it_maps_and_the_next_step_is_entered() -> None:
+def test_a_pass_returns_its_mappings_and_enters_the_next_step() -> None:
     flow = flow_of(step("pass", "A", outputMappings=maps(b="$input.a", c=2)), step("pass", "B"))
     state = at(input={"a": 1}, local={"c": 0, "d": 3})
     local = {"b": 1, "c": 2, "d": 3}
@@ -77,7 +77,7 @@ def test_the_flows_output_mappings_make_its_output() -> None:
 
 
 @pytest.mark.parametrize("last", [step("pass", "A", end=True), step("succeed", "A")])
-def test_end_and_succeed_end_the_series_before_its_last_step(last: dict[str, Any]) -> None:
+def test_end_and_succeed_end_the_steps_before_the_last(last: dict[str, Any]) -> None:
     flow = flow_of(last, step("fail", "Never", error="Bug"))
     assert after(flow, at(), Arrived()) == succeeded(*left("A"))
 
@@ -88,18 +88,18 @@ def test_a_fail_fails_the_execution_with_its_error_and_cause() -> None:
 
 
 @pytest.mark.parametrize("input", [{}, {"why": None}])
-def test_a_cause_that_leads_nowhere_is_empty(input: Any) -> None:
+def test_a_cause_whose_path_is_missing_is_empty(input: Any) -> None:
     flow = flow_of(step("fail", "F", error="E", cause="$.why"))
     assert after(flow, at(input=input), Arrived()) == broken("F", error="E")
 
 
-def test_a_cause_that_is_no_text_is_a_runtime_error() -> None:
+def test_a_cause_that_is_not_text_is_a_runtime_error() -> None:
     flow = flow_of(step("fail", "F", error="E", cause="$.why"))
     decision = after(flow, at(input={"why": [1]}), Arrived())
     assert decision == broken("F", error="FnF.RuntimeError", cause="cause of step 'F': $.why is no text")
 
 
-def test_a_wait_waits_and_its_message_is_that_of_the_next_step() -> None:
+def test_the_message_of_a_wait_is_that_of_the_next_step() -> None:
     flow = flow_of(step("wait", "W", duration=10), step("pass", "B"))
     assert after(flow, at(), Arrived()) == Decision(
         (),
@@ -108,24 +108,24 @@ def test_a_wait_waits_and_its_message_is_that_of_the_next_step() -> None:
     )
 
 
-def test_the_last_waits_message_is_its_own() -> None:
+def test_the_message_of_the_last_wait_is_its_own() -> None:
     flow = flow_of(step("wait", "W", duration="$.s"))
     decision = after(flow, at(input={"s": 0.5}), Arrived())
     assert decision.wake == ScheduleStep(MessageMetadata("wait", "W"), after=0.5)
 
 
-def test_a_wait_until_a_moment_says_the_moment_and_no_duration() -> None:
+def test_a_wait_until_a_timestamp_has_no_duration() -> None:
     flow = flow_of(step("wait", "W", timestamp="2026-01-01T00:01:00Z"))
     assert after(flow, at(), Arrived()).wake == ScheduleStep(MessageMetadata("wait", "W"), at=1_767_225_660.0)
 
 
-def test_a_moment_of_the_input_may_have_any_offset() -> None:
+def test_a_timestamp_from_the_input_may_have_any_offset() -> None:
     flow = flow_of(step("wait", "W", timestamp="$.at"))
     decision = after(flow, at(input={"at": "2026-01-01T09:00:00+08:00"}), Arrived())
     assert decision.wake == ScheduleStep(MessageMetadata("wait", "W"), at=1_767_229_200.0)
 
 
-def test_a_wait_that_has_waited_ends() -> None:
+def test_a_wait_ends_when_it_is_due() -> None:
     flow = flow_of(step("wait", "W", duration=10), step("pass", "B"))
     state = at(phase=Phase.WAITING)
     assert after(flow, state, Arrived()) == Decision(
@@ -136,7 +136,7 @@ def test_a_wait_that_has_waited_ends() -> None:
 
 
 @pytest.mark.parametrize("pause", [None, "10", True, -1, 31_536_001, [], 1e400])
-def test_a_duration_that_is_none_is_a_runtime_error(pause: Any) -> None:
+def test_an_invalid_duration_is_a_runtime_error(pause: Any) -> None:
     flow = flow_of(step("wait", "W", duration="$.pause"))
     decision = after(flow, at(input={"pause": pause}), Arrived())
     assert decision.outcome is not None and decision.outcome.error == "FnF.RuntimeError"
@@ -144,7 +144,7 @@ def test_a_duration_that_is_none_is_a_runtime_error(pause: Any) -> None:
 
 
 @pytest.mark.parametrize("moment", [None, "tomorrow", 1_767_225_660, "2026-01-01", "2026-01-01T00:00:00"])
-def test_a_timestamp_that_is_none_is_a_runtime_error(moment: Any) -> None:
+def test_an_invalid_timestamp_is_a_runtime_error(moment: Any) -> None:
     flow = flow_of(step("wait", "W", timestamp="$.at"))
     decision = after(flow, at(input={"at": moment}), Arrived())
     cause = "timestamp of step 'W': $.at must be an RFC 3339 time with its offset"
@@ -176,7 +176,7 @@ CHOICE = flow_of(
 )
 
 
-def test_an_options_steps_are_a_further_level() -> None:
+def test_the_steps_of_an_option_are_one_level_deeper() -> None:
     state = at(input={"a": 1}, local={"b": 2})
     inner = Level("steps[0].choices[0].steps", 0, {}, entered=11)
     assert after(CHOICE, state, Arrived()) == Decision(
@@ -186,7 +186,7 @@ def test_an_options_steps_are_a_further_level() -> None:
     )
 
 
-def test_the_option_done_the_choice_ends_with_what_its_steps_put_out() -> None:
+def test_a_choice_ends_with_the_output_of_its_option() -> None:
     inner = Level("steps[0].choices[0].steps", 0, {}, entered=11)
     outer = at(input={"a": 1}, entry=2)
     state = replace(outer, levels=(*outer.levels, inner))
@@ -198,14 +198,14 @@ def test_the_option_done_the_choice_ends_with_what_its_steps_put_out() -> None:
     )
 
 
-def test_an_options_goto_follows_its_steps() -> None:
+def test_the_goto_of_an_option_follows_its_steps() -> None:
     outer = at(input={"a": 2}, entry=2)
     state = replace(outer, levels=(*outer.levels, Level("steps[0].choices[1].steps", 0, {}, entered=11)))
     decision = after(CHOICE, state, Arrived())
     assert decision.state == at_next(state, 2, {"a": 2}, events=4)
 
 
-def test_a_goto_alone_goes_there_at_once() -> None:
+def test_an_option_with_only_a_goto_goes_there_at_once() -> None:
     state = at(input={"a": 3})
     local = {"a": 3}
     assert after(CHOICE, state, Arrived()) == Decision(
@@ -215,18 +215,18 @@ def test_a_goto_alone_goes_there_at_once() -> None:
     )
 
 
-def test_an_option_of_nothing_lets_the_series_go_on() -> None:
+def test_an_empty_option_continues_with_the_next_step() -> None:
     state = at(input={"a": 4})
     assert after(CHOICE, state, Arrived()).state == at_next(state, 1, {"a": 4}, events=2)
 
 
-def test_none_true_takes_the_default() -> None:
+def test_a_choice_without_a_true_condition_takes_the_default() -> None:
     state = at(input={"a": 5})
     inner = Level("steps[0].default.steps", 0, {}, entered=11)
     assert after(CHOICE, state, Arrived()).state == replace(state, levels=(*state.levels, inner), entry=2)
 
 
-def test_none_true_and_no_default_lets_the_series_go_on() -> None:
+def test_a_choice_without_a_match_or_default_continues() -> None:
     flow = flow_of(step("choice", "C", choices=[{"condition": "$.a", "goto": "C"}]), step("pass", "Next"))
     assert after(flow, at(), Arrived()).state == at_next(at(), 1, events=2)
 
@@ -237,20 +237,20 @@ def test_a_choice_may_go_to_itself() -> None:
     assert after(flow, state, Arrived()).state == at_next(state, 0, events=2)
 
 
-def test_a_failure_in_an_option_fails_the_choice_too() -> None:
+def test_a_failure_in_an_option_fails_the_choice() -> None:
     outer = at(input={"a": 5}, entry=2)
     state = replace(outer, levels=(*outer.levels, Level("steps[0].default.steps", 0, {}, entered=11)))
     assert after(CHOICE, state, Arrived()) == broken("Other", "C", error="E")
 
 
-def test_a_condition_that_is_no_boolean_is_a_runtime_error() -> None:
+def test_a_condition_that_is_not_a_boolean_is_a_runtime_error() -> None:
     flow = flow_of(step("choice", "C", choices=[{"condition": "$.flag", "goto": "C"}]))
     decision = after(flow, at(input={"flag": "yes"}), Arrived())
     assert decision.outcome is not None and decision.outcome.error == "FnF.RuntimeError"
     assert decision.outcome.cause.startswith("condition '$.flag' of step 'C': ")
 
 
-def test_a_later_condition_is_not_looked_at() -> None:
+def test_conditions_after_a_match_are_not_evaluated() -> None:
     choices = [{"condition": "$.a == 1", "goto": "C"}, {"condition": "$.a / 0 > 1", "goto": "C"}]
     flow = flow_of(step("choice", "C", choices=choices))
     assert after(flow, at(input={"a": 1}), Arrived()).outcome is None
@@ -277,7 +277,7 @@ def in_default(phase: Phase = Phase.READY, *further: Level) -> FrameState:
         ([WAIT], {"goto": "Ask"}, MessageMetadata("task", "Ask", entry=3, is_callback=True, timeout=5)),
     ],
 )
-def test_the_message_of_a_wait_in_an_option_is_that_of_the_step_that_follows(
+def test_a_wait_in_an_option_carries_the_message_of_the_next_step(
     steps: list[Any], goto: dict[str, str], metadata: MessageMetadata
 ) -> None:
     flow = flow_of(step("choice", "C", default={"steps": steps, **goto}), NEXT, ASK)
@@ -286,7 +286,7 @@ def test_the_message_of_a_wait_in_an_option_is_that_of_the_step_that_follows(
     assert isinstance(following, ScheduleStep | ScheduleCall) and following.metadata == metadata
 
 
-def test_the_message_of_a_wait_that_ends_an_option_of_an_option_is_that_of_the_step_that_follows_both() -> None:
+def test_a_wait_that_ends_nested_options_has_the_message_of_the_next_step() -> None:
     inner = step("choice", "D", default={"steps": [WAIT]})
     flow = flow_of(step("choice", "C", default={"steps": [inner], "goto": "Last"}), NEXT, step("pass", "Last"))
     state = in_default(Phase.READY, Level("steps[0].default.steps[0].default.steps", 0, {}))
@@ -294,21 +294,21 @@ def test_the_message_of_a_wait_that_ends_an_option_of_an_option_is_that_of_the_s
 
 
 @pytest.mark.parametrize("more", [{}, {"end": True}])
-def test_the_message_of_a_wait_that_ends_its_frame_is_its_own(more: dict[str, Any]) -> None:
+def test_a_wait_that_ends_its_frame_has_its_own_message(more: dict[str, Any]) -> None:
     flow = flow_of(step("choice", "C", default={"steps": [WAIT]}, **more), *([NEXT] if more else []))
     assert after(flow, in_default(), Arrived()).wake == ScheduleStep(MessageMetadata("wait", "W", entry=2), after=1)
 
 
 @pytest.mark.parametrize("happened", [Returned({}), TimedOut()])
-def test_what_a_step_cannot_meet_is_refused(happened: Any) -> None:
+def test_an_event_that_does_not_fit_the_step_is_refused(happened: Any) -> None:
     flow = flow_of(step("pass", "A"))
-    with pytest.raises(IllegalEvent, match="a pass step cannot meet"):
+    with pytest.raises(IllegalEvent, match="a pass step has no rule for the event"):
         after(flow, at(), happened)
 
 
 def test_data_over_the_limit_fails_the_step() -> None:
     flow = flow_of(step("pass", "A", outputMappings=maps(a="x" * 100)))
-    cause = "step 'A' holds 112 bytes of data; 100 bytes are allowed"
+    cause = "step 'A' holds 112 bytes of data; limit: 100 bytes"
     decision = after(flow, at(), Arrived(), payload_bytes=100)
     assert decision == broken("A", error="FnF.DataLimitExceeded", cause=cause)
 
@@ -319,7 +319,7 @@ def test_a_local_that_grows_over_the_limit_fails_the_step() -> None:
     assert decision.outcome is not None and decision.outcome.error == "FnF.DataLimitExceeded"
 
 
-def test_history_has_an_end() -> None:
+def test_the_event_limit_fails_the_execution() -> None:
     flow = flow_of(step("pass", "A"))
     cause = "the execution has 10 events; 10 are allowed"
     decision = after(flow, at(), Arrived(), events=10)
@@ -332,14 +332,14 @@ def test_the_same_arguments_give_the_same_decision() -> None:
 
 
 @pytest.mark.parametrize(("ahead", "outcome"), [(10, None), (11, "FnF.RuntimeError")])
-def test_a_moment_farther_ahead_than_the_longest_wait_is_refused(ahead: int, outcome: str | None) -> None:
+def test_a_timestamp_beyond_the_longest_wait_is_refused(ahead: int, outcome: str | None) -> None:
     flow = flow_of(step("wait", "W", timestamp="2026-01-01T00:00:00Z"), step("pass", "B"))
     arrived = Arrived(at=1_767_225_600.0 - ahead)
     decision = after(flow, at(), arrived, max_wait_seconds=10)
     assert (decision.outcome.error if decision.outcome else None) == outcome
 
 
-def test_data_that_is_nested_deeper_in_every_round_comes_to_its_limit() -> None:
+def test_data_that_nests_deeper_in_every_loop_reaches_a_limit() -> None:
     nested: Any = 1
     for _ in range(250):
         nested = {"a": nested}

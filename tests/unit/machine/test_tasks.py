@@ -66,7 +66,7 @@ def test_a_task_is_entered_as_a_call_with_its_timeout() -> None:
     )
 
 
-def test_a_result_is_the_tasks_output() -> None:
+def test_a_result_is_the_output_of_the_task() -> None:
     flow = flow_of(step("task", "T"), step("pass", "Next"))
     assert after(flow, at(), Returned({"a": 1})).history == (
         event("TaskSucceeded", "T", output={"a": 1}),
@@ -75,7 +75,7 @@ def test_a_result_is_the_tasks_output() -> None:
     )
 
 
-def test_output_mappings_choose_from_the_result_and_the_tasks_own_input() -> None:
+def test_output_mappings_read_the_result_and_the_input_of_the_task() -> None:
     mappings = maps(a="$local.x", b="$input.y", c="$local.nope", id="$context.step.eventId")
     flow = flow_of(step("task", "T", inputMappings=maps(y=1), outputMappings=mappings))
     decision = after(flow, at(), Returned({"x": 2}))
@@ -83,7 +83,7 @@ def test_output_mappings_choose_from_the_result_and_the_tasks_own_input() -> Non
 
 
 @pytest.mark.parametrize(("value", "kind"), [([1], "list"), (None, "NoneType"), ("text", "str"), (1, "int")])
-def test_a_result_that_is_no_object_is_an_invalid_local(value: Any, kind: str) -> None:
+def test_a_result_that_is_not_an_object_is_an_invalid_local(value: Any, kind: str) -> None:
     flow = flow_of(step("task", "T"))
     cause = f"the result must be a JSON object, not {kind}"
     assert after(flow, at(), Returned(value)) == Decision(
@@ -94,7 +94,7 @@ def test_a_result_that_is_no_object_is_an_invalid_local(value: Any, kind: str) -
 
 def test_a_result_over_the_limit_does_not_enter_history_and_is_not_caught() -> None:
     flow = flow_of(step("task", "T", catch=[{"errors": ["FnF.ALL"], "goto": "T"}]))
-    cause = "step 'T' holds 209 bytes of data; 100 bytes are allowed"
+    cause = "step 'T' holds 209 bytes of data; limit: 100 bytes"
     assert after(flow, at(), Returned({"big": "x" * 199}), payload_bytes=100) == Decision(
         failed("T", error="FnF.DataLimitExceeded", cause=cause),
         outcome=Outcome(Status.FAILED, None, "FnF.DataLimitExceeded", cause),
@@ -124,7 +124,7 @@ CAUGHT = flow_of(
 def test_a_failure_is_retried_by_the_first_policy_that_names_it() -> None:
     assert after(CAUGHT, at(), Raised("Throttled", "busy")) == Decision(
         (failure("Throttled", "busy"), again(2, 10)),
-        state=at(phase=Phase.RETRYING, attempt=2, retries=(1, 0, 0)),
+        state=at(phase=Phase.RETRYING, attempt=2, retries=(1, 0, 0), last_error="Throttled"),
         wake=ScheduleCall(MessageMetadata("task", "T", 2, 1), after=10, timeout=5),
     )
 
@@ -139,10 +139,10 @@ def test_the_next_retry_waits_longer() -> None:
 def test_each_policy_counts_its_own_retries() -> None:
     state = at(phase=Phase.RETRYING, attempt=3, retries=(2, 0, 0))
     decision = after(CAUGHT, state, Raised("Flaky"))
-    assert decision.state == replace(state, attempt=4, retries=(2, 1, 0))
+    assert decision.state == replace(state, attempt=4, retries=(2, 1, 0), last_error="Flaky")
 
 
-def test_retries_used_up_it_is_caught_with_what_the_error_mappings_say() -> None:
+def test_an_exhausted_retry_is_caught_with_error_mappings() -> None:
     state = at(input={"n": 5}, phase=Phase.RETRYING, attempt=3, retries=(2, 0, 0))
     local = {"e": "Throttled", "c": "busy", "n": 5, "k": 1}
     assert after(CAUGHT, state, Raised("Throttled", "busy")) == Decision(
@@ -158,30 +158,30 @@ def test_retries_used_up_it_is_caught_with_what_the_error_mappings_say() -> None
 
 
 @pytest.mark.parametrize(("error", "goes_to"), [("Fatal", 1), ("Never", 2), ("Other", 2)])
-def test_the_first_catch_that_names_it_says_where_to_go(error: str, goes_to: int) -> None:
+def test_the_first_matching_catch_chooses_the_next_step(error: str, goes_to: int) -> None:
     state = after(CAUGHT, at(), Raised(error)).state
     assert state is not None and state.levels[0].step == goes_to
 
 
-def test_a_base_class_of_an_exception_is_a_name_of_the_error_too() -> None:
+def test_an_error_matches_by_base_class_too() -> None:
     state = after(CAUGHT, at(), Raised("Mine", also=("Fatal", "Exception"))).state
     assert state is not None and state.levels[0].step == 1
 
 
-def test_without_error_mappings_a_caught_failure_puts_nothing_out() -> None:
+def test_a_caught_failure_without_error_mappings_has_no_output() -> None:
     flow = flow_of(step("task", "T", catch=[{"errors": ["E"], "goto": "A"}]), step("pass", "A"))
     state = after(flow, at(local={"old": 1}), Raised("E", "c")).state
     assert state is not None and state.levels[0].local == {"old": 1}
 
 
-def test_what_nothing_catches_fails_the_execution() -> None:
+def test_an_uncaught_failure_fails_the_execution() -> None:
     flow = flow_of(step("task", "T", catch=[{"errors": ["Other"], "goto": "T"}]))
     assert after(flow, at(), Raised("E", "c")) == Decision(
         (failure("E", "c"), *failed("T", error="E", cause="c")), outcome=Outcome(Status.FAILED, None, "E", "c")
     )
 
 
-def test_a_timeout_is_a_failure_of_its_own_name() -> None:
+def test_a_timeout_is_a_failure_named_task_timeout() -> None:
     assert after(CAUGHT, at(), TimedOut()).history[0] == failure(
         "FnF.TaskTimeout", "no result within 5 seconds", type_="TaskTimedOut"
     )
@@ -224,13 +224,13 @@ CALLBACK = flow_of(
 )
 
 
-def test_a_call_that_is_made_waits_for_a_report() -> None:
+def test_a_callback_task_waits_for_a_report_after_its_call() -> None:
     assert after(CALLBACK, at(), Submitted({})) == Decision(
         (event("TaskSubmitted", "T"),), state=at(phase=Phase.CALLBACK), wake=AwaitReport()
     )
 
 
-def test_a_reported_output_is_the_tasks_local() -> None:
+def test_a_reported_output_is_the_local_of_the_task() -> None:
     decision = after(CALLBACK, at(phase=Phase.CALLBACK), ReportedSucceeded({"by": "boss"}))
     assert decision.outcome == Outcome(Status.SUCCEEDED, {"by": "boss"})
 
@@ -239,16 +239,16 @@ def test_a_report_may_come_before_the_call_has_returned() -> None:
     assert after(CALLBACK, at(), ReportedSucceeded({})).outcome == Outcome(Status.SUCCEEDED, {})
 
 
-def test_a_reported_failure_is_retried_as_any_other() -> None:
+def test_a_reported_failure_is_retried() -> None:
     decision = after(CALLBACK, at(phase=Phase.CALLBACK), ReportedFailed("Refused", "no"))
     assert decision == Decision(
         (failure("Refused", "no"), again(2, 1)),
-        state=at(phase=Phase.RETRYING, attempt=2, retries=(1,)),
+        state=at(phase=Phase.RETRYING, attempt=2, retries=(1,), last_error="Refused"),
         wake=ScheduleCall(MessageMetadata("task", "T", 2, 1, is_callback=True), after=1),
     )
 
 
-def test_a_retry_has_a_new_token_and_the_old_one_is_not_awaited() -> None:
+def test_a_retry_has_a_new_task_token_and_refuses_the_old_one() -> None:
     first, second = at(), at(attempt=2)
     tokens = [call_of(CALLBACK, state, ABOUT).payload["token"] for state in (first, second)]  # type: ignore[union-attr]
     one, two = map(read_task_token, tokens)
@@ -267,7 +267,7 @@ def test_a_token_is_verified_by_the_execution_that_signed_it() -> None:
     "token",
     ["", "x", "ä", "====", base64.b64encode(b"v1#a#b").decode(), base64.b64encode(b"v1#f#x#r#1#@0#1#s").decode()],
 )
-def test_what_was_never_a_token_is_refused(token: str) -> None:
+def test_an_invalid_task_token_is_refused(token: str) -> None:
     with pytest.raises(InvalidTaskToken):
         read_task_token(token)
 
@@ -278,7 +278,7 @@ def test_no_other_step_has_a_task_token() -> None:
     assert request is not None and request.payload == {"who": "T"}
 
 
-def test_a_call_carries_the_steps_input_and_a_key_of_its_entry() -> None:
+def test_a_call_has_the_input_of_the_step_and_an_idempotency_key() -> None:
     flow = flow_of(step("task", "T", inputMappings=maps(a="$input.a", b="$local.b"), timeoutSeconds=7))
     request = call_of(flow, at(input={"a": 1}, local={"b": 2}, entry=3), ABOUT)
     assert request is not None
@@ -290,7 +290,7 @@ def test_a_call_carries_the_steps_input_and_a_key_of_its_entry() -> None:
     )
 
 
-def test_a_retry_has_a_key_of_its_own() -> None:
+def test_a_retry_has_its_own_idempotency_key() -> None:
     request = call_of(flow_of(step("task", "T")), at(attempt=2), ABOUT)
     assert request is not None and request.idempotency_key == "id/T/r.1/2"
 
@@ -303,7 +303,7 @@ def test_an_action_is_called_with_its_parameters_alone() -> None:
     assert request.payload == {"Id": 7, "All": {"job": {"id": 7}}, "List": [7, 1], "Text": "$5"}
 
 
-def test_a_function_is_called_with_the_steps_input_whatever_its_parameters() -> None:
+def test_a_function_ignores_service_parameters() -> None:
     flow = flow_of(step("task", "T", serviceParams={"InvocationType": "Async"}))
     request = call_of(flow, at(input={"a": 1}), ABOUT)
     assert request is not None and (request.payload, request.ignore_result) == ({"a": 1}, True)
@@ -313,7 +313,7 @@ def test_other_steps_call_nothing() -> None:
     assert call_of(flow_of(step("pass", "A")), at(), ABOUT) is None
 
 
-def test_a_task_in_an_option_has_the_choices_input() -> None:
+def test_a_task_in_an_option_has_the_input_of_the_choice() -> None:
     inner = step("task", "T", inputMappings=maps(a="$input.a", b="$local.b"))
     choice = step("choice", "C", inputMappings=maps(a="$input.x"), default={"steps": [inner]})
     state = at(input={"x": 1})

@@ -21,7 +21,7 @@ def app(broker: str = REDIS, **conf: object) -> Celery:
     return made
 
 
-def test_attaching_adds_a_celery_task_for_each_step_type_and_one_for_the_sweep() -> None:
+def test_attach_adds_a_celery_task_per_step_type_and_for_the_sweep() -> None:
     made = app()
     attach(made, REDIS)
     assert {name for name in made.tasks if name.startswith("pollflow.")} == {
@@ -37,7 +37,7 @@ def test_attaching_adds_a_celery_task_for_each_step_type_and_one_for_the_sweep()
     }
 
 
-def test_attaching_fails_when_the_visibility_timeout_is_not_twice_the_horizon() -> None:
+def test_attach_requires_a_visibility_timeout_of_twice_max_countdown() -> None:
     made = app(broker_transport_options={"visibility_timeout": 100})
     with pytest.raises(
         ConfigurationError, match=r"visibility_timeout.* is 100 s.*pollflow_max_countdown to 50 or less"
@@ -53,7 +53,7 @@ def test_a_redis_behind_sentinels_has_a_visibility_timeout_too() -> None:
         attach(made, "redis://127.0.0.1:1/0")
 
 
-def test_a_broker_that_is_no_redis_has_no_visibility_timeout() -> None:
+def test_a_broker_other_than_redis_has_no_visibility_timeout() -> None:
     made = app("amqp://127.0.0.1:1", broker_transport_options={"visibility_timeout": 1})
     assert not attach(made, REDIS).container.routes.in_script
 
@@ -71,9 +71,7 @@ def test_a_broker_that_is_no_redis_has_no_visibility_timeout() -> None:
         ("redis+socket:///tmp/a.sock?virtual_host=1", "unix:///tmp/a.sock", False),
     ],
 )
-def test_the_script_publishes_only_where_broker_and_state_are_one_database(
-    broker: str, state: str, in_script: bool
-) -> None:
+def test_scripts_publish_only_if_broker_and_state_share_a_database(broker: str, state: str, in_script: bool) -> None:
     assert attach(app(broker), state).container.routes.in_script is in_script
 
 
@@ -116,7 +114,7 @@ def test_a_misspelt_setting_is_refused_with_the_near_name() -> None:
         attach(app(pollflow_max_countdwn=60), REDIS)
 
 
-def test_the_beat_entry_is_dropped_when_nobody_takes_it() -> None:
+def test_the_beat_entry_expires_when_it_is_not_consumed() -> None:
     assert beat_schedule(7) == {"pollflow-sweep": {"task": "pollflow.sweep", "schedule": 7, "options": {"expires": 7}}}
 
 

@@ -36,7 +36,7 @@ def test_a_function_of_another_service_is_not_found_by_its_name_alone() -> None:
     functions = Functions()
     functions.register("other/status", nothing)
     assert functions.find(RESOURCE) is None
-    assert missing_cause(RESOURCE, functions) == "no function is registered as 'jobs/status'; near names: other/status"
+    assert missing_cause(RESOURCE, functions) == "no function is registered as 'jobs/status'; similar names: other/status"
 
 
 def test_the_decorator_takes_a_name_or_the_functions_own() -> None:
@@ -90,11 +90,11 @@ def test_a_handler_of_function_compute_runs_unedited() -> None:
     assert result == {"asked": {"a": 1}, "request_id": "id/step/r.1"}
 
 
-def test_a_handler_of_function_compute_may_answer_an_object() -> None:
+def test_a_handler_of_function_compute_may_return_an_object() -> None:
     assert invoke(fc_handler(lambda event, context: {"ok": True}), {}, CONTEXT) == {"ok": True}
 
 
-def test_a_handler_that_answers_no_json_fails_as_the_original_would() -> None:
+def test_a_handler_that_returns_no_json_fails_as_in_the_original() -> None:
     with pytest.raises(TaskError) as caught:
         invoke(fc_handler(lambda event, context: "oops"), {}, CONTEXT)
     assert caught.value.error == "FnF.InvalidLocal"
@@ -121,11 +121,11 @@ def call(function: Function | None, *, starts: int = 1, **changes: Any) -> Event
     return Caller(functions, None, 3).call(claimed, CallRequest(**{**asked, **changes}))  # type: ignore[arg-type]
 
 
-def test_what_a_function_returns_is_the_calls_result() -> None:
+def test_the_return_value_of_a_function_is_the_result_of_the_call() -> None:
     assert call(lambda input, context: {"got": input}) == Returned({"got": {"a": 1}})
 
 
-def test_what_a_function_logs_tells_whose_line_it_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_of_a_function_name_execution_and_step(caplog: pytest.LogCaptureFixture) -> None:
     def logs(input: dict[str, Any], context: Context) -> None:
         context.logger.warning("%d jobs", 3)
 
@@ -135,7 +135,7 @@ def test_what_a_function_logs_tells_whose_line_it_is(caplog: pytest.LogCaptureFi
     assert (vars(record)["flow"], vars(record)["execution"], vars(record)["step"]) == ("f", "x", "50% done")
 
 
-def test_what_a_function_raises_is_the_steps_error_with_its_base_classes() -> None:
+def test_an_exception_is_the_error_of_the_step_with_its_base_classes() -> None:
     def fails(input: dict[str, Any], context: Context) -> None:
         raise ConnectionResetError("gone")
 
@@ -150,7 +150,7 @@ def test_a_task_error_names_itself() -> None:
     assert isinstance(event, Raised) and (event.error, event.cause) == ("FC.ResourceThrottled", "later")
 
 
-def test_a_task_error_whose_cause_is_no_text_is_told_as_text() -> None:
+def test_a_task_error_cause_is_converted_to_text() -> None:
     def fails(input: dict[str, Any], context: Context) -> None:
         raise TaskError("Busy", ValueError("later"))  # type: ignore[arg-type]
 
@@ -170,22 +170,22 @@ def test_a_task_error_is_matched_by_its_class_too() -> None:
     assert event.also[:2] == ("BusyError", "TaskError")
 
 
-def test_a_result_that_json_has_not_fails_the_step() -> None:
+def test_a_result_that_is_not_json_fails_the_step() -> None:
     event = call(lambda input, context: {"a": object()})
     assert isinstance(event, Raised) and event.error == "FnF.InvalidLocal"
 
 
-def test_a_function_nobody_registered_is_told_with_near_names() -> None:
+def test_an_unregistered_function_is_reported_with_near_names() -> None:
     event = call(None)
     assert event == Raised("FC.FunctionNotFound", "no function is registered as 'jobs/status'; registered: none")
 
 
-def test_a_call_that_was_cut_off_again_and_again_is_not_made_again() -> None:
+def test_a_call_that_crashed_too_often_is_not_repeated() -> None:
     event = call(nothing, starts=4)
     assert event == Raised("FC.Unknown", "the call was cut off 3 times by the end of its process")
 
 
-def test_the_result_of_a_call_that_waits_for_a_callback_does_not_count() -> None:
+def test_the_result_of_a_callback_call_is_ignored() -> None:
     assert call(nothing, pattern=Pattern.WAIT_FOR_CALLBACK) == Submitted({})
 
 

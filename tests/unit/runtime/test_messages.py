@@ -9,19 +9,18 @@ from celery import Celery
 from pollflow import InvalidArgument
 from pollflow.machine import MessageMetadata
 from pollflow.runtime import messages
-from pollflow.store import ExecutionRef, Message, MessageKey
+from pollflow.store import ExecutionKey, ExecutionRef, Message, MessageKey
 
-LETTER = Message(
-    MessageKey(ExecutionRef("polling", "mine"), "r", "SECRETTOKEN"),
-    "0123",
+MESSAGE = Message(
+    MessageKey(ExecutionKey(ExecutionRef("polling", "mine"), "0123"), "r", "SECRETTOKEN"),
     MessageMetadata("task", "Get status", attempt=2, entry=4),
 )
 
 
 def wire(message: Message, at: float = 1.5) -> dict[str, object]:
     encoded = messages.encode(message, queue="steps", list_key="steps")
-    message: dict[str, object] = json.loads(f"{encoded.head}{at}{encoded.tail}")
-    return message
+    found: dict[str, object] = json.loads(f"{encoded.head}{at}{encoded.tail}")
+    return found
 
 
 def test_a_message_has_every_header_that_celery_writes() -> None:
@@ -29,14 +28,14 @@ def test_a_message_has_every_header_that_celery_writes() -> None:
     theirs = app.amqp.as_task_v2(
         "id", "pollflow.task", args=["a"], kwargs={}, root_id="0123", argsrepr="x", kwargsrepr="{}", ignore_result=True
     )
-    ours = wire(LETTER)["headers"]
+    ours = wire(MESSAGE)["headers"]
     assert isinstance(ours, dict)
     assert set(theirs.headers) - set(ours) == set()
     assert set(ours) - set(theirs.headers) == {messages.SENT_AT, messages.CALLBACK}
 
 
-def test_a_message_says_which_flow_execution_step_and_try_it_is_and_shows_no_token() -> None:
-    headers = wire(LETTER)["headers"]
+def test_a_message_names_flow_execution_step_and_attempt_but_no_token() -> None:
+    headers = wire(MESSAGE)["headers"]
     assert isinstance(headers, dict)
     assert headers["task"] == "pollflow.task"
     assert headers["argsrepr"] == "('polling', 'mine', 'Get status', 'attempt 2')"
@@ -57,41 +56,42 @@ def test_a_message_says_which_flow_execution_step_and_try_it_is_and_shows_no_tok
 )
 def test_the_parent_of_a_message_is_the_step_before(frame: str, entry: int, attempt: int, parent: str | None) -> None:
     message = Message(
-        MessageKey(ExecutionRef("f", "x"), frame, "t"), "0123", MessageMetadata("task", "s", attempt, entry)
+        MessageKey(ExecutionKey(ExecutionRef("f", "x"), "0123"), frame, "t"),
+        MessageMetadata("task", "s", attempt, entry),
     )
     assert messages.parent_id(message) == parent
 
 
-def test_every_envelope_has_a_delivery_tag_of_its_own() -> None:
-    tags = {json.dumps(wire(LETTER)["properties"]) for _ in range(100)}
+def test_every_message_has_its_own_delivery_tag() -> None:
+    tags = {json.dumps(wire(MESSAGE)["properties"]) for _ in range(100)}
     assert len(tags) == 100
 
 
-def test_the_moment_of_sending_is_read_back_from_a_queued_message() -> None:
-    encoded = messages.encode(LETTER, queue="q", list_key="q")
+def test_the_time_of_sending_is_read_from_a_queued_message() -> None:
+    encoded = messages.encode(MESSAGE, queue="q", list_key="q")
     assert messages.sent_at(f"{encoded.head}1795518190.331195{encoded.tail}") == 1795518190.331195
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"headers": {}}', '{"headers": null}', '{"headers": {"id": "x"}}'])
-def test_a_message_of_others_has_no_moment_of_sending(text: str) -> None:
+def test_a_message_of_another_app_has_no_time_of_sending(text: str) -> None:
     assert messages.sent_at(text) is None
 
 
 def test_a_countdown_becomes_an_eta_and_none_no_eta() -> None:
-    later = Message(LETTER.key, "0123", LETTER.metadata, countdown=10)
+    later = Message(MESSAGE.key, MESSAGE.metadata, countdown=10)
     eta = messages.eta_of(later)
     assert eta is not None
     assert 9 < (eta - datetime.now(timezone.utc)).total_seconds() < 10.1
-    assert messages.eta_of(LETTER) is None
+    assert messages.eta_of(MESSAGE) is None
 
 
 @pytest.mark.parametrize("args", [[], ["a"], ["a", "b", "c", 4], "abcd", None, {"a": 1}])
-def test_what_is_no_address_is_refused(args: object) -> None:
+def test_an_invalid_message_key_is_refused(args: object) -> None:
     with pytest.raises(InvalidArgument):
         messages.key_of(args)
 
 
-def test_an_address_survives_the_wire() -> None:
-    body = wire(LETTER)["body"]
+def test_a_message_key_round_trips() -> None:
+    body = wire(MESSAGE)["body"]
     assert isinstance(body, str)
-    assert messages.key_of(json.loads(body)[0]) == LETTER.key
+    assert messages.key_of(json.loads(body)[0]) == MESSAGE.key

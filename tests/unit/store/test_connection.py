@@ -9,7 +9,7 @@ from pollflow.store import connect
 
 
 @pytest.mark.parametrize("url", ["redis://host/abc", "rediss://:p@host:1/1a", "redis://host/-1", "redis://host/0/1"])
-def test_a_database_that_is_no_number_is_refused(url: str) -> None:
+def test_a_database_that_is_not_a_number_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgument, match="has the number of a database; write redis://HOST:PORT/DB"):
         connect(url)
 
@@ -23,7 +23,7 @@ def test_a_url_names_its_database(url: str, database: int) -> None:
         assert client.get_connection_kwargs().get("db", 0) == database
 
 
-def test_a_password_that_was_not_encoded_is_not_shown() -> None:
+def test_a_password_without_url_encoding_is_not_shown() -> None:
     with pytest.raises(InvalidArgument) as refused:
         connect("redis://:12/secret@host/0")
     assert "secret" not in str(refused.value)
@@ -32,7 +32,7 @@ def test_a_password_that_was_not_encoded_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("url", "shown"), [("host:6379", "'host:6379'"), ("http://me:secret@host/0", "'http://…@host/0'")]
 )
-def test_what_is_no_url_of_a_redis_is_shown_without_its_password(url: str, shown: str) -> None:
+def test_an_invalid_redis_url_is_shown_without_its_password(url: str, shown: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         connect(url)
     assert str(refused.value).startswith(f"{shown} is no URL of a Redis")

@@ -1,4 +1,4 @@
-"""Reading flow test files: what they say, and what is wrong with them, with its line."""
+"""Reading of flow test files, and their problems with lines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write(tmp_path: Path):  # type: ignore[no-untyped-def]
     return write
 
 
-def test_everything_that_a_case_may_say(write) -> None:  # type: ignore[no-untyped-def]
+def test_a_case_with_every_field(write) -> None:  # type: ignore[no-untyped-def]
     path = write(
         FLOW
         + """\
@@ -54,10 +54,10 @@ cases:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "message"),
     [
         ("cases: [{name: x, expect: {}}]", 1, '"flow" or "definition" is missing'),
-        (FLOW + "flow: nowhere.yaml\ncases: [{name: x, expect: {}}]", 2, "there is no such file"),
+        (FLOW + "flow: nowhere.yaml\ncases: [{name: x, expect: {}}]", 2, "does not exist"),
         (FLOW, 1, '"cases" is missing'),
         (FLOW + "cases: []", 2, "at least one case"),
         (FLOW + "cases:\n  - expect: {}", 3, '"name" is missing'),
@@ -74,21 +74,25 @@ cases:
         (FLOW + "cases:\n  - name: x\n    expect: {output_contains: 1}", 4, "must be an object"),
         (FLOW + "cases:\n  - name: x\n    expect: {steps: A}", 4, "must be a list"),
         (FLOW + "cases:\n  - name: x\n    input: [1]\n    expect: {}", 4, "must be an object"),
-        ("flow: nowhere.yaml\ncases: [{name: x, expect: {}}]", 1, "there is no such file"),
-        (FLOW + "cases:\n  - {name: x, expect: {}}\n  - {name: x, lint: []}", 4, 'before it is named "x" too'),
+        ("flow: nowhere.yaml\ncases: [{name: x, expect: {}}]", 1, "does not exist"),
+        (
+            FLOW + "cases:\n  - {name: x, expect: {}}\n  - {name: x, lint: []}",
+            4,
+            'has the name "x", too',
+        ),
         ("cases: [", 1, "not YAML"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(write, text: str, line: int, told: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_problem_shows_its_line(write, text: str, line: int, message: str) -> None:  # type: ignore[no-untyped-def]
     path = write(text)
     with pytest.raises(DefinitionError) as caught:
         load_cases(path)
     (problem,) = caught.value.problems
     assert (problem.path, problem.line) == (str(path), line)
-    assert told in problem.message
+    assert message in problem.message
 
 
-def test_all_that_is_wrong_in_a_file_is_told_at_once(write) -> None:  # type: ignore[no-untyped-def]
+def test_all_problems_of_a_file_are_reported_at_once(write) -> None:  # type: ignore[no-untyped-def]
     path = write(
         FLOW
         + """\
@@ -126,8 +130,8 @@ flws: {}
     ]
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="there is no such file"):
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="does not exist"):
         load_cases(tmp_path / "x.flowtest.yaml")
 
 
@@ -150,7 +154,7 @@ def test_a_definition_keeps_its_own_text_and_lines(write) -> None:  # type: igno
     assert definition.read().steps.steps[0].line == 6
 
 
-def test_a_definition_on_one_line_is_taken_as_json(write) -> None:  # type: ignore[no-untyped-def]
+def test_a_definition_on_one_line_is_read_as_json(write) -> None:  # type: ignore[no-untyped-def]
     flow = load_cases(write(FLOW + "cases: [{name: x, expect: {}}]"))[0].definition.read()
     assert [step.name for step in flow.steps.steps] == ["A"]
 

@@ -1,4 +1,4 @@
-"""The examples of docs/testing.md run."""
+"""The examples of docs/testing.md pass."""
 
 from __future__ import annotations
 

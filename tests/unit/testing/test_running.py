@@ -1,4 +1,4 @@
-"""Running files: what fails and how it is told, the report, JUnit, the commands."""
+"""Running of flow test files: differences, the report, JUnit XML, the commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ cases:
 CASE = "  - {name: one, functions: {call: [{returns: {a: 1, b: [1, 2]}}]}, expect: %s}\n"
 
 
-def told(tmp_path: Path, expect: str) -> list[str]:
+def differences_of(tmp_path: Path, expect: str) -> list[str]:
     (tmp_path / "x.flowtest.yaml").write_text(FLOW + CASE % expect, encoding="utf-8")
     (verdict,) = run_paths([tmp_path]).verdicts
     return list(verdict.differences)
@@ -54,21 +54,21 @@ def told(tmp_path: Path, expect: str) -> list[str]:
         ),
     ],
 )
-def test_what_does_not_hold_is_told(tmp_path: Path, expect: str, differences: list[str]) -> None:
-    found = told(tmp_path, expect)
+def test_differences_are_reported(tmp_path: Path, expect: str, differences: list[str]) -> None:
+    found = differences_of(tmp_path, expect)
     if differences and differences[0].startswith("output.a: expected 2"):
         differences = [*differences, "output.b: unexpected: [1, 2]"]
     assert found == differences
 
 
-def test_a_failed_execution_tells_why(tmp_path: Path) -> None:
+def test_a_failed_execution_shows_its_error(tmp_path: Path) -> None:
     case = "  - {name: one, functions: {call: [{raises: {error: E, cause: c}}]}, expect: {status: Succeeded}}\n"
     (tmp_path / "x.flowtest.yaml").write_text(FLOW + case, encoding="utf-8")
     (verdict,) = run_paths([tmp_path]).verdicts
     assert verdict.differences == ("status: expected Succeeded, actual Failed (E: c)",)
 
 
-def test_what_came_in_vain_is_told_where_a_case_fails(tmp_path: Path) -> None:
+def test_a_failed_case_shows_refused_stimuli(tmp_path: Path) -> None:
     case = (
         "  - {name: one, functions: {call: [{returns: {}}]}, at: [{seconds: 99, stop: }], expect: {status: Stopped}}\n"
     )
@@ -77,14 +77,14 @@ def test_what_came_in_vain_is_told_where_a_case_fails(tmp_path: Path) -> None:
     assert verdict.differences[1] == "at 99 s: the execution has ended, so it cannot be stopped"
 
 
-def test_a_report_at_a_step_that_is_not_there_fails_the_case(tmp_path: Path) -> None:
+def test_a_report_at_an_unknown_step_fails_the_case(tmp_path: Path) -> None:
     case = "  - {name: one, at: [{seconds: 1, report_failed: {step: Nope}}], expect: {status: Failed}}\n"
     (tmp_path / "x.flowtest.yaml").write_text(FLOW + case, encoding="utf-8")
     (verdict,) = run_paths([tmp_path]).verdicts
     assert verdict.differences == ("at: no step is named 'Nope'",)
 
 
-def test_a_definition_that_is_refused_fails_its_cases_with_its_errors(tmp_path: Path) -> None:
+def test_an_invalid_definition_fails_its_cases(tmp_path: Path) -> None:
     text = (
         "definition: |\n  version: v1\n  type: flow\n  steps: [{type: wait, name: W}]\ncases: [{name: x, expect: {}}]"
     )
@@ -93,7 +93,7 @@ def test_a_definition_that_is_refused_fails_its_cases_with_its_errors(tmp_path: 
     assert "the definition is refused: " in verdict.differences[0] and ":3:" in verdict.differences[0]
 
 
-def test_errors_that_are_missing_or_unexpected_are_told(tmp_path: Path) -> None:
+def test_missing_and_unexpected_errors_are_reported(tmp_path: Path) -> None:
     text = (
         "definition: |\n  version: v1\n  type: flow\n  steps: [{type: wait, name: W}]\n"
         "cases: [{name: x, expect: {invalid: [{line: 1, message_contains: duration}]}}]"
@@ -105,14 +105,14 @@ def test_errors_that_are_missing_or_unexpected_are_told(tmp_path: Path) -> None:
     assert unexpected.startswith("unexpected: line 3: steps[0].duration: ")
 
 
-def test_lint_is_checked_where_it_is_given(tmp_path: Path) -> None:
+def test_lint_is_checked_if_expected(tmp_path: Path) -> None:
     case = "  - {name: one, lint: [short-wait]}\n"
     (tmp_path / "x.flowtest.yaml").write_text(FLOW + case, encoding="utf-8")
     (verdict,) = run_paths([tmp_path]).verdicts
     assert verdict.differences == ("lint: no warning short-wait",)
 
 
-def test_the_command_writes_a_line_a_case_and_the_sum_last(tmp_path: Path) -> None:
+def test_the_command_writes_a_line_per_case_and_a_summary(tmp_path: Path) -> None:
     path = tmp_path / "x.flowtest.yaml"
     path.write_text(FLOW + CASE % "{}" + CASE.replace("one", "two") % "{status: Failed}", encoding="utf-8")
     lines: list[str] = []
@@ -128,16 +128,16 @@ def test_the_command_writes_a_line_a_case_and_the_sum_last(tmp_path: Path) -> No
         command.test([path], keyword="nothing", write=lines.append)
 
 
-def test_a_wrong_file_is_one_failed_case_and_a_wrong_path_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_file_fails_and_a_missing_path_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.flowtest.yaml"
     path.write_text("cases: 1", encoding="utf-8")
     report = run_paths([path])
     assert (report.summary, report.verdicts[0].differences[0][: len(str(path))]) == ("0 passed, 1 failed", str(path))
-    with pytest.raises(InvalidArgument, match="no such file or folder"):
+    with pytest.raises(InvalidArgument, match="does not exist"):
         run_paths([tmp_path / "nope"])
 
 
-def test_junit_has_every_case(tmp_path: Path) -> None:
+def test_junit_xml_contains_every_case(tmp_path: Path) -> None:
     path = tmp_path / "x.flowtest.yaml"
     path.write_text(FLOW + CASE % "{}" + CASE.replace("one", "two") % '{output: "\\u0001<"}', encoding="utf-8")
     assert command.test([path], junit=tmp_path / "out.xml", write=lambda line: None) == 1
@@ -157,14 +157,14 @@ def test_a_simulation_draws_the_run(tmp_path: Path) -> None:
     command.simulate(flow, script=script, write=drawn.append)
     assert drawn[0].splitlines() == [
         '        0 s  Call        1 s  → {"a": 1}',
-        "                              · attempt 1: called again, its worker had died",
+        "                              · attempt 1: called again after its worker died",
         "        1 s  Wait       10 s  → {}",
         "       11 s  End              → {}",
         'Succeeded after 11 s: {"a": 1}',
     ]
 
 
-def test_a_simulation_asks_what_functions_answer(tmp_path: Path) -> None:
+def test_a_simulation_asks_for_replies(tmp_path: Path) -> None:
     flow = tmp_path / "f.yaml"
     flow.write_text("\n".join(line[2:] for line in FLOW.splitlines()[1:-1]), encoding="utf-8")
     answers = iter(["{a: ", "raise FC.X boom", "!", "[1]", "{a: 2}"])
@@ -177,14 +177,14 @@ def test_a_simulation_asks_what_functions_answer(tmp_path: Path) -> None:
     result = command.simulate(flow, {"x": "é"}, ask=ask, write=lambda text: None)
     assert (result.output, len(asked)) == ({"a": 2}, 5)
     assert asked[0].startswith('acs:fc:::services/s/functions/call is called with {"x": "é"}\n')
-    assert all(question.endswith("once more: ") for question in asked[1:])
-    assert ["that is no answer; write " in question for question in asked[1:]] == [False, True, False, True]
-    assert "which error?" in asked[3]
+    assert all(question.endswith("\n  reply: ") for question in asked[1:])
+    assert ["that is not a reply; write " in question for question in asked[1:]] == [False, True, False, True]
+    assert "the error is missing" in asked[3]
     failed = command.simulate(flow, ask=lambda prompt: "! Mine because", write=lambda text: None)
     assert (failed.error, failed.cause) == ("Mine", "because")
 
 
-def test_a_simulation_that_nobody_answers_is_refused(tmp_path: Path) -> None:
+def test_a_simulation_without_a_reply_ends(tmp_path: Path) -> None:
     flow = tmp_path / "f.yaml"
     flow.write_text("\n".join(line[2:] for line in FLOW.splitlines()[1:-1]), encoding="utf-8")
 
@@ -195,7 +195,7 @@ def test_a_simulation_that_nobody_answers_is_refused(tmp_path: Path) -> None:
         command.simulate(flow, ask=ask, write=lambda text: None)
 
 
-def test_a_simulation_may_use_an_applications_functions(tmp_path: Path) -> None:
+def test_a_simulation_calls_functions_of_an_application(tmp_path: Path) -> None:
     flow = tmp_path / "f.yaml"
     flow.write_text("\n".join(line[2:] for line in FLOW.splitlines()[1:-1]), encoding="utf-8")
     functions = Functions()

@@ -1,4 +1,4 @@
-"""Virtual time: histories with numbers, causes and moments, and what the file format has no words for."""
+"""Virtual time: histories with numbers, causes and times, and what flow test files cannot express."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def flow(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"version": "v1", "type": "flow", "steps": list(steps), **fields}
 
 
-def test_an_input_that_is_no_object_or_too_large_is_refused_as_by_a_start() -> None:
+def test_an_input_that_is_too_large_is_refused() -> None:
     with pytest.raises(EntityTooLarge, match="the input has 21 bytes; 20 bytes are allowed"):
         run_flow(flow(TASK), {"a": "0123456789 01"}, limits=Limits(payload_bytes=20))
 
 
-def test_history_is_what_the_store_would_have() -> None:
+def test_a_history_has_numbers_causes_and_times() -> None:
     definition = flow({"type": "wait", "name": "W", "duration": 2}, {**TASK, "end": True})
     result = run_flow(definition, functions={"f": [Reply({}, takes=0.5)]})
-    told = [(event.id, event.cause, event.at - START, event.type, event.step) for event in result.history]
-    assert told == [
+    events = [(event.id, event.cause, event.at - START, event.type, event.step) for event in result.history]
+    assert events == [
         (1, 0, 0, "ExecutionStarted", ""),
         (2, 1, 0, "StepEntered", "W"),
         (3, 2, 0, "StepStarted", "W"),
@@ -45,11 +45,11 @@ def test_history_is_what_the_store_would_have() -> None:
     assert result.history[8].detail == {"attempt": 1, "start": 1}
 
 
-def test_the_events_of_branches_are_caused_by_their_own_and_the_step_around() -> None:
+def test_causes_of_the_events_of_branches() -> None:
     branch = {"steps": [{"type": "pass", "name": "A"}]}
     result = run_flow(flow({"type": "parallel", "name": "P", "branches": [branch, branch]}))
-    told = [(event.id, event.cause, event.type) for event in result.history]
-    assert told[2:] == [
+    events = [(event.id, event.cause, event.type) for event in result.history]
+    assert events[2:] == [
         (3, 2, "StepStarted"),
         (4, 3, "BranchEntered"),
         (5, 4, "StepEntered"),
@@ -74,7 +74,7 @@ def test_fractions_of_seconds_do_not_add_up_to_noise() -> None:
     assert run_flow(flow(*steps)).seconds == 0.3
 
 
-def test_python_functions_answer_as_in_production() -> None:
+def test_python_functions_reply_as_in_production() -> None:
     def function(input: dict[str, Any], context: Any) -> Any:
         if context.attempt == 1:
             raise LookupError("not yet")
@@ -104,14 +104,14 @@ def test_async_functions_are_awaited() -> None:
     assert run_flow(flow(TASK), functions={"f": slow}).output == {"async": True}
 
 
-def test_a_function_is_told_its_deadline() -> None:
+def test_a_function_gets_its_deadline() -> None:
     deadlines: list[Any] = []
     definition = flow({"type": "wait", "name": "W", "duration": 5}, {**TASK, "timeoutSeconds": 10})
     run_flow(definition, functions={"f": lambda input, context: deadlines.append(context.deadline) or {}})
     assert deadlines[0].isoformat() == "2026-01-01T00:00:15+00:00"
 
 
-def test_a_sub_execution_has_a_result_of_its_own() -> None:
+def test_a_sub_execution_has_its_own_result() -> None:
     child = flow({"type": "wait", "name": "W", "duration": 100})
     parent = flow({"type": "task", "name": "C", "resourceArn": "acs:fnf:::flow/child", "pattern": "sync"})
     result = run_flow(parent, {"a": 1}, flows={"child": child}, at=[Stop(3, "S", "c")])
@@ -128,7 +128,7 @@ def test_two_steps_wait_for_one_sub_execution() -> None:
     assert (result.status, result.seconds, len(result.sub_executions)) == (Status.SUCCEEDED, 4, 1)
 
 
-def test_two_thousand_iterations_are_no_matter() -> None:
+def test_two_thousand_iterations_succeed() -> None:
     each = {"iterationMapping": {"collection": "$.l", "item": "x"}, "steps": [{"type": "pass", "name": "A"}]}
     definition = flow({"type": "foreach", "name": "F", **each})
     limits = Limits(payload_bytes=1 << 20)
@@ -139,3 +139,28 @@ def test_two_thousand_iterations_are_no_matter() -> None:
 def test_a_function_without_replies_is_refused() -> None:
     with pytest.raises(ValueError, match="has no replies"):
         run_flow(flow(TASK), functions={"f": []})
+
+
+def test_a_run_can_be_repeated_exactly() -> None:
+    child = flow({**TASK, "retry": [{"errors": ["E"], "intervalSeconds": 2}]})
+    parent = flow({"type": "task", "name": "C", "resourceArn": "acs:fnf:::flow/child", "pattern": "sync"})
+    replies = [Reply(raises=TaskError("E")), Reply(lost=True, takes=3), Reply({"a": 1})]
+    one, other = (run_flow(parent, flows={"child": child}, functions={"f": replies}) for _ in range(2))
+    assert one == other
+    assert (one.status, one.seconds, one.output) == (Status.SUCCEEDED, 5, {"a": 1})
+
+
+def test_a_run_inside_a_function_of_a_run() -> None:
+    def function(input: dict[str, Any], context: Any) -> Any:
+        return run_flow(flow({**TASK, "name": "Inner"}), functions={"f": [Reply({"inner": context.step})]}).output
+
+    assert run_flow(flow(TASK), functions={"f": function}).output == {"inner": "T"}
+
+
+def test_the_engine_logs_nothing_and_functions_log(caplog: pytest.LogCaptureFixture) -> None:
+    def function(input: dict[str, Any], context: Any) -> Any:
+        context.logger.warning("called")
+        return Reply(lost=True) if len(caplog.records) < 2 else {}
+
+    run_flow(flow(TASK), functions={"f": function})
+    assert [record.name for record in caplog.records] == ["pollflow.function"] * 2

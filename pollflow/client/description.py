@@ -1,0 +1,172 @@
+"""The description of an execution: one typed answer to what it does now. All views of executions are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+
+from pollflow.errors import ExecutionNotExists, FlowNotExists, UnreadableRecord
+from pollflow.fdl.model import JsonObject
+from pollflow.machine.data import step_at
+from pollflow.runtime.container import Container
+from pollflow.store import ExecutionKey, ExecutionRef, FrameRecord, Snapshot
+
+_UNKNOWN = "?"
+
+
+class StepState(str, Enum):
+    """What an open step does."""
+
+    WAITING = "waiting"
+    """A wait that is not over."""
+    QUEUED = "queued"
+    """Its message is on the way to a worker; or its worker has died, and the call starts again when its lease ends."""
+    RUNNING = "running"
+    """A worker runs its call."""
+    RETRYING = "retrying"
+    """Its last attempt failed, and the next one is not due yet."""
+    CALLBACK = "callback"
+    """Its call has returned, and the step waits for a report or for the end of a sub-flow."""
+    CHILDREN = "children"
+    """Its branches or iterations run."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStep:
+    """A step that has been entered and not left. Times are by Redis' clock.
+
+    `visit` numbers the visits of steps within the frame (the flow, a branch or an iteration), `attempt` the calls in
+    this visit. `due_at` is when a wait or the pause before a retry ends, `deadline_at` when the attempt times out.
+    `worker` runs the call. `last_error` is the error of the attempt before.
+    """
+
+    name: str
+    type: str
+    frame: str
+    visit: int
+    attempt: int
+    state: StepState
+    since: datetime
+    due_at: datetime | None = None
+    deadline_at: datetime | None = None
+    worker: str | None = None
+    last_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """An execution as it was when it was read."""
+
+    flow: str
+    name: str
+    id: str
+    incarnation: int
+    status: str
+    """`Running`, `Succeeded`, `Failed`, `Stopped` or `TimedOut`."""
+    input: JsonObject
+    output: JsonObject | None
+    """What it succeeded with; None otherwise."""
+    error: str | None
+    """The name of the error that ended it; None if it runs or succeeded."""
+    cause: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    digest: str
+    """The SHA-256 of the definition that it runs on."""
+    events: int
+    open_steps: tuple[OpenStep, ...]
+
+    @property
+    def key(self) -> ExecutionKey:
+        """The key of this very run."""
+        return ExecutionKey(ExecutionRef(self.flow, self.name), self.id, self.incarnation)
+
+
+def describe(container: Container, ref: ExecutionRef) -> Description:
+    """Return the description of one execution. Raises ExecutionNotExists."""
+    found = describe_all(container, [ref])
+    if not found:
+        raise ExecutionNotExists(f'execution "{ref}" does not exist')
+    return found[0]
+
+
+def describe_all(container: Container, refs: Sequence[ExecutionRef]) -> list[Description]:
+    """Return the descriptions of executions that exist, in two round trips, and one for each unknown definition."""
+    now, snapshots = container.reading.snapshots(refs)
+    return [_description(container, snapshot, now) for snapshot in snapshots]
+
+
+def timestamp(seconds: float) -> datetime:
+    """Return epoch seconds as users see them."""
+    return datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def _description(container: Container, snapshot: Snapshot, now: float) -> Description:
+    record = snapshot.execution
+    has_ended = record.status.ended
+    return Description(
+        flow=record.ref.flow,
+        name=record.ref.name,
+        id=record.id,
+        incarnation=record.key.incarnation,
+        status=record.status.value,
+        input=record.input,
+        output=record.output,
+        error=record.error,
+        cause=record.cause,
+        started_at=timestamp(record.started_at),
+        ended_at=None if record.ended_at is None else timestamp(record.ended_at),
+        digest=record.digest,
+        events=record.events,
+        open_steps=() if has_ended else tuple(_open_step(container, record.digest, f, now) for f in snapshot.frames),
+    )
+
+
+def _open_step(container: Container, digest: str, record: FrameRecord, now: float) -> OpenStep:
+    state = _state_of(record, now)
+    name, kind, visit, attempt, last_error = _place_of(container, digest, record)
+    return OpenStep(
+        name=name,
+        type=kind,
+        frame=record.frame,
+        visit=visit,
+        attempt=attempt,
+        state=state,
+        since=timestamp(record.since),
+        due_at=timestamp(record.due) if state in (StepState.WAITING, StepState.RETRYING) else None,
+        deadline_at=None if record.deadline is None else timestamp(record.deadline),
+        worker=record.claim.rpartition(".")[0] if state is StepState.RUNNING else None,
+        last_error=last_error,
+    )
+
+
+def _state_of(record: FrameRecord, now: float) -> StepState:
+    match record.kind:
+        case "report":
+            return StepState.CALLBACK
+        case "children":
+            return StepState.CHILDREN
+        case "call" if record.claim and record.lease > now:
+            return StepState.RUNNING
+        case "call" if record.due > now:
+            return StepState.RETRYING
+        case "step" if record.due > now:
+            return StepState.WAITING
+        case _:
+            return StepState.QUEUED
+
+
+def _place_of(container: Container, digest: str, record: FrameRecord) -> tuple[str, str, int, int, str | None]:
+    """Return name, type, visit, attempt and last error of the step that a frame is at.
+
+    The message's metadata stand in where the state or the definition cannot be read.
+    """
+    metadata = record.metadata
+    try:
+        state = record.state
+        step = step_at(container.engine.flows.get(digest), state.levels[-1])
+    except (UnreadableRecord, FlowNotExists):
+        return metadata.step or _UNKNOWN, metadata.type, metadata.entry, metadata.attempt, None
+    return step.name, step.type, state.entry, state.attempt, state.last_error or None

@@ -1,0 +1,46 @@
+"""What a Redis server says of itself, as far as pollflow has to know it before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import RedisError, ResponseError
+
+from pollflow.store.connection import Connection, unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """`is_persistent` is None where the server does not say."""
+
+    is_cluster: bool
+    is_replica: bool
+    eviction_policy: str
+    is_persistent: bool | None
+
+
+def read_server_info(client: Connection) -> ServerInfo | None:
+    """Return what the server says of itself; None where it answers no INFO. Raises StoreUnavailable."""
+    try:
+        info: dict[str, Any] = client.info("all")
+    except ResponseError:
+        return None
+    except RedisError as error:
+        raise unavailable(error) from error
+    return ServerInfo(
+        is_cluster=info.get("cluster_enabled") == 1,
+        is_replica=info.get("role") == "slave",
+        eviction_policy=info.get("maxmemory_policy", "noeviction"),
+        is_persistent=_is_persistent(client, info),
+    )
+
+
+def _is_persistent(client: Connection, info: dict[str, Any]) -> bool | None:
+    if info.get("aof_enabled") != 0:
+        return True
+    try:
+        answer: dict[str, str] = client.config_get("save")
+    except RedisError:
+        return None
+    return None if "save" not in answer else answer["save"] != ""

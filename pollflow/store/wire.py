@@ -1,0 +1,101 @@
+"""Arguments of scripts to JSON, and replies of scripts to values. The one place that knows both forms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, get_type_hints
+
+from pollflow.store.commands import Script
+from pollflow.store.keys import ExecutionKey
+
+
+def encode_arguments(script: Script[Any]) -> bytes:
+    """Return the arguments as the JSON object that `prelude.lua` decodes. None fields are left out.
+
+    Half of a surrogate pair, which UTF-8 has no form for, becomes `?`.
+    """
+    text = json.dumps(_encoded(script), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
+def decode_reply(script: Script[Any], reply: Sequence[Any]) -> Any:
+    """Return the reply as the dataclass of its name."""
+    script_type: Any = type(script)
+    kind = _replies_of(script_type)[reply[0]]
+    converters = _converters_of(kind)
+    pairs = zip(reply[1::2], reply[2::2], strict=True)
+    return kind(**{name: converters[name](value) for name, value in pairs if name in converters})
+
+
+def key_list(script: Script[Any], named: Mapping[str, str | Sequence[str]]) -> list[str]:
+    """Return the keys in the order of the script. Raises TypeError where the names are not those of the script."""
+    wanted = type(script).KEYS
+    if {name.rstrip("*") for name in wanted} != set(named):
+        raise TypeError(f"script {script.NAME} takes the keys {', '.join(wanted)}, not {', '.join(named)}")
+    found: list[str] = []
+    for name in wanted:
+        value = named[name.rstrip("*")]
+        found.extend([value] if isinstance(value, str) else value)
+    return found
+
+
+def argument_names(script: type[Script[Any]]) -> tuple[str, ...]:
+    """Return the names of a script's arguments as sent."""
+    names: list[str] = []
+    script_type: Any = script
+    for name in _names_of(script_type):
+        names.extend(("ref", "id", "incarnation") if name == "execution" else (name,))
+    return tuple(names)
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {name: _encoded(inner) for name, inner in value.items()}
+    if isinstance(value, Sequence):
+        return [_encoded(inner) for inner in value]
+    if isinstance(value, ExecutionKey):
+        return {"ref": str(value.ref), "id": value.id, "incarnation": value.incarnation}
+    encoded: dict[str, Any] = {}
+    kind: Any = type(value)
+    for name in _names_of(kind):
+        inner = getattr(value, name)
+        if isinstance(inner, ExecutionKey):
+            encoded.update(_encoded(inner))
+        elif inner is not None:
+            encoded[name] = _encoded(inner)
+    return encoded
+
+
+@cache
+def _names_of(kind: Any) -> tuple[str, ...]:
+    if not is_dataclass(kind):
+        raise TypeError(f"{kind.__name__} cannot be an argument of a script")
+    return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _replies_of(script: Any) -> dict[str, Any]:
+    return {kind.NAME: kind for kind in script.REPLIES}
+
+
+_CONVERTERS: dict[Any, Callable[[Any], Any]] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: lambda value: bool(int(value)),
+    float | None: float,
+    int | None: int,
+    tuple[str, ...]: tuple,
+    tuple[int, ...]: lambda values: tuple(map(int, values)),
+}
+
+
+@cache
+def _converters_of(kind: Any) -> dict[str, Callable[[Any], Any]]:
+    hints = get_type_hints(kind)
+    return {field.name: _CONVERTERS[hints[field.name]] for field in fields(kind)}

@@ -1,0 +1,168 @@
+"""A purged execution and one that was started again under its name: nothing meant for the first touches the second."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from pollflow.errors import ExecutionNotExists, InvalidTaskToken
+from pollflow.machine import ReportedSucceeded, Status
+from pollflow.machine.callback import task_token
+from pollflow.store import ExecutionKey, ExecutionRef, FrameRecord, WakeUp, commands
+from pollflow.store.commands import Script
+from tests.contract.conftest import Bench
+
+FLOW = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Call
+    resourceArn: acs:fc:::services/s/functions/call
+    pattern: waitForCallback
+"""
+REF = ExecutionRef("flow", "x")
+
+
+def _scripts() -> dict[str, Any]:
+    kinds = [kind for kind in vars(commands).values() if isinstance(kind, type) and issubclass(kind, Script)]
+    return {kind.NAME: kind for kind in kinds if "execution" in getattr(kind, "__dataclass_fields__", {})}
+
+
+SCRIPTS = _scripts()
+
+
+def arguments(name: str, key: ExecutionKey, frame: FrameRecord) -> Script[Any]:
+    """Return arguments that fit the namesake in all but its identity: its token, its claim, its counts."""
+    message = commands.MessageText("head", "tail")
+    entry = commands.NextEntry(
+        token="next", layout=1, state="{}", kind="step", metadata="[]", step="Call", attempt=1, message=message
+    )
+    values: dict[str, Any] = {
+        "execution": key,
+        "frame": "r",
+        "token": None if name == "end" else frame.token,
+        "nonce": frame.claim,
+        "worker": "w",
+        "sent": frame.sent,
+        "layout": frame.layout,
+        "next": entry,
+        "message": message,
+        "status": "Stopped",
+        "job": "deadline",
+        "name": "r",
+        "names": ("r",),
+        "events": (),
+        "values": {},
+        "fields": {},
+        "children": (),
+        "block": "block",
+        "joining_token": "joining",
+        "parent_frame": "r",
+        "parent_token": frame.token,
+        "is_returned": False,
+        "is_counted": True,
+    }
+    fallbacks: dict[str, Any] = {"str": "text", "int": 0, "float": 1.0}
+    kind = SCRIPTS[name]
+    taken = {}
+    for field in fields(kind):
+        taken[field.name] = values[field.name] if field.name in values else fallbacks.get(str(field.type))
+    return kind(**taken)  # type: ignore[no-any-return]
+
+
+def keys_of(bench: Bench, name: str) -> dict[str, Any]:
+    keys = bench.container.store.keys
+    named: dict[str, Any] = {
+        "execution": keys.execution(REF),
+        "frame": keys.frame(REF),
+        "parent_frame": keys.frame(REF),
+        "results": keys.results(REF, "r"),
+        "parent_results": keys.results(REF, "r"),
+        "wake": keys.wake(REF.shard),
+        "queue": "celery",
+        "child_keys": [],
+        "frame_keys": [keys.frame(REF)],
+    }
+    for wanted in SCRIPTS[name].KEYS:
+        wanted = wanted.rstrip("*")
+        if wanted.endswith("index"):
+            named[wanted] = keys.index(REF.shard, None, Status.RUNNING)
+        elif wanted not in named:
+            named[wanted] = getattr(keys, wanted)(REF)
+    return {wanted.rstrip("*"): named[wanted.rstrip("*")] for wanted in SCRIPTS[name].KEYS}
+
+
+def contents(bench: Bench) -> dict[str, Any]:
+    return {key: bench.redis.dump(key) for key in bench.redis.keys("*")}
+
+
+def recreated(bench: Bench) -> tuple[ExecutionKey, ExecutionKey]:
+    """Start an execution, purge it, and start another one under its name, whose call runs. Return the keys of both."""
+    bench.returns("call", {})
+    bench.start(FLOW)
+    first = bench.key(REF)
+    bench.container.engine.end(first, Status.STOPPED, "", "")
+    bench.container.maintenance.purge(bench.container.reading.execution(REF))
+    bench.work()
+    bench.start(FLOW)
+    key = bench.take()
+    assert key is not None
+    bench.container.store.claim(key, "w.1")
+    second = bench.key(REF)
+    assert first.ref == second.ref and first.id != second.id
+    return first, second
+
+
+@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - {"start"}))
+def test_no_script_for_a_purged_execution_touches_its_namesake(bench: Bench, name: str) -> None:
+    first, _ = recreated(bench)
+    frame = bench.container.reading.frame(REF, "r")
+    assert frame is not None
+    before = contents(bench)
+    reply = bench.container.store.scripts.run(arguments(name, first, frame), keys_of(bench, name))
+    assert contents(bench) == before, reply
+
+
+@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - {"start"}))
+def test_no_script_for_a_later_incarnation_touches_the_execution(bench: Bench, name: str) -> None:
+    _, second = recreated(bench)
+    frame = bench.container.reading.frame(REF, "r")
+    assert frame is not None
+    before = contents(bench)
+    later = ExecutionKey(second.ref, second.id, incarnation=2)
+    bench.container.store.scripts.run(arguments(name, later, frame), keys_of(bench, name))
+    assert contents(bench) == before
+
+
+def test_a_wake_up_of_a_purged_execution_is_forgotten(bench: Bench) -> None:
+    first, second = recreated(bench)
+    wake = bench.container.store.keys.wake(REF.shard)
+    for stale in (WakeUp(first, frame="r"), WakeUp(first, job="deadline"), WakeUp(first, job="cleanup")):
+        bench.redis.zadd(wake, {str(stale): 1.0})
+    bench.sweep()
+    assert bench.redis.zrange(wake, 0, -1) == [str(WakeUp(second, frame="r"))]
+    assert bench.status(REF) == "Running"
+
+
+def test_a_task_token_of_a_purged_execution_reports_nothing(bench: Bench) -> None:
+    bench.returns("call", {})
+    bench.start(FLOW)
+    record, frame = bench.container.reading.execution(REF), bench.container.reading.frame(REF, "r")
+    assert frame is not None
+    token = task_token(record.info, frame.state)
+    bench.container.engine.end(record.key, Status.STOPPED, "", "")
+    bench.container.maintenance.purge(bench.container.reading.execution(REF))
+    bench.start(FLOW)
+    with pytest.raises(InvalidTaskToken):
+        bench.container.engine.report(token, ReportedSucceeded({}))
+    assert bench.status(REF) == "Running"
+
+
+def test_a_handle_of_a_purged_execution_stops_nothing(bench: Bench) -> None:
+    first, _ = recreated(bench)
+    with pytest.raises(ExecutionNotExists):
+        bench.container.engine.end(first, Status.STOPPED, "", "")
+    assert bench.status(REF) == "Running"

@@ -1,0 +1,324 @@
+"""The sweep and the background jobs of a worker: bad entries, slow sweeps and clocks that jump."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+
+from pollflow import ExecutionNotExists, StoreUnavailable, TaskError, UnreadableRecord
+from pollflow.machine import ReportedSucceeded, Status
+from pollflow.runtime.background import run_in_background
+from pollflow.runtime.leases import LeaseRenewer, worker_name
+from pollflow.store import LEASED, Claimed, ExecutionRef, MessageKey, Reading, WakeUp, commands
+from tests.contract.conftest import Bench
+from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
+from tests.contract.sub_flows import token_of
+
+
+def take(bench: Bench) -> MessageKey:
+    key = bench.take()
+    assert key is not None
+    return key
+
+
+def of_a_later_layout(bench: Bench, ref: ExecutionRef) -> str:
+    """Makes the state of an execution's root frame one of a later release; the state as it was."""
+    key = bench.container.store.keys.frame(ref, "r")
+    layout: str = bench.redis.hget(key, "layout")
+    bench.redis.hset(key, "layout", 999)
+    return layout
+
+
+@pytest.mark.parametrize("bad", ["layout", "definition", "state"])
+def test_a_wake_up_that_fails_does_not_block_the_others(bench: Bench, bad: str) -> None:
+    refs = [bench.start(TIMED_TASK, name=f"n{number}") for number in range(40)]
+    for _ in refs:
+        bench.container.store.claim(take(bench), "dead.1")
+    for ref in refs[:20]:
+        if bad == "layout":
+            of_a_later_layout(bench, ref)
+        elif bad == "state":
+            bench.redis.hset(bench.container.store.keys.frame(ref, "r"), "state", "{")
+        else:
+            bench.redis.hset(bench.container.store.keys.execution(ref), "digest", "0" * 64)
+    bench.pass_time(11)
+    bench.sweep()
+    assert {bench.status(ref) for ref in refs[20:]} == {"Failed"}
+    assert {bench.status(ref) for ref in refs[:20]} == {"Running"}
+
+
+def test_a_sweep_without_redis_raises_store_unavailable(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.start(PASSES)
+    bench.pass_time(3)
+
+    def frame(*_: object) -> None:
+        raise StoreUnavailable
+
+    monkeypatch.setattr(Reading, "frame", frame)
+    with pytest.raises(StoreUnavailable):
+        bench.sweep()
+
+
+def test_a_call_with_a_later_layout_is_neither_leased_nor_counted(bench: Bench) -> None:
+    ref = bench.start(TASK)
+    key = take(bench)
+    layout = of_a_later_layout(bench, ref)
+    before = bench.history(ref)
+    for _ in range(3):
+        with pytest.raises(UnreadableRecord):
+            bench.container.store.claim(key, "old.1")
+    assert bench.history(ref) == before
+    bench.redis.hset(bench.container.store.keys.frame(ref, "r"), "layout", layout)
+    claimed = bench.container.store.claim(key, "new.1")
+    assert isinstance(claimed, Claimed) and claimed.starts == 1
+
+
+def test_an_expired_call_that_is_queued_is_not_published_again(bench: Bench) -> None:
+    bench.start(TASK)
+    bench.container.store.claim(take(bench), "dead.1")
+    for _ in range(600):
+        bench.pass_time(1)
+        bench.sweep()
+    assert len(bench.queued()) == 1
+
+
+def test_an_expired_call_is_published_again_after_a_second_loss(bench: Bench) -> None:
+    ref = bench.start(TASK)
+    bench.returns("call", {})
+    bench.container.store.claim(take(bench), "dead.1")
+    for _ in range(2):
+        while not bench.queued():
+            bench.pass_time(1)
+            bench.sweep()
+        crashes = take(bench)
+    bench.container.engine.handle(crashes)
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_a_lease_holds_after_the_redis_clock_went_back(bench: Bench) -> None:
+    bench.start(TASK)
+    key = take(bench)
+    bench.container.store.claim(key, "alive.1")
+    bench.pass_time(-3600)
+    assert bench.container.store.renew(key, "alive")
+    assert bench.container.store.claim(key, "other.1") is LEASED
+
+
+def test_a_lease_expires_in_time_after_the_redis_clock_went_back(bench: Bench) -> None:
+    call = 'type: task, name: B, resourceArn: "acs:fc:::services/s/functions/call"'
+    ref = bench.start(PASSES.replace("type: pass, name: B", call))
+    bench.returns("call", {})
+    bench.container.engine.handle(take(bench))
+    bench.pass_time(-3600)
+    bench.container.store.claim(take(bench), "dead.1")
+    bench.pass_time(3.1)
+    bench.sweep()
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_a_deadline_does_not_end_a_namesake(bench: Bench) -> None:
+    """A sweep has taken the job, and before it runs, the execution is purged and its name is used again."""
+    text = WAIT + "timeoutSeconds: 25\n"
+    ref = bench.start(text, {"seconds": 3600})
+    bench.pass_time(26)
+    wake_up = WakeUp(bench.key(ref), job="deadline")
+    assert str(wake_up) in bench.container.store.due(ref.shard, 10).members
+    record = bench.container.reading.execution(ref)
+    bench.container.engine.end(record.key, Status.STOPPED, "", "")
+    bench.container.maintenance.purge(bench.container.reading.execution(ref))
+    bench.start(text, {"seconds": 3600})
+    with pytest.raises(ExecutionNotExists):
+        bench.container.maintenance.run(record, "deadline")
+    assert bench.status(ref) == "Running"
+    bench.pass_time(26)
+    bench.sweep()
+    assert bench.status(ref) == "TimedOut"
+
+
+@pytest.mark.parametrize("text", [WAIT, RETRIES.replace(": 10,", ": 86400,")], ids=["wait", "retry"])
+def test_a_long_wait_that_begins_during_a_sweep_is_not_published(bench: Bench, text: str) -> None:
+    bench.returns("call", TaskError("Busy"), {})
+    ref = bench.start(text, {"seconds": 86_400})
+    key = take(bench)
+    bench.pass_time(3)
+    due = bench.container.store.due
+
+    def due_and_then_moved(shard: int, limit: int) -> commands.DueDone:
+        found = due(shard, limit)
+        if found.members:
+            bench.container.engine.handle(key)
+        return found
+
+    bench.container.store.due = due_and_then_moved  # type: ignore[method-assign]
+    bench.sweep()
+    bench.container.store.due = due  # type: ignore[method-assign]
+    assert bench.queued() == []
+    bench.pass_time(86_401)
+    bench.sweep()
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_an_entry_whose_claim_was_lost_runs_again(bench: Bench) -> None:
+    bench.returns("call", {})
+    ref = bench.start(TASK)
+    key = take(bench)
+    keys = bench.container.store.keys
+    fields, wakes = bench.redis.hgetall(keys.frame(ref, "r")), bench.wakes(ref)
+    bench.container.store.claim(key, "alive.1")
+    bench.redis.delete(keys.frame(ref, "r"))
+    bench.redis.hset(keys.frame(ref, "r"), mapping=fields)
+    bench.redis.zadd(
+        keys.wake(ref.shard), {str(WakeUp(bench.key(ref), frame=frame)): at for frame, at in wakes.items()}
+    )
+    for _ in range(4):
+        bench.pass_time(1)
+        assert bench.container.store.renew(key, "alive")
+        bench.sweep()
+    assert [bench.work(), bench.status(ref)] == [1, "Succeeded"]
+
+
+def test_a_duplicate_message_does_not_renew_the_next_step(bench: Bench) -> None:
+    ref = bench.start(WAIT, {"seconds": 1})
+    bench.container.engine.handle(take(bench))
+    key = take(bench)
+    bench.pass_time(1)
+    commit = bench.container.store.commit
+
+    def commit_and_die(*args: Any, **options: Any) -> None:
+        commit(*args, **options)
+        raise SystemExit
+
+    bench.container.store.commit = commit_and_die  # type: ignore[method-assign, assignment]
+    with pytest.raises(SystemExit):
+        bench.container.engine.handle(key)
+    bench.container.store.commit = commit  # type: ignore[method-assign]
+    for _ in range(4):
+        bench.pass_time(1)
+        bench.container.store.renew(key, "other")
+        bench.sweep()
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_late_purge_does_not_touch_a_namesake(bench: Bench, has_ended: bool) -> None:
+    ref = bench.start(WAIT, {"seconds": 1000})
+    bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
+    old = bench.container.reading.execution(ref)
+    bench.container.maintenance.purge(old)
+    bench.start(WAIT, {"seconds": 1000})
+    if has_ended:
+        bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
+    before = bench.wakes(ref)
+    bench.container.maintenance.purge(old)
+    assert bench.container.reading.frame(ref, "r") is not None
+    assert (bench.status(ref), bench.wakes(ref)) == ("Stopped" if has_ended else "Running", before)
+
+
+def test_a_function_that_always_exits_fails_its_step(bench: Bench) -> None:
+    def leave(input: Any, context: Any) -> Any:
+        raise SystemExit(1)
+
+    bench.functions.register("call", leave)
+    ref = bench.start(TASK)
+    for _ in range(5):
+        with pytest.raises(SystemExit):
+            bench.work()
+    bench.work()
+    record = bench.container.reading.execution(ref)
+    assert (record.error, record.cause) == ("FC.Unknown", "the call was cut off 5 times by the end of its process")
+
+
+def test_a_background_job_continues_after_an_error() -> None:
+    loops, is_over, never = iter([1, 2]), threading.Event(), threading.Event()
+
+    def sweep() -> None:
+        if next(loops, None) is not None:
+            raise RuntimeError("unexpected")
+        is_over.set()
+        never.wait()
+
+    run_in_background("test", sweep, 0.01)
+    assert is_over.wait(5)
+
+
+@dataclass(eq=False)
+class Request:
+    """A step message as Celery holds it."""
+
+    args: list[Any] = field(default_factory=lambda: ["flow", "x", "id", 1, "r", "token"])
+    request_dict: dict[str, Any] = field(default_factory=dict)
+    time_start: float = 0.0
+    name: ClassVar[str] = "pollflow.task"
+    worker_pid: ClassVar[int] = 4711
+    id: ClassVar[str] = "1"
+
+
+class Renewals:
+    """A store that refuses every renewal. `on_third` is called at the third."""
+
+    def __init__(self, on_third: Callable[[], None]) -> None:
+        self.count, self.on_third = 0, on_third
+
+    def renew(self, *_: object) -> bool:
+        self.count += 1
+        if self.count == 3:
+            self.on_third()
+        return False
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+def test_only_a_running_call_is_terminated(is_active: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    active, ended = {Request()}, list[int]()
+    monkeypatch.setattr("pollflow.runtime.celery_internals.worker_state.active_requests", active)
+    # A call that ends while Redis is asked is not active any more when the answer comes.
+    store: Any = Renewals(lambda: None if is_active else active.clear())
+    renewer = LeaseRenewer(store, store, ended.append)
+    for _ in range(5):
+        renewer.renew()
+    assert ended == ([4711] if is_active else [])
+
+
+def run_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, since_seconds: float = 0
+) -> tuple[LeaseRenewer, list[int]]:
+    """Claim the call of the next message. Return the lease renewer of its worker, and the processes that it ends."""
+    headers, key, ended = bench.queued()[0]["headers"], take(bench), list[int]()
+    bench.container.store.claim(key, f"{worker_name()}.1")
+    execution = key.execution
+    args = [key.ref.flow, key.ref.name, execution.id, execution.incarnation, key.frame, key.token]
+    request = Request(args, headers, time.time() - since_seconds)
+    monkeypatch.setattr("pollflow.runtime.celery_internals.worker_state.active_requests", {request})
+    return LeaseRenewer(bench.container.store, bench.container.reading, ended.append), ended
+
+
+@pytest.mark.parametrize("pattern", ["requestResponse", "waitForCallback"])
+def test_a_function_whose_attempt_timed_out_is_terminated_once(
+    bench: Bench, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = RETRIES.replace("Busy", "FnF.TaskTimeout") + f"    timeoutSeconds: 10\n    pattern: {pattern}\n"
+    bench.start(text)
+    renewer, ended = run_next(bench, monkeypatch, since_seconds=11)
+    bench.pass_time(11)
+    bench.sweep()
+    for _ in range(10):
+        renewer.renew()
+    assert ended == [4711]
+
+
+def test_a_function_whose_callback_was_reported_is_not_terminated(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = bench.start(CALLBACK + "  - {type: wait, name: Long, duration: 1000}\n")
+    renewer, ended = run_next(bench, monkeypatch)
+    bench.container.engine.report(token_of(bench, ref), ReportedSucceeded({}))
+    for _ in range(10):
+        renewer.renew()
+    assert ended == []

@@ -1,0 +1,29 @@
+"""fakeredis, which replaces a server where none is installed: generated flows write the same history as on a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fakeredis
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from pollflow.fdl import Flow
+from pollflow.store import Connection
+from pollflow.testing import VirtualRun
+from tests.properties.test_machine import LIMITS, flows, functions, inputs, stimuli
+
+
+@pytest.fixture(scope="module")
+def fake_client() -> Connection:
+    return fakeredis.FakeRedis(decode_responses=True)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(flow=flows(), given_input=inputs, answers=functions, done=stimuli)
+def test_fakeredis_gives_the_result_of_a_server(
+    fake_client: Connection, flow: Flow, given_input: Any, answers: Any, done: Any
+) -> None:
+    options: dict[str, Any] = {"functions": answers, "stimuli": done, "limits": LIMITS}
+    on_server = VirtualRun(flow, given_input, **options).run()
+    assert VirtualRun(flow, given_input, **options, client=fake_client).run() == on_server
