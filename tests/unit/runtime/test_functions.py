@@ -36,7 +36,9 @@ def test_a_function_of_another_service_is_not_found_by_its_name_alone() -> None:
     functions = Functions()
     functions.register("other/status", nothing)
     assert functions.find(RESOURCE) is None
-    assert missing_cause(RESOURCE, functions) == "no function is registered as 'jobs/status'; similar names: other/status"
+    assert (
+        missing_cause(RESOURCE, functions) == "no function is registered as 'jobs/status'; similar names: other/status"
+    )
 
 
 def test_the_decorator_takes_a_name_or_the_functions_own() -> None:
@@ -182,7 +184,7 @@ def test_an_unregistered_function_is_reported_with_near_names() -> None:
 
 def test_a_call_that_crashed_too_often_is_not_repeated() -> None:
     event = call(nothing, starts=4)
-    assert event == Raised("FC.Unknown", "the call was cut off 3 times by the end of its process")
+    assert event == Raised("FC.Unknown", "the call was interrupted 3 times by the end of its process")
 
 
 def test_the_result_of_a_callback_call_is_ignored() -> None:
