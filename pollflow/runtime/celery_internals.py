@@ -95,7 +95,9 @@ def check_internals() -> None:
 
 
 def _uses() -> Iterable[tuple[Any, str, bool]]:
-    ensure_parameters = inspect.signature(Connection.ensure_connection).parameters
+    # `ensure_connection` passes its keywords to a private method in newer versions of kombu.
+    ensure = getattr(Connection, "_ensure_connection", Connection.ensure_connection)
+    ensure_parameters = set(inspect.signature(ensure).parameters)
     yield celery, "worker.state.active_requests", hasattr(worker_state, "active_requests")
     for attribute in ("worker_pid", "time_start", "request_dict"):
         yield celery, f"worker.request.Request.{attribute}", hasattr(Request, attribute)
@@ -104,7 +106,7 @@ def _uses() -> Iterable[tuple[Any, str, bool]]:
     yield (
         kombu,
         "connection.Connection.ensure_connection(interval_start=…)",
-        _INTERVALS.keys() <= set(ensure_parameters),
+        _INTERVALS.keys() <= ensure_parameters,
     )
     yield billiard, "pool.Pool.terminate_job", hasattr(billiard.pool.Pool, "terminate_job")
 

@@ -381,7 +381,7 @@ def test_an_execution_can_be_listed_shown_stopped_and_purged(project: Project) -
     status, output = project.ends("show", "task-polling/one")
     assert "cause      a test" in output
     assert project.ends("purge", "task-polling/one")[0] == 0
-    assert project.ends("show", "task-polling/one") == (2, "pollflow: flow 'task-polling' has no execution 'one'\n")
+    assert project.ends("show", "task-polling/one") == (2, 'pollflow: execution "task-polling/one" does not exist\n')
 
 
 def test_the_demo_checks_the_recovery_and_leaves_nothing(tmp_path: Path, processes: Processes) -> None:

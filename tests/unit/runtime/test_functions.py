@@ -36,7 +36,9 @@ def test_a_function_of_another_service_is_not_found_by_its_name_alone() -> None:
     functions = Functions()
     functions.register("other/status", nothing)
     assert functions.find(RESOURCE) is None
-    assert missing_cause(RESOURCE, functions) == "no function is registered as 'jobs/status'; similar names: other/status"
+    assert (
+        missing_cause(RESOURCE, functions) == "no function is registered as 'jobs/status'; similar names: other/status"
+    )
 
 
 def test_the_decorator_takes_a_name_or_the_functions_own() -> None:
