@@ -42,14 +42,14 @@ def read_value(node: Node, field: Field) -> Any:
 
 
 def shown(node: Node) -> str:
-    """A value as messages show it."""
+    """Return a value as error messages show it."""
     if isinstance(node, Sequence):
         return "a list"
     if isinstance(node, Object):
         return "an object"
     value = node.text if isinstance(node.value, str) else node.value
-    message = json.dumps(value, ensure_ascii=False)
-    return message if len(message) <= 60 else f"{message[:57]}…{message[0] if message[0] == chr(34) else ''}"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…{text[0] if text[0] == chr(34) else ''}"
 
 
 def _must_be(right: str, node: Node) -> Wrong:
@@ -230,8 +230,8 @@ def _goto(node: Node, field: Field) -> str:
 def _errors(node: Node, field: Field) -> tuple[str, ...]:
     right = "a list of names of errors, such as [FnF.ALL]"
     if not isinstance(node, Sequence) or not node.items:
-        message = "an empty list" if isinstance(node, Sequence) else shown(node)
-        raise Wrong(f"must be {right}, not {message}", node)
+        value = "an empty list" if isinstance(node, Sequence) else shown(node)
+        raise Wrong(f"must be {right}, not {value}", node)
     return tuple(_not_empty(item, "the name of an error") for item in node.items)
 
 

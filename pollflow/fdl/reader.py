@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import yaml
+from typing_extensions import assert_never
 
 from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.scalars import NotJson, resolve
@@ -76,11 +77,15 @@ Node: TypeAlias = "Scalar | Sequence | Object"
 
 def to_json(node: Node) -> Any:
     """The plain value; a time that YAML would take for one stays the text that was written."""
-    if isinstance(node, Scalar):
-        return node.value
-    if isinstance(node, Sequence):
-        return [to_json(item) for item in node.items]
-    return {key.text: to_json(value) for key, value in node.entries}
+    match node:
+        case Scalar():
+            return node.value
+        case Sequence():
+            return [to_json(item) for item in node.items]
+        case Object():
+            return {key.text: to_json(value) for key, value in node.entries}
+        case _:
+            assert_never(node)
 
 
 def read_nodes(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
