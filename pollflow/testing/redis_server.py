@@ -1,4 +1,4 @@
-"""The Redis that runs in virtual time use, unless they are given one. Nobody has to start it.
+"""The Redis that runs in virtual time use, unless they are given one.
 
 It is the embedded server on a folder of its own, started at the first run. All processes of the user that test at the
 same time share it, and the last of them shuts it down. Where no server is installed, fakeredis takes its place.
