@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import billiard
+import billiard.pool
 import celery
 import kombu
 from celery.concurrency.base import BasePool
