@@ -119,8 +119,8 @@ def check_visibility_timeout(app: Celery, settings: Settings) -> None:
 def _add_tasks(app: Celery, attached: Attached) -> None:
     engine = attached.container.engine
 
-    def step(flow: str, execution: str, frame: str, token: str) -> None:
-        engine.handle(messages.key_of((flow, execution, frame, token)))
+    def step(*args: Any) -> None:
+        engine.handle(messages.key_of(args))
 
     for step_type in STEP_TYPES.values():
         _task(app, messages.TASK_PREFIX + step_type)(step)
