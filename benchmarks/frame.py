@@ -130,7 +130,7 @@ class Variant:
         wall = [round.seconds / round.units * 1e6 for round in self.rounds]
         names = self.rounds[0].cpu
         cpu = {n: [round.cpu[n] / round.units * 1e6 for round in self.rounds] for n in names}
-        return {"wall_us": _spread(wall), "cpu_us": {name: _spread(values) for name, values in cpu.items()}}
+        return {"wall_us": _range_text(wall), "cpu_us": {name: _range_text(values) for name, values in cpu.items()}}
 
 
 def compare(unit: str, subject: Variant, baseline: Variant, rounds: int = MIN_ROUNDS) -> Report:
@@ -150,7 +150,7 @@ def compare(unit: str, subject: Variant, baseline: Variant, rounds: int = MIN_RO
     return Report([*lines, f"{subject.name} / {baseline.name}: {ratio:.2f}"], data)
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def _range_text(values: list[float]) -> dict[str, float]:
     figures = {"median": statistics.median(values), "min": min(values), "max": max(values)}
     return {name: round(value, 1) for name, value in figures.items()}
 

@@ -69,7 +69,7 @@ def test_a_durable_start_without_an_aof_is_refused(server: Bench, store_url: str
 def test_a_durable_start_without_acknowledgement_may_be_repeated(server: Bench) -> None:
     server.deploy(PASSES)
     store = server.container.store
-    # Redis syncs when it pleases the system: not within a blink.
+    # Redis syncs when the operating system does, not within 50 ms.
     server.redis.config_set("appendfsync", "no")
     store.durability = Durability(server.redis, Keys().mark(), seconds=0.05)
     with pytest.raises(NotDurable, match=r"may be lost: .* within 0.05 s; asking again settles it"):

@@ -12,7 +12,6 @@ PAGE = (PROJECT / "docs" / "protocol.md").read_text(encoding="utf-8")
 LUA = {path.stem: path.read_text(encoding="utf-8") for path in (PROJECT / "pollflow" / "store" / "lua").glob("*.lua")}
 UNGUARDED = {"start", "due", "cancel_child", "undo_cancel"}
 # The page describes the typed store. Remove this mark in the commit that brings it.
-pytestmark = pytest.mark.xfail(strict=False, reason="the typed store is not merged yet")
 
 
 def test_the_page_lists_every_script() -> None:

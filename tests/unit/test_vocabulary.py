@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 PROJECT = Path(__file__).parents[2]
 GLOSSARY = PROJECT / "docs" / "glossary.md"
 # The files directly in this folder are shared copies; only those in `own/` belong to this project.
@@ -42,8 +40,6 @@ def pattern_of(word: str) -> str:
     return first + r"\s+".join(map(re.escape, word[1:].split(" ")))
 
 
-# Other parts of the restructuring still remove words. Remove this mark when the list of the failure is empty.
-@pytest.mark.xfail(strict=False, reason="some modules still contain replaced words")
 def test_no_replaced_word_is_left() -> None:
     pattern = re.compile(rf"(?<!\w)({'|'.join(map(pattern_of, replaced_words()))})(?!\w)")
     found = [
