@@ -1,0 +1,112 @@
+"""The description of an execution: one typed read says what it does now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pollflow import TaskError
+from pollflow.client.description import StepState, describe, describe_all
+from pollflow.machine import Status
+from pollflow.runtime.leases import worker_name
+from pollflow.store import ExecutionRef
+from tests.contract.conftest import Bench
+from tests.contract.flows import CALLBACK, EACH, RETRIES, TASK, TIMED_TASK, WAIT
+
+
+def only_step(bench: Bench, ref: ExecutionRef) -> Any:
+    (step,) = describe(bench.container, ref).open_steps
+    return step
+
+
+def take(bench: Bench) -> Any:
+    key = bench.take()
+    assert key is not None
+    return key
+
+
+def test_a_step_whose_message_is_on_the_way_is_queued(bench: Bench) -> None:
+    ref = bench.start(TASK)
+    step = only_step(bench, ref)
+    assert (step.state, step.attempt, step.worker, step.due_at) == (StepState.QUEUED, 1, None, None)
+
+
+def test_a_running_call_names_its_worker_and_deadline(bench: Bench) -> None:
+    ref = bench.start(TIMED_TASK)
+    bench.container.store.claim(take(bench), f"{worker_name()}.1")
+    step = only_step(bench, ref)
+    assert (step.state, step.worker) == (StepState.RUNNING, worker_name())
+    assert step.deadline_at is not None and 9 < (step.deadline_at - step.since).total_seconds() < 11
+
+
+def test_a_call_of_a_dead_worker_is_queued_again(bench: Bench) -> None:
+    ref = bench.start(TASK)
+    bench.container.store.claim(take(bench), "dead.1")
+    bench.pass_time(3.1)
+    assert only_step(bench, ref).state is StepState.QUEUED
+
+
+def test_a_wait_says_when_it_ends(bench: Bench) -> None:
+    ref = bench.start(WAIT, {"seconds": 1000})
+    bench.work()
+    step = only_step(bench, ref)
+    assert (step.state, step.type) == (StepState.WAITING, "wait")
+    assert step.due_at is not None and 999 < (step.due_at - step.since).total_seconds() < 1001
+
+
+def test_a_retry_says_when_it_is_due_and_what_failed(bench: Bench) -> None:
+    bench.returns("call", TaskError("Busy"), {})
+    ref = bench.start(RETRIES)
+    bench.container.engine.handle(take(bench))
+    step = only_step(bench, ref)
+    assert (step.state, step.attempt, step.last_error) == (StepState.RETRYING, 2, "Busy")
+    assert step.due_at is not None
+
+
+def test_a_callback_is_awaited(bench: Bench) -> None:
+    bench.returns("ask", {})
+    ref = bench.start(CALLBACK)
+    bench.work()
+    assert only_step(bench, ref).state is StepState.CALLBACK
+
+
+def test_a_map_step_and_each_of_its_children_are_open(bench: Bench) -> None:
+    ref = bench.start(EACH, {"items": [1, 2]})
+    bench.container.engine.handle(take(bench))
+    steps = describe(bench.container, ref).open_steps
+    assert [step.state for step in steps] == [StepState.CHILDREN, StepState.QUEUED, StepState.QUEUED]
+    assert steps[0].frame == "r"
+
+
+def test_an_ended_execution_has_an_output_and_no_open_steps(bench: Bench) -> None:
+    bench.returns("call", {"v": 1})
+    ref = bench.start(TASK)
+    running = describe(bench.container, ref)
+    assert (running.status, running.output) == ("Running", None)
+    bench.work()
+    ended = describe(bench.container, ref)
+    assert (ended.status, ended.output, ended.open_steps) == ("Succeeded", {"v": 1}, ())
+
+
+def test_an_execution_of_a_later_release_is_described_by_its_message(bench: Bench) -> None:
+    ref = bench.start(TASK)
+    name = only_step(bench, ref).name
+    bench.redis.hset(bench.container.store.keys.frame(ref), "layout", 999)
+    step = only_step(bench, ref)
+    assert (step.name, step.state) == (name, StepState.QUEUED)
+
+
+def test_a_page_of_executions_is_read_in_two_round_trips(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs = [bench.start(TASK, name=f"n{number}") for number in range(20)]
+    bench.container.engine.end(bench.key(refs[0]), Status.STOPPED, "", "")
+    describe(bench.container, refs[1])  # reads the definition once
+    trips = []
+    for name in ("execute_command", "pipeline"):
+        real = getattr(bench.redis, name)
+        monkeypatch.setattr(
+            bench.redis, name, lambda *args, real=real, name=name, **kw: (trips.append(name), real(*args, **kw))[1]
+        )
+    found = describe_all(bench.container, refs)
+    assert len(found) == 20 and {d.status for d in found} == {"Running", "Stopped"}
+    assert trips == ["pipeline"]  # which is executed twice: executions, then their frames
