@@ -42,6 +42,7 @@ Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text th
 
 
 def list_(
+    *,
     flow: OfFlow = None,
     status: InStatus = None,
     limit: Limit = 20,
@@ -108,6 +109,7 @@ def history(
 
 
 def stop(
+    *,
     execution: ExecutionName,
     error: Error = "",
     cause: Cause = "",

@@ -69,6 +69,7 @@ class Request:
 
 
 def run(
+    *,
     flow_file: FlowFile = None,
     input: Input = "{}",
     name: Name = None,

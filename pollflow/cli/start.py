@@ -28,6 +28,7 @@ Timeout = Annotated[
 
 
 def start(
+    *,
     flow: FlowName,
     input: Input = "{}",
     name: Name = None,

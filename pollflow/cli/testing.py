@@ -64,6 +64,7 @@ def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRe
 
 
 def simulate(
+    *,
     flow: FlowFile,
     input: Input = "{}",
     script: Script = None,

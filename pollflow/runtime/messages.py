@@ -97,29 +97,7 @@ def encode(message: Message, *, queue: str, list_key: str) -> EncodedMessage:
         ),
         "content-encoding": "utf-8",
         "content-type": "application/json",
-        "headers": {
-            "lang": "py",
-            "task": task_name(message),
-            "id": identity,
-            "shadow": None,
-            "eta": None if eta is None else eta.isoformat(),
-            "expires": None,
-            "group": None,
-            "group_index": None,
-            "retries": 0,
-            "timelimit": [None, None],
-            "root_id": message.key.execution.id,
-            "parent_id": parent_id(message),
-            "argsrepr": shown_args(message),
-            "kwargsrepr": "{}",
-            "origin": "pollflow",
-            "ignore_result": True,
-            "replaced_task_nesting": 0,
-            "stamped_headers": None,
-            "stamps": {},
-            CALLBACK: callback_of(message),
-            SENT_AT: _MARK,
-        },
+        "headers": _headers(message, identity, eta),
         "properties": {
             "correlation_id": identity,
             "delivery_mode": 2,
@@ -130,6 +108,32 @@ def encode(message: Message, *, queue: str, list_key: str) -> EncodedMessage:
     }
     head, tail = json.dumps(wire, separators=(",", ":")).split(json.dumps(_MARK))
     return EncodedMessage(list_key, head, tail)
+
+
+def _headers(message: Message, identity: str, eta: datetime | None) -> dict[str, Any]:
+    return {
+        "lang": "py",
+        "task": task_name(message),
+        "id": identity,
+        "shadow": None,
+        "eta": None if eta is None else eta.isoformat(),
+        "expires": None,
+        "group": None,
+        "group_index": None,
+        "retries": 0,
+        "timelimit": [None, None],
+        "root_id": message.key.execution.id,
+        "parent_id": parent_id(message),
+        "argsrepr": shown_args(message),
+        "kwargsrepr": "{}",
+        "origin": "pollflow",
+        "ignore_result": True,
+        "replaced_task_nesting": 0,
+        "stamped_headers": None,
+        "stamps": {},
+        CALLBACK: callback_of(message),
+        SENT_AT: _MARK,
+    }
 
 
 def sent_at(text: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from pollflow.store.clock import Clock
 from pollflow.store.commands import Conflict, Sent, Stale
+from pollflow.store.commits import new_token
 from pollflow.store.compaction import is_time_to_compact
 from pollflow.store.connection import Connection, connect
 from pollflow.store.definitions import Definitions, FlowRecord
@@ -30,7 +31,6 @@ from pollflow.store.scripts import translated
 from pollflow.store.server_info import ServerInfo, read_server_info
 from pollflow.store.state import dump_json
 from pollflow.store.store import Store
-from pollflow.store.transitions import new_token
 
 __all__ = [
     "LEASED",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pollflow.machine import Status
-from pollflow.store import commands
+from pollflow.store import commands, script_keys
 from pollflow.store.compaction import BLOCK, compact
 from pollflow.store.core import Core
 from pollflow.store.keys import ExecutionKey
@@ -29,24 +29,7 @@ class Cleanup(Core):
 
     def purge(self, key: ExecutionKey, status: Status) -> bool:
         """Delete an ended execution once it has no frames. Return False if it cannot be deleted yet, or is gone."""
-        ref = key.ref
-        index, flow_index = self.keys.lasting_indexes(ref)
-        status_index, status_flow_index = self.keys.indexes(ref, status)
-        keys = {
-            "execution": self.keys.execution(ref),
-            "history": self.keys.history(ref),
-            "values": self.keys.values(ref),
-            "blocks": self.keys.blocks(ref),
-            "frames": self.keys.frames(ref),
-            "cancellations": self.keys.cancellations(ref),
-            "parents": self.keys.parents(ref),
-            "outbox": self.keys.outbox(ref),
-            "wake": self.keys.wake(ref.shard),
-            "index": index,
-            "flow_index": flow_index,
-            "status_index": status_index,
-            "status_flow_index": status_flow_index,
-        }
+        keys = script_keys.purge_keys(self.keys, key.ref, status)
         return isinstance(self._run(commands.Purge(execution=key), keys), commands.Done)
 
     def compact(self, key: ExecutionKey) -> int:
@@ -54,12 +37,7 @@ class Cleanup(Core):
 
         A process that dies in the middle leaves the events as they were; the next one compacts them.
         """
-        ref = key.ref
-        keys = {
-            "execution": self.keys.execution(ref),
-            "history": self.keys.history(ref),
-            "blocks": self.keys.blocks(ref),
-        }
+        keys = script_keys.history_keys(self.keys, key.ref)
         made = 0
         while True:
             with translated():

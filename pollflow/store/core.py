@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TypeVar
 
 from pollflow.store.clock import Clock
@@ -13,7 +12,8 @@ from pollflow.store.encode import Timing
 from pollflow.store.keys import ExecutionRef, Keys
 from pollflow.store.messages import Encode, EncodedMessage, Message, encode_nothing
 from pollflow.store.retrying import NO_RETRY, RetryPolicy, with_retry
-from pollflow.store.scripts import NamedKeys, Scripts
+from pollflow.store.script_keys import NamedKeys
+from pollflow.store.scripts import Scripts
 
 R = TypeVar("R")
 
@@ -38,16 +38,6 @@ class Core:
         self.durability = Durability(client, self.keys.mark())
         self._encode = encode
         self._retry_policy = retry_policy
-
-    def _base(self, ref: ExecutionRef, frame: str) -> Mapping[str, str]:
-        keys = self.keys
-        return {
-            "execution": keys.execution(ref),
-            "frame": keys.frame(ref, frame),
-            "history": keys.history(ref),
-            "values": keys.values(ref),
-            "wake": keys.wake(ref.shard),
-        }
 
     def _queue(self, ref: ExecutionRef, queue: str | None) -> str:
         """The list to publish to; where the script does not publish, a key of the shard that it leaves alone."""

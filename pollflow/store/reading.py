@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pollflow.errors import ExecutionNotExists
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.machine import Status
-from pollflow.store import commands
+from pollflow.store import commands, script_keys
 from pollflow.store.clock import Clock
 from pollflow.store.compaction import BLOCK, expand
 from pollflow.store.connection import Connection
@@ -106,11 +106,7 @@ class Reading:
     def history(self, key: ExecutionKey, after: int = 0, limit: int = _SLICE) -> list[StoredEvent]:
         """Return up to `limit` events whose ids are greater than `after`. Raises ExecutionNotExists."""
         ref = key.ref
-        keys = {
-            "execution": self.keys.execution(ref),
-            "history": self.keys.history(ref),
-            "blocks": self.keys.blocks(ref),
-        }
+        keys = script_keys.history_keys(self.keys, ref)
         script = commands.History(execution=key, after=after, limit=limit, block_size=BLOCK)
         reply = self.scripts.run(script, keys)
         if isinstance(reply, commands.Gone):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -15,10 +15,10 @@ from pollflow.store.clock import Clock
 from pollflow.store.commands import Script
 from pollflow.store.connection import Connection, unavailable
 from pollflow.store.durability import Durability
+from pollflow.store.script_keys import NamedKeys
 from pollflow.store.wire import decode_reply, encode_arguments, key_list
 
 R = TypeVar("R")
-NamedKeys = Mapping[str, str | Sequence[str]]
 
 
 @cache

@@ -291,7 +291,7 @@ def made_determined(world_of: Callable[[], World]) -> Iterator[None]:
 
     random = SimpleNamespace(token_hex=lambda _: world_of().wire.token())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pollflow.store.transitions.secrets", random)
+        patch.setattr("pollflow.store.commits.secrets", random)
         patch.setattr("pollflow.runtime.starting.secrets", random)
         patch.setattr("pollflow.runtime.starting.uuid.uuid4", lambda: SimpleNamespace(hex=world_of().wire.token()))
         patch.setattr("pollflow.runtime.messages.eta_of", eta_of)

@@ -1,4 +1,4 @@
-"""Each Lua script's header and its dataclasses in `commands.py` list the same keys, arguments and replies."""
+"""Each Lua script's header and its dataclasses in `commands/` list the same keys, arguments and replies."""
 
 from __future__ import annotations
 

@@ -1,0 +1,93 @@
+"""What the types of all scripts share: the base class, common replies, and values that several scripts take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Script(Generic[R_co]):
+    """The arguments of a script. A key name that ends in `*` stands for any number of keys.
+
+    A field that is None is not sent; an ExecutionKey is sent as `ref`, `id` and `incarnation`.
+    """
+
+    __slots__ = ()
+    NAME: ClassVar[str]
+    KEYS: ClassVar[tuple[str, ...]]
+    REPLIES: ClassVar[tuple[type, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The execution, its entry, or the claim is not the one that the caller means; nothing was changed."""
+
+    NAME: ClassVar[str] = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The change was made."""
+
+    NAME: ClassVar[str] = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The execution does not exist any more."""
+
+    NAME: ClassVar[str] = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A call of the entry runs and its lease is valid, or its deadline has passed."""
+
+    NAME: ClassVar[str] = "leased"
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Other frames have added events, and the decision depends on their number: decide again."""
+
+    NAME: ClassVar[str] = "conflict"
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageText:
+    """A message for the script to publish: the text before and after the publishing time."""
+
+    head: str
+    tail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextEntry:
+    """What a frame does next. `kind` is what it waits for: `step`, `call`, `report` or `children`.
+
+    `after` is relative to the commit, `at` the due time itself; `timeout` limits a call. `message` is None where the
+    script cannot publish.
+    """
+
+    token: str
+    layout: int
+    state: str
+    kind: str
+    metadata: str
+    step: str
+    attempt: int
+    after: float = 0
+    at: float | None = None
+    timeout: float | None = None
+    message: MessageText | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A step that waits for the end of an execution, by its task token."""
+
+    token: str
+    notify_on_success: bool

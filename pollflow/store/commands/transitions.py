@@ -1,0 +1,287 @@
+"""The scripts that make transitions: start, claim, advance, fan_out, fan_in and end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from pollflow.store.commands.base import Conflict, Gone, Leased, MessageText, NextEntry, Parent, Script, Stale
+from pollflow.store.keys import ExecutionKey
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The step that starts the execution has cancelled it before."""
+
+    NAME: ClassVar[str] = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """An execution has the ref already."""
+
+    NAME: ClassVar[str] = "exists"
+    id: str
+    incarnation: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartDone:
+    """The execution was started. `unpublished`: the caller has to publish the first message."""
+
+    NAME: ClassVar[str] = "started"
+    unpublished: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start(Script[StartDone | Exists | Cancelled]):
+    """Starts an execution, unless its ref is in use. `fields` are those of the execution's hash."""
+
+    NAME: ClassVar[str] = "start"
+    KEYS: ClassVar[tuple[str, ...]] = (
+        *("execution", "frame", "history", "values", "frames", "wake", "queue", "cancellations", "parents"),
+        *("index", "flow_index", "status_index", "status_flow_index"),
+    )
+    REPLIES: ClassVar[tuple[type, ...]] = (StartDone, Exists, Cancelled)
+    execution: ExecutionKey
+    fields: Mapping[str, str]
+    time_limit: float | None
+    parent_link: Parent | None
+    events: tuple[str, ...]
+    values: Mapping[str, str]
+    next: NextEntry
+    max_countdown: float
+    redelivery_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class TooEarly:
+    """The entry is due in so many seconds."""
+
+    NAME: ClassVar[str] = "early"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A later release wrote the state, in this layout."""
+
+    NAME: ClassVar[str] = "unreadable"
+    layout: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimDone:
+    """The entry as it is now, and what the machine needs of its execution."""
+
+    NAME: ClassVar[str] = "claimed"
+    kind: str
+    layout: int
+    state: str
+    starts: int
+    at: float
+    flow: str
+    name: str
+    digest: str
+    started_at: float
+    secret: str
+    events: int
+    not_counted: int = 0
+    deadline: float | None = None
+    total: int | None = None
+    made: int | None = None
+    ended: int | None = None
+    parent_token: str = ""
+    parent_metadata: str = ""
+
+
+ClaimReply: TypeAlias = ClaimDone | TooEarly | Unreadable | Leased | Stale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim(Script[ClaimReply]):
+    """Decides whether a message may act, and leases the call that it starts. `layout`: the latest that is readable."""
+
+    NAME: ClassVar[str] = "claim"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "history", "wake")
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Leased, TooEarly, Unreadable, ClaimDone)
+    execution: ExecutionKey
+    frame: str
+    token: str
+    nonce: str
+    lease_seconds: float
+    layout: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxText:
+    """A sub-execution to stop, for the step of that task token."""
+
+    token: str
+    ref: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdvanceDone:
+    """The frame goes on; the rest tells of the entry that it is at now."""
+
+    NAME: ClassVar[str] = "done"
+    at: float
+    unpublished: bool
+    starts: int
+    events: int
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance(Script[AdvanceDone | Conflict | Stale]):
+    """Commits a transition after which the frame goes on.
+
+    `nonce`: the claim of the call, or empty for a step without one; None for what comes from outside the call.
+    `join_nonce`: the claim that has counted the children of a map step. `inline_nonce`: claims the next call at once.
+    """
+
+    NAME: ClassVar[str] = "advance"
+    KEYS: ClassVar[tuple[str, ...]] = (
+        *("execution", "frame", "history", "values", "wake", "queue", "results", "outbox"),
+    )
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Conflict, AdvanceDone)
+    execution: ExecutionKey
+    frame: str
+    token: str
+    nonce: str | None
+    join_nonce: str | None
+    expected_events: int | None
+    inline_nonce: str | None
+    lease_seconds: float
+    events: tuple[str, ...]
+    values: Mapping[str, str]
+    outbox_entry: OutboxText | None
+    next: NextEntry
+    max_countdown: float
+    redelivery_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """The first entry of a branch or iteration."""
+
+    frame: str
+    events: tuple[str, ...]
+    next: NextEntry
+
+
+@dataclass(frozen=True, slots=True)
+class FanOutDone:
+    """The slice was made; which messages the caller has to publish."""
+
+    NAME: ClassVar[str] = "done"
+    unpublished: bool
+    unpublished_children: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanOut(Script[FanOutDone | Conflict | Stale]):
+    """Commits the next slice of children of a map step. `child_keys`: frame and queue of each child."""
+
+    NAME: ClassVar[str] = "fan_out"
+    KEYS: ClassVar[tuple[str, ...]] = (
+        *("execution", "frame", "history", "values", "wake", "queue", "frames", "child_keys*"),
+    )
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Conflict, FanOutDone)
+    execution: ExecutionKey
+    frame: str
+    token: str
+    join_nonce: str | None
+    expected_events: int | None
+    joining_token: str
+    total: int
+    made: int
+    max_concurrency: int
+    layout: int
+    state: str
+    metadata: str
+    events: tuple[str, ...]
+    values: Mapping[str, str]
+    message: MessageText | None
+    children: tuple[Child, ...]
+    max_countdown: float
+    redelivery_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class FanInDone:
+    """The result is stored. `unpublished`: the caller has to publish the parent's message."""
+
+    NAME: ClassVar[str] = "done"
+    unpublished: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanIn(Script[FanInDone | Stale]):
+    """Commits the end of a branch or iteration."""
+
+    NAME: ClassVar[str] = "fan_in"
+    KEYS: ClassVar[tuple[str, ...]] = (
+        *("execution", "frame", "history", "values", "wake", "queue", "frames"),
+        *("parent_frame", "parent_results", "results"),
+    )
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, FanInDone)
+    execution: ExecutionKey
+    frame: str
+    token: str
+    nonce: str | None
+    join_nonce: str | None
+    parent_frame: str
+    parent_token: str
+    index: int
+    result: str
+    events: tuple[str, ...]
+    values: Mapping[str, str]
+    message: MessageText | None
+    redelivery_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The execution has ended before, or has other parents than expected (then it is `Running`)."""
+
+    NAME: ClassVar[str] = "ended"
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndDone:
+    """The execution has ended now. `has_parents`: a step waits for that."""
+
+    NAME: ClassVar[str] = "done"
+    has_parents: bool
+
+
+EndReply: TypeAlias = EndDone | Ended | Gone | Stale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End(Script[EndReply]):
+    """Ends an execution. `token` is None for a stop or time limit; `expected_parents`: only while it has just these."""
+
+    NAME: ClassVar[str] = "end"
+    KEYS: ClassVar[tuple[str, ...]] = (
+        *("execution", "frame", "history", "values", "wake", "parents"),
+        *("running_index", "running_flow_index", "ended_index", "ended_flow_index"),
+    )
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Gone, Ended, EndDone)
+    execution: ExecutionKey
+    frame: str
+    token: str | None
+    nonce: str | None
+    join_nonce: str | None
+    end_id: str
+    status: str
+    fields: Mapping[str, str]
+    expected_parents: tuple[str, ...] | None
+    retention: float
+    events: tuple[str, ...]
+    values: Mapping[str, str]

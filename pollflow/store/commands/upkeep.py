@@ -1,0 +1,246 @@
+"""The scripts that keep executions going and make room: the sweep, leases, maintenance jobs, cleanup and history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+from pollflow.store.commands.base import Done, Gone, Leased, MessageText, Script, Stale
+from pollflow.store.keys import ExecutionKey
+
+
+@dataclass(frozen=True, slots=True)
+class DueDone:
+    """The time by Redis' clock, and the wake-ups that are due."""
+
+    NAME: ClassVar[str] = "due"
+    at: float
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due(Script[DueDone]):
+    """Takes the wake-ups that are due, at most `limit`."""
+
+    NAME: ClassVar[str] = "due"
+    KEYS: ClassVar[tuple[str, ...]] = ("wake",)
+    REPLIES: ClassVar[tuple[type, ...]] = (DueDone,)
+    limit: int
+    redelivery_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The message is still in the queue."""
+
+    NAME: ClassVar[str] = "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The wait is not within the maximum countdown yet."""
+
+    NAME: ClassVar[str] = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The message was published; or, if `unpublished`, the caller has to."""
+
+    NAME: ClassVar[str] = "sent"
+    unpublished: bool
+
+
+RedeliverReply: TypeAlias = Sent | Queued | Later | Leased | Stale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redeliver(Script[RedeliverReply]):
+    """Publishes an entry's message again. `sent`: how often it was published when the caller looked."""
+
+    NAME: ClassVar[str] = "redeliver"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake", "queue")
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Queued, Later, Leased, Sent)
+    execution: ExecutionKey
+    frame: str
+    token: str
+    sent: int
+    oldest_in_queue: float | None
+    is_returned: bool
+    message: MessageText | None
+    max_countdown: float
+    redelivery_timeout: float
+    max_redelivery_timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(Script[Sent | Stale]):
+    """Ends the lease of a call that was interrupted. `is_counted`: it counts as a crash."""
+
+    NAME: ClassVar[str] = "release"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake", "queue")
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Sent)
+    execution: ExecutionKey
+    frame: str
+    token: str
+    nonce: str
+    is_counted: bool
+    message: MessageText | None
+    redelivery_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The lease was renewed, or no call is claimed that would need one."""
+
+    NAME: ClassVar[str] = "renewed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renew(Script[Renewed | Stale]):
+    """Renews the lease of a call that runs. `worker` begins the nonces of its calls."""
+
+    NAME: ClassVar[str] = "renew"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake")
+    REPLIES: ClassVar[tuple[type, ...]] = (Renewed, Stale)
+    execution: ExecutionKey
+    frame: str
+    token: str
+    worker: str
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDone(Script[Done | Stale]):
+    """Removes a maintenance job that is done from the wake-up index."""
+
+    NAME: ClassVar[str] = "job_done"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "wake")
+    REPLIES: ClassVar[tuple[type, ...]] = (Done, Stale)
+    execution: ExecutionKey
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxDone(Script[Done | Stale]):
+    """Removes an outbox entry that is done."""
+
+    NAME: ClassVar[str] = "outbox_done"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "wake", "outbox")
+    REPLIES: ClassVar[tuple[type, ...]] = (Done, Stale)
+    execution: ExecutionKey
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelChild(Script[Done]):
+    """Notes that a step no longer wants a sub-flow. Kept for `keep_seconds` where the sub-flow does not exist."""
+
+    NAME: ClassVar[str] = "cancel_child"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "cancellations", "wake")
+    REPLIES: ClassVar[tuple[type, ...]] = (Done,)
+    token: str
+    keep_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoCancel(Script[Done]):
+    """Removes the note of CancelChild."""
+
+    NAME: ClassVar[str] = "undo_cancel"
+    KEYS: ClassVar[tuple[str, ...]] = ("cancellations",)
+    REPLIES: ClassVar[tuple[type, ...]] = (Done,)
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class CleanupDone:
+    """How many frames are left."""
+
+    NAME: ClassVar[str] = "done"
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleanup(Script[CleanupDone | Stale]):
+    """Deletes the named frames of an execution that has ended. `frame_keys`: their frames and results."""
+
+    NAME: ClassVar[str] = "cleanup"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "frames", "wake", "frame_keys*")
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, CleanupDone)
+    execution: ExecutionKey
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge(Script[Done | Stale]):
+    """Deletes an execution that has ended and has no frames left."""
+
+    NAME: ClassVar[str] = "purge"
+    KEYS: ClassVar[tuple[str, ...]] = (
+        *("execution", "history", "values", "blocks", "frames", "cancellations", "parents", "outbox", "wake"),
+        *("index", "flow_index", "status_index", "status_flow_index"),
+    )
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Done)
+    execution: ExecutionKey
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The wake-up was removed."""
+
+    NAME: ClassVar[str] = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The wake-up is still needed."""
+
+    NAME: ClassVar[str] = "kept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget(Script[Removed | Kept]):
+    """Removes a wake-up whose frame, or whose execution, does not exist any more."""
+
+    NAME: ClassVar[str] = "forget"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake")
+    REPLIES: ClassVar[tuple[type, ...]] = (Removed, Kept)
+    execution: ExecutionKey
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compact(Script[Done | Stale]):
+    """Replaces the oldest `count` events by a block. `compacted`: how many events were in blocks before."""
+
+    NAME: ClassVar[str] = "compact"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "history", "blocks")
+    REPLIES: ClassVar[tuple[type, ...]] = (Done, Stale)
+    execution: ExecutionKey
+    compacted: int
+    count: int
+    block: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryDone:
+    """Blocks and newer events; `first` is the number of events before them."""
+
+    NAME: ClassVar[str] = "events"
+    first: int
+    blocks: tuple[str, ...]
+    events: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History(Script[HistoryDone | Gone]):
+    """Reads up to `limit` events after the first `after`."""
+
+    NAME: ClassVar[str] = "history"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "history", "blocks")
+    REPLIES: ClassVar[tuple[type, ...]] = (Gone, HistoryDone)
+    execution: ExecutionKey
+    after: int
+    limit: int
+    block_size: int

@@ -1,0 +1,214 @@
+"""The commits of transitions: how a frame goes on, how children start and end, how an execution ends."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pollflow.machine import AwaitChildren, Decision, ExecutionInfo, HistoryEvent, Outcome
+from pollflow.store import commands, script_keys
+from pollflow.store.commands import Conflict
+from pollflow.store.core import Core
+from pollflow.store.encode import EncodedEntry, encode_events, encode_next, kind_of, message_text, state_of
+from pollflow.store.keys import ExecutionKey
+from pollflow.store.messages import Message, MessageKey, encode_nothing
+from pollflow.store.records import STALE, Claimed, Committed, OutboxEntry, ParentLink, Refusal
+from pollflow.store.state import LAYOUT, dump_json, dump_metadata, dump_state
+
+
+def new_token() -> str:
+    """Return a text that cannot be guessed, and that no counter repeats."""
+    return secrets.token_hex(10)
+
+
+class Commits(Core):
+    """One method for each script that commits a transition."""
+
+    def _advance(
+        self,
+        claimed: Claimed,
+        decision: Decision,
+        nonce: str | None,
+        *,
+        inline_nonce: str,
+        expect_events: bool,
+        outbox_entry: OutboxEntry | None,
+    ) -> Committed | Conflict | Refusal:
+        key = claimed.key
+        token, values = new_token(), dict[str, str]()
+        if inline_nonce:
+            # The worker renews the lease by the token that its message came with.
+            token = f"{key.token}+{token}"
+        encoded = self._encode_next(claimed.info, decision, token, publishes=not inline_nonce)
+        script = commands.Advance(
+            execution=key.execution,
+            frame=key.frame,
+            token=key.token,
+            nonce=nonce,
+            join_nonce=_join_nonce(claimed),
+            expected_events=claimed.info.events if expect_events else None,
+            inline_nonce=inline_nonce or None,
+            lease_seconds=self.timing.lease,
+            events=encode_events(decision.history, values),
+            values=values,
+            outbox_entry=commands.OutboxText(outbox_entry.token, str(outbox_entry.ref)) if outbox_entry else None,
+            next=encoded.entry,
+            max_countdown=self.timing.max_countdown,
+            redelivery_timeout=self.timing.redelivery_timeout,
+        )
+        keys = script_keys.advance_keys(self.keys, key.ref, key.frame, self._queue(key.ref, encoded.queue))
+        reply = self._commit(script, keys)
+        if isinstance(reply, commands.Stale):
+            return STALE
+        if isinstance(reply, Conflict):
+            return reply
+        if not inline_nonce:
+            return Committed(unpublished(encoded.message, reply.unpublished))
+        return Committed(continued=_continued(claimed, decision, token, inline_nonce, reply))
+
+    def _fan_out(
+        self, claimed: Claimed, decision: Decision, wake: AwaitChildren, *, expect_events: bool
+    ) -> Committed | Conflict | Refusal:
+        key, join, values = claimed.key, claimed.join, dict[str, str]()
+        token = key.token if join else new_token()
+        own = Message(replace(key, token=token), wake.metadata)
+        own_encoded = self._encoded(own)
+        children = [self._encode_next(claimed.info, child, new_token()) for child in decision.spawn]
+        frames = [state_of(child).frame for child in decision.spawn]
+        script = commands.FanOut(
+            execution=key.execution,
+            frame=key.frame,
+            token=key.token,
+            join_nonce=_join_nonce(claimed),
+            expected_events=claimed.info.events if expect_events else None,
+            joining_token=token,
+            total=join.total if join else wake.total or 0,
+            made=join.made if join else 0,
+            max_concurrency=self.timing.max_concurrency,
+            layout=LAYOUT,
+            state=dump_state(state_of(decision)),
+            metadata=dump_metadata(wake.metadata),
+            events=encode_events(decision.history, values),
+            children=tuple(
+                commands.Child(frame, encode_events(child.history, values), encoded.entry)
+                for frame, child, encoded in zip(frames, decision.spawn, children, strict=True)
+            ),
+            values=values,
+            message=message_text(own_encoded),
+            max_countdown=self.timing.max_countdown,
+            redelivery_timeout=self.timing.redelivery_timeout,
+        )
+        queues = [self._queue(key.ref, encoded.queue) for encoded in children]
+        own_queue = self._queue(key.ref, own_encoded.queue if own_encoded else None)
+        pairs = list(zip(frames, queues, strict=True))
+        keys = script_keys.fan_out_keys(self.keys, key.ref, key.frame, own_queue, pairs)
+        reply = self._commit(script, keys)
+        if isinstance(reply, commands.Stale):
+            return STALE
+        if isinstance(reply, Conflict):
+            return reply
+        # In the order in which the script publishes.
+        flags = (reply.unpublished, *reply.unpublished_children)
+        messages = (own, *(encoded.message for encoded in children))
+        return Committed(tuple(message for message, left in zip(messages, flags, strict=True) if message and left))
+
+    def _fan_in(self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None) -> Committed | Refusal:
+        key, values = claimed.key, dict[str, str]()
+        parent = claimed.state.parent
+        if parent is None or claimed.parent_metadata is None:
+            raise TypeError(f"frame {key.frame} of {key.ref} has no parent")
+        message = Message(MessageKey(key.execution, parent.frame, claimed.parent_token), claimed.parent_metadata)
+        encoded = self._encoded(message)
+        script = commands.FanIn(
+            execution=key.execution,
+            frame=key.frame,
+            token=key.token,
+            nonce=nonce,
+            join_nonce=_join_nonce(claimed),
+            parent_frame=parent.frame,
+            parent_token=claimed.parent_token,
+            index=parent.index,
+            result=dump_json(outcome.output),
+            events=encode_events(decision.history, values),
+            values=values,
+            message=message_text(encoded),
+            redelivery_timeout=self.timing.redelivery_timeout,
+        )
+        queue = self._queue(key.ref, encoded.queue if encoded else None)
+        keys = script_keys.fan_in_keys(self.keys, key.ref, key.frame, parent.frame, queue)
+        reply = self._commit(script, keys)
+        return STALE if isinstance(reply, commands.Stale) else Committed(unpublished(message, reply.unpublished))
+
+    def _end_by_transition(
+        self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None
+    ) -> Committed | Refusal:
+        key = claimed.key
+        reply = self._end(
+            key.execution, key.frame, outcome, decision.history, token=key.token, nonce=nonce, claimed=claimed
+        )
+        return Committed(has_parents=reply.has_parents) if isinstance(reply, commands.EndDone) else STALE
+
+    def _end(
+        self,
+        key: ExecutionKey,
+        frame: str,
+        outcome: Outcome,
+        history: Sequence[HistoryEvent],
+        *,
+        token: str | None = None,
+        nonce: str | None = None,
+        claimed: Claimed | None = None,
+        expected_parents: Sequence[ParentLink] | None = None,
+    ) -> commands.EndReply:
+        values: dict[str, str] = {}
+        fields = {"error": outcome.error, "cause": outcome.cause}
+        if outcome.output is not None:
+            fields = {"output": dump_json(outcome.output)}
+        script = commands.End(
+            execution=key,
+            frame=frame,
+            token=token,
+            nonce=nonce,
+            join_nonce=_join_nonce(claimed) if claimed else None,
+            end_id=new_token(),
+            status=outcome.status.value,
+            fields=fields,
+            expected_parents=None if expected_parents is None else tuple(link.token for link in expected_parents),
+            retention=self.timing.retention,
+            events=encode_events(history, values),
+            values=values,
+        )
+        return self._commit(script, script_keys.end_keys(self.keys, key.ref, frame, outcome.status))
+
+    def _encode_next(
+        self, info: ExecutionInfo, decision: Decision, token: str, *, publishes: bool = True
+    ) -> EncodedEntry:
+        return encode_next(info, decision, token, self._encode if publishes else encode_nothing)
+
+
+def unpublished(message: Message | None, is_left: bool) -> tuple[Message, ...]:
+    """Return the message if the script has left it to the caller."""
+    return (message,) if message is not None and is_left else ()
+
+
+def _join_nonce(claimed: Claimed) -> str | None:
+    """Return the nonce of a claim that has counted the children of a map step; None for any other."""
+    return claimed.nonce if claimed.join is not None else None
+
+
+def _continued(claimed: Claimed, decision: Decision, token: str, nonce: str, reply: commands.AdvanceDone) -> Claimed:
+    """Return the claim of the entry that the caller continues with."""
+    return Claimed(
+        key=replace(claimed.key, token=token),
+        nonce=nonce,
+        kind=kind_of(decision),
+        state=state_of(decision),
+        info=replace(claimed.info, events=reply.events),
+        digest=claimed.digest,
+        at=reply.at,
+        starts=reply.starts,
+        deadline=reply.deadline,
+        parent_token=claimed.parent_token,
+        parent_metadata=claimed.parent_metadata,
+    )
