@@ -173,7 +173,7 @@ def _last_error(execution: Execution) -> str:
 def _step_lines(execution: Execution) -> Iterator[tuple[str, str]]:
     """Yield a line for each open step: what it does, since when, until when, and on which worker."""
     for step in execution.open_steps:
-        parts = [f"visit {step.visit}, attempt {step.attempt}", f"{step.state.value} since {moment(step.since)}"]
+        parts = [f"attempt {step.attempt}", f"{step.state.value} since {moment(step.since)}"]
         if step.due_at is not None:
             parts.append(f"due {moment(step.due_at)}")
         if step.deadline_at is not None:

@@ -37,8 +37,8 @@ class StepState(str, Enum):
 class OpenStep:
     """A step that has been entered and not left. Times are by Redis' clock.
 
-    `visit` numbers the visits of steps within the frame (the flow, a branch or an iteration), `attempt` the calls in
-    this visit. `due_at` is when a wait or the pause before a retry ends, `deadline_at` when the attempt times out.
+    `visit` counts the visits of all steps within the frame (the flow, a branch or an iteration) so far, this one
+    included; `attempt` counts the calls in this visit. `due_at` is when a wait or the pause before a retry ends, `deadline_at` when the attempt times out.
     `worker` runs the call. `last_error` is the error of the attempt before.
     """
 

@@ -1,4 +1,7 @@
-"""Times: RFC 3339 texts, and the wider forms that YAML takes for a time, to epoch seconds in UTC."""
+"""Times: RFC 3339 texts, and the wider forms of times in YAML, to epoch seconds in UTC.
+
+`datetime.fromisoformat` of Python 3.10 does not read `Z`, and later ones accept more than RFC 3339.
+"""
 
 from __future__ import annotations
 
