@@ -38,8 +38,8 @@ class OpenStep:
     """A step that has been entered and not left. Times are by Redis' clock.
 
     `visit` counts the visits of all steps within the frame (the flow, a branch or an iteration) so far, this one
-    included; `attempt` counts the calls in this visit. `due_at` is when a wait or the pause before a retry ends, `deadline_at` when the attempt times out.
-    `worker` runs the call. `last_error` is the error of the attempt before.
+    included; `attempt` counts the calls in this visit. `due_at` is when a wait or the pause before a retry ends,
+    `deadline_at` when the attempt times out. `worker` runs the call. `last_error` is the error of the attempt before.
     """
 
     name: str
