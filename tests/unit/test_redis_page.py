@@ -26,6 +26,8 @@ def keys_of_the_module() -> set[str]:
     arguments = {"ref": REF, "frame": "FRAME", "shard": REF.shard, "flow": "FLOW", "status": Status.RUNNING}
     made = set()
     for name in vars(Keys):
+        if name.startswith("_"):
+            continue
         method = getattr(keys, name)
         if name.startswith("_") or not callable(method) or name in ("indexes", "lasting_indexes"):
             continue
