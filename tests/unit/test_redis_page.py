@@ -29,7 +29,7 @@ def keys_of_the_module() -> set[str]:
         if name.startswith("_"):
             continue
         method = getattr(keys, name)
-        if name.startswith("_") or not callable(method) or name in ("indexes", "lasting_indexes"):
+        if not callable(method) or name in ("indexes", "lasting_indexes"):
             continue
         names = method.__code__.co_varnames[1 : method.__code__.co_argcount]
         made.add(method(*(arguments.get(argument, argument.upper()) for argument in names)))
