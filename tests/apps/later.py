@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pollflow.machine import FrameState
-from pollflow.store import records, transitions
+from pollflow.store import commits, encode, records, state, transitions
 
-LATER = records.LAYOUT + 1
-_of_now = records.load_state
-
-
-def load_state(frame: str, text: str) -> FrameState:
-    return _of_now(frame, text.replace('{"v":1,', f'{{"v":{LATER},', 1))
+THIS = state.LAYOUT
+LATER = THIS + 1
+_load_this_layout = state.load_state
 
 
-records.LAYOUT = transitions.LAYOUT = LATER
-records.load_state = transitions.load_state = load_state
+def load_state(frame: str, layout: int, text: str) -> FrameState:
+    return _load_this_layout(frame, LATER if layout in (THIS, LATER) else layout, text)
+
+
+for module in (commits, encode, state, transitions):
+    module.LAYOUT = LATER  # type: ignore[attr-defined]
+for module in (records, transitions):
+    module.load_state = load_state  # type: ignore[attr-defined]
 
 from tests.apps.jobs import app  # noqa: E402
 

@@ -113,7 +113,7 @@ def test_routes_are_announced_again_after_redis_lost_its_data(jobs: Jobs, redis_
     jobs.until(lost, "TaskStarted", "Status")
     redis_server.lose_everything()
     # Nothing of it comes back, and the call that belonged to it is ended.
-    worker.wait_for_output("a call that may not commit any more is ended")
+    worker.wait_for_output("ended a call that cannot commit any more")
     with pytest.raises(LookupError):
         jobs.client.execution("polling", lost.name)
     with Redis.from_url(jobs.url) as client:
