@@ -21,7 +21,7 @@ class Settings:
     """Each is set as `pollflow_NAME` in the Celery configuration. Times are seconds."""
 
     redis_url: str = ""
-    """The Redis that keeps the state; unless set, the broker if that is a Redis."""
+    """The Redis that keeps the state; unless set, that of `POLLFLOW_REDIS_URL`, else the broker if it is a Redis."""
     key_prefix: str = "pollflow"
     """The prefix of every key."""
     max_countdown: float = 60.0
@@ -29,7 +29,7 @@ class Settings:
     redelivery_timeout: float = 2.0
     """How long after its due time a message that no worker has begun is published again."""
     max_redelivery_timeout: float = 600.0
-    """The redelivery timeout doubles at each redelivery of an entry, up to this."""
+    """The redelivery timeout doubles each time that a message of an entry is lost, up to this."""
     lease: float = 3.0
     """How long a call may run without a renewal by its worker before it is made again."""
     sweep_interval: float = 1.0

@@ -14,7 +14,6 @@ PATHS = sorted(
 )
 
 
-# The worker background and the typed store are not merged yet. Remove this mark with them.
 @pytest.mark.parametrize("path", [path for path in PATHS if "NAME" not in path])
 def test_the_path_exists(path: str) -> None:
     inside = path if path.startswith(("pollflow", "tests", "docs")) else f"pollflow/{path}"

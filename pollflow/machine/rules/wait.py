@@ -14,7 +14,7 @@ from pollflow.machine.step_context import StepContext, StepRefused, metadata_of
 
 
 def waits(ctx: StepContext, step: WaitStep, event: Arrived) -> Decision:
-    """Start the wait, or end the step after it."""
+    """Start the wait, or end it when it is due."""
     if ctx.state.phase is Phase.WAITING:
         return ctx.leave({})
     following, entry = ctx.following(), ctx.state.entry

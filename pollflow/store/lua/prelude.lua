@@ -2,7 +2,7 @@
 --
 -- ARGV[1] is the clock: `+0` in production; tests shift it (`+SECONDS`) or freeze it (`=EPOCH_SECONDS`).
 -- ARGV[2] is a JSON object: the arguments by name. An argument that is not given is nil.
--- The header of a script lists KEYS, ARGS and each REPLY; `scripts.py` has the same lists, and a test compares them.
+-- The header of a script lists KEYS, ARGS and each REPLY; `store/commands/` has the same lists, and a test compares them.
 
 local args = cjson.decode(ARGV[2])
 
@@ -96,7 +96,7 @@ local function publish(queue, message, now)
 end
 
 -- Sets what a frame does next: its state, what it waits for, and its wake-up; publishes a message that is due within
--- the maximum countdown. `next` is a NextEntry (scripts.py). Returns 1 if the caller has to publish the message.
+-- the maximum countdown. `next` is a NextEntry (store/commands/base.py). Returns 1 if the caller has to publish the message.
 local function schedule_next(frame, name, wake, queue, next, now, last)
   local due = next.at and math.max(now, next.at) or now + next.after
   -- An entry that is due at once stores 0: it is not early if the clock goes back.
