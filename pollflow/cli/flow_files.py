@@ -1,4 +1,4 @@
-"""Tell flow files from the flow tests that are stored beside them."""
+"""Distinguish flow files from the flow tests that are stored beside them."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Worker:
             raise CommandError(f"the worker has ended with status {status}; {self._tail()}")
 
     def is_ready(self) -> bool:
-        """Tell whether the worker consumes messages. Raises CommandError if it has ended."""
+        """Return whether the worker consumes messages. Raises CommandError if it has ended."""
         self.check()
         return READY in self._logged()
 

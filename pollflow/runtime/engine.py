@@ -69,7 +69,7 @@ logger = logging.getLogger("pollflow")
 class Engine:
     """Advances executions. `worker` begins the nonces of the calls that this process makes.
 
-    `is_stopping`: whether that worker was told to stop, so that calls are interrupted through no fault of their own.
+    `is_stopping`: whether that worker is shutting down, so that calls are interrupted through no fault of their own.
     """
 
     store: Store

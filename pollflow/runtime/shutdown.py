@@ -1,4 +1,4 @@
-"""Notes that a worker was told to stop, so that calls interrupted by it do not count as crashes."""
+"""Notes that a worker shuts down, so that calls interrupted by it do not count as crashes."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The server listens on 127.0.0.1, because redis-py (`unix://`) and Celery (`redis+socket://`) accept no common URL of a
 unix socket. It requires a random password, because other users of the machine can reach the port.
 
-The server process owns the lock of its folder. The lock, not a pid file, tells whether a server is running, and two
+The server process owns the lock of its folder. The lock, not a pid file, shows whether a server is running, and two
 servers never write the same append-only file.
 """
 
@@ -148,7 +148,7 @@ class EmbeddedServer:
             self._process = None
 
     def is_alive(self) -> bool:
-        """Tell whether a server is running on the folder, whichever process started it."""
+        """Return whether a server is running on the folder, whichever process started it."""
         if not self.folder.is_dir():
             return False
         lock = FileLock(self.folder / LOCK)

@@ -143,7 +143,7 @@ def _unequal(path: str, expected: Json, actual: Json, *, partly: bool = False) -
 
 
 def _is_same(one: Json, other: Json) -> bool:
-    """Tell whether two JSON values are equal: 1 equals 1.0, and true does not equal 1."""
+    """Return whether two JSON values are equal: 1 equals 1.0, and true does not equal 1."""
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 

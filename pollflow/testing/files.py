@@ -8,5 +8,5 @@ SUFFIXES = (".flowtest.yaml", ".flowtest.yml")
 
 
 def is_flow_test(path: Path) -> bool:
-    """Tell by its name whether a file is a flow test."""
+    """Return whether a file is a flow test by its name."""
     return path.name.endswith(SUFFIXES)

@@ -34,7 +34,7 @@ _REMEMBERED, _OLD_MESSAGES = 200, 20
 class Harm:
     """The effect of a fault as text, and the id of the killed process or process group, if any."""
 
-    told: str
+    text: str
     group: int | None = None
     pid: int | None = None
     messages: int = 0
@@ -118,7 +118,7 @@ class Nemesis:
         except (RedisError, StoreUnavailable) as error:
             harm = Harm(f"not done: {error}", is_done=False)
         self.done.append(Done(at, time.time(), fault.kind, harm))
-        self._say(f"{at - self.began:8.2f} s  {fault.kind}: {harm.told}")
+        self._say(f"{at - self.began:8.2f} s  {fault.kind}: {harm.text}")
 
     def _sleep_until(self, moment: float) -> None:
         while True:

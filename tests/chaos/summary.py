@@ -44,7 +44,7 @@ class Took:
     fault: str
     at: float
 
-    def told(self, began: float) -> str:
+    def text(self, began: float) -> str:
         """Return a text that helps to find the reason in the logs."""
         return f"{self.seconds:.1f} s after {self.fault} at {self.at - began:.1f} s: {self.what}"
 
@@ -157,7 +157,7 @@ def from_kill_to_next_message(
 
 
 def _took(seconds: float, what: str, fault: Done) -> Took:
-    return Took(seconds, what, f"{fault.kind} ({fault.harm.told})", fault.at)
+    return Took(seconds, what, f"{fault.kind} ({fault.harm.text})", fault.at)
 
 
 def _fan_out(took: Sequence[Took]) -> Spread:
@@ -215,7 +215,7 @@ def summarize(
         from_kill_to_next_step=_fan_out(next_steps),
         from_kill_to_next_call=_fan_out(next_calls),
         from_kill_to_next_message=_fan_out(next_messages),
-        slowest_to_go_on=[took.told(nemesis.began) for took in sorted(next_steps, reverse=True)[:_SLOWEST]],
+        slowest_to_go_on=[took.text(nemesis.began) for took in sorted(next_steps, reverse=True)[:_SLOWEST]],
         waits_late_by=Spread.of([waited.late for waited, _ in findings.waits]),
         latest_waits=[
             f"{waited.late:.1f} s: {waited.step} of {ref}, due at {waited.due - nemesis.began:.1f} s"

@@ -125,7 +125,7 @@ class OutboxText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvanceDone:
-    """The frame goes on; the rest tells of the entry that it is at now."""
+    """The frame goes on; the other fields describe its current entry."""
 
     NAME: ClassVar[str] = "done"
     at: float
