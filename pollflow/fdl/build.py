@@ -11,8 +11,6 @@ from pollflow.fdl.resources import parse_action
 Values = dict[str, Any]
 """The values of an object's fields by the names that they have in the model."""
 
-_STEP_CLASSES = {name: step_class for step_class, name in STEP_TYPES.items()}
-
 
 def build_step(step_type: str, values: Values, *, path: str, line: int, column: int) -> Step:
     """The step of that type, at that place in the document."""
@@ -20,7 +18,7 @@ def build_step(step_type: str, values: Values, *, path: str, line: int, column: 
     fields.pop("type", None)
     if step_type in _RENAMED:
         fields = _RENAMED[step_type](fields)
-    return _STEP_CLASSES[step_type](path=path, line=line, column=column, **fields)
+    return STEP_TYPES[step_type](path=path, line=line, column=column, **fields)
 
 
 def build_shape(shape: str, values: Values) -> Any:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from typing_extensions import assert_never
+
 from pollflow.fdl.expr import ExpressionSyntaxError, Path, compile_condition, compile_path
 from pollflow.fdl.expr.path import starts_path
 from pollflow.fdl.fields import ACTION_PATTERN, MAX_NAME, MAX_TEXT, NAME_PATTERN, Field, Kind
@@ -43,13 +45,16 @@ def read_value(node: Node, field: Field) -> Any:
 
 def shown(node: Node) -> str:
     """Return a value as error messages show it."""
-    if isinstance(node, Sequence):
-        return "a list"
-    if isinstance(node, Object):
-        return "an object"
-    value = node.text if isinstance(node.value, str) else node.value
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}…{text[0] if text[0] == chr(34) else ''}"
+    match node:
+        case Sequence():
+            return "a list"
+        case Object():
+            return "an object"
+        case Scalar():
+            text = json.dumps(node.text if isinstance(node.value, str) else node.value, ensure_ascii=False)
+            return text if len(text) <= 60 else f"{text[:57]}…{text[0] if text[0] == chr(34) else ''}"
+        case _:
+            assert_never(node)
 
 
 def _must_be(right: str, node: Node) -> Wrong:
@@ -249,13 +254,16 @@ def _params(node: Node, field: Field) -> Any:
 
 
 def _with_paths(node: Node) -> Any:
-    if isinstance(node, Sequence):
-        return [_with_paths(item) for item in node.items]
-    if isinstance(node, Object):
-        return {key.text: _with_paths(value) for key, value in node.entries}
-    if isinstance(node.value, str) and starts_path(node.value, ("",)):
-        return _path(node.value, node)
-    return node.value
+    match node:
+        case Sequence():
+            return [_with_paths(item) for item in node.items]
+        case Object():
+            return {key.text: _with_paths(value) for key, value in node.entries}
+        case Scalar():
+            is_path = isinstance(node.value, str) and starts_path(node.value, ("",))
+            return _path(node.value, node) if is_path else node.value
+        case _:
+            assert_never(node)
 
 
 READERS: dict[Kind, Callable[[Node, Field], Any]] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias, get_args
 
 from pollflow.fdl.expr import Condition, Path
 
@@ -95,9 +95,11 @@ class Catch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class BaseStep:
     """The fields of every step. `path` is its place in the document, such as `steps[2].choices[0].steps[1]`."""
 
+    type: ClassVar[str]
+    """The step type as the language spells it."""
     name: str
     path: str
     line: int = 0
@@ -107,15 +109,12 @@ class Step:
     input_mappings: Mappings | None = None
     output_mappings: Mappings | None = None
 
-    @property
-    def type(self) -> str:
-        """The step's type as the language spells it."""
-        return STEP_TYPES[type(self)]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskStep(Step):
+class TaskStep(BaseStep):
     """Calls a function, a sub-flow or a service."""
+
+    type = "task"
 
     resource: Resource
     pattern: Pattern = Pattern.REQUEST_RESPONSE
@@ -128,13 +127,17 @@ class TaskStep(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PassStep(Step):
+class PassStep(BaseStep):
     """Nothing but mappings."""
+
+    type = "pass"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitStep(Step):
+class WaitStep(BaseStep):
     """Waits. Exactly one of the two is set; a timestamp constant is epoch seconds in UTC."""
+
+    type = "wait"
 
     duration: Path | float | None = None
     timestamp: Path | float | None = None
@@ -150,23 +153,29 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChoiceStep(Step):
+class ChoiceStep(BaseStep):
     """Takes the first option whose condition holds."""
+
+    type = "choice"
 
     choices: tuple[Option, ...] = ()
     default: Option | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParallelStep(Step):
+class ParallelStep(BaseStep):
     """Runs its branches at the same time."""
+
+    type = "parallel"
 
     branches: tuple[Series, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForeachStep(Step):
+class ForeachStep(BaseStep):
     """Runs its steps once for each element of a list."""
+
+    type = "foreach"
 
     steps: Series
     collection: Path
@@ -175,28 +184,29 @@ class ForeachStep(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SucceedStep(Step):
+class SucceedStep(BaseStep):
     """Ends its series."""
+
+    type = "succeed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailStep(Step):
+class FailStep(BaseStep):
     """Fails its parent."""
+
+    type = "fail"
 
     error: Path | str = ""
     cause: Path | str = ""
 
 
-STEP_TYPES: dict[type[Step], str] = {
-    TaskStep: "task",
-    PassStep: "pass",
-    WaitStep: "wait",
-    ChoiceStep: "choice",
-    ParallelStep: "parallel",
-    ForeachStep: "foreach",
-    SucceedStep: "succeed",
-    FailStep: "fail",
-}
+Step: TypeAlias = TaskStep | PassStep | WaitStep | ChoiceStep | ParallelStep | ForeachStep | SucceedStep | FailStep
+"""Any step. A closed union, so that mypy reports each `match` that lacks a step type."""
+MapStep: TypeAlias = ParallelStep | ForeachStep
+"""A step that runs children."""
+
+STEP_TYPES: dict[str, type[Step]] = {step_class.type: step_class for step_class in get_args(Step)}
+"""The class of each step type, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +234,15 @@ class Series:
             if step.name == name:
                 return position
         raise KeyError(name)
+
+    def next_position(self, position: int, goto: str | None = None) -> int | None:
+        """Return the position entered after the step at `position`; None if the series ends. A goto comes first."""
+        if goto is not None:
+            return self.position(goto)
+        step = self.steps[position]
+        if step.end or isinstance(step, SucceedStep) or position + 1 == len(self.steps):
+            return None
+        return position + 1
 
 
 @dataclass(frozen=True, slots=True)

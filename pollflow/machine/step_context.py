@@ -10,15 +10,13 @@ from dataclasses import replace
 from pollflow.fdl.model import (
     ChoiceStep,
     Flow,
-    ForeachStep,
     Json,
     JsonObject,
+    MapStep,
     Option,
     ParallelStep,
     Pattern,
-    Series,
     Step,
-    SucceedStep,
     TaskStep,
 )
 from pollflow.machine.data import (
@@ -149,7 +147,7 @@ class StepContext:
         goto: str | None = None
         for level in reversed(self.state.levels):
             series = self.flow.series[level.series]
-            position = _next_position(series, level.step, goto)
+            position = series.next_position(level.step, goto)
             if position is not None:
                 return series.steps[position]
             goto = self._goto_after(level)
@@ -171,22 +169,19 @@ class StepContext:
         self.bound(level.local)
 
     def _output(self, step: Step, level: Level, local: Json) -> JsonObject:
-        map_step = isinstance(step, ParallelStep | ForeachStep)
-        if step.output_mappings is None:
-            output: JsonObject = {} if map_step else local
-            measured = (self.input, output, {} if map_step else local)
-        else:
-            own_input = self.input
+        # The local of a map step is a list: it is no output, and does not count towards the limit.
+        own_input, own_local = self.input, {} if isinstance(step, MapStep) else local
+        output: JsonObject = own_local
+        if step.output_mappings is not None:
             context = context_object(step, level, self.info)
             output = map_values(step.output_mappings, {"input": own_input, "local": local, "context": context})
-            measured = (own_input, output, {} if map_step else local)
-        self.bound(*measured)
+        self.bound(own_input, output, own_local)
         self.note("StepSucceeded", output=output)
         return output
 
     def _go(self, goto: str | None) -> Decision:
         level = self.state.levels[-1]
-        position = _next_position(self.flow.series[level.series], level.step, goto)
+        position = self.flow.series[level.series].next_position(level.step, goto)
         if position is not None:
             return self.enter(position)
         if len(self.state.levels) == 1:
@@ -227,13 +222,3 @@ def metadata_of(step: Step, entry: int, attempt: int = 1) -> MessageMetadata:
     if isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
         return MessageMetadata(step.type, step.name, attempt, entry, True, step.timeout_seconds)
     return MessageMetadata(step.type, step.name, attempt, entry)
-
-
-def _next_position(series: Series, position: int, goto: str | None) -> int | None:
-    """Return the position entered after the step at `position`; None if the series ends there. A goto comes first."""
-    if goto is not None:
-        return series.position(goto)
-    step = series.steps[position]
-    if step.end or isinstance(step, SucceedStep) or position + 1 == len(series.steps):
-        return None
-    return position + 1

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from typing_extensions import assert_never
+
 from pollflow.fdl.expr import Path
 from pollflow.fdl.expr.condition import Chain, Junction, Literal, Node, Prefixed, Read, Ternary
 from pollflow.fdl.lint.graph import Graph
@@ -35,21 +37,32 @@ class Bound:
 
 def comparisons(node: Node, junctions: str = "&&||") -> Iterator[Comparison]:
     """Comparisons of a path with something, anywhere under junctions of these signs."""
-    if isinstance(node, Junction) and node.sign in junctions:
-        for operand in node.operands:
-            yield from comparisons(operand, junctions)
-    elif isinstance(node, Ternary):
-        for inner in (node.test, node.yes, node.no):
-            yield from comparisons(inner, junctions)
-    elif isinstance(node, Prefixed):
-        yield from comparisons(node.operand, junctions)
-    elif isinstance(node, Chain) and len(node.rest) == 1 and node.rest[0][0] in _FLIPPED:
-        sign, other = node.rest[0]
-        if isinstance(node.first, Read):
-            yield Comparison(node.first.path, sign, other.value if isinstance(other, Literal) else None)
-        elif isinstance(other, Read):
-            value = node.first.value if isinstance(node.first, Literal) else None
-            yield Comparison(other.path, _FLIPPED[sign], value)
+    match node:
+        case Junction():
+            for operand in node.operands if node.sign in junctions else ():
+                yield from comparisons(operand, junctions)
+        case Ternary():
+            for inner in (node.test, node.yes, node.no):
+                yield from comparisons(inner, junctions)
+        case Prefixed():
+            yield from comparisons(node.operand, junctions)
+        case Chain():
+            yield from _comparison(node)
+        case Literal() | Read():
+            return
+        case _:
+            assert_never(node)
+
+
+def _comparison(chain: Chain) -> Iterator[Comparison]:
+    """The chain as a comparison of a path, if it is one."""
+    if len(chain.rest) != 1 or chain.rest[0][0] not in _FLIPPED:
+        return
+    first, (sign, other) = chain.first, chain.rest[0]
+    if isinstance(first, Read):
+        yield Comparison(first.path, sign, other.value if isinstance(other, Literal) else None)
+    elif isinstance(other, Read):
+        yield Comparison(other.path, _FLIPPED[sign], first.value if isinstance(first, Literal) else None)
 
 
 def statuses(step: ChoiceStep) -> tuple[str, ...]:

@@ -5,8 +5,21 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
+from typing_extensions import assert_never
+
 from pollflow.fdl.lint.graph import Edge, Graph, Graphs
-from pollflow.fdl.model import ParallelStep, Series, Step, TaskStep, WaitStep
+from pollflow.fdl.model import (
+    ChoiceStep,
+    FailStep,
+    ForeachStep,
+    ParallelStep,
+    PassStep,
+    Series,
+    Step,
+    SucceedStep,
+    TaskStep,
+    WaitStep,
+)
 
 STEP_EVENTS = 4
 """StepEntered, StepStarted, StepSucceeded, StepExited."""
@@ -39,16 +52,20 @@ class Costs:
 
     def of_step(self, step: Step) -> Cost:
         """One visit; a choice's options are edges and do not count, a foreach may have no iterations."""
-        if isinstance(step, TaskStep):
-            return Cost(TASK_EVENTS)
-        if isinstance(step, WaitStep):
-            return Cost(STEP_EVENTS, float(step.duration) if isinstance(step.duration, int | float) else None)
-        if isinstance(step, ParallelStep):
-            branches = [self.of_series(branch) for branch in step.branches]
-            events = sum(branch.events + BRANCH_EVENTS for branch in branches)
-            known = [branch.seconds for branch in branches if branch.seconds is not None]
-            return Cost(STEP_EVENTS + events, max(known) if len(known) == len(branches) else None)
-        return Cost(STEP_EVENTS)
+        match step:
+            case TaskStep():
+                return Cost(TASK_EVENTS)
+            case WaitStep():
+                return Cost(STEP_EVENTS, float(step.duration) if isinstance(step.duration, int | float) else None)
+            case ParallelStep():
+                branches = [self.of_series(branch) for branch in step.branches]
+                events = sum(branch.events + BRANCH_EVENTS for branch in branches)
+                known = [branch.seconds for branch in branches if branch.seconds is not None]
+                return Cost(STEP_EVENTS + events, max(known) if len(known) == len(branches) else None)
+            case PassStep() | ChoiceStep() | ForeachStep() | SucceedStep() | FailStep():
+                return Cost(STEP_EVENTS)
+            case _:
+                assert_never(step)
 
     def of_series(self, series: Series) -> Cost:
         """From the first step to the end."""

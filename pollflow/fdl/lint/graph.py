@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from typing_extensions import assert_never
+
 from pollflow.fdl.expr.condition import Literal
 from pollflow.fdl.model import (
     ChoiceStep,
     FailStep,
+    ForeachStep,
     Option,
     ParallelStep,
+    PassStep,
     Series,
-    Step,
     SucceedStep,
     TaskStep,
+    WaitStep,
 )
 
 
@@ -88,32 +92,32 @@ class Graphs:
 
     def _edges(self, series: Series, position: int) -> Iterator[Edge]:
         step = series.steps[position]
-        after = None if step.end or position + 1 == len(series.steps) else position + 1
-        if isinstance(step, SucceedStep):
-            yield Edge(position, None)
-        elif isinstance(step, ChoiceStep):
-            yield from self._options(series, position, step, after)
-        elif isinstance(step, TaskStep):
-            yield Edge(position, after)
-            yield from (Edge(position, series.position(catch.goto)) for catch in step.catch)
-        elif self._passes(step):
-            yield Edge(position, after)
+        following = Edge(position, series.next_position(position))
+        match step:
+            case ChoiceStep():
+                yield from self._options(series, position, step)
+            case TaskStep():
+                yield following
+                yield from (Edge(position, series.position(catch.goto)) for catch in step.catch)
+            case ParallelStep():
+                if all(self.completes(branch) for branch in step.branches):
+                    yield following
+            case PassStep() | WaitStep() | ForeachStep() | SucceedStep():
+                yield following
+            case FailStep():
+                return
+            case _:
+                assert_never(step)
 
-    def _options(self, series: Series, position: int, step: ChoiceStep, after: int | None) -> Iterator[Edge]:
+    def _options(self, series: Series, position: int, step: ChoiceStep) -> Iterator[Edge]:
         default = () if step.default is None else (step.default,)
         for option in (*step.choices, *default):
             if option.steps is None or self.completes(option.steps):
-                target = after if option.goto is None else series.position(option.goto)
-                yield Edge(position, target, option)
+                yield Edge(position, series.next_position(position, option.goto), option)
             if always_holds(option):
                 return
         if step.default is None:
-            yield Edge(position, after)
-
-    def _passes(self, step: Step) -> bool:
-        if isinstance(step, ParallelStep):
-            return all(self.completes(branch) for branch in step.branches)
-        return not isinstance(step, FailStep)
+            yield Edge(position, series.next_position(position))
 
 
 def always_holds(option: Option) -> bool:

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from typing_extensions import assert_never
+
 from pollflow.fdl.lint.bounds import Bound, bound_of, statuses
 from pollflow.fdl.lint.costs import Cost, Costs
 from pollflow.fdl.lint.graph import Edge, Graph, Graphs, always_holds, components
 from pollflow.fdl.lint.report import Report
 from pollflow.fdl.model import (
     ChoiceStep,
+    FailStep,
     Flow,
     FlowResource,
     ForeachStep,
     ParallelStep,
+    PassStep,
     Pattern,
     Series,
     Step,
+    SucceedStep,
     TaskStep,
     WaitStep,
 )
@@ -59,14 +64,20 @@ def _without_wait(graph: Graph, loop: set[int], report: Report) -> None:
 
 def _pauses(step: Step) -> bool:
     """Whether a visit may take time by itself. A constant timestamp lies in the past from the second round on."""
-    if isinstance(step, WaitStep):
-        return not isinstance(step.timestamp, int | float) and step.duration != 0
-    if isinstance(step, TaskStep):
-        waits_for_flow = isinstance(step.resource, FlowResource) and step.pattern is Pattern.SYNC
-        return waits_for_flow or step.pattern is Pattern.WAIT_FOR_CALLBACK
-    if isinstance(step, ParallelStep):
-        return any(_any_pauses(branch) for branch in step.branches)
-    return isinstance(step, ForeachStep) and _any_pauses(step.steps)
+    match step:
+        case WaitStep():
+            return not isinstance(step.timestamp, int | float) and step.duration != 0
+        case TaskStep():
+            waits_for_flow = isinstance(step.resource, FlowResource) and step.pattern is Pattern.SYNC
+            return waits_for_flow or step.pattern is Pattern.WAIT_FOR_CALLBACK
+        case ParallelStep():
+            return any(_any_pauses(branch) for branch in step.branches)
+        case ForeachStep():
+            return _any_pauses(step.steps)
+        case PassStep() | ChoiceStep() | SucceedStep() | FailStep():
+            return False
+        case _:
+            assert_never(step)
 
 
 def _any_pauses(series: Series | None) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from typing_extensions import assert_never
+
 from pollflow.fdl.expr import Path
 from pollflow.fdl.expr.path import Every
 from pollflow.fdl.lint.graph import Graphs
@@ -16,11 +18,15 @@ from pollflow.fdl.model import (
     Flow,
     ForeachStep,
     Mappings,
+    MapStep,
     ParallelStep,
+    PassStep,
     Pattern,
     Series,
     Step,
+    SucceedStep,
     TaskStep,
+    WaitStep,
 )
 from pollflow.fdl.problems import near
 
@@ -62,7 +68,7 @@ def _lint_step(locals_: _Locals, sources: _Sources, series: Series, position: in
     where = "the local that the steps before it fill"
     sources.check(f"{place}inputMappings", step.input_mappings, keys=keys, where=where, token=token)
     own = f"the local of this {step.type} step"
-    if isinstance(step, ParallelStep | ForeachStep):
+    if isinstance(step, MapStep):
         sources.check_list(f"{place}outputMappings", step, locals_)
     else:
         sources.check(f"{place}outputMappings", step.output_mappings, keys=locals_.own(step), where=own)
@@ -96,12 +102,16 @@ class _Locals:
 
     def own(self, step: Step) -> Keys:
         """The keys of a step's own local; those of a parallel or foreach are lists and have none."""
-        if isinstance(step, TaskStep):
-            return _NONE if drops_result(step) else None
-        if isinstance(step, ChoiceStep):
-            options = (*step.choices, step.default)
-            return _union(self.of_series(option.steps) for option in options if option and option.steps)
-        return _NONE
+        match step:
+            case TaskStep():
+                return _NONE if drops_result(step) else None
+            case ChoiceStep():
+                options = (*step.choices, step.default)
+                return _union(self.of_series(option.steps) for option in options if option and option.steps)
+            case PassStep() | WaitStep() | ParallelStep() | ForeachStep() | SucceedStep() | FailStep():
+                return _NONE
+            case _:
+                assert_never(step)
 
     def put_out(self, step: Step) -> Keys:
         """The keys that a step can set in its parent's local."""
@@ -142,7 +152,7 @@ class _Sources:
             message = f"{path.text}: nobody sets this key in {where}{hint}"
             self.report.warn(field, "unset-local", message)
 
-    def check_list(self, place: str, step: ParallelStep | ForeachStep, locals_: _Locals) -> None:
+    def check_list(self, place: str, step: MapStep, locals_: _Locals) -> None:
         """Mappings whose `$local` is the list of the locals of branches or iterations."""
         inner = step.branches if isinstance(step, ParallelStep) else (step.steps,)
         keys = _union(locals_.of_series(series) for series in inner)

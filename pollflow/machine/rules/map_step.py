@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing_extensions import assert_never
+
 from pollflow.fdl.expr import MISSING
-from pollflow.fdl.model import ForeachStep, Json, JsonObject, ParallelStep, Series
+from pollflow.fdl.model import ForeachStep, Json, JsonObject, MapStep, ParallelStep, Series
 from pollflow.machine.data import size_of
 from pollflow.machine.decision import AwaitChildren, Decision, HistoryEvent
 from pollflow.machine.events import Arrived, Joined
@@ -28,12 +30,12 @@ def iterates(ctx: StepContext, step: ForeachStep, event: Arrived) -> Decision:
     return _fan_out(ctx, step, event.join, len(collection))
 
 
-def joins(ctx: StepContext, step: ParallelStep | ForeachStep, event: Joined) -> Decision:
+def joins(ctx: StepContext, step: MapStep, event: Joined) -> Decision:
     """End the step: its local is the list of the children's locals in order."""
     return ctx.leave(list(event.results))
 
 
-def _fan_out(ctx: StepContext, step: ParallelStep | ForeachStep, join: Join | None, total: int) -> Decision:
+def _fan_out(ctx: StepContext, step: MapStep, join: Join | None, total: int) -> Decision:
     started = join is not None
     join = join or Join(total=total, made=0, ended=0)
     room = max(0, ctx.limits.max_concurrency - join.open)
@@ -52,7 +54,7 @@ def _slice(ctx: StepContext) -> int:
     return max(1, min(_MAX_CHILDREN, _MAX_BYTES // max(1, size_of(ctx.input))))
 
 
-def _child(ctx: StepContext, step: ParallelStep | ForeachStep, index: int, before: int) -> Decision:
+def _child(ctx: StepContext, step: MapStep, index: int, before: int) -> Decision:
     """The child at `index`; `before` is the number of events before its own, which are its entry and its step's."""
     series, extra, kind = _child_of(ctx, step, index)
     state = FrameState(
@@ -66,13 +68,17 @@ def _child(ctx: StepContext, step: ParallelStep | ForeachStep, index: int, befor
     return child.entered()
 
 
-def _child_of(ctx: StepContext, step: ParallelStep | ForeachStep, index: int) -> tuple[Series, JsonObject, str]:
-    if isinstance(step, ParallelStep):
-        return step.branches[index], {}, "BranchEntered"
-    extra = {step.item: _collection(ctx, step)[index]}
-    if step.index is not None:
-        extra[step.index] = index
-    return step.steps, extra, "IterationEntered"
+def _child_of(ctx: StepContext, step: MapStep, index: int) -> tuple[Series, JsonObject, str]:
+    match step:
+        case ParallelStep():
+            return step.branches[index], {}, "BranchEntered"
+        case ForeachStep():
+            extra = {step.item: _collection(ctx, step)[index]}
+            if step.index is not None:
+                extra[step.index] = index
+            return step.steps, extra, "IterationEntered"
+        case _:
+            assert_never(step)
 
 
 def _collection(ctx: StepContext, step: ForeachStep) -> list[Json]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pollflow.fdl.fields import STEP_FIELDS
+from pollflow.fdl.model import STEP_TYPES
 from pollflow.machine import (
     Arrived,
     Decision,
@@ -23,8 +25,14 @@ from pollflow.machine import (
     TimedOut,
     begin,
 )
+from pollflow.machine.decide import RULES
 from pollflow.machine.limits import Limits
 from tests.unit.machine.sentences import ABOUT, after, at, at_next, entered, event, failed, flow_of, left, maps, step
+
+
+def test_each_step_type_has_fields_and_rules() -> None:
+    assert set(STEP_FIELDS) == set(STEP_TYPES)
+    assert {step_class for step_class, _ in RULES} == set(STEP_TYPES.values())
 
 
 def succeeded(*history: Any, output: Any = None) -> Decision:
