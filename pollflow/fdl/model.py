@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias, get_args
 from pollflow.fdl.expr import Condition, Path
 
 Json: TypeAlias = Any
-"""A JSON value. `Any`, since Python's types cannot say it recursively without casts at every use."""
+"""A JSON value. `Any`, since a recursive type needs casts at every use."""
 JsonObject: TypeAlias = dict[str, Any]
 
 
@@ -27,7 +27,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """`{target, source}`: one key of a new object, and where its value comes from."""
+    """`{target, source}`: one key of a new object, and the source of its value."""
 
     target: str
     source: Path | Constant
@@ -37,7 +37,7 @@ Mappings: TypeAlias = tuple[Mapping, ...]
 
 
 class Pattern(str, Enum):
-    """How a task step waits for what it called."""
+    """How a task step waits for the result of its call."""
 
     REQUEST_RESPONSE = "requestResponse"
     SYNC = "sync"
@@ -55,7 +55,7 @@ class FunctionResource:
 
 @dataclass(frozen=True, slots=True)
 class FlowResource:
-    """A sub-flow: `acs:fnf:REGION:ACCOUNT:flow/NAME`, or `action: fnf:StartExecution` (then `name` is None)."""
+    """A sub-flow: `acs:fnf:REGION:ACCOUNT:flow/NAME`, or `action: fnf:StartExecution`, where `name` is None."""
 
     arn: str
     name: str | None
@@ -63,9 +63,9 @@ class FlowResource:
 
 @dataclass(frozen=True, slots=True)
 class ServiceResource:
-    """An `action`, an MNS ARN or any other ARN: called if a function is registered under it.
+    """An `action`, an MNS ARN or any other ARN. It stands for the function that is registered under it.
 
-    `takes_params`: whether it is called with its `serviceParams` (actions, MNS) or with the step's input.
+    With `takes_params` (actions, MNS) the function receives the `serviceParams`, otherwise the step's input.
     """
 
     arn: str
@@ -88,7 +88,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Catch:
-    """Where to go on after an error of one of these names."""
+    """The step that follows an error of one of these names."""
 
     errors: tuple[str, ...]
     goto: str
@@ -96,10 +96,10 @@ class Catch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseStep:
-    """The fields of every step. `path` is its place in the document, such as `steps[2].choices[0].steps[1]`."""
+    """The fields of every step. `path` is its path in the document, such as `steps[2].choices[0].steps[1]`."""
 
     type: ClassVar[str]
-    """The step type as the language spells it."""
+    """The step type, as definitions spell it."""
     name: str
     path: str
     line: int = 0
@@ -120,7 +120,7 @@ class TaskStep(BaseStep):
     pattern: Pattern = Pattern.REQUEST_RESPONSE
     timeout_seconds: float | None = None
     service_params: Json = None
-    """As parsed from YAML, but each string that is a `$` path is a `Path`; None without `serviceParams`."""
+    """The parsed YAML, where each text that is a `$` path is a `Path`; None without `serviceParams`."""
     retry: tuple[Retry, ...] = ()
     catch: tuple[Catch, ...] = ()
     error_mappings: Mappings | None = None
@@ -128,14 +128,14 @@ class TaskStep(BaseStep):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassStep(BaseStep):
-    """Nothing but mappings."""
+    """Applies its mappings."""
 
     type = "pass"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitStep(BaseStep):
-    """Waits. Exactly one of the two is set; a timestamp constant is epoch seconds in UTC."""
+    """Waits. Exactly one of the two fields is set; a constant timestamp is in epoch seconds."""
 
     type = "wait"
 
@@ -145,7 +145,7 @@ class WaitStep(BaseStep):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way out of a choice; `condition` is None for the default."""
+    """One option of a choice; `condition` is None for the default."""
 
     condition: Condition | None
     steps: Series | None
@@ -219,7 +219,7 @@ class StepPosition:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Steps that run one after another. `path` is its place, such as `steps` or `steps[2].branches[0].steps`.
+    """Steps that run one after another. `path` is their path, such as `steps` or `steps[2].branches[0].steps`.
 
     `owner` is the step that the series belongs to; None for the flow's own.
     """
@@ -229,7 +229,7 @@ class Series:
     owner: StepPosition | None = None
 
     def position(self, name: str) -> int:
-        """Where the step of that name stands. A checked flow's targets always exist."""
+        """Return the position of the step of that name. In a checked flow, the targets of gotos exist."""
         for position, step in enumerate(self.steps):
             if step.name == name:
                 return position
@@ -249,8 +249,8 @@ class Series:
 class Flow:
     """A checked flow.
 
-    `series` holds every series of the flow under its path; `digest` is the SHA-256 of `text` in hex, by which
-    a definition is pinned.
+    `series` holds every series of the flow under its path; `digest` is the SHA-256 of `text` in hex, which
+    identifies the definition of an execution.
     """
 
     steps: Series

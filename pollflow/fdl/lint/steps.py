@@ -1,4 +1,4 @@
-"""Single steps: reached or not, names used twice, functions that are not registered, errors that cannot be caught."""
+"""Warnings of single steps: unreachable, repeated names, unknown functions, errors that cannot be caught."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from typing_extensions import assert_never
 
 from pollflow.fdl.lint.graph import Graphs
-from pollflow.fdl.lint.report import Report
+from pollflow.fdl.lint.report import LintReport
 from pollflow.fdl.lint.sources import drops_result
 from pollflow.fdl.model import (
     Flow,
@@ -25,27 +25,27 @@ from pollflow.fdl.model import (
 UNCATCHABLE = ("FnF.DataLimitExceeded", "FnF.EventLimitExceeded", "FnF.ExecutionTimeout")
 
 
-def lint_steps(flow: Flow, graphs: Graphs, report: Report, *, known_functions: Collection[str] | None) -> None:
-    """Warns of each step of the flow."""
+def lint_steps(flow: Flow, graphs: Graphs, report: LintReport, *, known_functions: Collection[str] | None) -> None:
+    """Warn of each step of the flow."""
     names: dict[str, Step] = {}
     for series in flow.series.values():
         reached = graphs.of(series).reached()
         for position, step in enumerate(series.steps):
             if position not in reached:
-                report.warn(step.path, "unreachable-step", f'nothing leads to the step "{step.name}"')
+                report.warn(step.path, "unreachable-step", f'no path leads to the step "{step.name}"')
             first = names.setdefault(step.name, step)
             if first is not step:
-                message = f'"{step.name}" is the name of {first.path} (line {first.line}) too'
+                message = f'"{step.name}" is also the name of {first.path} (line {first.line})'
                 report.warn(f"{step.path}.name", "repeated-name", message)
             if isinstance(step, TaskStep):
                 _lint_task(step, report, known_functions=known_functions)
 
 
-def _lint_task(step: TaskStep, report: Report, *, known_functions: Collection[str] | None) -> None:
+def _lint_task(step: TaskStep, report: LintReport, *, known_functions: Collection[str] | None) -> None:
     resource = step.resource
     arn_field = f"{step.path}.resourceArn"
     if isinstance(resource, ServiceResource) and not resource.takes_params and _is_odd(resource.arn):
-        message = "no function or flow is named so; a function is acs:fc:::services/SERVICE/functions/FUNCTION"
+        message = "not the ARN of a function or flow; a function is acs:fc:::services/SERVICE/functions/FUNCTION"
         report.warn(arn_field, "odd-arn", message)
     names = _names(resource)
     if names and known_functions is not None and not any(name in known_functions for name in names):
@@ -53,9 +53,9 @@ def _lint_task(step: TaskStep, report: Report, *, known_functions: Collection[st
         field = f"{step.path}.action" if is_action else arn_field
         report.warn(field, "unknown-function", _unknown(names, known_functions))
     if drops_result(step):
-        message = "the call is waited for all the same, and its result is dropped"
+        message = "pollflow waits for the call in spite of Async, and drops its result"
         report.warn(f"{step.path}.serviceParams.InvocationType", "async-invocation", message)
-    # How a sub-flow ended is a failure like any other to the step that waited for it.
+    # These errors of a sub-flow are ordinary failures of the step that waits for it.
     is_own = not isinstance(resource, FlowResource) or step.pattern is Pattern.REQUEST_RESPONSE
     for field, error in _caught(step):
         if is_own and error in UNCATCHABLE:
@@ -67,8 +67,8 @@ def _caught(step: TaskStep) -> Iterator[tuple[str, str]]:
     lists: tuple[tuple[str, tuple[Any, ...]], ...] = (("retry", step.retry), ("catch", step.catch))
     for name, policies in lists:
         for index, policy in enumerate(policies):
-            for place, error in enumerate(policy.errors):
-                yield f"{step.path}.{name}[{index}].errors[{place}]", error
+            for position, error in enumerate(policy.errors):
+                yield f"{step.path}.{name}[{index}].errors[{position}]", error
 
 
 def _names(resource: Resource) -> tuple[str, ...]:
