@@ -73,8 +73,8 @@ class ParentFrame:
 class FrameState:
     """The state of one frame. `levels` is never empty; the last one holds the current step.
 
-    `entry` counts the frame's visits of steps, `attempt` the calls of the current visit from 1, `retries` those
-    done by each retry policy.
+    `entry` counts the frame's visits of steps, `attempt` the calls of the current visit from 1, `retries` the
+    retries by each policy.
     """
 
     frame: str
@@ -85,7 +85,7 @@ class FrameState:
     attempt: int = 1
     retries: tuple[int, ...] = ()
     last_error: str = ""
-    """The error name of the attempt before; empty in the first."""
+    """The error name of the previous attempt; empty in the first attempt."""
     parent: ParentFrame | None = None
     """None for the frame of the flow itself."""
 
