@@ -106,7 +106,7 @@ class Checker:
         for field in fields:
             if field.required and field.name not in found.present:
                 at = next((key for key, _ in node.entries if key.text == field.name), node)
-                message = f"is missing; {what} needs it: {field.means}"
+                message = f"is missing; {what} needs it: {field.description}"
                 self._problem(at, location.inside(field.name).path, message, "missing-field")
         return found
 

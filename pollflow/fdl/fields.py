@@ -54,7 +54,7 @@ class Field:
 
     name: str
     kind: Kind
-    means: str
+    description: str
     required: bool = False
     values: tuple[str, ...] = ()
     minimum: float | None = None
@@ -68,35 +68,39 @@ class Field:
         return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in self.name)
 
 
-def _mappings(name: str, means: str) -> Field:
-    return Field(name=name, kind=Kind.OBJECTS, shape="mapping", means=means)
+def _mappings(name: str, description: str) -> Field:
+    return Field(name=name, kind=Kind.OBJECTS, shape="mapping", description=description)
 
 
-def _errors(means: str) -> Field:
-    return Field(name="errors", kind=Kind.ERRORS, required=True, means=means)
+def _errors(description: str) -> Field:
+    return Field(name="errors", kind=Kind.ERRORS, required=True, description=description)
 
 
-def _goto(means: str, *, required: bool = False) -> Field:
-    return Field(name="goto", kind=Kind.GOTO, required=required, means=means)
+def _goto(description: str, *, required: bool = False) -> Field:
+    return Field(name="goto", kind=Kind.GOTO, required=required, description=description)
 
 
 INPUT = _mappings("inputMappings", "Mappings to the step's input; by default it is the parent's input and local.")
 OUTPUT = _mappings("outputMappings", "Mappings to the step's output; by default it is the step's local.")
-END = Field(name="end", kind=Kind.BOOLEAN, means="Whether the series ends after this step.")
+END = Field(name="end", kind=Kind.BOOLEAN, description="Whether the series ends after this step.")
 TIMEOUT = Field(
     name="timeoutSeconds",
     kind=Kind.NUMBER,
     minimum=0.001,
     maximum=YEAR_SECONDS,
-    means="Seconds after which an attempt fails with FnF.TaskTimeout.",
+    description="Seconds after which an attempt fails with FnF.TaskTimeout.",
 )
-STEPS = Field(name="steps", kind=Kind.SERIES, required=True, not_empty=True, means="Steps that run one after another.")
-OPTION_STEPS = Field(name="steps", kind=Kind.SERIES, means="Steps that run when this option is taken.")
+STEPS = Field(
+    name="steps", kind=Kind.SERIES, required=True, not_empty=True, description="Steps that run one after another."
+)
+OPTION_STEPS = Field(name="steps", kind=Kind.SERIES, description="Steps that run when this option is taken.")
 
 FLOW: tuple[Field, ...] = (
-    Field(name="version", kind=Kind.ONE_OF, required=True, values=("v1", "v1beta1"), means="The language's version."),
-    Field(name="type", kind=Kind.ONE_OF, required=True, values=("flow",), means="The type of the document."),
-    Field(name="name", kind=Kind.NAME, means="A label."),
+    Field(
+        name="version", kind=Kind.ONE_OF, required=True, values=("v1", "v1beta1"), description="The language's version."
+    ),
+    Field(name="type", kind=Kind.ONE_OF, required=True, values=("flow",), description="The type of the document."),
+    Field(name="name", kind=Kind.NAME, description="A label."),
     STEPS,
     _mappings("inputMappings", "Mappings from the execution's input to the flow's input."),
     _mappings("outputMappings", "Mappings to the flow's output; by default it is the flow's local."),
@@ -105,25 +109,37 @@ FLOW: tuple[Field, ...] = (
         kind=Kind.INTEGER,
         minimum=1,
         maximum=YEAR_SECONDS,
-        means="Seconds after which the execution becomes TimedOut.",
+        description="Seconds after which the execution becomes TimedOut.",
     ),
 )
 
 STEP_FIELDS: dict[str, tuple[Field, ...]] = {
     "task": (
-        Field(name="resourceArn", kind=Kind.ARN, means="What to call: a function, a sub-flow, a queue or topic."),
-        Field(name="action", kind=Kind.ACTION, means="An operation of a cloud API, as product:Operation."),
+        Field(
+            name="resourceArn",
+            kind=Kind.ARN,
+            description="The resource to call: a function, a sub-flow, a queue or a topic.",
+        ),
+        Field(name="action", kind=Kind.ACTION, description="An operation of a cloud API, as product:Operation."),
         Field(
             name="pattern",
             kind=Kind.ONE_OF,
             values=("requestResponse", "sync", "waitForCallback"),
-            means="How the step waits for the result of its call; requestResponse by default.",
+            description="How the step waits for the result of its call; requestResponse by default.",
         ),
         TIMEOUT,
-        Field(name="serviceParams", kind=Kind.PARAMS, means="Parameters of the call; $ is the step's input."),
-        Field(name="retry", kind=Kind.OBJECTS, shape="retry", means="Retry policies; the first that matches decides."),
+        Field(name="serviceParams", kind=Kind.PARAMS, description="Parameters of the call; $ is the step's input."),
         Field(
-            name="catch", kind=Kind.OBJECTS, shape="catch", means="Gotos after errors; the first that matches decides."
+            name="retry",
+            kind=Kind.OBJECTS,
+            shape="retry",
+            description="Retry policies; the first that matches decides.",
+        ),
+        Field(
+            name="catch",
+            kind=Kind.OBJECTS,
+            shape="catch",
+            description="Gotos after errors; the first that matches decides.",
         ),
         _mappings("errorMappings", "The step's output after a caught error, from $local.error and $local.cause."),
         INPUT,
@@ -132,8 +148,8 @@ STEP_FIELDS: dict[str, tuple[Field, ...]] = {
     ),
     "pass": (INPUT, OUTPUT, END),
     "wait": (
-        Field(name="duration", kind=Kind.DURATION, means="Seconds, fractions allowed, or a $ path to them."),
-        Field(name="timestamp", kind=Kind.TIMESTAMP, means="An RFC 3339 time, or a $ path to one."),
+        Field(name="duration", kind=Kind.DURATION, description="Seconds, fractions allowed, or a $ path to them."),
+        Field(name="timestamp", kind=Kind.TIMESTAMP, description="An RFC 3339 time, or a $ path to one."),
         INPUT,
         OUTPUT,
         END,
@@ -143,10 +159,13 @@ STEP_FIELDS: dict[str, tuple[Field, ...]] = {
             name="choices",
             kind=Kind.OBJECTS,
             shape="option",
-            means="Options; the first whose condition holds is taken.",
+            description="Options; the first whose condition holds is taken.",
         ),
         Field(
-            name="default", kind=Kind.OBJECT, shape="default", means="The option that is taken if no condition holds."
+            name="default",
+            kind=Kind.OBJECT,
+            shape="default",
+            description="The option that is taken if no condition holds.",
         ),
         INPUT,
         OUTPUT,
@@ -160,7 +179,7 @@ STEP_FIELDS: dict[str, tuple[Field, ...]] = {
             required=True,
             not_empty=True,
             maximum=MAX_BRANCHES,
-            means="Series that run at the same time.",
+            description="Series that run at the same time.",
         ),
         INPUT,
         OUTPUT,
@@ -173,7 +192,7 @@ STEP_FIELDS: dict[str, tuple[Field, ...]] = {
             kind=Kind.OBJECT,
             shape="iteration",
             required=True,
-            means="The list, and the keys of its element and position in the input of an iteration.",
+            description="The list, and the keys of its element and position in the input of an iteration.",
         ),
         INPUT,
         OUTPUT,
@@ -181,40 +200,40 @@ STEP_FIELDS: dict[str, tuple[Field, ...]] = {
     ),
     "succeed": (INPUT, OUTPUT),
     "fail": (
-        Field(name="error", kind=Kind.TEXT_OR_PATH, means="The error's name."),
-        Field(name="cause", kind=Kind.TEXT_OR_PATH, means="The description of the error."),
+        Field(name="error", kind=Kind.TEXT_OR_PATH, description="The error's name."),
+        Field(name="cause", kind=Kind.TEXT_OR_PATH, description="The description of the error."),
         INPUT,
         OUTPUT,
     ),
 }
 
 STEP: tuple[Field, ...] = (
-    Field(name="type", kind=Kind.ONE_OF, required=True, values=tuple(STEP_FIELDS), means="The kind of step."),
-    Field(name="name", kind=Kind.STEP_NAME, required=True, means="Unique within its series."),
+    Field(name="type", kind=Kind.ONE_OF, required=True, values=tuple(STEP_FIELDS), description="The kind of step."),
+    Field(name="name", kind=Kind.STEP_NAME, required=True, description="Unique within its series."),
 )
 """The fields of every step."""
 
 SHAPES: dict[str, tuple[Field, ...]] = {
     "mapping": (
-        Field(name="target", kind=Kind.KEY, required=True, means="A key of the new object."),
+        Field(name="target", kind=Kind.KEY, required=True, description="A key of the new object."),
         Field(
             name="source",
             kind=Kind.SOURCE,
             required=True,
-            means="A path that starts with $input, $local or $context, or a constant.",
+            description="A path that starts with $input, $local or $context, or a constant.",
         ),
     ),
     "option": (
-        Field(name="condition", kind=Kind.CONDITION, required=True, means="A test of the step's input, $."),
+        Field(name="condition", kind=Kind.CONDITION, required=True, description="A test of the step's input, $."),
         OPTION_STEPS,
         _goto("The step that follows the option."),
     ),
     "default": (OPTION_STEPS, _goto("The step that follows the option.")),
     "branch": (STEPS,),
     "iteration": (
-        Field(name="collection", kind=Kind.PATH, required=True, means="A $ path to a list in the step's input."),
-        Field(name="item", kind=Kind.KEY, required=True, means="The key of the element in an iteration's input."),
-        Field(name="index", kind=Kind.KEY, means="The key of its position, from 0."),
+        Field(name="collection", kind=Kind.PATH, required=True, description="A $ path to a list in the step's input."),
+        Field(name="item", kind=Kind.KEY, required=True, description="The key of the element in an iteration's input."),
+        Field(name="index", kind=Kind.KEY, description="The key of its position, from 0."),
     ),
     "retry": (
         _errors("Error names; FnF.ALL matches every error."),
@@ -223,21 +242,21 @@ SHAPES: dict[str, tuple[Field, ...]] = {
             kind=Kind.INTEGER,
             minimum=1,
             maximum=MAX_RETRY_SECONDS,
-            means="Seconds before the first retry; 1 by default.",
+            description="Seconds before the first retry; 1 by default.",
         ),
-        Field(name="maxAttempts", kind=Kind.INTEGER, minimum=0, means="The number of retries; 3 by default."),
+        Field(name="maxAttempts", kind=Kind.INTEGER, minimum=0, description="The number of retries; 3 by default."),
         Field(
             name="multiplier",
             kind=Kind.NUMBER,
             minimum=1,
-            means="The factor by which the interval grows; 2 by default.",
+            description="The factor by which the interval grows; 2 by default.",
         ),
         Field(
             name="maxIntervalSeconds",
             kind=Kind.INTEGER,
             minimum=1,
             maximum=MAX_RETRY_SECONDS,
-            means="The longest interval in seconds; 86400 by default.",
+            description="The longest interval in seconds; 86400 by default.",
         ),
     ),
     "catch": (

@@ -151,9 +151,9 @@ def _too_deep(event: Any) -> _Stop:
 def _stop_of(text: str, error: yaml.YAMLError) -> _Stop:
     if isinstance(error, yaml.MarkedYAMLError):
         message = ": ".join(part for part in (error.context, error.problem) if part)
-        mark, begun = error.problem_mark or error.context_mark, error.context_mark
-        if begun is not None and mark is not None and begun.line != mark.line:
-            message += f" (begins in line {begun.line + 1})"
+        mark, start = error.problem_mark or error.context_mark, error.context_mark
+        if start is not None and mark is not None and start.line != mark.line:
+            message += f" (starts in line {start.line + 1})"
         return _Stop(mark, f"not YAML: {message}")
     position = getattr(error, "position", 0) or 0
     before = text[:position]

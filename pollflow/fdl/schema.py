@@ -96,7 +96,7 @@ def _object(fields: tuple[Field, ...]) -> Schema:
 
 
 def _field(field: Field) -> Schema:
-    schema: Schema = {"description": field.means, **_value(field)}
+    schema: Schema = {"description": field.description, **_value(field)}
     if field.kind in (Kind.INTEGER, Kind.NUMBER):
         ends = {"minimum": field.minimum, "maximum": field.maximum}
         schema.update({name: end for name, end in ends.items() if end is not None})

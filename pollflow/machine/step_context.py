@@ -53,7 +53,7 @@ class StepRefused(Exception):
 
 
 class StepContext:
-    """Move one frame from step to step for one decision. Raises StepRefused where data would exceed its limit."""
+    """Move one frame from step to step for one decision. Raises StepRefused if data exceeds its limit."""
 
     def __init__(self, flow: Flow, state: FrameState, info: ExecutionInfo, limits: Limits) -> None:
         self.flow = flow
