@@ -191,7 +191,7 @@ class _Sources:
             self.report.warn(field, "task-token", message)
         elif path.parts and not any(known[: len(path.parts)] == path.parts for known in _CONTEXT):
             known = ", ".join(sorted(".".join(parts) for parts in _CONTEXT))
-            self.report.warn(field, "unknown-context", f"{path.text} leads nowhere; $context has {known}")
+            self.report.warn(field, "unknown-context", f"{path.text} does not exist; $context has {known}")
 
 
 def warn_of_constant(report: LintReport, field: str, value: object, *, hint: str) -> None:

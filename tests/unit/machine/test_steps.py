@@ -1,4 +1,4 @@
-"""Pass, wait, choice, succeed and fail: an event goes in, and the whole decision is compared."""
+"""Pass, wait, choice, succeed and fail: the whole decision that follows from an event."""
 
 from __future__ import annotations
 
