@@ -57,7 +57,7 @@ def test_a_loop_that_reaches_the_event_limit_reports_its_duration() -> None:
         ("choices: [{condition: '$.go || $.count < 9', goto: wait}], default: {goto: done}", False),
         ("choices: [{condition: $.count < 9, goto: wait}], default: {goto: ask}", False),
         ("choices: [{condition: $.go, goto: wait}, {condition: $.count > 9, goto: done}]", False),
-        ("choices: [{condition: $.count > $.limit, goto: done}], default: {goto: wait}", True),
+        ("choices: [{condition: $.count > $.most, goto: done}], default: {goto: wait}", True),
     ],
 )
 def test_a_counter_bounds_a_loop_that_cannot_bypass_it(choice: str, bounded: bool) -> None:
@@ -65,20 +65,20 @@ def test_a_counter_bounds_a_loop_that_cannot_bypass_it(choice: str, bounded: boo
 
 
 def test_a_bound_or_a_timeout_within_the_event_limit_is_no_warning() -> None:
-    def reaches_limit(choice: str, limit: int, head: str = HEAD) -> bool:
+    def event_limit(choice: str, limit: int, head: str = HEAD) -> bool:
         flow = flow_of(WAIT, ASK, f"type: choice, name: check, {choice}", DONE, head=head)
         return ("event-limit", "steps[0]") in codes_of(flow, event_limit=limit)
 
     counted = "choices: [{condition: $.count >= 9, goto: done}], default: {goto: wait}"
-    assert not reaches_limit(counted, 9 * 15)
-    assert reaches_limit(counted, 9 * 15 - 1)
+    assert not event_limit(counted, 9 * 15)
+    assert event_limit(counted, 9 * 15 - 1)
     endless = "default: {goto: wait}"
     timeout = HEAD.replace("steps", "timeoutSeconds: 100\nsteps")
-    assert not reaches_limit(endless, 150, timeout)
-    assert reaches_limit(endless, 149, timeout)
-    bounded = "inputMappings: [{target: id, source: $context.step.eventId}], choices: [{condition: $.id > 4000, goto: done}], default: {goto: wait}"  # fmt: skip  # noqa: E501
-    assert not reaches_limit(bounded, 5000)
-    assert reaches_limit(bounded, 3000)
+    assert not event_limit(endless, 150, timeout)
+    assert event_limit(endless, 149, timeout)
+    hand_over = "inputMappings: [{target: id, source: $context.step.eventId}], choices: [{condition: $.id > 4000, goto: done}], default: {goto: wait}"  # fmt: skip  # noqa: E501
+    assert not event_limit(hand_over, 5000)
+    assert event_limit(hand_over, 3000)
 
 
 def test_a_flow_with_a_timeout_has_no_endless_loop() -> None:
@@ -121,7 +121,7 @@ def test_a_catch_can_close_a_loop() -> None:
     assert [code for code, _ in codes_of(flow)] == ["loop-without-wait", "loop-without-bound", "event-limit"]
 
 
-def test_a_wait_under_a_second_in_a_loop_is_reported() -> None:
+def test_a_wait_in_a_loop_is_a_second_at_least() -> None:
     choice = "choices: [{condition: $.count > 9, goto: done}], default: {goto: wait}"
     assert poll(choice, wait="type: wait, name: wait, duration: 0.5") == [("short-wait", "steps[0].duration")]
     assert poll(choice, wait="type: wait, name: wait, duration: 1") == []
@@ -305,9 +305,9 @@ def test_long_flows_are_checked_quickly() -> None:
     steps = [f"type: pass, name: s{number}, inputMappings: [{{target: x, source: $local.y{number}}}]"
              for number in range(4000)]  # fmt: skip
     flow = flow_of(*steps, "type: choice, name: last, default: {goto: s0}")
-    started = time.process_time()
+    begun = time.process_time()
     assert len(lint(flow)) == 200
-    assert time.process_time() - started < 20
+    assert time.process_time() - begun < 20
 
 
 def test_the_page_lists_every_code() -> None:

@@ -51,7 +51,7 @@ def test_a_path_without_its_root_reads_missing() -> None:
     assert compile_path("$local.a").read({"": {}}) is MISSING
 
 
-def test_paths_are_equal_by_text_root_and_parts() -> None:
+def test_a_path_is_a_value_of_its_text_root_and_parts() -> None:
     path = compile_path('$local.a[0][*]["b.c"]')
     assert path == Path('$local.a[0][*]["b.c"]', "local", ("a", 0, Wildcard.ALL, "b.c"))
     assert str(path) == path.text

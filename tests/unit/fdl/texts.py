@@ -6,11 +6,11 @@ from pollflow.errors import DefinitionError
 from pollflow.fdl import Flow, lint, read_flow
 
 HEAD = "version: v1\ntype: flow\nsteps:\n"
-"""The first three lines; the first step is in line 4."""
+"""Three lines; the first step stands in line 4."""
 
 
 def flow_of(*steps: str, head: str = HEAD) -> Flow:
-    """Return a flow of steps, each on a line of its own in braces."""
+    """A flow of steps that are given one a line, in braces."""
     return read_flow(text_of(*steps, head=head))
 
 
@@ -19,7 +19,7 @@ def text_of(*steps: str, head: str = HEAD) -> str:
 
 
 def problems_of(text: str | bytes, **options: float) -> list[str]:
-    """Return the problems of a definition as messages, without the name of the file."""
+    """Every problem of a definition as a user sees it, without the file's name."""
     try:
         read_flow(text, **options)
     except DefinitionError as error:
@@ -32,5 +32,5 @@ def wrong(*steps: str) -> list[str]:
 
 
 def codes_of(flow: Flow, **options: object) -> list[tuple[str, str]]:
-    """Return the code and field of each warning."""
+    """Code and field of each warning."""
     return [(problem.code, problem.field) for problem in lint(flow, **options)]  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Pass, wait, choice, succeed and fail: the whole decision that follows from an event."""
+"""Pass, wait, choice, succeed and fail: an event goes in, and the whole decision is compared."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from pollflow.fdl.fields import STEP_FIELDS
-from pollflow.fdl.model import STEP_TYPES
 from pollflow.machine import (
     Arrived,
     Decision,
@@ -25,14 +23,8 @@ from pollflow.machine import (
     TimedOut,
     begin,
 )
-from pollflow.machine.decide import RULES
 from pollflow.machine.limits import Limits
-from tests.unit.machine.builders import INFO, after, at, at_next, entered, event, failed, flow_of, left, maps, step
-
-
-def test_each_step_type_has_fields_and_rules() -> None:
-    assert set(STEP_FIELDS) == set(STEP_TYPES)
-    assert {step_class for step_class, _ in RULES} == set(STEP_TYPES.values())
+from tests.unit.machine.sentences import ABOUT, after, at, at_next, entered, event, failed, flow_of, left, maps, step
 
 
 def succeeded(*history: Any, output: Any = None) -> Decision:
@@ -47,7 +39,7 @@ def broken(*names: str, error: str, cause: str = "", before: tuple[Any, ...] = (
 
 def test_an_execution_begins_at_the_first_step_of_the_flow() -> None:
     flow = flow_of(step("pass", "A"))
-    assert begin(flow, {"a": 1}, replace(INFO, events=0), Limits()) == Decision(
+    assert begin(flow, {"a": 1}, replace(ABOUT, events=0), Limits()) == Decision(
         (event("ExecutionStarted", input={"a": 1}), *entered("A", {"a": 1})),
         state=replace(at(input={"a": 1}), levels=(Level("steps", 0, {}, entered=2),)),
         wake=ScheduleStep(MessageMetadata("pass", "A")),
@@ -56,7 +48,7 @@ def test_an_execution_begins_at_the_first_step_of_the_flow() -> None:
 
 def test_the_flows_mappings_make_its_input() -> None:
     flow = flow_of(step("pass", "A"), inputMappings=maps(b="$input.a", who="$context.execution.name", c=1))
-    decision = begin(flow, {"a": 1}, INFO, Limits())
+    decision = begin(flow, {"a": 1}, ABOUT, Limits())
     assert decision.history[0] == event("ExecutionStarted", input={"a": 1})
     assert decision.state is not None and decision.state.input == {"b": 1, "who": "x", "c": 1}
 
@@ -177,7 +169,7 @@ CHOICE = flow_of(
             {"condition": "$.a == 4"},
         ],
         default={"steps": [step("fail", "Other", error="E")]},
-        outputMappings=maps(one="$local.one", a="$input.a"),
+        outputMappings=maps(came="$local.one", a="$input.a"),
     ),
     step("pass", "Next"),
     step("pass", "Last"),
@@ -198,7 +190,7 @@ def test_a_choice_ends_with_the_output_of_its_option() -> None:
     inner = Level("steps[0].choices[0].steps", 0, {}, entered=11)
     outer = at(input={"a": 1}, entry=2)
     state = replace(outer, levels=(*outer.levels, inner))
-    local = {"one": 1, "a": 1}
+    local = {"came": 1, "a": 1}
     assert after(CHOICE, state, Arrived()) == Decision(
         (*left("One", {"one": 1}, {"one": 1}), *left("C", local, local), *entered("Next", {"a": 1}, local)),
         state=at_next(state, 1, local, events=4),
@@ -270,7 +262,7 @@ ASK = step("task", "Ask", pattern="waitForCallback", timeoutSeconds=5)
 
 
 def in_default(phase: Phase = Phase.READY, *further: Level) -> FrameState:
-    """Return the root frame at the first step of the default of the first choice, or in further levels."""
+    """The root frame at the first step of the first choice's default, or farther in."""
     outer = at(entry=2 + len(further), phase=phase)
     return replace(outer, levels=(*outer.levels, Level("steps[0].default.steps", 0, {}), *further))
 
@@ -307,11 +299,11 @@ def test_a_wait_that_ends_its_frame_has_its_own_message(more: dict[str, Any]) ->
     assert after(flow, in_default(), Arrived()).wake == ScheduleStep(MessageMetadata("wait", "W", entry=2), after=1)
 
 
-@pytest.mark.parametrize("illegal", [Returned({}), TimedOut()])
-def test_an_event_that_does_not_fit_the_step_is_refused(illegal: Any) -> None:
+@pytest.mark.parametrize("happened", [Returned({}), TimedOut()])
+def test_an_event_that_does_not_fit_the_step_is_refused(happened: Any) -> None:
     flow = flow_of(step("pass", "A"))
     with pytest.raises(IllegalEvent, match="a pass step has no rule for the event"):
-        after(flow, at(), illegal)
+        after(flow, at(), happened)
 
 
 def test_data_over_the_limit_fails_the_step() -> None:
@@ -347,7 +339,7 @@ def test_a_timestamp_beyond_the_longest_wait_is_refused(ahead: int, outcome: str
     assert (decision.outcome.error if decision.outcome else None) == outcome
 
 
-def test_data_deeper_than_200_levels_fails_the_step() -> None:
+def test_data_that_nests_deeper_in_every_loop_reaches_a_limit() -> None:
     nested: Any = 1
     for _ in range(250):
         nested = {"a": nested}
