@@ -11,13 +11,15 @@ from pollflow.fdl.resources import parse_action
 Values = dict[str, Any]
 """The values of an object's fields, by their names in the model."""
 
+_STEP_CLASSES = {name: step_class for step_class, name in STEP_TYPES.items()}
+
 
 def build_step(step_type: str, values: Values, *, path: str, line: int, column: int) -> Step:
     """Return the step of that type; the arguments after `values` locate it in the document."""
     fields = {name: value for name, value in values.items() if name != "type"}
     if step_type in _CONVERTERS:
         fields = _CONVERTERS[step_type](fields)
-    return STEP_TYPES[step_type](path=path, line=line, column=column, **fields)
+    return _STEP_CLASSES[step_type](path=path, line=line, column=column, **fields)
 
 
 def build_shape(shape: str, values: Values) -> Any:

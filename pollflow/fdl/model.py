@@ -205,8 +205,8 @@ Step: TypeAlias = TaskStep | PassStep | WaitStep | ChoiceStep | ParallelStep | F
 MapStep: TypeAlias = ParallelStep | ForeachStep
 """A step that runs children."""
 
-STEP_TYPES: dict[str, type[Step]] = {step_class.type: step_class for step_class in get_args(Step)}
-"""The class of each step type, by its name."""
+STEP_TYPES: dict[type[Step], str] = {step_class: step_class.type for step_class in get_args(Step)}
+"""The name of each step type, by its class."""
 
 
 @dataclass(frozen=True, slots=True)

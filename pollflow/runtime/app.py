@@ -122,7 +122,7 @@ def _add_tasks(app: Celery, attached: Attached) -> None:
     def step(*args: Any) -> None:
         engine.handle(messages.key_of(args))
 
-    for step_type in STEP_TYPES:
+    for step_type in STEP_TYPES.values():
         _task(app, messages.TASK_PREFIX + step_type)(step)
 
     def sweep() -> None:
@@ -211,7 +211,7 @@ def _publisher(app: Celery) -> Callable[[Message], None]:
 def _routes(app: Celery, url: str) -> Routes:
     """Return where the app's step messages go."""
     options = app.conf.broker_transport_options or {}
-    queues = {step_type: _queue_of(app, messages.TASK_PREFIX + step_type) for step_type in STEP_TYPES}
+    queues = {step_type: _queue_of(app, messages.TASK_PREFIX + step_type) for step_type in STEP_TYPES.values()}
     same = _database(_broker_url(app)) == _database(url)
     return Routes(in_script=same, queues=queues, list_prefix=options.get("global_keyprefix", ""))
 

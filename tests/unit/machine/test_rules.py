@@ -8,5 +8,5 @@ from pollflow.machine.decide import RULES
 
 
 def test_each_step_type_has_fields_and_rules() -> None:
-    assert set(STEP_FIELDS) == set(STEP_TYPES)
-    assert {step_class for step_class, _ in RULES} == set(STEP_TYPES.values())
+    assert set(STEP_FIELDS) == set(STEP_TYPES.values())
+    assert {step_class for step_class, _ in RULES} == set(STEP_TYPES)
