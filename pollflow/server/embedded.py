@@ -42,7 +42,7 @@ STOP_TIMEOUT_SECONDS = 30.0
 PORT_ATTEMPTS = 5
 LOG_TAIL_LINES = 12
 
-# No snapshots: the append-only file is the data. No eviction: what is stored is the truth.
+# No snapshots: the append-only file is the data. No eviction: an evicted key would lose part of an execution.
 CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
