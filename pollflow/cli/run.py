@@ -60,7 +60,7 @@ class Request:
         )
 
     def start(self, client: Client) -> Execution:
-        """Return the execution, started unless it exists. Nothing is stored before."""
+        """Deploy the flow and start the execution, or return the existing execution to resume."""
         if self.is_resumed:
             return client.execution(self.flow_name, self.name or "")
         if self.flow is not None:

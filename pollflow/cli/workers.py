@@ -23,7 +23,7 @@ READY = " ready."
 """What Celery logs when a worker consumes messages. Its functions are recorded in Redis by then."""
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-"""The next worker calls a function that takes longer again, under the same idempotency key."""
+"""A function that runs longer is killed; the next worker calls it again under the same idempotency key."""
 LOG_BYTES = 5_000_000
 TAIL_LINES = 12
 
