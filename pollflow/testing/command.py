@@ -41,7 +41,7 @@ def test(
     if junit is not None:
         report.write_junit(junit)
     if not report.verdicts:
-        raise InvalidArgument(f"no case has {keyword!r} in its name or in the name of its file")
+        raise InvalidArgument(f"no case has {keyword!r} in its name or file name")
     write(report.summary)
     return 1 if report.failed else 0
 

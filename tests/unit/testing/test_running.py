@@ -124,7 +124,7 @@ def test_the_command_writes_a_line_per_case_and_a_summary(tmp_path: Path) -> Non
     ]
     assert command.test([path], keyword="ONE", write=lines.append) == 0
     assert lines[-1] == "1 passed, 0 failed"
-    with pytest.raises(InvalidArgument, match="no case has 'nothing' in its name or its file's"):
+    with pytest.raises(InvalidArgument, match="no case has 'nothing' in its name or file name"):
         command.test([path], keyword="nothing", write=lines.append)
 
 
