@@ -42,7 +42,7 @@ class Worker:
         """Raise CommandError, with the end of the log, if the process has ended."""
         status = self.process.poll()
         if status is not None:
-            raise CommandError(f"the worker has ended with status {status}; {self._tail()}")
+            raise CommandError(f"the worker exited with status {status}; {self._tail()}")
 
     def is_ready(self) -> bool:
         """Return whether the worker consumes messages. Raises CommandError if it has ended."""

@@ -59,7 +59,7 @@ from pollflow.store import (
 )
 
 _MAX_SLEEP_SECONDS = 0.25
-"""The engine sleeps for a message that is early by at most this. It publishes an earlier one again."""
+"""The engine waits for a message that is early by at most this, and publishes any other early message again."""
 _REQUEUE_STEP_SECONDS, _MAX_REQUEUE_SECONDS = 0.1, 10.0
 
 logger = logging.getLogger("pollflow")
@@ -104,7 +104,7 @@ class Engine:
             raise
         if event is None:
             return None
-        # The message that ends a wait is that of the next step, which continues in this Celery task.
+        # The message that ends a wait also starts the next step, which runs in the same Celery task.
         inline_nonce = self._nonce() if claimed.state.phase is Phase.WAITING else ""
         result = self._commit(flow, claimed, event, continue_inline=inline_nonce)
         return result.continued if isinstance(result, Committed) else None

@@ -17,7 +17,7 @@ from pollflow.store import Connection, ServerInfo, Store, read_server_info
 
 logger = logging.getLogger("pollflow")
 
-_LOSES = "all data is lost when it restarts (docs/guarantees.md)"
+_DATA_LOSS = "all data is lost when it restarts (docs/guarantees.md)"
 
 
 def before_start(check: Callable[[str], None]) -> type[bootsteps.Step]:
@@ -73,5 +73,5 @@ def _warnings(info: ServerInfo) -> list[str]:
     if info.is_replica:
         found.append("the server is a read-only replica: no flow runs until it becomes a primary")
     if info.is_persistent is False:
-        found.append(f"Redis has neither an append-only file nor snapshots: {_LOSES}; set appendonly to yes")
+        found.append(f"Redis has neither an append-only file nor snapshots: {_DATA_LOSS}; set appendonly to yes")
     return found

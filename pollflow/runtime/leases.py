@@ -23,7 +23,7 @@ from pollflow.store import MessageKey, Reading, Store
 logger = logging.getLogger("pollflow")
 
 _MAX_FAILED_ROUNDS = 3
-"""A call is terminated after so many failed renewals. A task that has just committed fails too, until it returns."""
+"""The failed renewals after which a call is terminated. A task that has just committed fails until it returns."""
 
 _worker = secrets.token_hex(8)
 
