@@ -141,7 +141,8 @@ class Engine:
     ) -> Status | None:
         """Stop an execution, or end it by its time limit. Return None on success, else the status that it had before.
 
-        `parent_links`: end it only while exactly these steps wait for it. Raises ExecutionNotExists.
+        `parent_links`: end it only while exactly these steps wait for it; if others do, or it does not exist, change
+        nothing and return None. Without `parent_links`, raises ExecutionNotExists.
         """
         history = [HistoryEvent(f"Execution{status.value}", "", {"error": error, "cause": cause})]
         before = self.store.end(key, history, Outcome(status, None, error, cause), parent_links=parent_links)

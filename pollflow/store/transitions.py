@@ -111,7 +111,7 @@ class Transitions(Commits):
         expect_events: bool = False,
         outbox_entry: OutboxEntry | None = None,
     ) -> Committed | Conflict | Refusal:
-        """Commit what was decided for a claimed frame.
+        """Commit a decision for a claimed frame.
 
         `from_outside`: the event did not come from the call, so its lease does not matter. `continue_inline`: the nonce
         under which the caller continues with the next entry at once, without a message. `expect_events`: return

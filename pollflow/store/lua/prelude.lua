@@ -61,7 +61,7 @@ local function find_execution(key)
 end
 
 -- Redis at its memory limit refuses a script whose first write needs memory. So a script that frees memory, or needs
--- little, begins with a write that needs none: removing a member that does not exist.
+-- no more of it, begins with a write that needs none: removing a member that does not exist.
 local function allow_when_full(wake)
   redis.call('ZREM', wake, '')
 end
