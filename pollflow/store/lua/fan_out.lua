@@ -1,5 +1,5 @@
 -- Commits the next slice of children of a map step. The frame's token stays while children run, so that their ends can
--- name it. The number of children made and the latest claim prevent that a slice is made twice.
+-- name it. The number of children made and the latest claim guard against making a slice twice.
 -- KEYS execution frame history values wake queue frames child_keys*
 -- ARGS ref id incarnation frame token join_nonce expected_events joining_token total made max_concurrency layout state metadata events values message children max_countdown redelivery_timeout
 -- REPLY stale
