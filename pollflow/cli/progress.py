@@ -150,7 +150,7 @@ class Progress:
         attempt, start = event.detail.get("attempt", 1), event.detail.get("start", 1)
         visit.note = f"attempt {attempt}" if attempt > 1 else ""
         visit.until = None
-        return _line("retry", visit, event, note="its worker was lost; called again") if start > 1 else None
+        return _line("retry", visit, event, note="its worker ended; called again") if start > 1 else None
 
     def _keep_error(self, visit: Visit, event: HistoryEntry) -> None:
         visit.last_error = _error(event.detail)  # shown with the retry, the catch or the failure of the step

@@ -20,7 +20,7 @@ class StepState(str, Enum):
     """What an open step does."""
 
     WAITING = "waiting"
-    """A wait that is not over."""
+    """A wait that has not ended."""
     QUEUED = "queued"
     """Its message is on the way to a worker; or its worker has died, and the call starts again when its lease ends."""
     RUNNING = "running"
@@ -67,7 +67,7 @@ class Description:
     """`Running`, `Succeeded`, `Failed`, `Stopped` or `TimedOut`."""
     input: JsonObject
     output: JsonObject | None
-    """What it succeeded with; None otherwise."""
+    """The output; None unless it succeeded."""
     error: str | None
     """The name of the error that ended it; None if it runs or succeeded."""
     cause: str | None
@@ -126,7 +126,7 @@ def _description(container: Container, snapshot: Snapshot, now: float) -> Descri
 
 def _open_step(container: Container, digest: str, record: FrameRecord, now: float) -> OpenStep:
     state = _state_of(record, now)
-    name, kind, visit, attempt, last_error = _place_of(container, digest, record)
+    name, kind, visit, attempt, last_error = _step_of(container, digest, record)
     return OpenStep(
         name=name,
         type=kind,
@@ -158,7 +158,7 @@ def _state_of(record: FrameRecord, now: float) -> StepState:
             return StepState.QUEUED
 
 
-def _place_of(container: Container, digest: str, record: FrameRecord) -> tuple[str, str, int, int, str | None]:
+def _step_of(container: Container, digest: str, record: FrameRecord) -> tuple[str, str, int, int, str | None]:
     """Return name, type, visit, attempt and last error of the step that a frame is at.
 
     Where the state or the definition cannot be read, they are those of the message, and the visit is 1.

@@ -1,7 +1,7 @@
 """What happens next: `decide(flow, state, event) -> Decision`. Pure: no I/O, no clock, no randomness."""
 
 from pollflow.machine.call import CallRequest, call_of
-from pollflow.machine.callback import TaskTokenFields, is_awaited, is_to_come, read_task_token, verify
+from pollflow.machine.callback import TaskTokenFields, is_awaited, may_still_reach, read_task_token, verify
 from pollflow.machine.decide import IllegalEvent, begin, decide
 from pollflow.machine.decision import (
     AwaitChildren,
@@ -64,7 +64,7 @@ __all__ = [
     "call_of",
     "decide",
     "is_awaited",
-    "is_to_come",
+    "may_still_reach",
     "read_task_token",
     "verify",
 ]

@@ -85,7 +85,7 @@ def is_awaited(fields: TaskTokenFields, state: FrameState) -> bool:
     return (state.entry, state.step_path, state.attempt) == (fields.entry, fields.step_path, fields.attempt)
 
 
-def is_to_come(fields: TaskTokenFields, state: FrameState) -> bool:
+def may_still_reach(fields: TaskTokenFields, state: FrameState) -> bool:
     """Return whether the frame may still reach that attempt, which it had reached before Redis lost writes."""
     if state.entry == fields.entry:
         return state.step_path == fields.step_path and state.attempt < fields.attempt

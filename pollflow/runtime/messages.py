@@ -17,7 +17,7 @@ from pollflow.store import EncodedMessage, ExecutionKey, ExecutionRef, Message, 
 
 TASK_PREFIX = "pollflow."
 SENT_AT = "pollflow_sent_at"
-"""The header with the publishing time by Redis' clock: by it the sweep knows a lost message from a queued one."""
+"""The header with the publishing time by Redis' clock: the sweep uses it to tell a lost message from a queued one."""
 CALLBACK = "pollflow_callback"
 """The header of a step that waits for a callback: the timeout of an attempt in seconds, 0 for none; else null."""
 

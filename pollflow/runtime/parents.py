@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from pollflow.errors import InvalidTaskToken
-from pollflow.machine import ParentFrame, Status, TaskTokenFields, is_awaited, is_to_come, read_task_token, verify
+from pollflow.machine import ParentFrame, Status, TaskTokenFields, is_awaited, may_still_reach, read_task_token, verify
 from pollflow.store import ExecutionRecord, ExecutionRef, ParentLink, Reading
 
 
@@ -28,7 +28,7 @@ class ChildDecision(Enum):
     KEEP = "keep"
     """The step waits; or it has had its callback, and the sub-execution may run on."""
     CHECK_LATER = "check later"
-    """The step's execution may still reach the step: Redis has lost that it was there."""
+    """The step's execution may reach the step again: Redis has lost the transitions that led to it."""
 
 
 def child_decision(reading: Reading, parent_link: ParentLink) -> ChildDecision:
@@ -43,23 +43,23 @@ def child_decision(reading: Reading, parent_link: ParentLink) -> ChildDecision:
         return when_over if execution.status is Status.SUCCEEDED else ChildDecision.STOP
     record = reading.frame(execution.ref, fields.frame)
     if record is None:
-        is_to_start = _is_to_start(reading, execution.ref, fields.frame)
-        return ChildDecision.CHECK_LATER if is_to_start else when_over
+        will_start = _will_start(reading, execution.ref, fields.frame)
+        return ChildDecision.CHECK_LATER if will_start else when_over
     if is_awaited(fields, record.state):
         return ChildDecision.KEEP
-    if is_to_come(fields, record.state):
+    if may_still_reach(fields, record.state):
         return ChildDecision.CHECK_LATER
     return when_over if record.state.entry > fields.entry else ChildDecision.STOP
 
 
-def _is_to_start(reading: Reading, ref: ExecutionRef, frame: str) -> bool:
+def _will_start(reading: Reading, ref: ExecutionRef, frame: str) -> bool:
     """Return whether a branch or iteration whose frame does not exist will still start."""
     parent = ParentFrame.of(frame)
     if parent is None:
         return False
     record = reading.frame(ref, parent.frame)
     if record is None:
-        return _is_to_start(reading, ref, parent.frame)
+        return _will_start(reading, ref, parent.frame)
     if record.state.entry != parent.entry:
         return record.state.entry < parent.entry
     return record.join is None or record.join.made <= parent.index

@@ -121,7 +121,7 @@ def test_a_call_that_is_repeated_after_a_crash_has_a_line() -> None:
         (0, 3, "TaskStarted", "Ask", {"attempt": 1, "start": 1}),
         (5, 4, "TaskStarted", "Ask", {"attempt": 1, "start": 2}),
     )
-    assert plain(lines)[1:] == ["+5.00s  retry   Ask (task) visit 1 its worker was lost; called again"]
+    assert plain(lines)[1:] == ["+5.00s  retry   Ask (task) visit 1 its worker ended; called again"]
 
 
 def test_a_failure_fails_the_enclosing_steps_unless_caught() -> None:
