@@ -295,8 +295,8 @@ def made_determined(world_of: Callable[[], World]) -> Iterator[None]:
         patch.setattr("pollflow.runtime.starting.secrets", random)
         patch.setattr("pollflow.runtime.starting.uuid.uuid4", lambda: SimpleNamespace(hex=world_of().wire.token()))
         patch.setattr("pollflow.runtime.messages.eta_of", eta_of)
-        patch.setattr("pollflow.store.keys.SHARDS", 1)
-        patch.setattr("pollflow.store.reading.SHARDS", 1)
+        for module in ("keys", "wakeups", "reading"):
+            patch.setattr(f"pollflow.store.{module}.SHARDS", 1)
         yield
 
 
