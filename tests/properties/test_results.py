@@ -79,10 +79,10 @@ def run_once(input: Any, function: Callable[..., Any]) -> None:
     assert result.status is Status.SUCCEEDED or result.error in KNOWN
 
 
-@hostile.only_where_memory_is_bounded
+@hostile.requires_memory_limit
 def test_hostile_payloads_are_refused_in_bounded_memory_and_time() -> None:
     expected = {name: [of_input, of_result] for name, (of_input, of_result, _) in hostile.VALUES.items()}
-    assert hostile.came_of("values") == expected
+    assert hostile.results_of("values") == expected
 
 
 @pytest.mark.parametrize(
