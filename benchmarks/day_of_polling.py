@@ -33,8 +33,10 @@ class Measured(VirtualRun):
         client = self._client
         keys = [key for key in client.scan_iter(f"{self._prefix}:*") if "flow/test" in key]
         self.kept = {key.split(":")[2]: client.memory_usage(key, samples=0) for key in keys}
+        reading = self._container.reading
+        execution = reading.execution(self._ref).key
         started = time.perf_counter()
-        self._container.reading.history(self._ref, after=1000, limit=100)
+        reading.history(execution, after=1000, limit=100)
         self.page_seconds = time.perf_counter() - started
         return super()._result(until)
 
