@@ -41,6 +41,6 @@ def test_an_older_append_only_file_is_restored_under_running_workers(
         assert execution.status == "Succeeded"
         assert execution.output is not None and execution.output["tries"] == 12
         assert_sound(execution)
-    # The calls that Redis forgot were made again, under the same keys: that is what the key is for.
+    # Calls that Redis lost were repeated under the same idempotency keys.
     keys = Counter(call["key"] for call in calls(jobs.url) if call["step"] == "Status")
     assert len(keys) == 12 * len(executions)

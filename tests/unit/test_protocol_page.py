@@ -11,7 +11,6 @@ PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "protocol.md").read_text(encoding="utf-8")
 LUA = {path.stem: path.read_text(encoding="utf-8") for path in (PROJECT / "pollflow" / "store" / "lua").glob("*.lua")}
 UNGUARDED = {"start", "due", "cancel_child", "undo_cancel"}
-# The page describes the typed store. Remove this mark in the commit that brings it.
 
 
 def test_the_page_lists_every_script() -> None:

@@ -14,7 +14,6 @@ PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "redis.md").read_text(encoding="utf-8")
 LUA = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / "pollflow" / "store" / "lua").glob("*.lua")}
 REF = ExecutionRef("FLOW", "NAME")
-# The page describes the typed store. Remove this mark in the commit that brings it.
 # Fields that `start` and `end` receive by name from `transitions.py`.
 EXECUTION_ARGUMENTS = {"flow", "name", "digest", "input", "output", "error", "cause", "secret", "started_at", "parent"}
 FRAME = {"frame", "parent", "key"}

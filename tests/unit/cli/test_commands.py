@@ -1,4 +1,4 @@
-"""Commands without a server: usage, input, existing files, problems of flows."""
+"""Commands that need no server: usage, input, existing files and problems of flows."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_lint_succeeds_if_there_are_only_warnings(tmp_path: Path) -> None:
 
 @pytest.fixture
 def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a flow and its test."""
+    """Return a folder with a flow and a flow test."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "flows"
     folder.mkdir()

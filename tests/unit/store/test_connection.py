@@ -1,4 +1,4 @@
-"""Connections: which URLs are taken for those of a Redis."""
+"""Connections: which URLs are accepted, and errors that show no password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running of flow test files: differences, the report, JUnit XML, the commands."""
+"""Runs of flow test files: differences, reports, JUnit XML and the commands."""
 
 from __future__ import annotations
 
