@@ -8,6 +8,7 @@
 # make clean      remove what was generated; the data of runs in .pollflow/ is kept
 #
 # PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS replaces the selection: make test PYTEST_ARGS=tests/unit
+# JOBS=0 runs one test at a time, JOBS=N uses N processes; the default is one per core, four at most
 # COVERAGE=1 measures branch coverage in make test and of the commands in make test-rest; make coverage then prints
 # the report and fails below the minimum of pyproject.toml
 # make chaos DURATION=1800 SEED=42 is the long run; CHAOS_ARGS="--summary FILE" keeps its figures
@@ -22,16 +23,18 @@ DURATION ?= 180
 SEED ?= 42
 NAME ?= hops
 
+# Process tests mostly wait for each other's workers, so even two cores run them faster side by side.
+JOBS ?= auto
+IN_PARALLEL := -n $(JOBS) --maxprocesses=4 --dist=worksteal
+
 FAST := not slow and (promise or not process)
+CLI_TESTS := tests/process/test_cli.py
 PYTEST := $(BIN)/python -m pytest
 PYTEST_ARGS ?= -m "$(FAST)"
-CLI_TESTS := tests/process/test_cli.py
-RUN_TESTS := $(if $(COVERAGE),$(BIN)/python -m coverage run -m pytest,$(PYTEST))
+MEASURED := $(if $(COVERAGE),$(BIN)/python -m coverage run -m pytest,$(PYTEST)) $(IN_PARALLEL)
 
 # The process tests whose result depends on the server.
-SERVER_TESTS := $(addprefix tests/process/test_,recovery.py redis_failures.py lost_writes.py pools_and_brokers.py) tests/chaos
-
-COVERAGE_OF_CLI := $(BIN)/python -m coverage run --rcfile=$(CURDIR)/tests/coverage_cli.toml -m pytest
+SERVER_TESTS := $(addprefix tests/process/test_,recovery.py redis_failures.py lost_writes.py pools_and_brokers.py)
 
 OLDEST := .venv/others/oldest
 
@@ -52,30 +55,32 @@ check: ready
 	@if command -v actionlint >/dev/null; then actionlint; fi
 
 test: check
-	$(RUN_TESTS) $(PYTEST_ARGS)
+	$(MEASURED) $(PYTEST_ARGS)
 
 test-all: test test-rest test-redis-server test-oldest test-pythons demo
 
 test-rest: ready
-	$(if $(COVERAGE),$(COVERAGE_OF_CLI),$(PYTEST)) $(CLI_TESTS)
-	$(PYTEST) -m "not ($(FAST))" --ignore=$(CLI_TESTS)
+	$(MEASURED) $(CLI_TESTS)
+	$(PYTEST) $(IN_PARALLEL) -m "not ($(FAST))" --ignore=$(CLI_TESTS) --ignore=tests/chaos
+	$(PYTEST) tests/chaos -m "not ($(FAST))"
 
 coverage: ready
-	@if ls .coverage.* >/dev/null 2>&1; then $(BIN)/python -m coverage combine --append -q; fi
+	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report
 
 test-redis-server: ready
 	@if command -v redis-server >/dev/null; then \
-	  POLLFLOW_TEST_SERVER=redis-server $(PYTEST) tests/contract -m server && \
-	  POLLFLOW_TEST_SERVER=redis-server $(PYTEST) $(SERVER_TESTS); \
+	  export POLLFLOW_TEST_SERVER=redis-server && \
+	  $(PYTEST) $(IN_PARALLEL) tests/contract $(SERVER_TESTS) -m server && \
+	  $(PYTEST) tests/chaos -m "not ($(FAST))"; \
 	else echo "skipped: redis-server is not installed"; fi
 
 test-oldest: ready
 	@$(MAKE) --no-print-directory ready VENV=$(OLDEST) PIP_CONSTRAINT=$(CURDIR)/tests/oldest.txt
-	$(OLDEST)/bin/python -m pytest tests/unit/runtime tests/contract tests/process -m "not slow and (promise or not (server or process))"
+	$(OLDEST)/bin/python -m pytest $(IN_PARALLEL) tests/unit/runtime tests/contract tests/process -m "not slow and (promise or not (server or process))"
 
 test-pythons: ready
-	PYTHON_OF_PROJECT=$(BIN)/python .ci/pythons
+	PYTHON_OF_PROJECT=$(BIN)/python PYTEST_ADDOPTS="$(IN_PARALLEL)" .ci/pythons
 
 chaos: ready
 	$(BIN)/python -m tests.chaos --duration $(DURATION) --seed $(SEED) $(CHAOS_ARGS)

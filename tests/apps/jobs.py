@@ -39,11 +39,16 @@ def start(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
 
 @pollflow.function("jobs/status")
 def status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-    """Return success at query number `input["done_at"]`. Block the first call for `input["block"]` seconds."""
+    """Return success at query number `input["done_at"]`.
+
+    The first call takes `input["block"]` seconds, or lasts until the key `input["release"]` exists.
+    """
     calls = record(input, context)
     tries = input["tries"] + 1
-    if calls == context.attempt == tries == 1 and input.get("block"):
-        time.sleep(input["block"])
+    if calls == context.attempt == tries == 1:
+        time.sleep(input.get("block", 0))
+        while "release" in input and not redis.exists(input["release"]):
+            time.sleep(0.05)
     return {"tries": tries, "job_status": "success" if tries >= input.get("done_at", 2) else "running"}
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
-import time
 from collections import Counter
 
 import pytest
@@ -12,7 +12,7 @@ from redis import Redis
 
 from pollflow import Execution
 from tests.process.jobs import Jobs
-from tests.process.polling import FLOW, assert_sound, calls
+from tests.process.polling import FLOW, SOON, assert_sound, calls
 from tests.processes import wait_until
 from tests.servers import RedisServer
 
@@ -25,6 +25,11 @@ def late_by(execution: Execution, step: str, wait: float) -> float:
     begun = next(e.time for e in history if e.type == "StepStarted" and e.step == "Wait")
     entered = next(e.time for e in history if e.type == "StepEntered" and e.step == step)
     return (entered - begun).total_seconds() - wait
+
+
+def pauses(output: str) -> list[float]:
+    """Return the seconds between the attempts of a worker to connect, as it logs them."""
+    return [float(seconds) for seconds in re.findall(r"Trying again in ([\d.]+) seconds", output)]
 
 
 def test_the_polling_flow_runs(jobs: Jobs) -> None:
@@ -45,7 +50,7 @@ def test_a_worker_killed_in_the_middle_of_a_wait_loses_nothing(jobs: Jobs) -> No
     jobs.worker()
     execution = execution.wait(40)
     assert execution.status == "Succeeded"
-    assert 0 <= late_by(execution, "Status", 6) < 5
+    assert 0 <= late_by(execution, "Status", 6) < SOON
     assert_sound(execution)
 
 
@@ -55,9 +60,7 @@ def test_a_call_of_a_killed_worker_is_repeated_under_the_same_key(jobs: Jobs) ->
     jobs.until(execution, "TaskStarted", "Status")
     first.kill_group()
     jobs.worker()
-    ready = time.monotonic()
-    jobs.until(execution, "TaskStarted", "Status", count=2)
-    assert time.monotonic() - ready < 5
+    jobs.until(execution, "TaskStarted", "Status", count=2, timeout=SOON)
     execution = execution.wait(20)
     assert execution.status == "Succeeded"
     assert_sound(execution)
@@ -83,7 +86,7 @@ def test_executions_continue_after_redis_restarts_from_its_aof(jobs: Jobs, redis
     execution = execution.wait(60)
     assert worker.process.poll() is None
     assert execution.status == "Succeeded"
-    assert 0 <= late_by(execution, "Status", 4) < 8
+    assert 0 <= late_by(execution, "Status", 4) < SOON
     assert_sound(execution)
 
 
@@ -92,13 +95,11 @@ def test_workers_reconnect_soon_after_a_long_redis_outage(jobs: Jobs, redis_serv
     execution = jobs.client.start("polling", {"wait": 1, "done_at": 2})
     jobs.until(execution, "StepStarted", "Wait")
     redis_server.kill()
-    # Celery by itself would ask again after 2, 4, 6... seconds.
-    wait_until(lambda: worker.output().count("Cannot connect to") >= 7, "seven attempts", timeout=20)
+    wait_until(lambda: len(pauses(worker.output())) >= 5, "five attempts", timeout=30)
     redis_server.start()
-    back = time.time()
     assert execution.wait(20).status == "Succeeded"
-    entered = next(e.time for e in execution.history() if e.type == "StepEntered" and e.step == "Status")
-    assert entered.timestamp() - back < 5
+    # Celery by itself would try again after 2, 4, 6... seconds.
+    assert max(pauses(worker.output())) <= 2
     assert_sound(execution)
 
 
@@ -120,7 +121,7 @@ def test_a_wait_longer_than_the_visibility_timeout_fires_once(jobs: Jobs) -> Non
     execution = jobs.client.start("polling", {"wait": 30, "done_at": 1})
     execution = execution.wait(60)
     assert execution.status == "Succeeded"
-    assert 0 <= late_by(execution, "Status", 30) < 5
+    assert 0 <= late_by(execution, "Status", 30) < SOON
     assert [call["step"] for call in calls(jobs.url)] == ["Start", "Status"]
     assert_sound(execution)
 

