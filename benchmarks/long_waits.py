@@ -1,8 +1,9 @@
 """Memory of a worker and of Redis, and published messages, for many long waits.
 
-Starts executions that wait for a week, lets one worker enter the waits, and compares the memory of the worker's main
-process and of Redis before and after. The worker has only the messages that are due within the maximum countdown.
-Progress goes to standard error after each hundred thousand waits. Redis writes no file, since the disk is not measured.
+It starts executions that wait for a week, and one worker that enters the waits. It compares the memory of the main
+process of the worker and of Redis before and after. The worker has only the messages that are due within the
+maximum countdown. Progress goes to standard error after each hundred thousand waits. Redis writes no file, since the
+disk is not measured.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ def test_a_resumed_worker_starts_no_sub_flow_for_a_timed_out_step(bench: Bench, 
     run_until_idle(bench)
     assert [event.step for event in bench.history(ref) if event.type == "StepEntered"][-1] == "caught"
     assert bench.container.reading.executions(flow="child", status=None, limit=9) == []
-    kept = bench.redis.ttl(bench.container.store.keys.cancellations(CHILD_REF))
-    assert 0 < kept <= 86_400
+    seconds = bench.redis.ttl(bench.container.store.keys.cancellations(CHILD_REF))
+    assert 0 < seconds <= 86_400
 
 
 @pytest.mark.parametrize("pattern", ["sync", "waitForCallback"])

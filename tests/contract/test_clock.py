@@ -48,7 +48,7 @@ def test_a_wait_that_began_in_a_jump_is_late_by_the_correction_at_most(bench: Be
 
 
 @pytest.mark.parametrize("seconds", [5, 90])
-def test_a_failover_to_a_server_ten_seconds_behind_delays_a_wait_by_ten_seconds(bench: Bench, seconds: int) -> None:
+def test_a_failover_to_a_clock_ten_seconds_behind_delays_a_wait_by_that(bench: Bench, seconds: int) -> None:
     ref = bench.start(WAIT, {"seconds": seconds})
     bench.handle_next()
     bench.pass_time(-10)

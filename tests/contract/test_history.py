@@ -35,7 +35,7 @@ steps:
 
 
 def test_compaction_keeps_every_event(bench: Bench) -> None:
-    kept: list[Any] = []
+    events: list[Any] = []
 
     def count(input: dict[str, Any], context: object) -> dict[str, Any]:
         return {"n": input.get("n", 0) + 1, "long": "x" * 500}
@@ -45,14 +45,21 @@ def test_compaction_keeps_every_event(bench: Bench) -> None:
     store, reading = bench.container.store, bench.container.reading
     while (key := bench.take_or_none()) is not None:
         bench.container.engine.handle(key)
-        kept += reading.history(bench.key(ref), after=len(kept))
-    assert len(kept) > 3 * BLOCK
-    assert bench.redis.llen(store.keys.blocks(ref)) == len(kept) // BLOCK - 1
+        events += reading.history(bench.key(ref), after=len(events))
+    assert len(events) > 3 * BLOCK
+    assert bench.redis.llen(store.keys.blocks(ref)) == len(events) // BLOCK - 1
     assert bench.redis.llen(store.keys.history(ref)) < 2 * BLOCK
-    assert [event.id for event in kept] == list(range(1, len(kept) + 1))
-    assert list(reading.whole_history(bench.key(ref))) == kept
-    for after, limit in [(0, 1), (BLOCK - 1, 2), (BLOCK, 5), (2 * BLOCK - 3, 7), (len(kept) - 2, 10), (len(kept), 3)]:
-        assert reading.history(bench.key(ref), after, limit) == kept[after : after + limit]
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    assert list(reading.whole_history(bench.key(ref))) == events
+    for after, limit in [
+        (0, 1),
+        (BLOCK - 1, 2),
+        (BLOCK, 5),
+        (2 * BLOCK - 3, 7),
+        (len(events) - 2, 10),
+        (len(events), 3),
+    ]:
+        assert reading.history(bench.key(ref), after, limit) == events[after : after + limit]
 
 
 def test_a_day_of_polling_needs_less_than_two_megabytes(store_url: str) -> None:

@@ -76,10 +76,10 @@ def test_a_sub_flow_from_lost_writes_is_reused_by_its_step(bench: Bench, text: s
     assert bench.status(CHILD_REF) == "Running"
     for _ in range(3):
         # The restored queue has the message of the first step. The sub-flow runs before it.
-        kept = bench.redis.rpop("celery")
+        message = bench.redis.rpop("celery")
         bench.sweep()
         bench.work()
-        bench.redis.rpush("celery", kept)
+        bench.redis.rpush("celery", message)
         bench.pass_time(2.1)
     assert bench.status(CHILD_REF) == ("Running" if seconds else "Succeeded")
     run_until_idle(bench)
@@ -99,10 +99,10 @@ def test_a_sub_flow_from_lost_writes_is_stopped_when_not_needed(bench: Bench) ->
     before_script(bench, "start", snapshot(bench))
     for _ in range(3):
         bench.handle_next()
-    kept = bench.redis.lpop("celery")
+    message = bench.redis.lpop("celery")
     bench.sweep()
     assert bench.status(CHILD_REF) == "Running"
-    bench.redis.rpush("celery", kept)
+    bench.redis.rpush("celery", message)
     bench.pass_time(2.1)
     run_until_idle(bench)
     assert bench.status(CHILD_REF) == "Stopped"

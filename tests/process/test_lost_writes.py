@@ -30,10 +30,10 @@ def test_an_older_append_only_file_is_restored_under_running_workers(
     jobs.until(executions[0], "StepStarted", "Wait", count=8)
     known = {execution.name: len(execution.history()) for execution in executions}
     redis_server.kill()
-    for kept in older.iterdir():
-        if kept.is_dir():
-            shutil.rmtree(redis_server.folder / kept.name)
-            shutil.copytree(kept, redis_server.folder / kept.name)
+    for entry in older.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(redis_server.folder / entry.name)
+            shutil.copytree(entry, redis_server.folder / entry.name)
     redis_server.start()
     assert any(len(execution.history()) < known[execution.name] for execution in executions)
     for execution in executions:
