@@ -18,6 +18,8 @@ from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.store import Claimed, Clock, ExecutionKey, ExecutionRef, Message, MessageKey, RetryPolicy, StoredEvent
 
+EPOCH = 1_800_000_000.0
+
 
 class Bench:
     """A container, a registry of functions, and methods that do the work of workers and of the sweep."""
@@ -26,7 +28,8 @@ class Bench:
         self.redis = client
         self.functions = Functions()
         self.published: list[Message] = []
-        self.clock = Clock()
+        # The clock stands still except in `pass_time`, so that no result depends on the duration of a test.
+        self.clock = Clock(frozen_at=EPOCH)
         self.container = self.build_container()
 
     def build_container(
@@ -107,7 +110,12 @@ class Bench:
 
     def pass_time(self, seconds: float) -> None:
         """Move the clock of the store and its scripts."""
-        self.clock.shift += seconds
+        self.clock.frozen_at = self.now() + seconds
+
+    def now(self) -> float:
+        """Return the time of the store and its scripts in epoch seconds."""
+        assert self.clock.frozen_at is not None
+        return self.clock.frozen_at
 
     def sweep(self) -> int:
         return self.container.sweeper.sweep(at_once=True)

@@ -51,14 +51,8 @@ def test_compaction_keeps_every_event(bench: Bench) -> None:
     assert bench.redis.llen(store.keys.history(ref)) < 2 * BLOCK
     assert [event.id for event in events] == list(range(1, len(events) + 1))
     assert list(reading.whole_history(bench.key(ref))) == events
-    for after, limit in [
-        (0, 1),
-        (BLOCK - 1, 2),
-        (BLOCK, 5),
-        (2 * BLOCK - 3, 7),
-        (len(events) - 2, 10),
-        (len(events), 3),
-    ]:
+    count = len(events)
+    for after, limit in [(0, 1), (BLOCK - 1, 2), (BLOCK, 5), (2 * BLOCK - 3, 7), (count - 2, 10), (count, 3)]:
         assert reading.history(bench.key(ref), after, limit) == events[after : after + limit]
 
 

@@ -13,6 +13,7 @@ from pollflow.machine.callback import task_token
 from pollflow.store import ExecutionKey, ExecutionRef, FrameRecord, WakeUp, commands
 from pollflow.store.commands import Script
 from tests.contract.conftest import Bench
+from tests.scripts import SCRIPTS
 
 FLOW = """
 version: v1
@@ -24,14 +25,7 @@ steps:
     pattern: waitForCallback
 """
 REF = ExecutionRef("flow", "x")
-
-
-def _scripts() -> dict[str, Any]:
-    kinds = [kind for kind in vars(commands).values() if isinstance(kind, type) and issubclass(kind, Script)]
-    return {kind.NAME: kind for kind in kinds if "execution" in getattr(kind, "__dataclass_fields__", {})}
-
-
-SCRIPTS = _scripts()
+GUARDED = sorted(name for name, kind in SCRIPTS.items() if name != "start" and "execution" in kind.__dataclass_fields__)
 
 
 def arguments(name: str, key: ExecutionKey, frame: FrameRecord) -> Script[Any]:
@@ -114,7 +108,7 @@ def recreated(bench: Bench) -> tuple[ExecutionKey, ExecutionKey]:
     return first, second
 
 
-@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - {"start"}))
+@pytest.mark.parametrize("name", GUARDED)
 def test_no_script_for_a_purged_execution_touches_its_namesake(bench: Bench, name: str) -> None:
     first, _ = recreated(bench)
     frame = bench.container.reading.frame(REF, "r")
@@ -124,7 +118,7 @@ def test_no_script_for_a_purged_execution_touches_its_namesake(bench: Bench, nam
     assert contents(bench) == before, reply
 
 
-@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - {"start"}))
+@pytest.mark.parametrize("name", GUARDED)
 def test_no_script_for_a_later_incarnation_touches_the_execution(bench: Bench, name: str) -> None:
     _, second = recreated(bench)
     frame = bench.container.reading.frame(REF, "r")

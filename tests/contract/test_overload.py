@@ -10,31 +10,30 @@ import pytest
 
 from pollflow.runtime.routes import DEFAULT_QUEUE
 from pollflow.store import ExecutionRef
-from tests.contract.conftest import Bench
+from tests.contract.conftest import EPOCH, Bench
 from tests.contract.flows import PASSES, WAIT
 
 # The second run of CI, on another server, is shorter.
 ENTRIES = 2_000 if os.environ.get("POLLFLOW_TEST_SERVER") else 20_000
 HANDLED = 500
 HOUR, WEEK = 3600.0, 7 * 86_400.0
-EPOCH = 1_800_000_000.0
 
 
-def freeze_clock(bench: Bench, seconds: float) -> None:
-    """Freeze the clock at `seconds` after EPOCH."""
+def set_clock(bench: Bench, seconds: float) -> None:
+    """Set the clock to `seconds` after EPOCH."""
     bench.clock.frozen_at = EPOCH + seconds
 
 
 @pytest.mark.slow
 def test_an_hour_without_workers_is_followed_by_work_at_once(server: Bench) -> None:
-    freeze_clock(server, 0)
+    set_clock(server, 0)
     server.deploy(PASSES)
     for number in range(ENTRIES):
         server.container.starter.start("flow", {}, f"n{number}")
     server.redis.delete(DEFAULT_QUEUE)  # killed workers had taken all messages
     # Beat continues to sweep.
     for moment in (5, HOUR):
-        freeze_clock(server, moment)
+        set_clock(server, moment)
         while server.sweep():
             pass
     queued = Counter(message["headers"]["id"] for message in server.queued())
@@ -50,19 +49,19 @@ def test_an_hour_without_workers_is_followed_by_work_at_once(server: Bench) -> N
 def test_a_wait_of_a_week_is_published_once_within_max_countdown(bench: Bench) -> None:
     """With a visibility timeout of 10 s the maximum countdown may be 5 s."""
     bench.build_container(max_countdown=5.0)
-    freeze_clock(bench, 0)
+    set_clock(bench, 0)
     ref = bench.start(WAIT, {"seconds": WEEK})
     bench.work()
     for hour in range(1, 7 * 24):
-        freeze_clock(bench, hour * HOUR)
+        set_clock(bench, hour * HOUR)
         assert (bench.sweep(), bench.queued()) == (0, [])
-    freeze_clock(bench, WEEK - 5.1)
+    set_clock(bench, WEEK - 5.1)
     assert (bench.sweep(), bench.queued()) == (0, [])
-    freeze_clock(bench, WEEK - 5)
+    set_clock(bench, WEEK - 5)
     assert bench.sweep() == 1
     (message,) = bench.queued()
     assert message["headers"]["eta"] is not None
-    freeze_clock(bench, WEEK)
+    set_clock(bench, WEEK)
     bench.work()
     assert bench.status(ref) == "Succeeded"
     assert [event.at for event in bench.history(ref) if event.step == "After"] == [EPOCH + WEEK] * 4
@@ -71,14 +70,14 @@ def test_a_wait_of_a_week_is_published_once_within_max_countdown(bench: Bench) -
 def test_messages_in_flight_are_bounded_by_max_countdown(bench: Bench) -> None:
     """Waits end once a minute; only those that end within the maximum countdown have messages."""
     bench.build_container(max_countdown=60.0)
-    freeze_clock(bench, 0)
+    set_clock(bench, 0)
     bench.deploy(WAIT)
     for number in range(20):
         bench.container.starter.start("flow", {"seconds": 600 + 60 * number}, f"n{number}")
     bench.work()
     highest = 0
     for moment in range(0, 600 + 60 * 20 + 1, 30):
-        freeze_clock(bench, moment)
+        set_clock(bench, moment)
         bench.sweep()
         highest = max(highest, len({message["headers"]["id"] for message in bench.queued()}))
         for _ in bench.queued():

@@ -75,7 +75,10 @@ def test_an_execution_keeps_the_definition_that_it_started_with(bench: Bench) ->
 
 
 def test_executions_are_listed_by_flow_and_status_latest_first(bench: Bench) -> None:
-    refs = [bench.start(PASSES, name=f"n{number}") for number in range(5)]
+    refs = []
+    for number in range(5):
+        refs.append(bench.start(PASSES, name=f"n{number}"))
+        bench.pass_time(1)
     bench.work()
     running = bench.start(PASSES, name="runs")
 
