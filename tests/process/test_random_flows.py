@@ -93,11 +93,13 @@ def test_random_flows_write_the_history_of_virtual_time(redis_server: RedisServe
         execution = execution.wait(120)
         expected = sample.expected
         assert execution.status == expected.status.value, (sample.flow.text, sample.input, execution.history())
-        assert (execution.output, execution.error or None) == (expected.output, expected.error or None)
         history = execution.history()
         assert [event.id for event in history] == list(range(1, len(history) + 1))
-        # With parallel branches, event ids and the first branch to fail are not deterministic.
-        if not sample.has_map_step or (execution.status == "Succeeded" and "eventId" not in sample.flow.text):
+        # With parallel branches, the first branch to fail and the ids of events are not deterministic.
+        if sample.has_map_step and execution.status == "Failed":
+            continue
+        assert (execution.output, execution.error or None) == (expected.output, expected.error or None)
+        if not sample.has_map_step or "eventId" not in sample.flow.text:
             assert texts(history) == texts(expected.history), sample.flow.text
             succeeded += execution.status == "Succeeded"
     assert succeeded > 20
