@@ -67,7 +67,7 @@ steps:
         choices:
           - condition: $.odd
             steps:
-              - {{type: wait, name: Breath, duration: 0.5}}
+              - {{type: wait, name: Pause, duration: 0.5}}
               - {{type: task, name: Again, resourceArn: "{_FUNCTION}item"}}
     outputMappings: [{{target: values, source: "$local[*].value"}}]
 """

@@ -71,11 +71,11 @@ def no_end(events: Events) -> Events:
 @pytest.mark.parametrize(
     "tamper", [gap, back_in_time, effect_before_cause, transition_twice, result_twice, two_ends, no_end]
 )
-def test_a_modified_history_is_found(tamper: Callable[[Events], Events]) -> None:
+def test_a_modified_history_is_reported(tamper: Callable[[Events], Events]) -> None:
     assert list(History(tamper(events_of())).problems())
 
 
-def test_a_different_result_is_found() -> None:
+def test_a_different_result_is_reported() -> None:
     events = events_of()
     index = index_of(events, "TaskSucceeded")
     other = replace(events[index], detail={"output": {"job": "another"}})
@@ -88,7 +88,7 @@ def test_the_number_of_starts_of_a_call_is_ignored() -> None:
     assert list(History([*events[:index], *events[index + 1 :]]).differences(events)) == []
 
 
-def test_a_wait_that_ends_early_is_found() -> None:
+def test_a_wait_that_ends_early_has_a_negative_lateness() -> None:
     events = events_of()
     flow = flows()["chaos-polling"]
     assert [(waited.seconds, waited.late) for waited in History(events).waits(flow)][:1] == [(2, 0)]

@@ -84,7 +84,7 @@ def test_a_sub_flow_is_stopped_when_the_last_of_two_parents_cancels_it(bench: Be
     assert not bench.redis.exists(bench.container.store.keys.cancellations(CHILD_REF))
 
 
-def test_a_detached_sub_flow_runs_on_when_another_parent_cancels_it(bench: Bench) -> None:
+def test_a_detached_sub_flow_continues_when_a_parent_cancels_it(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     bench.start(PARENT.format(pattern="requestResponse", name="kid"), {"seconds": 1000}, name="starter")
     run_until_idle(bench)
@@ -188,7 +188,7 @@ def test_a_sub_flow_continues_for_another_parent_when_its_starter_stops(bench: B
     assert bench.status(CHILD_REF) == "Stopped"
 
 
-def test_a_parent_that_joins_during_a_stop_keeps_the_sub_flow_running(bench: Bench) -> None:
+def test_a_second_parent_during_a_stop_keeps_the_sub_flow_running(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     text = PARENT.format(pattern="sync", name="kid")
     starter = bench.start(text, {"seconds": 1000}, name="starter")

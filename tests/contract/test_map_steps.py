@@ -92,7 +92,7 @@ def test_stored_data_does_not_grow_with_ended_iterations(bench: Bench) -> None:
     assert sorted(key.split(":")[2] for key in keys) == ["execution", "history"]
 
 
-def test_consecutive_map_steps_each_join_their_own_children(bench: Bench) -> None:
+def test_consecutive_map_steps_have_their_own_children(bench: Bench) -> None:
     second = EACH.partition("steps:\n")[2].replace("name: Each", "name: Again")
     ref = bench.start(EACH + second, {"items": [1, 2]})
     bench.functions.register("call", lambda input, context: {"v": input["item"]})

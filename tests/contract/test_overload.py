@@ -25,7 +25,7 @@ def set_clock(bench: Bench, seconds: float) -> None:
 
 
 @pytest.mark.slow
-def test_an_hour_without_workers_is_followed_by_work_at_once(server: Bench) -> None:
+def test_messages_after_an_hour_without_workers_are_not_stale(server: Bench) -> None:
     set_clock(server, 0)
     server.deploy(PASSES)
     for number in range(ENTRIES):

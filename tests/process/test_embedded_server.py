@@ -215,7 +215,7 @@ def test_the_password_is_not_in_the_process_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a folder with spaces", 'with "quotes"', "ü" * 60], ids=["spaces", "quotes", "long"])
-def test_folder_names_may_have_any_characters(tmp_path: Path, name: str) -> None:
+def test_folder_names_may_have_spaces_and_quotes(tmp_path: Path, name: str) -> None:
     project = tmp_path / name
     with ProjectServer(project) as server:
         put(server.url, "served")

@@ -73,7 +73,7 @@ def test_a_job_succeeds_exactly_when_its_delay_has_passed(jobs: Redis, monkeypat
     assert answer["job_status"] == "success"
 
 
-def test_optional_inputs_may_be_left_out(jobs: Redis) -> None:
+def test_inputs_of_the_polling_functions_are_optional(jobs: Redis) -> None:
     set_started(jobs, "some-job", 0)
     answer = polling.get_job_status({"job_id": "some-job"}, context("key"))
     assert answer == {"job_id": "some-job", "job_status": "running", "try_count": 1}

@@ -85,7 +85,7 @@ def run_block(block: str) -> Namespace:
     return namespace
 
 
-def test_every_code_block_is_of_a_tested_kind() -> None:
+def test_every_code_block_is_tested() -> None:
     assert len(FLOWS) + len(STEPS) + len(PYTHON) == len(BLOCKS) == PAGE.count("```") / 2
     assert FLOWS and STEPS and PYTHON
 

@@ -87,7 +87,7 @@ def test_any_document_is_read_or_refused(document: Any) -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(JSON.filter(lambda document: document is not None and "NaN" not in json.dumps(document)))
-def test_json_is_read_as_json_reads_it(document: Any) -> None:
+def test_json_is_read_as_by_the_json_module(document: Any) -> None:
     text = json.dumps(document)
     if "Infinity" not in text and "\\u" not in text and "e+" not in text:
         assert read_yaml(text) == json.loads(text)

@@ -121,7 +121,7 @@ def test_a_catch_can_close_a_loop() -> None:
     assert [code for code, _ in codes_of(flow)] == ["loop-without-wait", "loop-without-bound", "event-limit"]
 
 
-def test_a_wait_in_a_loop_is_a_second_at_least() -> None:
+def test_a_wait_of_less_than_a_second_in_a_loop_is_reported() -> None:
     choice = "choices: [{condition: $.count > 9, goto: done}], default: {goto: wait}"
     assert poll(choice, wait="type: wait, name: wait, duration: 0.5") == [("short-wait", "steps[0].duration")]
     assert poll(choice, wait="type: wait, name: wait, duration: 1") == []
@@ -211,7 +211,7 @@ def test_a_local_that_is_never_set_is_reported(steps: list[str], warned: str | N
     assert found == ([] if warned is None else [warned])
 
 
-def test_a_local_set_later_in_the_same_loop_may_be_there() -> None:
+def test_a_local_set_later_in_the_same_loop_is_not_reported() -> None:
     flow = flow_of(
         "type: pass, name: a, inputMappings: [{target: x, source: $local.n}]",
         "type: wait, name: w, duration: 1, outputMappings: [{target: n, source: 1}]",

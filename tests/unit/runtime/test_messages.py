@@ -67,17 +67,17 @@ def test_every_message_has_its_own_delivery_tag() -> None:
     assert len(tags) == 100
 
 
-def test_the_time_of_sending_is_read_from_a_queued_message() -> None:
+def test_the_publication_time_is_read_from_a_queued_message() -> None:
     wire = messages.encode(MESSAGE, queue="q", list_key="q")
     assert messages.sent_at(f"{wire.head}1795518190.331195{wire.tail}") == 1795518190.331195
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"headers": {}}', '{"headers": null}', '{"headers": {"id": "x"}}'])
-def test_a_message_of_another_app_has_no_time_of_sending(text: str) -> None:
+def test_a_message_of_another_app_has_no_publication_time(text: str) -> None:
     assert messages.sent_at(text) is None
 
 
-def test_a_countdown_becomes_an_eta_and_none_no_eta() -> None:
+def test_only_a_message_with_a_countdown_has_an_eta() -> None:
     later = Message(MESSAGE.key, MESSAGE.metadata, countdown=10)
     before = datetime.now(timezone.utc)
     eta = messages.eta_of(later)
