@@ -37,8 +37,8 @@ class StepState(str, Enum):
 class OpenStep:
     """A step that has been entered and not left. Times are by Redis' clock.
 
-    `visit` counts the visits of all steps within the frame (the flow, a branch or an iteration) so far, this one
-    included; `attempt` counts the calls in this visit. `due_at` is when a wait or the pause before a retry ends,
+    `visit` counts the visits of this step within its frame (the flow, a branch or an iteration), this one included;
+    `attempt` counts the calls in this visit. `due_at` is when a wait or the pause before a retry ends,
     `deadline_at` when the attempt times out. `worker` runs the call. `last_error` is the error of the attempt before.
     """
 
@@ -161,12 +161,12 @@ def _state_of(record: FrameRecord, now: float) -> StepState:
 def _place_of(container: Container, digest: str, record: FrameRecord) -> tuple[str, str, int, int, str | None]:
     """Return name, type, visit, attempt and last error of the step that a frame is at.
 
-    The message's metadata stand in where the state or the definition cannot be read.
+    Where the state or the definition cannot be read, they are those of the message, and the visit is 1.
     """
     metadata = record.metadata
     try:
         state = record.state
         step = step_at(container.engine.flows.get(digest), state.levels[-1])
     except (UnreadableRecord, FlowNotExists):
-        return metadata.step or _UNKNOWN, metadata.type, metadata.entry, metadata.attempt, None
-    return step.name, step.type, state.entry, state.attempt, state.last_error or None
+        return metadata.step or _UNKNOWN, metadata.type, 1, metadata.attempt, None
+    return step.name, step.type, state.visit, state.attempt, state.last_error or None

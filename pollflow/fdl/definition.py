@@ -11,6 +11,7 @@ from typing import Any
 from pollflow.errors import DefinitionError, InvalidArgument
 from pollflow.fdl.check import Checker
 from pollflow.fdl.fields import YEAR_SECONDS
+from pollflow.fdl.loops import looping_steps
 from pollflow.fdl.model import Flow
 from pollflow.fdl.problems import Problem, in_order
 from pollflow.fdl.reader import MAX_BYTES, Node, read_nodes, to_json
@@ -42,6 +43,7 @@ def read_flow(text: str | bytes, *, path: str = NO_FILE, max_wait_seconds: float
         series=MappingProxyType(checker.series),
         text=decoded,
         digest=hashlib.sha256(decoded.encode()).hexdigest(),
+        looping=looping_steps(checker.series),
         name=values.get("name"),
         input_mappings=values.get("input_mappings"),
         output_mappings=values.get("output_mappings"),

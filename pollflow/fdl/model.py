@@ -231,13 +231,14 @@ class Flow:
     """A checked flow.
 
     `series` holds every series of the flow under its path; `digest` is the SHA-256 of `text` in hex, by which
-    a definition is pinned.
+    a definition is pinned; `looping` has the steps that can be visited more than once within a frame.
     """
 
     steps: Series
     series: MappingABC[str, Series]
     text: str
     digest: str
+    looping: frozenset[StepPosition] = frozenset()
     name: str | None = None
     input_mappings: Mappings | None = None
     output_mappings: Mappings | None = None

@@ -6,7 +6,8 @@ is a further *level*. A step's input is derived from these values and never stor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from pollflow.fdl.model import JsonObject
@@ -68,19 +69,33 @@ class ParentFrame:
     entry: int
     index: int
 
+    @property
+    def child(self) -> str:
+        """The name of the child's frame: `r.3.0` is child 0 of the frame `r` at its entry 3."""
+        return f"{self.frame}.{self.entry}.{self.index}"
+
+    @classmethod
+    def of(cls, child: str) -> ParentFrame | None:
+        """Return the parent by the name of a frame whose state is not at hand; None for the frame of the flow."""
+        if child == ROOT:
+            return None
+        frame, entry, index = child.rsplit(".", 2)
+        return cls(frame, int(entry), int(index))
+
 
 @dataclass(frozen=True, slots=True)
 class FrameState:
     """The state of one frame. `levels` is never empty; the last one holds the current step.
 
-    `entry` counts the frame's visits of steps, `attempt` the calls of the current visit from 1, `retries` those
-    done by each retry policy.
+    `entry` counts the frame's visits of all steps, `visits` those of each step in a loop, by its path. `attempt` counts
+    the calls of the current visit from 1, `retries` those done by each retry policy.
     """
 
     frame: str
     input: JsonObject
     levels: tuple[Level, ...]
     entry: int = 1
+    visits: Mapping[str, int] = field(default_factory=dict)
     phase: Phase = Phase.READY
     attempt: int = 1
     retries: tuple[int, ...] = ()
@@ -94,6 +109,16 @@ class FrameState:
         """The path of the current step; different steps have different paths."""
         level = self.levels[-1]
         return f"{level.series}@{level.step}"
+
+    @property
+    def visit(self) -> int:
+        """The number of the current visit among those of its step in this frame, from 1."""
+        return self.visits.get(self.step_path, 1)
+
+    def with_visit(self) -> FrameState:
+        """Return the state with one more visit of the current step."""
+        path = self.step_path
+        return replace(self, visits={**self.visits, path: self.visits.get(path, 0) + 1})
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pollflow.fdl.model import (
     Pattern,
     Series,
     Step,
+    StepPosition,
     SucceedStep,
     TaskStep,
 )
@@ -99,6 +100,9 @@ class StepContext:
 
     def entered(self) -> Decision:
         """Record that the current step was entered, and wait for its message."""
+        level = self.state.levels[-1]
+        if StepPosition(level.series, level.step) in self.flow.looping:
+            self.state = self.state.with_visit()
         input, local = parent_input(self.flow, self.state, self.info), self.state.levels[-1].local
         own_input = self.input
         self.note("StepEntered", input=input, local=local)

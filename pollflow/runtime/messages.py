@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pollflow.errors import InvalidArgument
+from pollflow.machine import ParentFrame
 from pollflow.store import EncodedMessage, ExecutionKey, ExecutionRef, Message, MessageKey
 
 TASK_PREFIX = "pollflow."
@@ -42,8 +43,8 @@ def parent_id(message: Message) -> str | None:
         return _entry_id(key.execution.id, key.frame, metadata.entry, metadata.attempt - 1)
     if metadata.entry > 1:
         return _entry_id(key.execution.id, key.frame, metadata.entry - 1, 1)
-    above = key.frame.rpartition(".")[0]
-    return f"{key.execution.id}-{above}" if above else None
+    parent = ParentFrame.of(key.frame)
+    return None if parent is None else _entry_id(key.execution.id, parent.frame, parent.entry, 1)
 
 
 def _entry_id(execution_id: str, frame: str, entry: int, attempt: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import Enum
 
 from pollflow.errors import InvalidTaskToken
-from pollflow.machine import ROOT, Status, TaskTokenFields, is_awaited, is_to_come, read_task_token, verify
-from pollflow.store import ExecutionRecord, ExecutionRef, ParentLink, Reading, parent_of
+from pollflow.machine import ParentFrame, Status, TaskTokenFields, is_awaited, is_to_come, read_task_token, verify
+from pollflow.store import ExecutionRecord, ExecutionRef, ParentLink, Reading
 
 
 def token_target(reading: Reading, token: str) -> tuple[TaskTokenFields, ExecutionRecord]:
@@ -54,12 +54,12 @@ def child_decision(reading: Reading, parent_link: ParentLink) -> ChildDecision:
 
 def _is_to_start(reading: Reading, ref: ExecutionRef, frame: str) -> bool:
     """Return whether a branch or iteration whose frame does not exist will still start."""
-    if frame == ROOT:
+    parent = ParentFrame.of(frame)
+    if parent is None:
         return False
-    parent, entry, index = parent_of(frame)
-    record = reading.frame(ref, parent)
+    record = reading.frame(ref, parent.frame)
     if record is None:
-        return _is_to_start(reading, ref, parent)
-    if record.state.entry != entry:
-        return record.state.entry < entry
-    return record.join is None or record.join.made <= index
+        return _is_to_start(reading, ref, parent.frame)
+    if record.state.entry != parent.entry:
+        return record.state.entry < parent.entry
+    return record.join is None or record.join.made <= parent.index

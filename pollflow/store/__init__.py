@@ -8,7 +8,7 @@ from pollflow.store.connection import Connection, connect
 from pollflow.store.definitions import Definitions, FlowRecord
 from pollflow.store.directory import Directory, QueueReader
 from pollflow.store.encode import Timing
-from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys, WakeUp, parent_of
+from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys, WakeUp
 from pollflow.store.messages import EncodedMessage, Message, MessageKey
 from pollflow.store.reading import Reading
 from pollflow.store.records import (
@@ -73,7 +73,6 @@ __all__ = [
     "dump_json",
     "is_time_to_compact",
     "new_token",
-    "parent_of",
     "read_server_info",
     "translated",
 ]

@@ -176,13 +176,3 @@ class Keys:
     def mark(self) -> str:
         """String, for a minute: written after what has to be in the append-only file."""
         return f"{self.prefix}:mark"
-
-
-def parent_of(frame: str) -> tuple[str, int, int]:
-    """Return the frame that a child belongs to, that one's entry, and the child's index.
-
-    `r.3.0` is child 0 of frame `r` at its entry 3.
-    """
-    above, _, index = frame.rpartition(".")
-    parent, _, entry = above.rpartition(".")
-    return parent, int(entry), int(index)

@@ -22,6 +22,16 @@ steps:
   - {type: pass, name: After}
 """
 
+LOOP = """
+version: v1
+type: flow
+steps:
+  - {type: pass, name: Before}
+  - {type: wait, name: Wait, duration: 5}
+  - {type: task, name: Status, resourceArn: "acs:fc:::services/s/functions/status"}
+  - {type: choice, name: Check, choices: [{condition: "!$.done", goto: Wait}]}
+"""
+
 PASSES = """
 version: v1
 type: flow

@@ -12,7 +12,7 @@ from pollflow.machine import Status
 from pollflow.runtime.leases import worker_name
 from pollflow.store import ExecutionRef
 from tests.contract.conftest import Bench
-from tests.contract.flows import CALLBACK, EACH, RETRIES, TASK, TIMED_TASK, WAIT
+from tests.contract.flows import CALLBACK, EACH, LOOP, RETRIES, TASK, TIMED_TASK, WAIT
 
 
 def only_step(bench: Bench, ref: ExecutionRef) -> Any:
@@ -56,6 +56,20 @@ def test_a_retry_has_its_due_time_and_the_last_error(bench: Bench) -> None:
     step = only_step(bench, ref)
     assert (step.state, step.attempt, step.last_error) == (StepState.RETRYING, 2, "Busy")
     assert step.due_at is not None
+
+
+def test_visits_are_those_of_the_step_not_of_the_frame(bench: Bench) -> None:
+    bench.returns("status", {"done": False}, {"done": False}, {"done": True})
+    ref = bench.start(LOOP)
+    visits: dict[str, None] = {}
+    while bench.status(ref) == "Running":
+        step = only_step(bench, ref)
+        visits[f"{step.name} {step.visit}"] = None
+        bench.pass_time(10)
+        bench.sweep()
+        bench.handle_next()
+    # The worker that ends a wait starts the call of the next step at once.
+    assert list(visits) == ["Before 1", *(f"{name} {visit}" for visit in (1, 2, 3) for name in ("Wait", "Check"))]
 
 
 def test_a_task_that_waits_for_a_report_has_the_state_callback(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from pollflow import TaskError
 from pollflow.fdl import Flow, Step, read_flow
 from pollflow.fdl.expr import Path
+from pollflow.fdl.model import ChoiceStep, Series
 from pollflow.machine import Limits, Status
+from pollflow.machine.data import step_at
 from pollflow.store import FrameRecord
 from pollflow.testing import Reply, ReportFailed, ReportSucceeded, RunResult, Stop, VirtualRun
 
@@ -231,6 +233,27 @@ def test_a_step_knows_the_number_of_the_event_that_entered_it(flow: Flow, input:
     for event in result.history:
         if event.type == "StepStarted":
             assert all(event.detail["input"][target] == event.id - 1 for target in targets_of.get(event.step, ()))
+
+
+@thorough
+@given(flows(), inputs, functions)
+def test_a_step_that_is_visited_again_is_a_looping_step(flow: Flow, input: Any, answers: Any) -> None:
+    run, result = run_of(flow, input, answers, ())
+    visits = Counter(event.step for event in result.history if event.type == "StepEntered")
+    looping = {flow.series[place.series].steps[place.position].name for place in flow.looping}
+    for step in _steps_of_one_frame(flow.steps):
+        assert visits[step.name] <= 1 or step.name in looping
+    if "r" in run.frames:
+        assert run.frames["r"].state.visit == visits[step_at(flow, run.frames["r"].state.levels[-1]).name]
+
+
+def _steps_of_one_frame(series: Series) -> Iterator[Step]:
+    for step in series.steps:
+        yield step
+        if isinstance(step, ChoiceStep):
+            for option in (*step.choices, step.default):
+                if option is not None and option.steps is not None:
+                    yield from _steps_of_one_frame(option.steps)
 
 
 def _ids_of(step: Step) -> list[str]:

@@ -55,11 +55,12 @@ def _slice(ctx: StepContext) -> int:
 def _child(ctx: StepContext, step: ParallelStep | ForeachStep, index: int, before: int) -> Decision:
     """The child at `index`; `before` is the number of events before its own, which are its entry and its step's."""
     series, extra, kind = _child_of(ctx, step, index)
+    parent = ParentFrame(ctx.state.frame, ctx.state.entry, index)
     state = FrameState(
-        frame=f"{ctx.state.frame}.{ctx.state.entry}.{index}",
+        frame=parent.child,
         input={**ctx.input, **extra},
         levels=(Level(series=series.path, step=0, local={}, entered=before + 2),),
-        parent=ParentFrame(ctx.state.frame, ctx.state.entry, index),
+        parent=parent,
     )
     child = StepContext(ctx.flow, state, ctx.info, ctx.limits)
     child.history.append(HistoryEvent(kind, step.name, {"index": index}))

@@ -233,8 +233,8 @@ def test_a_choice_without_a_match_or_default_continues() -> None:
 
 def test_a_choice_may_go_to_itself() -> None:
     flow = flow_of(step("choice", "C", choices=[{"condition": "$.a", "goto": "C"}]))
-    state = at(input={"a": True})
-    assert after(flow, state, Arrived()).state == at_next(state, 0, events=2)
+    state = at(input={"a": True}, visits={"steps@0": 1})
+    assert after(flow, state, Arrived()).state == replace(at_next(state, 0, events=2), visits={"steps@0": 2})
 
 
 def test_a_failure_in_an_option_fails_the_choice() -> None:

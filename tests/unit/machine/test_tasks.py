@@ -189,8 +189,9 @@ def test_a_timeout_is_a_failure_named_task_timeout() -> None:
 
 def test_a_second_visit_has_all_its_retries_again() -> None:
     flow = flow_of(step("task", "T", retry=POLICIES), step("choice", "C", default={"goto": "T"}))
-    state = replace(at(1, entry=2, retries=(2, 1, 0)))
-    assert after(flow, state, Arrived()).state == at_next(state, 0, events=2)
+    state = at(1, entry=2, retries=(2, 1, 0), visits={"steps@0": 1, "steps@1": 1})
+    visits = {"steps@0": 2, "steps@1": 1}
+    assert after(flow, state, Arrived()).state == replace(at_next(state, 0, events=2), visits=visits)
 
 
 @pytest.mark.parametrize(
