@@ -26,7 +26,7 @@ PICTURE = Path(__file__).parent / "run.svg"
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """A view that writes the lines which stay on a terminal to a recording console."""
+    """A view for a recording console: it writes only the lines that stay on a terminal."""
 
     console: Console
     name_width: int
@@ -59,7 +59,7 @@ def main() -> None:
             recorder.write('task-polling/nightly  {"delay": 20}', "bold")
             execution = session.client.start("task-polling", {"delay": 20}, name="nightly")
             follow(execution, Progress(steps_of(flow)), recorder, check=worker.check)
-            print_result(execution, recorder)
+            print_result(execution.refresh(), recorder)
             print_next(next_commands(execution, session.location), recorder)
     PICTURE.write_text(console.export_svg(title="pollflow", unique_id="pollflow"), encoding="utf-8")
 

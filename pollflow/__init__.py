@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pollflow.runtime.fc import fc_handler
     from pollflow.runtime.functions import Context, Functions, function
 else:
-    # Celery and Redis take most of a second to import; a process that does not use them does not import them.
+    # Importing Celery and Redis takes most of a second, so these names are imported when they are first used.
     __getattr__ = exports(
         __name__,
         {

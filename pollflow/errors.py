@@ -1,25 +1,25 @@
 """Every exception of pollflow, for all layers.
 
 PollflowError
-├── DefinitionError (ValueError)            a flow's definition is wrong; lists every problem found
+├── DefinitionError (ValueError)            a flow definition is invalid; lists every problem
 ├── StepError                               the failure of a step: an error name and a cause
-│   └── TaskError                           raised by a user's function to name its error itself
+│   └── TaskError                           raised by a function to choose the error name
 ├── InvalidArgument (ValueError)            a parameter is missing, malformed or out of its range
-│   ├── EntityTooLarge                      over a size limit
+│   ├── EntityTooLarge                      a value exceeds its size limit
 │   └── InvalidTaskToken                    a task token that this execution did not issue
 ├── FlowNotExists (LookupError)             no flow is deployed under that name
 ├── ExecutionNotExists (LookupError)        no execution has that name
-├── ExecutionAlreadyExists                  an ended execution has the name already
+├── ExecutionAlreadyExists                  an ended execution already has the name
 ├── ExecutionAlreadyCompleted               the execution has ended, so it cannot be stopped
-├── TaskAlreadyCompleted                    a callback was reported before, or too late
-├── ConfigurationError (ValueError)         settings that cannot work together
-├── StoreUnavailable (ConnectionError)      Redis cannot be reached, or cannot serve
+├── TaskAlreadyCompleted                    the task was already reported, or no longer waits
+├── ConfigurationError (ValueError)         invalid or conflicting settings, or no server is installed
+├── StoreUnavailable (ConnectionError)      Redis cannot be reached, or cannot serve requests
 │   └── StoreFull                           Redis is at its memory limit and refuses writes
-├── NotDurable                              perhaps written; the append-only file has not acknowledged it
-├── UnreadableRecord                        a stored record has a layout this release does not know
+├── NotDurable                              the append-only file has not acknowledged the write
+├── UnreadableRecord                        a stored record has a layout that this release cannot read
 └── WaitTimeout (TimeoutError)              an execution did not end within the timeout
 
-The docstring of a class is the sentence a user reads when nothing more exact is known.
+The first line of a class's docstring is its default message.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 
 class PollflowError(Exception):
-    """Something in pollflow went wrong."""
+    """An operation of pollflow failed."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
 
 
 class DefinitionError(PollflowError, ValueError):
-    """The definition of the flow is wrong.
+    """The flow definition is invalid.
 
-    `problems` lists every error found, in the order of their lines.
+    `problems` lists every error, in the order of the lines.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -62,7 +62,7 @@ class StepError(PollflowError):
 
 
 class TaskError(StepError):
-    """A function failed with an error of its own naming.
+    """A function failed with an error name that it chose.
 
     Raise it from a function: `raise TaskError("FC.ResourceThrottled", "try again later")`.
     """
@@ -73,7 +73,7 @@ class InvalidArgument(PollflowError, ValueError):
 
 
 class EntityTooLarge(InvalidArgument):
-    """Something is larger than its limit allows."""
+    """A value exceeds its size limit."""
 
 
 class InvalidTaskToken(InvalidArgument):
@@ -89,46 +89,46 @@ class ExecutionNotExists(PollflowError, LookupError):
 
 
 class ExecutionAlreadyExists(PollflowError):
-    """An ended execution of the flow has that name already."""
+    """An ended execution of the flow already has that name."""
 
 
 class ExecutionAlreadyCompleted(PollflowError):
-    """The execution has ended already."""
+    """The execution has already ended."""
 
 
 class TaskAlreadyCompleted(PollflowError):
-    """The task was reported already, or no longer waits."""
+    """The task was already reported, or no longer waits for a report."""
 
 
 class ConfigurationError(PollflowError, ValueError):
-    """The settings cannot work together."""
+    """The configuration is invalid."""
 
 
 class StoreUnavailable(PollflowError, ConnectionError):
-    """Redis cannot be reached, or cannot serve.
+    """Redis cannot be reached, or cannot serve requests.
 
-    The request may have been carried out; repeating it is safe. `is_passing` is true for a condition that ends by
-    itself or by an operator: no connection, loading, full, read-only.
+    Redis may have executed the request; repeating it is safe. `is_temporary` is true for a condition that passes or
+    that an operator can end: no connection, loading, full, read-only.
     """
 
-    def __init__(self, message: str = "", *, is_passing: bool = True) -> None:
-        self.is_passing = is_passing
+    def __init__(self, message: str = "", *, is_temporary: bool = True) -> None:
+        self.is_temporary = is_temporary
         super().__init__(message)
 
 
 class StoreFull(StoreUnavailable):
-    """Redis is at its memory limit, and refuses writes until memory is free."""
+    """Redis is at its memory limit and refuses writes until memory is freed."""
 
 
 class NotDurable(PollflowError):
-    """The append-only file of Redis has not acknowledged what was written.
+    """The append-only file of Redis has not acknowledged the write.
 
-    The request may have been carried out; repeat it to be sure.
+    The write may still be durable; repeat the request to be sure.
     """
 
 
 class UnreadableRecord(PollflowError):
-    """A stored record has a layout that this release does not know."""
+    """A stored record has a layout that this release cannot read."""
 
 
 class WaitTimeout(PollflowError, TimeoutError):

@@ -16,7 +16,7 @@ def exports(package: str, names_by_module: Mapping[str, Sequence[str]]) -> Calla
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(modules[name]), name)
-        setattr(sys.modules[package], name, value)  # the next use does not come here
+        setattr(sys.modules[package], name, value)  # later accesses do not call this function
         return value
 
     return get_attribute

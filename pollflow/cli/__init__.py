@@ -1,4 +1,4 @@
-"""Layer 5: the command `pollflow`. It knows terminals and processes; it does not know Redis keys or messages."""
+"""The command `pollflow`. It knows terminals and processes; it does not know Redis keys or messages."""
 
 from pollflow.cli.app import main
 

@@ -40,4 +40,4 @@ def top(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Take the options before the command."""
+    """Accept the options before the command."""

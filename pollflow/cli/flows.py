@@ -1,4 +1,4 @@
-"""`pollflow deploy` and `pollflow flows`: the flows that executions can be started of."""
+"""`pollflow deploy` and `pollflow flows`: deploy flows and list them."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def deploy(
 ) -> None:
     """Deploy flows.
 
-    Executions can be started of deployed flows only. All files are checked before the first flow is deployed. Flow
+    `pollflow start` needs a deployed flow. All files are checked before the first flow is deployed. Flow
     tests among the files are skipped. Running executions keep the definition that they started with.
     """
     flow_files = without_flow_tests(flow_files)
     if name is not None and len(flow_files) > 1:
-        raise CommandError("--name is for one flow, but several files were given; deploy them one by one")
+        raise CommandError("--name needs exactly one flow file; deploy several files one by one")
     _load_all(flow_files, ANY_WAIT)  # an invalid flow is reported without starting a server
     with connected(find_location(redis, project, near=flow_files[0])) as session:
         flows = _load_all(flow_files, session.client.settings.max_wait)

@@ -1,4 +1,4 @@
-"""The command `pollflow` above its commands: it imports a command when that is used, and turns errors into statuses."""
+"""The group of all commands: it imports a command on first use, and turns errors into exit statuses."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class CommandGroup(TyperGroup):
         self.commands = not_imported
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import the command of that name; None if there is none."""
+        """Return the command of that name, imported on first use; None if there is none."""
         if cmd_name in BY_NAME and self.commands[cmd_name] is None:
             self.commands[cmd_name] = _imported(BY_NAME[cmd_name])
         return self.commands.get(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands below the headings of their groups. Imports none of them."""
+        """Write the commands under the headings of their groups, without importing them."""
         width = max(map(len, BY_NAME))
         for group in GROUPS:
             with formatter.section(group):
@@ -39,7 +39,7 @@ class CommandGroup(TyperGroup):
                 formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; print what it raises as a message without a traceback."""
+        """Run the command. Print errors as messages without tracebacks."""
         try:
             return super().invoke(ctx)
         except PollflowError as error:

@@ -34,7 +34,7 @@ def init(folder: Folder) -> None:
     """Write a new project.
 
     The project has worker.py, beat_config.py, tasks/, flows/ and docker-compose.yml, and runs as it is. Existing files
-    are never overwritten. The exit status is 2 if an existing file differs from the one of the project.
+    are never overwritten. The exit status is 2 if an existing file differs from its template.
     """
     written = write_project(folder)
     for path in written.new:

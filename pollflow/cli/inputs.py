@@ -1,4 +1,4 @@
-"""Read what users type: the input of an execution and its name."""
+"""Parse command arguments: the input of an execution and its name."""
 
 from __future__ import annotations
 

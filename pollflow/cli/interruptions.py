@@ -1,4 +1,4 @@
-"""Ctrl-C and the signals that end a command. They raise one exception, once, and never during cleanup."""
+"""Ctrl-C and the other signals that end a command. They raise Interrupted once, and never during cleanup."""
 
 from __future__ import annotations
 

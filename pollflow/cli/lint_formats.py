@@ -59,5 +59,5 @@ def _message(problem: Problem) -> str:
     return f"{problem.field}: {problem.message}" if problem.field else problem.message
 
 
-def _escaped(text: str, more: str = "") -> str:
-    return "".join(f"%{ord(char):02X}" if char in "%\r\n" + more else char for char in text)
+def _escaped(text: str, separators: str = "") -> str:
+    return "".join(f"%{ord(char):02X}" if char in "%\r\n" + separators else char for char in text)

@@ -22,7 +22,7 @@ ProjectFolder = Annotated[
         metavar="DIR",
         file_okay=False,
         exists=True,
-        help="The folder of the project. The default is the nearest folder upwards with a worker.py.",
+        help="The folder of the project. The default is the current folder or its nearest parent with a worker.py.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ProjectApp:
-    """What commands need of a project's app."""
+    """The functions and settings of a project's app."""
 
     functions: Functions
     settings: Settings

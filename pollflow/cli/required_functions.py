@@ -31,4 +31,4 @@ def check_functions(flow: Flow, registered: Iterable[str]) -> None:
 
 
 def _placeholder(input: object, context: object) -> None:
-    """Stand for a function of another process."""
+    """A placeholder for a function of another process."""

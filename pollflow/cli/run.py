@@ -60,7 +60,7 @@ class Request:
         )
 
     def start(self, client: Client) -> Execution:
-        """Return the execution, started unless it exists. Nothing is stored before."""
+        """Deploy the flow and start the execution, or return the existing execution to resume."""
         if self.is_resumed:
             return client.execution(self.flow_name, self.name or "")
         if self.flow is not None:
@@ -124,7 +124,7 @@ def _run(
         watched.execution = execution = request.start(session.client)
         progress = Progress(steps_of(flow))
         with view(stdout_console(), flow, silent=as_json) as output:
-            _print_start(execution, progress, output, "resumed" if request.is_resumed else "already running; followed")
+            _print_start(execution, progress, output, "resumed" if request.is_resumed else "already running")
             follow(execution, progress, output, timeout=timeout, check=worker.check if worker else lambda: None)
         watched.execution = execution = execution.refresh()
         if as_json:
@@ -154,4 +154,6 @@ def _print_start(execution: Execution, progress: Progress, output: View, how: st
     if not execution.is_new:
         catch_up(execution, progress)
         steps = ", ".join(visit.step for visit in progress.open.values())
-        output.write(f"{how} after {progress.count} events" + (f", at {shortened(clean(steps), 200)}" if steps else ""))
+        output.write(
+            f"{how}; {progress.count} events so far" + (f", at {shortened(clean(steps), 200)}" if steps else "")
+        )

@@ -36,8 +36,8 @@ class ProjectLocation:
     @property
     def redis_url(self) -> str | None:
         """The Redis URL of the option or the environment; None means the embedded server."""
-        named = os.environ.get(ENVIRONMENT) if self.uses_environment else None
-        return self.redis_option or named or None
+        default = os.environ.get(ENVIRONMENT) if self.uses_environment else None
+        return self.redis_option or default or None
 
     def command(self, text: str) -> str:
         """Return a command to type next, with the options that select this project and Redis."""
@@ -74,10 +74,10 @@ def find_location(redis: str | None, project: Path | None, *, near: Path | None 
 
 
 def find_used_location(redis: str | None, project: Path | None) -> ProjectLocation:
-    """Return the location as `find_location` does. Raises CommandError if no Redis and no project is there."""
+    """Return the location as `find_location` does. Raises CommandError if there is neither a Redis nor a project."""
     location = find_location(redis, project)
-    marks = (location.project / APP_FILE, location.project / FOLDER)
-    if location.redis_url is None and not any(mark.exists() for mark in marks):
+    markers = (location.project / APP_FILE, location.project / FOLDER)
+    if location.redis_url is None and not any(marker.exists() for marker in markers):
         raise CommandError(
             f"no pollflow project ({APP_FILE}) found in {location.project} or its parent folders\n"
             "  --project DIR         use the project in this folder\n"
@@ -88,7 +88,7 @@ def find_used_location(redis: str | None, project: Path | None) -> ProjectLocati
 
 
 def nearest_project(folder: Path) -> Path:
-    """Return the nearest folder upwards with a `worker.py`; the folder itself if there is none."""
+    """Return the folder or its nearest parent with a `worker.py`; the folder itself if there is none."""
     for candidate in (folder, *folder.parents):
         if (candidate / APP_FILE).is_file():
             return candidate

@@ -33,7 +33,7 @@ OnRedis = Annotated[
         help="Run on the Redis at POLLFLOW_REDIS_URL instead of a private server. Only keys of the tests are touched.",
     ),
 ]
-FlowFile = Annotated[Path, typer.Argument(metavar="FLOW", help="The flow's YAML file.")]
+FlowFile = Annotated[Path, typer.Argument(metavar="FLOWFILE", help="The flow's YAML file.")]
 Script = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A YAML file with `functions` and `at`, as in a case of a flow test."),

@@ -40,10 +40,10 @@ class View(Protocol):
         """Write a line of text."""
 
     def show_line(self, line: Line) -> None:
-        """Show what has just happened in the execution."""
+        """Show a line about the latest event."""
 
     def refresh(self, progress: Progress) -> None:
-        """Redraw what is open."""
+        """Redraw the open visits."""
 
 
 class Silent:

@@ -23,7 +23,7 @@ READY = " ready."
 """What Celery logs when a worker consumes messages. Its functions are recorded in Redis by then."""
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
-"""The next worker calls a function that takes longer again, under the same idempotency key."""
+"""A function that runs longer is killed; the next worker calls it again under the same idempotency key."""
 LOG_BYTES = 5_000_000
 TAIL_LINES = 12
 
@@ -42,7 +42,7 @@ class Worker:
         """Raise CommandError, with the end of the log, if the process has ended."""
         status = self.process.poll()
         if status is not None:
-            raise CommandError(f"the worker has ended with status {status}; {self._tail()}")
+            raise CommandError(f"the worker exited with status {status}; {self._tail()}")
 
     def is_ready(self) -> bool:
         """Return whether the worker consumes messages. Raises CommandError if it has ended."""

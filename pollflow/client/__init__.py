@@ -1,4 +1,4 @@
-"""Starting executions and asking after them, from Python. Knows nothing of how steps run."""
+"""The Python client: deploy flows, start and read executions. It does not know how steps run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client: deploys flows, starts and reads executions, reports callbacks."""
+"""`Client`: deploy flows, start and read executions, report callbacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import checked_name
 from pollflow.store import Directory, ExecutionRef, FlowRecord, Keys, Message, connect
 
-_NO_TIMEOUT_SECONDS = 0.001
+_MIN_TIMEOUT_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,15 @@ class DeployedFlow:
     description: str
     definition: str
     warnings: tuple[Problem, ...] = ()
-    """What runs but is probably wrong; set when the flow is deployed."""
+    """The warnings of lint; only `deploy` and `deploy_text` set them."""
 
 
 class Client:
     """Deploys flows, starts executions and reads them.
 
-    `redis_url` is where the state is; `POLLFLOW_REDIS_URL` unless given. Where messages go is read from Redis, as
-    the workers wrote it down. All methods may raise StoreUnavailable. As a context it closes its connections.
+    `redis_url` is the Redis that keeps the state; the default is `POLLFLOW_REDIS_URL`. The client reads from it the
+    queues and settings that workers have registered. All methods may raise StoreUnavailable. The client is a context
+    manager that closes its connections.
     """
 
     def __init__(self, redis_url: str | None = None, *, key_prefix: str = "pollflow") -> None:
@@ -53,33 +54,32 @@ class Client:
             raise InvalidArgument("no Redis URL: pass one to Client, or set POLLFLOW_REDIS_URL")
         self._redis = connect(url)
         self._keys = Keys(key_prefix)
-        self._made: Container | None = None
+        self._cached: Container | None = None
 
     @property
     def _container(self) -> Container:
-        if self._made is None:
-            routes, written = Routes.load(Directory(self._redis, self._keys))
-            settings = Settings.load(written, key_prefix=self._keys.prefix)
-            if not routes.in_script:
-                # Without the app there is no broker connection: the next sweep publishes at once.
-                settings = replace(settings, redelivery_timeout=_NO_TIMEOUT_SECONDS)
-            self._made = build_container(
-                self._redis,
-                settings,
-                routes=routes,
-                publish=_leave_to_sweep,
-                functions=Functions(),
-                worker=lambda: "client",
-            )
-            if written is None:
-                # No worker has been there yet: what is known now may be wrong later.
-                made, self._made = self._made, None
-                return made
-        return self._made
+        if self._cached is not None:
+            return self._cached
+        routes, stored_settings = Routes.load(Directory(self._redis, self._keys))
+        settings = Settings.load(stored_settings, key_prefix=self._keys.prefix)
+        if not routes.in_script:
+            # A client has no broker connection. With this timeout the next sweep publishes the message.
+            settings = replace(settings, redelivery_timeout=_MIN_TIMEOUT_SECONDS)
+        container = build_container(
+            self._redis,
+            settings,
+            routes=routes,
+            publish=_leave_to_sweep,
+            functions=Functions(),
+            worker=lambda: "client",
+        )
+        if stored_settings is not None:  # before the first worker registers, each call reads the routes again
+            self._cached = container
+        return container
 
     @property
     def settings(self) -> Settings:
-        """The settings, as workers wrote them down; the defaults as long as none has been there."""
+        """The settings that workers have registered; the defaults before the first worker starts."""
         return self._container.settings
 
     def deploy(
@@ -87,14 +87,14 @@ class Client:
     ) -> DeployedFlow:
         """Deploy a flow from a file. Running executions keep the definition that they started with.
 
-        `name` is the file's, `_` read as `-`, unless given. Raises DefinitionError with everything that is wrong.
+        The default of `name` is the file name with `-` for `_`. Raises DefinitionError with all problems.
         """
         path = Path(definition)
         flow = load_flow(path, max_wait_seconds=self.settings.max_wait)
         return self._deploy(flow, name or name_of_file(path), description, str(path))
 
     def deploy_text(self, text: str, name: str, *, description: str = "", path: str = NO_FILE) -> DeployedFlow:
-        """Deploy a flow from the text of its definition; `path` names it in problems."""
+        """Deploy a flow from the text of its definition. Problems show `path` as its file."""
         flow = read_flow(text, path=path, max_wait_seconds=self.settings.max_wait)
         return self._deploy(flow, name, description, path)
 
@@ -110,18 +110,19 @@ class Client:
     def start(
         self, flow: str, input: JsonObject | None = None, *, name: str | None = None, durable: bool = False
     ) -> Execution:
-        """Start an execution, or return the running one of that name, whose `is_new` is false.
+        """Start an execution, or return the running one of that name; `is_new` tells which.
 
-        `durable`: return only when the append-only file has it. Raises FlowNotExists, ExecutionAlreadyExists if
-        an execution of that name has ended, InvalidArgument, EntityTooLarge, NotDurable. After NotDurable and
-        StoreUnavailable the execution may exist or not; it is safe to start again under the same name.
+        `durable`: return only after the append-only file has acknowledged the start. Raises FlowNotExists,
+        ExecutionAlreadyExists if an execution of that name has ended, InvalidArgument, EntityTooLarge, NotDurable.
+        After NotDurable and StoreUnavailable the execution may or may not exist; starting it again under the same
+        name is safe.
         """
         execution_input: Any = {} if input is None else input
         key, is_new = self._container.starter.start(flow, execution_input, name, durable=durable)
         return self._execution(describe(self._container, key.ref), is_new=is_new)
 
     def execution(self, flow: str, name: str) -> Execution:
-        """Return an execution that exists. Raises ExecutionNotExists."""
+        """Return an execution. Raises ExecutionNotExists."""
         return self._execution(describe(self._container, ExecutionRef(flow, name)))
 
     def executions(
@@ -132,9 +133,9 @@ class Client:
         limit: int = 100,
         before: datetime | None = None,
     ) -> list[Execution]:
-        """Return executions, the latest first: of one flow or all, in one status or any, started before a time.
+        """Return up to `limit` executions, the latest first, filtered by flow, status and start time.
 
-        A page takes three round trips, whatever its length.
+        A call takes three round trips, however many executions it returns.
         """
         container = self._container
         refs = container.reading.refs(
@@ -146,7 +147,10 @@ class Client:
         return [self._execution(description) for description in describe_all(container, refs)]
 
     def report_succeeded(self, token: str, output: JsonObject | None = None) -> None:
-        """Report success of a task that waits. Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge."""
+        """Report success of a task that waits for a callback.
+
+        Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge.
+        """
         checked = checked_object("output", {} if output is None else output, self._container.settings.max_payload_bytes)
         self._container.engine.report(token, ReportedSucceeded(checked))
 
@@ -156,7 +160,7 @@ class Client:
         self._container.engine.report(token, ReportedFailed(error, cause))
 
     def functions(self, *, within: float | None = None) -> list[str]:
-        """Return the names of the functions that workers have registered, ever or in the last `within` seconds."""
+        """Return the names of the functions that workers have registered, optionally in the last `within` seconds."""
         since = 0.0 if within is None else self._container.reading.now() - within
         return self._container.directory.functions(since)
 
@@ -198,7 +202,7 @@ class Client:
 
 
 def _leave_to_sweep(message: Message) -> None:
-    """The workers' sweep publishes what the script could not."""
+    """Do nothing: the sweep of the workers publishes the message."""
 
 
 def _status(status: str | None) -> Status | None:
@@ -207,4 +211,4 @@ def _status(status: str | None) -> Status | None:
     for known in Status:
         if known.value.lower() == status.lower():
             return known
-    raise InvalidArgument(f"{status!r} is no status; there are {', '.join(known.value for known in Status)}")
+    raise InvalidArgument(f"unknown status {status!r}; known: {', '.join(known.value for known in Status)}")

@@ -1,4 +1,4 @@
-"""An execution as users see it: a snapshot of its description, and what can be done with it."""
+"""`Execution`: a snapshot of an execution's description, and the operations on the execution."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pollflow.machine import Status
 from pollflow.runtime.container import Container
 from pollflow.store import ExecutionRecord, StoredEvent
 
-_MAX_PAUSE_SECONDS = 0.5
+_MAX_POLL_SECONDS = 0.5
 _ERROR_LENGTH, _CAUSE_LENGTH = 128, 4096
 
 
@@ -37,15 +37,15 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Execution:
-    """One run of a flow, as it was when it was read; `refresh` reads it again. It never changes.
+    """An immutable snapshot of one run of a flow; `refresh` returns a newer one.
 
-    Two snapshots are equal if they are of the same run. Methods raise ExecutionNotExists once that run was purged, also
-    if another execution has its name by then.
+    Two snapshots are equal if they are of the same run. Methods raise ExecutionNotExists after that run was purged,
+    even if another execution has the name by then.
     """
 
     description: Description
     is_new: bool = False
-    """Whether the `start` that returned this has started it, and did not find it running."""
+    """Whether `start` created the execution; false if it was already running."""
     _container: Callable[[], Container] = field(repr=False, kw_only=True)
 
     def __eq__(self, other: object) -> bool:
@@ -76,12 +76,12 @@ class Execution:
 
     @property
     def input(self) -> JsonObject:
-        """What it was started with."""
+        """The input that it was started with."""
         return self.description.input
 
     @property
     def output(self) -> JsonObject | None:
-        """What it succeeded with; None otherwise."""
+        """The output; None unless it succeeded."""
         return self.description.output
 
     @property
@@ -111,7 +111,7 @@ class Execution:
 
     @property
     def open_steps(self) -> tuple[OpenStep, ...]:
-        """The steps that it has entered and not left: what it does now."""
+        """The steps that it has entered and not left."""
         return self.description.open_steps
 
     @property
@@ -128,39 +128,39 @@ class Execution:
         return Execution(description, self.is_new, _container=self._container)
 
     def wait(self, timeout: float | None = None) -> Execution:
-        """Wait until it has ended, and return it as it is then. Raises WaitTimeout after `timeout` seconds."""
+        """Wait until it has ended, and return the ended execution. Raises WaitTimeout after `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = 0.01
         while not self._record().status.ended:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
-                raise WaitTimeout(f'execution "{self.description.key.ref}" still runs after {timeout:g} seconds')
+                raise WaitTimeout(f'execution "{self.description.key.ref}" is still running after {timeout:g} seconds')
             time.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * 1.5, _MAX_PAUSE_SECONDS)
+            pause = min(pause * 1.5, _MAX_POLL_SECONDS)
         return self.refresh()
 
     def history(self, after: int = 0) -> list[HistoryEntry]:
-        """Return its events so far, those with ids greater than `after`."""
+        """Return its events so far whose ids are greater than `after`."""
         return list(self.events(after))
 
     def events(self, after: int = 0) -> Iterator[HistoryEntry]:
-        """Yield its events so far, as `history`, read in slices."""
+        """Yield the same events as `history`; reads them in slices."""
         return (entry_of(event) for event in self._container().reading.whole_history(self.description.key, after))
 
     def stop(self, error: str = "", cause: str = "") -> Execution:
-        """End it at once and return it as it is then. Raises ExecutionAlreadyCompleted if it has ended."""
+        """Stop it and return the stopped execution. Raises ExecutionAlreadyCompleted if it has ended."""
         check_error(error, cause, required=False)
         key = self.description.key
         before = self._container().engine.end(key, Status.STOPPED, error, cause)
         if before is not None:
-            raise ExecutionAlreadyCompleted(f'execution "{key.ref}" has ended already: {before.value}')
+            raise ExecutionAlreadyCompleted(f'execution "{key.ref}" has already ended: {before.value}')
         return self.refresh()
 
     def purge(self) -> None:
-        """Delete it and all that is left of it. Raises InvalidArgument while it runs."""
+        """Delete it and its history. Raises InvalidArgument while it runs."""
         record = self._record()
         if not record.status.ended:
-            raise InvalidArgument(f'execution "{record.ref}" runs; stop it before you purge it')
+            raise InvalidArgument(f'execution "{record.ref}" is running; stop it before you purge it')
         self._container().maintenance.purge(record)
 
     def _record(self) -> ExecutionRecord:
@@ -171,14 +171,14 @@ class Execution:
 
 
 def entry_of(event: StoredEvent) -> HistoryEntry:
-    """Return an event of the store as users see it."""
+    """Return the history entry of a stored event."""
     return HistoryEntry(
         event.id, event.cause, timestamp(event.at), event.type, event.step, event.detail, event.by, event.reason
     )
 
 
 def check_error(error: str, cause: str, *, required: bool) -> None:
-    """Raise InvalidArgument for an error or cause that is too long, or an error that is missing."""
+    """Raise InvalidArgument for an error or cause that is too long, or a required error that is empty."""
     if (required and not error) or len(error) > _ERROR_LENGTH:
         raise InvalidArgument(f"error must have {int(required)} to {_ERROR_LENGTH} characters")
     if len(cause) > _CAUSE_LENGTH:

@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def name_of_file(path: Path) -> str:
-    """Return the name of the flow in a file: `flows/task_polling.yaml` holds `task-polling`."""
+    """Return the flow's name for a file: `task-polling` for `flows/task_polling.yaml`."""
     return path.name.partition(".")[0].replace("_", "-")

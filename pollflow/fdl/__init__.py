@@ -1,4 +1,4 @@
-"""Layer 0: read definitions. YAML text to a checked, immutable model; expressions compiled once. See `docs/fdl.md`."""
+"""Layer 0: read definitions from YAML to a checked, immutable model with compiled expressions. See `docs/fdl.md`."""
 
 from pollflow.fdl.definition import ANY_WAIT, NO_FILE, load_flow, read_flow, read_yaml
 from pollflow.fdl.lint import LINT_CODES, lint

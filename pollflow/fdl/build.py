@@ -1,4 +1,4 @@
-"""Build the model from the values of checked fields. Called only while no problem has been found."""
+"""Build the model from the values of checked fields. Called only if the definition has no problem so far."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from pollflow.fdl.model import STEP_TYPES, Catch, Mapping, Option, Pattern, Retr
 from pollflow.fdl.resources import parse_action
 
 Values = dict[str, Any]
-"""The values of an object's fields by the names that they have in the model."""
+"""The values of an object's fields, by their names in the model."""
 
 _STEP_CLASSES = {name: step_class for step_class, name in STEP_TYPES.items()}
 
 
 def build_step(step_type: str, values: Values, *, path: str, line: int, column: int) -> Step:
-    """The step of that type, at that place in the document."""
-    fields = dict(values)
-    fields.pop("type", None)
-    if step_type in _RENAMED:
-        fields = _RENAMED[step_type](fields)
+    """Return the step of that type; the arguments after `values` locate it in the document."""
+    fields = {name: value for name, value in values.items() if name != "type"}
+    if step_type in _CONVERTERS:
+        fields = _CONVERTERS[step_type](fields)
     return _STEP_CLASSES[step_type](path=path, line=line, column=column, **fields)
 
 
 def build_shape(shape: str, values: Values) -> Any:
-    """The value of an object that is no step."""
+    """Return the value of an object that is not a step."""
     return _SHAPES[shape](values)
 
 
@@ -46,11 +45,11 @@ def _foreach(values: Values) -> Values:
 
 def _option(values: Values) -> Option:
     steps: Series | None = values.get("steps")
-    # An empty list of steps is none: the machine never meets a series without a step.
+    # An empty list of steps becomes None, since the machine needs at least one step in a series.
     return Option(values.get("condition"), steps if steps and steps.steps else None, values.get("goto"))
 
 
-_RENAMED: dict[str, Callable[[Values], Values]] = {"task": _task, "choice": _choice, "foreach": _foreach}
+_CONVERTERS: dict[str, Callable[[Values], Values]] = {"task": _task, "choice": _choice, "foreach": _foreach}
 _SHAPES: dict[str, Callable[[Values], Any]] = {
     "mapping": lambda values: Mapping(**values),
     "option": _option,

@@ -1,4 +1,4 @@
-"""Read definitions: a text or file becomes a checked flow, or a DefinitionError with every problem."""
+"""Read definitions: turn a text or file into a checked flow, or raise DefinitionError with every problem."""
 
 from __future__ import annotations
 
@@ -14,30 +14,29 @@ from pollflow.fdl.fields import YEAR_SECONDS
 from pollflow.fdl.loops import looping_steps
 from pollflow.fdl.model import Flow
 from pollflow.fdl.problems import Problem, in_order
-from pollflow.fdl.reader import MAX_BYTES, Node, read_nodes, to_json
+from pollflow.fdl.reader import MAX_BYTES, read_nodes, to_json
 
 NO_FILE = "<definition>"
-"""Stands for the file's name where there is none."""
+"""The path that problems show for a definition without a file."""
 
 ANY_WAIT = float("inf")
-"""As `max_wait_seconds`: how long a wait may be is not known here, or was checked before."""
+"""The `max_wait_seconds` without a limit, for callers that do not know it or have checked it before."""
 
 
 def read_flow(text: str | bytes, *, path: str = NO_FILE, max_wait_seconds: float = YEAR_SECONDS) -> Flow:
-    """The flow that a definition describes; raises `DefinitionError` with every problem.
+    """Return the flow of a definition; raises `DefinitionError` with every problem.
 
-    `path` is what problems call the definition; `max_wait_seconds` bounds the constant durations of its waits.
+    Problems show `path`. `max_wait_seconds` limits the constant durations of waits.
     """
     decoded = _decoded(text, path)
     root, problems = read_nodes(decoded, path)
     checker = Checker(path, max_wait_seconds=max_wait_seconds)
     values = checker.read(root) if root is not None else {}
     reported = {(problem.line, problem.column) for problem in problems}
-    # A value that is not JSON is reported once, not again as the wrong value of a field.
-    wrong = [problem for problem in checker.problems if (problem.line, problem.column) not in reported]
-    found = in_order((*problems, *wrong))
-    if found:
-        raise DefinitionError(found)
+    # Report a value that is not JSON once, not again as an invalid value of its field.
+    further = [problem for problem in checker.problems if (problem.line, problem.column) not in reported]
+    if problems or further:
+        raise DefinitionError(in_order((*problems, *further)))
     return Flow(
         steps=values["steps"],
         series=MappingProxyType(checker.series),
@@ -52,14 +51,14 @@ def read_flow(text: str | bytes, *, path: str = NO_FILE, max_wait_seconds: float
 
 
 def load_flow(path: str | os.PathLike[str], *, max_wait_seconds: float = YEAR_SECONDS) -> Flow:
-    """The flow in a file; raises `InvalidArgument` if it cannot be read, `DefinitionError` if it is wrong."""
+    """Return the flow in a file; raises `InvalidArgument` if it cannot be read, `DefinitionError` if it is invalid."""
     name = os.fspath(path)
     try:
         with FilePath(path).open("rb") as file:
             # One byte over the limit is enough to detect a file that is too large.
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise InvalidArgument(f"{name}: there is no such file") from None
+        raise InvalidArgument(f"{name}: the file does not exist") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InvalidArgument(f"{name}: cannot be read: {reason}") from error
@@ -69,18 +68,14 @@ def load_flow(path: str | os.PathLike[str], *, max_wait_seconds: float = YEAR_SE
 
 
 def read_yaml(text: str | bytes, *, path: str = NO_FILE) -> Any:
-    """A YAML or JSON document as plain JSON values, by the rules and limits of definitions.
+    """Return a YAML or JSON document as plain JSON values, by the rules and limits of definitions.
 
-    Times stay the texts that were written. Raises `DefinitionError`.
+    Times stay texts, as written. Raises `DefinitionError`.
     """
-    root, problems = _nodes(text, path)
+    root, problems = read_nodes(_decoded(text, path), path)
     if root is None or problems:
         raise DefinitionError(in_order(problems))
     return to_json(root)
-
-
-def _nodes(text: str | bytes, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
-    return read_nodes(_decoded(text, path), path)
 
 
 def _decoded(text: str | bytes, path: str) -> str:

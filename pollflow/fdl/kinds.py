@@ -1,6 +1,6 @@
-"""How a value of each kind is read: one small function a kind, from a node to a value of the model, or `Wrong`.
+"""Read the value of a field by its kind: one function per kind, from a node to a value of the model, or `InvalidValue`.
 
-Nothing here knows other fields, other steps or the place in the document.
+The functions do not know other fields, other steps or the location in the document.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Callable
 from typing import Any
+
+from typing_extensions import assert_never
 
 from pollflow.fdl.expr import ExpressionSyntaxError, Path, compile_condition, compile_path
 from pollflow.fdl.expr.path import starts_path
@@ -25,8 +27,8 @@ MAPPING_ROOTS = ("input", "local", "context")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-class Wrong(Exception):
-    """A value is not what its field takes; `node` is where, if not at the field's own value."""
+class InvalidValue(Exception):
+    """A value is not valid for its field. `node` is the value, or the invalid part of it."""
 
     def __init__(self, message: str, node: Node, *, column: int = 0, code: str = "invalid-value") -> None:
         self.message = message
@@ -37,69 +39,71 @@ class Wrong(Exception):
 
 
 def read_value(node: Node, field: Field) -> Any:
-    """The field's value for the model; raises `Wrong`."""
+    """Return the field's value for the model; raises `InvalidValue`."""
     return READERS[field.kind](node, field)
 
 
 def shown(node: Node) -> str:
-    """Return a value as error messages show it."""
-    if isinstance(node, Sequence):
-        return "a list"
-    if isinstance(node, Object):
-        return "an object"
-    value = node.text if isinstance(node.value, str) else node.value
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}…{text[0] if text[0] == chr(34) else ''}"
+    """Return a value in the form for error messages."""
+    match node:
+        case Sequence():
+            return "a list"
+        case Object():
+            return "an object"
+        case Scalar():
+            text = json.dumps(node.text if isinstance(node.value, str) else node.value, ensure_ascii=False)
+            return text if len(text) <= 60 else f"{text[:57]}…{text[0] if text[0] == chr(34) else ''}"
+        case _:
+            assert_never(node)
 
 
-def _must_be(right: str, node: Node) -> Wrong:
-    return Wrong(f"must be {right}, not {shown(node)}", node)
+def _must_be(expected: str, node: Node) -> InvalidValue:
+    return InvalidValue(f"must be {expected}, not {shown(node)}", node)
 
 
-def _text(node: Node, right: str, *, limit: int = MAX_TEXT) -> str:
-    """The text of a scalar as it was written: `cause: 503` and `name: no` are texts where one is wanted."""
+def _text(node: Node, expected: str, *, limit: int = MAX_TEXT) -> str:
+    """Return the text of a scalar as it is written: `cause: 503` and `name: no` are texts where a field needs one."""
     if not isinstance(node, Scalar) or node.value is None:
-        raise _must_be(right, node)
+        raise _must_be(expected, node)
     if len(node.text) > limit:
-        raise Wrong(f"must have at most {limit} characters, not {len(node.text)}", node)
+        raise InvalidValue(f"must have at most {limit} characters, not {len(node.text)}", node)
     return node.text
 
 
-def _not_empty(node: Node, right: str, *, limit: int = MAX_TEXT) -> str:
-    text = _text(node, right, limit=limit)
+def _not_empty(node: Node, expected: str, *, limit: int = MAX_TEXT) -> str:
+    text = _text(node, expected, limit=limit)
     if not text.strip():
-        raise _must_be(right, node)
+        raise _must_be(expected, node)
     return text
 
 
 def _one_of(node: Node, field: Field) -> str:
-    right = " or ".join(f'"{value}"' for value in field.values)
+    expected = " or ".join(f'"{value}"' for value in field.values)
     if len(field.values) > 2:
-        right = f"one of {', '.join(field.values)}"
-    text = _text(node, right, limit=MAX_BYTES)
+        expected = f"one of {', '.join(field.values)}"
+    text = _text(node, expected, limit=MAX_BYTES)
     if text in field.values:
         return text
     guess = near(text, field.values) if len(field.values) > 1 else None
-    raise Wrong(f"must be {right}, not {shown(node)}" + (f'; did you mean "{guess}"?' if guess else ""), node)
+    raise InvalidValue(f"must be {expected}, not {shown(node)}" + (f'; did you mean "{guess}"?' if guess else ""), node)
 
 
 def _name(node: Node, field: Field) -> str:
     text = _text(node, "a name")
     if not re.fullmatch(NAME_PATTERN, text):
-        right = f"1 to {MAX_NAME} letters, digits, _ and -, with a letter or _ first"
-        raise Wrong(f"must have {right}, not be {shown(node)}", node)
+        raise _must_be(f"1 to {MAX_NAME} letters, digits, _ or -, with a letter or _ first", node)
     return text
 
 
 def _step_name(node: Node, field: Field) -> str:
-    text = _not_empty(node, "a text that is not empty", limit=MAX_NAME)
+    text = _not_empty(node, "a non-empty text", limit=MAX_NAME)
     if _CONTROL.search(text):
-        raise Wrong("must have no line breaks and control characters", node)
+        raise InvalidValue("must not contain line breaks or control characters", node)
     return text
 
 
 def _key(node: Node, field: Field) -> str:
-    return _not_empty(node, "a key, which is a text that is not empty")
+    return _not_empty(node, "a non-empty text")
 
 
 def _text_or_path(node: Node, field: Field) -> Path | str:
@@ -118,13 +122,13 @@ def _boolean(node: Node, field: Field) -> bool:
 
 
 def number_of(node: Node) -> int | float | None:
-    """The number that the node is, or None."""
+    """Return the number in the node, or None for any other value."""
     value = node.value if isinstance(node, Scalar) else None
     return None if isinstance(value, bool) or not isinstance(value, int | float) else value
 
 
 def range_of(field: Field) -> str:
-    """`from 1 to 86400`, `of 0 or more`, or nothing."""
+    """Return the range of the field in words, such as ` from 1 to 86400`; empty without a range."""
     if field.minimum is None:
         return ""
     return (
@@ -134,9 +138,9 @@ def range_of(field: Field) -> str:
 
 def _number(node: Node, field: Field) -> float:
     value = number_of(node)
-    right = f"a number{range_of(field)}"
+    expected = f"a number{range_of(field)}"
     if value is None or not _within(value, field):
-        raise _must_be(right, node)
+        raise _must_be(expected, node)
     return value
 
 
@@ -148,42 +152,42 @@ def _integer(node: Node, field: Field) -> int:
 
 
 def _within(value: float, field: Field) -> bool:
-    """Numbers without a range of their own end where floats do, so that the machine can calculate with them."""
+    """Return whether the number is in the field's range. Without a range, floats set the limit for calculations."""
     low = -1e300 if field.minimum is None else field.minimum
     high = 1e300 if field.maximum is None else field.maximum
     return low <= value <= high
 
 
 def _duration(node: Node, field: Field) -> Path | float:
-    right = f"a number of seconds from 0 to {field.maximum:.0f}, or a $ path"
+    expected = f"a number of seconds from 0 to {field.maximum:.0f}, or a $ path"
     value = number_of(node)
     if value is not None:
         if not _within(value, field):
-            raise _must_be(right, node)
+            raise _must_be(expected, node)
         return value
-    return _step_path(node, right)
+    return _step_path(node, expected)
 
 
 def _timestamp(node: Node, field: Field) -> Path | float:
-    right = "a time such as 2026-01-31T12:00:00Z, or a $ path"
+    expected = "a time such as 2026-01-31T12:00:00Z, or a $ path"
     if isinstance(node, Scalar):
         moment = parse_yaml_moment(node.text) if node.plain else parse_moment(node.text)
         if moment is not None and math.isfinite(moment):
             return moment
-    return _step_path(node, right)
+    return _step_path(node, expected)
 
 
 def _collection(node: Node, field: Field) -> Path:
     return _step_path(node, "a $ path to a list in the step's input, such as $.names")
 
 
-def _step_path(node: Node, right: str) -> Path:
+def _step_path(node: Node, expected: str) -> Path:
     text = node.value if isinstance(node, Scalar) else None
     if not isinstance(text, str) or not starts_path(text, ("",)):
         hint = ""
         if isinstance(text, str) and starts_path(text, MAPPING_ROOTS):
             hint = "; here $ is the step's own input, so write $.key"
-        raise Wrong(f"must be {right}, not {shown(node)}{hint}", node)
+        raise InvalidValue(f"must be {expected}, not {shown(node)}{hint}", node)
     return _path(text, node)
 
 
@@ -195,7 +199,7 @@ def _path(text: str, node: Node) -> Path:
 
 
 def _condition(node: Node, field: Field) -> Any:
-    # The compiler reports longer texts, with the limit of expressions.
+    # The compiler reports a text over the limit of expressions.
     text = _text(node, "a condition", limit=MAX_BYTES)
     try:
         return compile_condition(text)
@@ -203,17 +207,17 @@ def _condition(node: Node, field: Field) -> Any:
         raise _syntax("condition", error, node) from None
 
 
-def _syntax(what: str, error: ExpressionSyntaxError, node: Node) -> Wrong:
-    message = f"is no {what}: {error.message} (character {error.column} of {shown(node)})"
+def _syntax(what: str, error: ExpressionSyntaxError, node: Node) -> InvalidValue:
+    message = f"is not a valid {what}: {error.message} (character {error.column} of {shown(node)})"
     column = 0
     if isinstance(node, Scalar) and node.offset is not None:
         column = node.column + node.offset + error.column - 1
-    return Wrong(message, node, column=column, code="expression-syntax")
+    return InvalidValue(message, node, column=column, code="expression-syntax")
 
 
 def _arn(node: Node, field: Field) -> Any:
-    right = "the name of a resource, such as acs:fc:::services/SERVICE/functions/FUNCTION"
-    return parse_arn(_not_empty(node, right))
+    expected = "the name of a resource, such as acs:fc:::services/SERVICE/functions/FUNCTION"
+    return parse_arn(_not_empty(node, expected))
 
 
 def _action(node: Node, field: Field) -> str:
@@ -228,11 +232,11 @@ def _goto(node: Node, field: Field) -> str:
 
 
 def _errors(node: Node, field: Field) -> tuple[str, ...]:
-    right = "a list of names of errors, such as [FnF.ALL]"
+    expected = "a list of error names, such as [FnF.ALL]"
     if not isinstance(node, Sequence) or not node.items:
         value = "an empty list" if isinstance(node, Sequence) else shown(node)
-        raise Wrong(f"must be {right}, not {value}", node)
-    return tuple(_not_empty(item, "the name of an error") for item in node.items)
+        raise InvalidValue(f"must be {expected}, not {value}", node)
+    return tuple(_not_empty(item, "an error name") for item in node.items)
 
 
 def _source(node: Node, field: Field) -> Path | Constant:
@@ -249,13 +253,16 @@ def _params(node: Node, field: Field) -> Any:
 
 
 def _with_paths(node: Node) -> Any:
-    if isinstance(node, Sequence):
-        return [_with_paths(item) for item in node.items]
-    if isinstance(node, Object):
-        return {key.text: _with_paths(value) for key, value in node.entries}
-    if isinstance(node.value, str) and starts_path(node.value, ("",)):
-        return _path(node.value, node)
-    return node.value
+    match node:
+        case Sequence():
+            return [_with_paths(item) for item in node.items]
+        case Object():
+            return {key.text: _with_paths(value) for key, value in node.entries}
+        case Scalar():
+            is_path = isinstance(node.value, str) and starts_path(node.value, ("",))
+            return _path(node.value, node) if is_path else node.value
+        case _:
+            assert_never(node)
 
 
 READERS: dict[Kind, Callable[[Node, Field], Any]] = {
@@ -278,4 +285,4 @@ READERS: dict[Kind, Callable[[Node, Field], Any]] = {
     Kind.SOURCE: _source,
     Kind.PARAMS: _params,
 }
-"""Every kind but those with objects or steps inside, which `check.py` walks."""
+"""Readers of all kinds but those that contain objects or steps, which `check.py` reads."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias, get_args
 
 from pollflow.fdl.expr import Condition, Path
 
 Json: TypeAlias = Any
-"""A JSON value. `Any`, since Python's types cannot say it recursively without casts at every use."""
+"""A JSON value. `Any`, since a recursive type needs casts at every use."""
 JsonObject: TypeAlias = dict[str, Any]
 
 
@@ -27,7 +27,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """`{target, source}`: one key of a new object, and where its value comes from."""
+    """`{target, source}`: one key of a new object, and the source of its value."""
 
     target: str
     source: Path | Constant
@@ -37,7 +37,7 @@ Mappings: TypeAlias = tuple[Mapping, ...]
 
 
 class Pattern(str, Enum):
-    """How a task step waits for what it called."""
+    """How a task step waits for the result of its call."""
 
     REQUEST_RESPONSE = "requestResponse"
     SYNC = "sync"
@@ -55,7 +55,7 @@ class FunctionResource:
 
 @dataclass(frozen=True, slots=True)
 class FlowResource:
-    """A sub-flow: `acs:fnf:REGION:ACCOUNT:flow/NAME`, or `action: fnf:StartExecution` (then `name` is None)."""
+    """A sub-flow: `acs:fnf:REGION:ACCOUNT:flow/NAME`, or `action: fnf:StartExecution`, where `name` is None."""
 
     arn: str
     name: str | None
@@ -63,9 +63,9 @@ class FlowResource:
 
 @dataclass(frozen=True, slots=True)
 class ServiceResource:
-    """An `action`, an MNS ARN or any other ARN: called if a function is registered under it.
+    """An `action`, an MNS ARN or any other ARN. It stands for the function that is registered under it.
 
-    `takes_params`: whether it is called with its `serviceParams` (actions, MNS) or with the step's input.
+    With `takes_params` (actions, MNS) the function receives the `serviceParams`, otherwise the step's input.
     """
 
     arn: str
@@ -88,16 +88,18 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Catch:
-    """Where to go on after an error of one of these names."""
+    """The step that follows an error of one of these names."""
 
     errors: tuple[str, ...]
     goto: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """The fields of every step. `path` is its place in the document, such as `steps[2].choices[0].steps[1]`."""
+class BaseStep:
+    """The fields of every step. `path` is its path in the document, such as `steps[2].choices[0].steps[1]`."""
 
+    type: ClassVar[str]
+    """The step type, as definitions spell it."""
     name: str
     path: str
     line: int = 0
@@ -107,34 +109,35 @@ class Step:
     input_mappings: Mappings | None = None
     output_mappings: Mappings | None = None
 
-    @property
-    def type(self) -> str:
-        """The step's type as the language spells it."""
-        return STEP_TYPES[type(self)]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskStep(Step):
+class TaskStep(BaseStep):
     """Calls a function, a sub-flow or a service."""
+
+    type = "task"
 
     resource: Resource
     pattern: Pattern = Pattern.REQUEST_RESPONSE
     timeout_seconds: float | None = None
     service_params: Json = None
-    """As parsed from YAML, but each string that is a `$` path is a `Path`; None without `serviceParams`."""
+    """The parsed YAML, where each text that is a `$` path is a `Path`; None without `serviceParams`."""
     retry: tuple[Retry, ...] = ()
     catch: tuple[Catch, ...] = ()
     error_mappings: Mappings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PassStep(Step):
-    """Nothing but mappings."""
+class PassStep(BaseStep):
+    """Applies its mappings."""
+
+    type = "pass"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitStep(Step):
-    """Waits. Exactly one of the two is set; a timestamp constant is epoch seconds in UTC."""
+class WaitStep(BaseStep):
+    """Waits. Exactly one of the two fields is set; a constant timestamp is in epoch seconds."""
+
+    type = "wait"
 
     duration: Path | float | None = None
     timestamp: Path | float | None = None
@@ -142,7 +145,7 @@ class WaitStep(Step):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way out of a choice; `condition` is None for the default."""
+    """One option of a choice; `condition` is None for the default."""
 
     condition: Condition | None
     steps: Series | None
@@ -150,23 +153,29 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChoiceStep(Step):
+class ChoiceStep(BaseStep):
     """Takes the first option whose condition holds."""
+
+    type = "choice"
 
     choices: tuple[Option, ...] = ()
     default: Option | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParallelStep(Step):
+class ParallelStep(BaseStep):
     """Runs its branches at the same time."""
+
+    type = "parallel"
 
     branches: tuple[Series, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForeachStep(Step):
+class ForeachStep(BaseStep):
     """Runs its steps once for each element of a list."""
+
+    type = "foreach"
 
     steps: Series
     collection: Path
@@ -175,28 +184,29 @@ class ForeachStep(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SucceedStep(Step):
+class SucceedStep(BaseStep):
     """Ends its series."""
+
+    type = "succeed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailStep(Step):
+class FailStep(BaseStep):
     """Fails its parent."""
+
+    type = "fail"
 
     error: Path | str = ""
     cause: Path | str = ""
 
 
-STEP_TYPES: dict[type[Step], str] = {
-    TaskStep: "task",
-    PassStep: "pass",
-    WaitStep: "wait",
-    ChoiceStep: "choice",
-    ParallelStep: "parallel",
-    ForeachStep: "foreach",
-    SucceedStep: "succeed",
-    FailStep: "fail",
-}
+Step: TypeAlias = TaskStep | PassStep | WaitStep | ChoiceStep | ParallelStep | ForeachStep | SucceedStep | FailStep
+"""Any step. A closed union, so that mypy reports each `match` that lacks a step type."""
+MapStep: TypeAlias = ParallelStep | ForeachStep
+"""A step that runs children."""
+
+STEP_TYPES: dict[type[Step], str] = {step_class: step_class.type for step_class in get_args(Step)}
+"""The name of each step type, by its class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +219,7 @@ class StepPosition:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Steps that run one after another. `path` is its place, such as `steps` or `steps[2].branches[0].steps`.
+    """Steps that run one after another. `path` is their path, such as `steps` or `steps[2].branches[0].steps`.
 
     `owner` is the step that the series belongs to; None for the flow's own.
     """
@@ -219,19 +229,28 @@ class Series:
     owner: StepPosition | None = None
 
     def position(self, name: str) -> int:
-        """Where the step of that name stands. A checked flow's targets always exist."""
+        """Return the position of the step of that name. In a checked flow, the targets of gotos exist."""
         for position, step in enumerate(self.steps):
             if step.name == name:
                 return position
         raise KeyError(name)
+
+    def next_position(self, position: int, goto: str | None = None) -> int | None:
+        """Return the position entered after the step at `position`; None if the series ends. A goto comes first."""
+        if goto is not None:
+            return self.position(goto)
+        step = self.steps[position]
+        if step.end or isinstance(step, SucceedStep) or position + 1 == len(self.steps):
+            return None
+        return position + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
     """A checked flow.
 
-    `series` holds every series of the flow under its path; `digest` is the SHA-256 of `text` in hex, by which
-    a definition is pinned; `looping` has the steps that can be visited more than once within a frame.
+    `series` holds every series of the flow under its path; `digest` is the SHA-256 of `text` in hex, which
+    identifies the definition of an execution; `looping` has the steps that can be visited more than once in a frame.
     """
 
     steps: Series

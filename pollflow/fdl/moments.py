@@ -1,6 +1,6 @@
-"""Times: RFC 3339 texts, and the wider forms of times in YAML, to epoch seconds in UTC.
+"""Convert times in RFC 3339, or in the more general forms of YAML, to epoch seconds.
 
-`datetime.fromisoformat` of Python 3.10 does not read `Z`, and later ones accept more than RFC 3339.
+`datetime.fromisoformat` does not read `Z` in Python 3.10, and accepts more than RFC 3339 in later versions.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def parse_moment(text: str) -> float | None:
-    """Epoch seconds of an RFC 3339 time, which has an offset; None for anything else."""
+    """Return the epoch seconds of an RFC 3339 time, which has an offset; None for any other text."""
     return _seconds(_RFC_3339.fullmatch(text))
 
 
 def parse_yaml_moment(text: str) -> float | None:
-    """Epoch seconds of what YAML takes for a time: without an offset it is in UTC, without an hour midnight."""
+    """Return the epoch seconds of a YAML time: in UTC without an offset, at midnight without an hour."""
     return _seconds(_YAML.fullmatch(text))
 
 

@@ -1,7 +1,7 @@
-"""YAML text to nodes that know their line and column, within limits. Knows nothing of flows.
+"""Read YAML to nodes with line and column, within limits. The reader knows nothing of flows.
 
-Nodes are built from the parser's events on a stack of our own: no object is ever constructed for a tag, and a
-document nested a million deep costs no more than its first levels. JSON is read the same way.
+It builds nodes from the parser's events, without recursion: it constructs no object for a tag, and stops at the first
+level that is too deep. It reads JSON the same way.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.scalars import NotJson, resolve
 
 MAX_BYTES = 1 << 20
-"""Of a definition's text in UTF-8, as the original's requests."""
+"""The largest definition in UTF-8; the limit of a request to Alibaba Cloud's service."""
 MAX_DEPTH = 64
-"""Lists and objects inside one another."""
+"""The deepest nesting of lists and objects."""
 MAX_NODES = 100_000
-"""After aliases are expanded, so that a few lines cannot stand for a billion."""
+"""The most values after aliases are expanded, so that a few lines cannot stand for a billion."""
 
 _SLOW: Any = yaml.SafeLoader
 _FAST: Any = getattr(yaml, "CSafeLoader", _SLOW)
 _ESCAPED_HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""How JSON writes half of a character beyond 16 bits; only the slow loader reads it."""
+"""A JSON escape of a surrogate; only the slow loader reads it."""
 _TAG = "tag:yaml.org,2002:"
 _KNOWN_TAGS = {"!", *(_TAG + name for name in ("str", "int", "float", "bool", "null", "seq", "map", "timestamp"))}
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -36,7 +36,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scalar:
-    """A single value; `text` is how it was written, `start` where its text begins if known."""
+    """A single value; `text` is its text as written."""
 
     line: int
     column: int
@@ -44,7 +44,7 @@ class Scalar:
     text: str
     plain: bool
     offset: int | None = None
-    """Columns between `column` and the first character of `text`; None for texts of many lines or with escapes."""
+    """Columns between `column` and the first character of `text`; None for a text with line breaks or escapes."""
     size: int = 1
 
 
@@ -68,7 +68,7 @@ class Object:
     size: int
 
     def get(self, key: str) -> Node | None:
-        """The value under the key, or None."""
+        """Return the value under the key, or None."""
         return next((value for name, value in self.entries if name.text == key), None)
 
 
@@ -76,7 +76,7 @@ Node: TypeAlias = "Scalar | Sequence | Object"
 
 
 def to_json(node: Node) -> Any:
-    """The plain value; a time that YAML would take for one stays the text that was written."""
+    """Return the plain value. A YAML time stays a text, as written."""
     match node:
         case Scalar():
             return node.value
@@ -89,18 +89,19 @@ def to_json(node: Node) -> Any:
 
 
 def read_nodes(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
-    """The document and all that is wrong with it as YAML; without a node it could not be read at all."""
+    """Return the document and its problems as YAML; None as the document if it cannot be read at all."""
     try:
-        refused = _refused(text)
-        if refused is not None:
-            return None, (Problem(path, 1, 1, "", refused, "too-large"),)
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if size > MAX_BYTES:
+            message = f"a definition has at most {MAX_BYTES:,} bytes, this one has {size:,}"
+            return None, (Problem(path, 1, 1, "", message, "too-large"),)
         return _composed(_without_tabs(text), path)
     except _Stop as stop:
         return None, (Problem(path, stop.line, stop.column, "", stop.message, stop.code),)
 
 
 class _Stop(Exception):
-    """Ends the reading at once; never leaves this module."""
+    """Ends the reading at once. `read_nodes` turns it into a problem."""
 
     def __init__(self, mark: Any, message: str, code: str = "syntax") -> None:
         self.line = mark.line + 1 if mark is not None else 1
@@ -110,15 +111,8 @@ class _Stop(Exception):
         super().__init__(message)
 
 
-def _refused(text: str) -> str | None:
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size > MAX_BYTES:
-        return f"a definition has at most {MAX_BYTES:,} bytes, this one has {size:,}"
-    return None
-
-
 def _without_tabs(text: str) -> str:
-    """JSON may be indented with tabs, YAML not; in JSON they are never inside a text, so blanks do as well."""
+    """Replace tabs in JSON with spaces. JSON allows them between values, and YAML does not."""
     if "\t" not in text or not text.lstrip().startswith("{"):
         return text
     try:
@@ -142,7 +136,7 @@ def _composed(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
 
 
 def _follow(events: Iterable[Any]) -> None:
-    """Goes through events to where they fail. The fast parser may refuse deep nesting itself."""
+    """Read the events until one fails. The fast parser may refuse deep nesting itself."""
     depth = 0
     for event in events:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -157,13 +151,13 @@ def _too_deep(event: Any) -> _Stop:
 def _stop_of(text: str, error: yaml.YAMLError) -> _Stop:
     if isinstance(error, yaml.MarkedYAMLError):
         message = ": ".join(part for part in (error.context, error.problem) if part)
-        mark, begun = error.problem_mark or error.context_mark, error.context_mark
-        if begun is not None and mark is not None and begun.line != mark.line:
-            message += f" (begun in line {begun.line + 1})"
+        mark, start = error.problem_mark or error.context_mark, error.context_mark
+        if start is not None and mark is not None and start.line != mark.line:
+            message += f" (starts in line {start.line + 1})"
         return _Stop(mark, f"not YAML: {message}")
     position = getattr(error, "position", 0) or 0
     before = text[:position]
-    stop = _Stop(None, "not YAML: a character that no text may have")
+    stop = _Stop(None, "not YAML: a character that YAML does not allow")
     stop.line = before.count("\n") + 1
     stop.column = position - (before.rfind("\n") + 1) + 1
     return stop
@@ -171,14 +165,14 @@ def _stop_of(text: str, error: yaml.YAMLError) -> _Stop:
 
 @dataclass(slots=True)
 class _Open:
-    """A collection whose end has not come yet; an object's keys and values alternate in `children`."""
+    """A collection that is not complete; in an object, keys and values alternate in `children`."""
 
     event: Any
     children: list[Node] = field(default_factory=list)
 
 
 class _Composer:
-    """Builds the nodes of one document from events."""
+    """Build the nodes of one document from events."""
 
     def __init__(self, text: str, path: str) -> None:
         self.text = text
@@ -188,7 +182,7 @@ class _Composer:
         self.nodes = 0
 
     def compose(self, loader: Any) -> Node:
-        """The root; raises `_Stop` and YAML's own errors."""
+        """Return the root; raises `_Stop` and YAML's own errors."""
         stack: list[_Open] = []
         root: Node | None = None
         for event in self._events(loader):
@@ -213,7 +207,7 @@ class _Composer:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise _Stop(event.start_mark, "a second document begins here; a file holds one")
+                    raise _Stop(event.start_mark, "a second document begins here; a file must have only one")
             elif isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
                 yield event
 
@@ -221,7 +215,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             node = self.anchors.get(event.anchor or "")
             if node is None:
-                raise _Stop(event.start_mark, f"the alias *{event.anchor} names nothing that ended before it")
+                raise _Stop(event.start_mark, f"the alias *{event.anchor} has no complete anchor before it")
             self._count(event, node.size)
             return node
         self._count(event, 1)
@@ -239,7 +233,7 @@ class _Composer:
     def _count(self, event: Any, size: int) -> None:
         self.nodes += size
         if self.nodes > MAX_NODES:
-            message = f"more than {MAX_NODES:,} values, aliases expanded"
+            message = f"more than {MAX_NODES:,} values after aliases are expanded"
             raise _Stop(event.start_mark, message, "too-large")
 
     def _problem(self, mark: Any, message: str, code: str = "syntax") -> None:
@@ -248,12 +242,12 @@ class _Composer:
 
     def _check_tag(self, event: Any) -> None:
         if event.tag is not None and event.tag not in _KNOWN_TAGS:
-            self._problem(event.start_mark, f"the tag {event.tag[:100]} is not known here")
+            self._problem(event.start_mark, f"the tag {event.tag[:100]} is not supported")
 
     def _scalar(self, event: Any) -> Scalar:
         self._check_tag(event)
         mark = event.start_mark
-        text = self._whole(mark, event.value)
+        text = self._joined(mark, event.value)
         plain = event.style in (None, "") and event.tag != _TAG + "str" and event.tag != "!"
         value: Any = text
         if plain or event.tag in {_TAG + name for name in ("int", "float", "bool", "null")}:
@@ -263,14 +257,14 @@ class _Composer:
                 self._problem(mark, str(error), "not-json")
         return Scalar(mark.line + 1, mark.column + 1, value, text, plain, self._offset(event))
 
-    def _whole(self, mark: Any, text: str) -> str:
-        """JSON writes a character beyond 16 bits as two escapes; YAML leaves them as two halves."""
+    def _joined(self, mark: Any, text: str) -> str:
+        """Join surrogate pairs. JSON escapes a character beyond 16 bits as a pair, which YAML does not join."""
         if not _SURROGATE.search(text):
             return text
         try:
             return text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
-            self._problem(mark, "half a character (a lone surrogate)", "not-json")
+            self._problem(mark, "a lone surrogate, which is half a character", "not-json")
             return _SURROGATE.sub("?", text)
 
     def _offset(self, event: Any) -> int | None:
@@ -293,7 +287,7 @@ class _Composer:
             elif not isinstance(key, Scalar):
                 self._problem_at(key, "a key must be a text")
             elif key.text in entries:
-                self._problem_at(key, f'the key "{key.text[:100]}" is here a second time', "duplicate-key")
+                self._problem_at(key, f'the key "{key.text[:100]}" is repeated', "duplicate-key")
             else:
                 entries[key.text] = (key, value)
         for other in merged:

@@ -1,4 +1,4 @@
-"""What a task's `resourceArn` or `action` names. An ARN of no known form is a service that functions may stand for."""
+"""Parse the `resourceArn` or `action` of a task. An ARN of an unknown form is a service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FLOW = re.compile(r"acs:fnf:[^:]*:[^:]*:flow/([^/:]+)")
 
 
 def parse_arn(arn: str) -> Resource:
-    """The resource under a `resourceArn`; region and account may be empty or placeholders."""
+    """Return the resource of a `resourceArn`; region and account may be empty or placeholders."""
     function = _FUNCTION.fullmatch(arn)
     if function is not None:
         return FunctionResource(arn, function[1], function[2])
@@ -23,7 +23,7 @@ def parse_arn(arn: str) -> Resource:
 
 
 def parse_action(action: str) -> Resource:
-    """The resource under an `action`: a sub-flow's start, or an operation that takes its `serviceParams`."""
+    """Return the resource of an `action`: a sub-flow, or an operation that takes its `serviceParams`."""
     if action == START_EXECUTION:
         return FlowResource(action, None)
     return ServiceResource(action, takes_params=True)

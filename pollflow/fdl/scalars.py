@@ -1,7 +1,8 @@
-"""What a plain YAML scalar means: the core schema of YAML 1.2, with the old octals that the original's parsers know.
+"""The values of plain YAML scalars: the core schema of YAML 1.2, and the octal, binary and `1_000` forms of
+YAML 1.1.
 
-So `no`, `on` and `yes` are texts (a field that wants a boolean takes them as one), `12:30` is a text, `1e3` a number;
-a time is a text here, and `moments.py` reads it where a time is wanted.
+`no`, `on` and `yes` are texts, but a field that needs a boolean accepts them. `12:30` is a text, `1e3` a number. A time
+is a text; `moments.py` reads it for a field that needs a time.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from typing import Any
 
 MAX_DIGITS = 1000
-"""Of a number; Python itself refuses to read longer ones than a few thousand."""
+"""The most digits of a number; Python itself refuses more than a few thousand."""
 
 _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -29,11 +30,11 @@ _BASES = {"0b": 2, "0o": 8, "0x": 16}
 
 
 class NotJson(ValueError):
-    """A scalar that stands for a number which JSON does not have."""
+    """A scalar whose value JSON cannot represent."""
 
 
 def resolve(text: str) -> Any:
-    """The value of a plain scalar; raises `NotJson`."""
+    """Return the value of a plain scalar; raises `NotJson`."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if not text or text[0] not in "+-.0123456789":
@@ -51,7 +52,7 @@ def resolve(text: str) -> Any:
 
 
 def old_boolean(text: str) -> bool | None:
-    """What a plain `yes`, `no`, `on` or `off` means where a boolean is wanted; None if it is another text."""
+    """Return the boolean of a plain `yes`, `no`, `on` or `off`; None for any other text."""
     return _OLD_BOOLEANS.get(text.lower())
 
 

@@ -1,4 +1,4 @@
-"""The language as a JSON Schema (draft 2020-12), made from the table, so that editors complete and check flow files."""
+"""The language as a JSON Schema (draft 2020-12), by which editors complete and check flow files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Schema = dict[str, Any]
 
 _STEP_PATH = r"^\$([.\[].*)?$"
 _TEXT: Schema = {"type": ["string", "number", "boolean"]}
-"""Plain numbers and booleans count as the texts that were written."""
+"""Plain numbers and booleans are read as texts, as written."""
 _NOT_EMPTY: Schema = {**_TEXT, "minLength": 1, "maxLength": MAX_TEXT}
 _PATH: Schema = {"type": "string", "pattern": _STEP_PATH}
 
@@ -51,7 +51,7 @@ _KINDS: dict[Kind, Schema] = {
 
 
 def json_schema() -> Schema:
-    """The schema of a definition. What it accepts may still be refused: targets, conditions and names need more."""
+    """Return the schema of a definition. It does not check conditions, targets of gotos, or unique names."""
     steps = {f"{name} step": _step(name) for name in STEP_FIELDS}
     shapes = {name: _object(fields) for name, fields in SHAPES.items()}
     return {
@@ -63,7 +63,7 @@ def json_schema() -> Schema:
 
 
 def _any_step() -> Schema:
-    """The step's type selects the schema, so that an editor reports on the fields of that type only."""
+    """Select the schema by the step's type, so that an editor reports only fields of that type."""
     rules = [
         {"if": {"properties": {"type": {"const": name}}}, "then": {"$ref": f"#/$defs/{name} step"}}
         for name in STEP_FIELDS
@@ -96,7 +96,7 @@ def _object(fields: tuple[Field, ...]) -> Schema:
 
 
 def _field(field: Field) -> Schema:
-    schema: Schema = {"description": field.means, **_value(field)}
+    schema: Schema = {"description": field.description, **_value(field)}
     if field.kind in (Kind.INTEGER, Kind.NUMBER):
         ends = {"minimum": field.minimum, "maximum": field.maximum}
         schema.update({name: end for name, end in ends.items() if end is not None})

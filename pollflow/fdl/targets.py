@@ -1,4 +1,4 @@
-"""Names and gotos: which series has which steps, and whether each goto names one of its own."""
+"""Names and gotos: the step names of each series, and the gotos that name no step of their own series."""
 
 from __future__ import annotations
 
@@ -11,47 +11,47 @@ from pollflow.fdl.reader import Node
 
 @dataclass(frozen=True, slots=True)
 class Goto:
-    """A goto that was read: the name it says, its place, and the series whose steps it may name."""
+    """A goto: the name of its target, its field in the document, and the series whose steps it may name."""
 
     name: str
     node: Node
-    place: str
+    field: str
     series: str
 
 
 @dataclass(slots=True)
 class Names:
-    """What is known of names while a definition is read; gotos are judged at the end, when all are known."""
+    """The names of a definition. Gotos are checked at the end, when all names are known."""
 
     series: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
     """Series path -> step name -> path and line of the step."""
     owners: dict[str, str] = field(default_factory=dict)
-    """Series path -> words for where it is, such as `inside a branch of "both"`."""
+    """Series path -> its location in words, such as `inside a branch of "both"`."""
     gotos: list[Goto] = field(default_factory=list)
 
-    def take(self, series: str, name: str, *, path: str, line: int) -> tuple[str, int] | None:
-        """Gives the name to a step; returns the path and line of the step that has it already."""
+    def add(self, series: str, name: str, *, path: str, line: int) -> tuple[str, int] | None:
+        """Give the name to a step; return the path and line of an earlier step of that name."""
         known = self.series.setdefault(series, {})
         if name in known:
             return known[name]
         known[name] = (path, line)
         return None
 
-    def wrong_gotos(self) -> Iterator[tuple[Goto, str]]:
-        """Each goto that names no step of its series, and why that is wrong."""
-        homes: dict[str, str] = {}
+    def invalid_gotos(self) -> Iterator[tuple[Goto, str]]:
+        """Yield each goto that names no step of its series, with the reason."""
+        series_of: dict[str, str] = {}
         for series, names in self.series.items():
             for name in names:
-                homes.setdefault(name, series)
+                series_of.setdefault(name, series)
         for goto in self.gotos:
             if goto.name not in self.series.get(goto.series, {}):
-                yield goto, self._reason(goto, homes.get(goto.name))
+                yield goto, self._reason(goto, series_of.get(goto.name))
 
-    def _reason(self, goto: Goto, home: str | None) -> str:
+    def _reason(self, goto: Goto, other: str | None) -> str:
         name = goto.name if len(goto.name) <= 100 else f"{goto.name[:100]}…"
-        if home is not None:
-            path, line = self.series[home][goto.name]
-            where = self.owners.get(home, "elsewhere")
+        if other is not None:
+            path, line = self.series[other][goto.name]
+            where = self.owners.get(other, "elsewhere")
             return f'"{name}" ({path}, line {line}) is {where}; goto can only name a step of its own series'
         guess = near(goto.name, self.series.get(goto.series, {}))
         message = f'no step of this series is named "{name}"'

@@ -20,9 +20,9 @@ from pollflow.machine.state import ExecutionInfo, FrameState
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """One call: its resource, its payload, and the idempotency key, which stays the same if the call is repeated.
+    """One call: its resource, its payload, and the idempotency key, which is the same if the call is repeated.
 
-    `pattern` decides how the result is used. `ignore_result`: the result is dropped (`InvocationType: Async`).
+    `pattern` decides how the result is used. With `ignore_result` (`InvocationType: Async`) it is dropped.
     `params` are the filled `serviceParams`, None without them.
     """
 

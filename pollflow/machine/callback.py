@@ -1,8 +1,8 @@
 """Task tokens: opaque text that names one attempt of one waiting task and cannot be forged.
 
 Base64 of `v3#FLOW#EXECUTION#ID#INCARNATION#FRAME#ENTRY#STEP_PATH#ATTEMPT#SIGNATURE`. The signature is an HMAC under the
-execution's own secret. The path of the step is part of it: after Redis went back in time, the same entry may be of
-another step.
+execution's own secret. The token includes the path of the step: after Redis lost writes, the same entry number may
+belong to another step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LAYOUT = "v3"
 
 @dataclass(frozen=True, slots=True)
 class TaskTokenFields:
-    """What a task token claims to be for. Nothing of it counts before `verify`."""
+    """The fields of a task token. They are not trusted before `verify`."""
 
     flow_name: str
     execution_name: str
@@ -48,7 +48,7 @@ class TaskTokenFields:
         )
 
     def text(self) -> str:
-        """Return what is signed."""
+        """Return the text that is signed."""
         execution = f"{self.flow_name}#{self.execution_name}#{self.execution_id}#{self.incarnation}"
         return f"{_LAYOUT}#{execution}#{self.frame}#{self.entry}#{self.step_path}#{self.attempt}"
 
@@ -74,19 +74,19 @@ def read_task_token(token: str) -> TaskTokenFields:
 
 
 def verify(fields: TaskTokenFields, info: ExecutionInfo) -> None:
-    """Raise InvalidTaskToken unless the execution itself has signed the token, in its current incarnation."""
+    """Raise InvalidTaskToken unless the execution signed the token in its current incarnation."""
     is_same = (fields.execution_id, fields.incarnation) == (info.execution_id, info.incarnation)
     if not is_same or not hmac.compare_digest(_signature(info, fields.text()), fields.signature):
         raise InvalidTaskToken
 
 
 def is_awaited(fields: TaskTokenFields, state: FrameState) -> bool:
-    """Return whether the frame is at that attempt. A report may come before the call that caused it has returned."""
+    """Return whether the frame is at that attempt. A report may arrive before its call returns."""
     return (state.entry, state.step_path, state.attempt) == (fields.entry, fields.step_path, fields.attempt)
 
 
 def is_to_come(fields: TaskTokenFields, state: FrameState) -> bool:
-    """Return whether the frame may still reach that attempt: Redis has lost that it was there."""
+    """Return whether the frame may still reach that attempt, which it had reached before Redis lost writes."""
     if state.entry == fields.entry:
         return state.step_path == fields.step_path and state.attempt < fields.attempt
     return state.entry < fields.entry

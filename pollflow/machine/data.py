@@ -1,4 +1,4 @@
-"""Compute inputs, outputs and locals of steps. Section 2 of the language reference."""
+"""Compute inputs, outputs and locals of steps, as section "How data moves" of `docs/language.md` describes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from pollflow.machine.callback import task_token
 from pollflow.machine.state import ExecutionInfo, FrameState, Level
 
 MAX_DEPTH = 200
-"""Levels of nesting. A mapping such as `a: $local` in a loop adds one each round, and text that deep cannot be read."""
-ENDLESS = sys.maxsize
+"""The deepest nesting of data. A mapping `a: $local` in a loop adds a level each round, and parsers have limits."""
+TOO_DEEP = sys.maxsize
+"""The size of a value that exceeds MAX_DEPTH."""
 
 
 def map_values(mappings: Mappings, roots: MappingABC[str, Json]) -> JsonObject:
-    """Return an object of the targets; a target whose path does not exist is left out."""
+    """Return an object of the targets, without those whose source path does not exist."""
     mapped: JsonObject = {}
     for mapping in mappings:
         if isinstance(mapping.source, Constant):
@@ -40,7 +41,7 @@ def map_values(mappings: Mappings, roots: MappingABC[str, Json]) -> JsonObject:
 
 
 def fill(template: Json, step_input: JsonObject) -> Json:
-    """`serviceParams` with their `$` paths read from the step's input; paths that do not exist are left out."""
+    """Return `serviceParams` with the values of their `$` paths in the step's input, without missing paths."""
     roots = {"": step_input}
     if isinstance(template, Path):
         return template.read(roots)
@@ -53,14 +54,14 @@ def fill(template: Json, step_input: JsonObject) -> Json:
 
 
 def flow_input(flow: Flow, execution_input: JsonObject, info: ExecutionInfo) -> JsonObject:
-    """The flow's input, by the flow's own mappings from what the execution was started with."""
+    """Return the flow's input, which its mappings derive from the execution's input."""
     if flow.input_mappings is None:
         return execution_input
     return map_values(flow.input_mappings, {"input": execution_input, "local": {}, "context": _context(info)})
 
 
 def flow_output(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObject:
-    """The flow's output, by its mappings or its local as it is."""
+    """Return the flow's output by its mappings, or its local without them."""
     local = state.levels[0].local
     if flow.output_mappings is None:
         return local
@@ -68,21 +69,21 @@ def flow_output(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObjec
 
 
 def step_at(flow: Flow, level: Level) -> Step:
-    """The step that a level visits."""
+    """Return the step that a level visits."""
     return flow.series[level.series].steps[level.step]
 
 
 def parent_input(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObject:
-    """The input of the parent of the series that the frame is in: the frame's, or that of the choice around."""
-    return _input_above(flow, state, info, len(state.levels) - 1)
+    """Return the parent's input of the current series: the input of the frame, or of the choice around the series."""
+    return _input_at_depth(flow, state, info, len(state.levels) - 1)
 
 
 def step_input(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObject:
     """Return the input of the current step of the frame."""
-    return _input_above(flow, state, info, len(state.levels))
+    return _input_at_depth(flow, state, info, len(state.levels))
 
 
-def _input_above(flow: Flow, state: FrameState, info: ExecutionInfo, depth: int) -> JsonObject:
+def _input_at_depth(flow: Flow, state: FrameState, info: ExecutionInfo, depth: int) -> JsonObject:
     value = state.input
     for number, level in enumerate(state.levels[:depth], start=1):
         step = step_at(flow, level)
@@ -96,7 +97,7 @@ def _input_above(flow: Flow, state: FrameState, info: ExecutionInfo, depth: int)
 
 
 def context_object(step: Step, level: Level, info: ExecutionInfo, *, token_of: FrameState | None = None) -> JsonObject:
-    """`$context` as the mappings of a step see it; input mappings of a task that waits for a callback see its token."""
+    """Return `$context` for the mappings of a step; a step that waits for a callback has the token of `token_of`."""
     context = _context(info)
     context["step"] = {"name": step.name, "eventId": level.entered}
     if token_of is not None and isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
@@ -116,22 +117,22 @@ def _context(info: ExecutionInfo) -> JsonObject:
 
 
 def size_of(*values: Json) -> int:
-    """Return the size of the values together as UTF-8 JSON, in bytes; ENDLESS if one exceeds MAX_DEPTH."""
+    """Return the size of the values together as UTF-8 JSON, in bytes; TOO_DEEP if one exceeds MAX_DEPTH."""
     size = 0
     for value in values:
         try:
             text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         except RecursionError:
-            return ENDLESS
+            return TOO_DEEP
         if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
-            return ENDLESS
+            return TOO_DEEP
         size += len(text.encode("utf-8", "replace"))
     return size
 
 
 def size_text(size: int) -> str:
-    """Return a size in words."""
-    return f"more than {MAX_DEPTH} levels" if size == ENDLESS else f"{size} bytes"
+    """Return a size as text for messages."""
+    return f"more than {MAX_DEPTH} levels" if size == TOO_DEEP else f"{size} bytes"
 
 
 def _is_deep(value: Json) -> bool:

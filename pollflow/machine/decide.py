@@ -47,21 +47,21 @@ from pollflow.machine.step_context import StepContext, StepRefused
 Rule = Callable[[StepContext, Any, Any], Decision]
 
 RULES: dict[tuple[type[Step], type[Event]], Rule] = {
-    (PassStep, Arrived): ends.passes,
-    (SucceedStep, Arrived): ends.succeeds,
-    (FailStep, Arrived): ends.fails,
-    (WaitStep, Arrived): wait.waits,
-    (ChoiceStep, Arrived): choice.chooses,
+    (PassStep, Arrived): ends.end_pass,
+    (SucceedStep, Arrived): ends.succeed,
+    (FailStep, Arrived): ends.fail,
+    (WaitStep, Arrived): wait.start_or_end,
+    (ChoiceStep, Arrived): choice.choose,
     (TaskStep, Returned): task.returned,
     (TaskStep, Raised): task.raised,
     (TaskStep, Submitted): task.submitted,
     (TaskStep, ReportedSucceeded): task.reported_succeeded,
     (TaskStep, ReportedFailed): task.reported_failed,
     (TaskStep, TimedOut): task.timed_out,
-    (ParallelStep, Arrived): map_step.branches,
-    (ParallelStep, Joined): map_step.joins,
-    (ForeachStep, Arrived): map_step.iterates,
-    (ForeachStep, Joined): map_step.joins,
+    (ParallelStep, Arrived): map_step.start_branches,
+    (ParallelStep, Joined): map_step.end,
+    (ForeachStep, Arrived): map_step.start_iterations,
+    (ForeachStep, Joined): map_step.end,
 }
 
 
@@ -77,10 +77,10 @@ def begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: 
         input=flow_input(flow, execution_input, info),
         levels=(Level(series=flow.steps.path, step=0, local={}, entered=2),),
     )
-    # What starts is recorded; data over the limit is refused where the first step ends.
+    # Record the start without a size check; the first step fails at its end if the data exceeds the limit.
     ctx = StepContext(flow, state, info, replace(limits, payload_bytes=sys.maxsize))
     ctx.history.append(started)
-    return ctx.entered()
+    return ctx.start_step()
 
 
 def decide(flow: Flow, state: FrameState, event: Event, *, info: ExecutionInfo, limits: Limits) -> Decision:

@@ -34,7 +34,7 @@ class HistoryEvent:
     step: str = ""
     detail: JsonObject = field(default_factory=dict)
     by: str = ""
-    """Who caused it, where a person or another program did."""
+    """The person or program that caused the event; empty for pollflow itself."""
     reason: str = ""
 
 
@@ -42,8 +42,8 @@ class HistoryEvent:
 class MessageMetadata:
     """The readable part of the next message: step type, step name, attempt and entry number.
 
-    The message of a wait names the step that follows it, which is the step it starts. `is_callback`: the step waits for
-    a callback and ignores the result of its function; `timeout` then limits an attempt, in seconds.
+    The message of a wait names the step that follows it, which is the step it starts. With `is_callback` the step waits
+    for a callback and ignores the result of its function; `timeout` then limits an attempt, in seconds.
     """
 
     type: str
@@ -65,7 +65,7 @@ class ScheduleStep:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleCall:
-    """As `ScheduleStep`, for a call: it holds a lease, is counted, and may take `timeout` seconds."""
+    """Like `ScheduleStep`, for a call: it holds a lease, is counted, and may take `timeout` seconds."""
 
     metadata: MessageMetadata
     after: float = 0
@@ -105,7 +105,7 @@ class Outcome:
 class Decision:
     """The consequences of an event.
 
-    Exactly one of `state` (the frame continues when `wake` says) and `outcome` (it has ended) is set.
+    Exactly one of `state` (the frame continues as `wake` says) and `outcome` (the frame has ended) is set.
     `spawn` are the first decisions of new child frames.
     """
 

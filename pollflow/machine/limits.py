@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an execution may use."""
+    """The limits of one execution, from the settings."""
 
     payload_bytes: int = 32 * 1024
-    """Of the input, output and local of one step together."""
+    """The size of the input, output and local of one step together."""
     events: int = 250_000
-    """Of the history."""
+    """The number of events in the history."""
     max_concurrency: int = 100
-    """Children of one parallel or foreach step that run at once."""
+    """The number of children of one map step that run at once."""
     max_wait_seconds: float = 365 * 86_400
-    """Of one wait."""
+    """The length of one wait."""

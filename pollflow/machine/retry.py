@@ -1,4 +1,4 @@
-"""Match errors with retry policies and catches, and compute retry delays. Section 4 of the language reference."""
+"""Match errors with retry policies and catches, and compute retry delays, as `docs/language.md` describes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ ANY_ERROR = "FnF.ALL"
 
 def matching_policy(policies: Sequence[Retry], names: Sequence[str]) -> int | None:
     """Return the position of the first policy that names the error, which may have several names."""
-    return next((i for i, policy in enumerate(policies) if _meets(policy.errors, names)), None)
+    return next((i for i, policy in enumerate(policies) if _matches(policy.errors, names)), None)
 
 
 def matching_catch(catches: Sequence[Catch], names: Sequence[str]) -> Catch | None:
     """Return the first catch that names the error, which may have several names."""
-    return next((catch for catch in catches if _meets(catch.errors, names)), None)
+    return next((catch for catch in catches if _matches(catch.errors, names)), None)
 
 
 def delay_before_retry(policy: Retry, done: int) -> float:
-    """Seconds before the retry that follows `done` others: 10, 20, 40 for an interval of 10 and a multiplier of 2."""
+    """Return the seconds before the next retry after `done` retries: 10, 20, 40 for an interval of 10, doubled."""
     cap = policy.max_interval_seconds
     delay = policy.interval_seconds
     # Multiply step by step: a power with a large exponent overflows, although the cap is reached early.
@@ -31,5 +31,5 @@ def delay_before_retry(policy: Retry, done: int) -> float:
     return min(delay, cap)
 
 
-def _meets(errors: Sequence[str], names: Sequence[str]) -> bool:
+def _matches(errors: Sequence[str], names: Sequence[str]) -> bool:
     return ANY_ERROR in errors or any(name in errors for name in names)

@@ -88,7 +88,7 @@ class FrameState:
     """The state of one frame. `levels` is never empty; the last one holds the current step.
 
     `entry` counts the frame's visits of all steps, `visits` those of each step in a loop, by its path. `attempt` counts
-    the calls of the current visit from 1, `retries` those done by each retry policy.
+    the calls of the current visit from 1, `retries` the retries by each policy.
     """
 
     frame: str
@@ -100,7 +100,7 @@ class FrameState:
     attempt: int = 1
     retries: tuple[int, ...] = ()
     last_error: str = ""
-    """The error name of the attempt before; empty in the first."""
+    """The error name of the previous attempt; empty in the first attempt."""
     parent: ParentFrame | None = None
     """None for the frame of the flow itself."""
 

@@ -10,16 +10,14 @@ from dataclasses import replace
 from pollflow.fdl.model import (
     ChoiceStep,
     Flow,
-    ForeachStep,
     Json,
     JsonObject,
+    MapStep,
     Option,
     ParallelStep,
     Pattern,
-    Series,
     Step,
     StepPosition,
-    SucceedStep,
     TaskStep,
 )
 from pollflow.machine.data import (
@@ -56,7 +54,7 @@ class StepRefused(Exception):
 
 
 class StepContext:
-    """Move one frame from step to step for one decision. Raises StepRefused where data would exceed its limit."""
+    """Move one frame from step to step for one decision. Raises StepRefused if data exceeds its limit."""
 
     def __init__(self, flow: Flow, state: FrameState, info: ExecutionInfo, limits: Limits) -> None:
         self.flow = flow
@@ -72,15 +70,15 @@ class StepContext:
 
     @property
     def input(self) -> JsonObject:
-        """The input of that step."""
+        """The input of the current step."""
         return step_input(self.flow, self.state, self.info)
 
-    def note(self, type: str, **detail: Json) -> None:
+    def record(self, type: str, **detail: Json) -> None:
         """Append an event about the current step."""
         self.history.append(HistoryEvent(type, self.step.name, detail))
 
-    def goes_on(self, wake: Wake, *, spawn: tuple[Decision, ...] = (), **changes: Json) -> Decision:
-        """Keep the entry with these changes; it continues when `wake` says."""
+    def stay(self, wake: Wake, *, spawn: tuple[Decision, ...] = (), **changes: Json) -> Decision:
+        """Stay in the current entry with these changes of the state; it continues as `wake` says."""
         self.state = replace(self.state, **changes)
         return Decision(tuple(self.history), state=self.state, wake=wake, spawn=spawn)
 
@@ -96,22 +94,22 @@ class StepContext:
             retries=(),
             last_error="",
         )
-        return self.entered()
+        return self.start_step()
 
-    def entered(self) -> Decision:
-        """Record that the current step was entered, and wait for its message."""
+    def start_step(self) -> Decision:
+        """Record the entry of the current step, and wait for its message."""
         level = self.state.levels[-1]
         if StepPosition(level.series, level.step) in self.flow.looping:
             self.state = self.state.with_visit()
         input, local = parent_input(self.flow, self.state, self.info), self.state.levels[-1].local
         own_input = self.input
-        self.note("StepEntered", input=input, local=local)
-        self.bound(input, local)
-        self.bound(own_input)
-        self.note("StepStarted", input=own_input)
+        self.record("StepEntered", input=input, local=local)
+        self.check_size(input, local)
+        self.check_size(own_input)
+        self.record("StepStarted", input=own_input)
         if isinstance(self.step, TaskStep):
-            self.note("TaskScheduled", resourceArn=self.step.resource.arn, attempt=1)
-        return self.goes_on(self.awaited())
+            self.record("TaskScheduled", resourceArn=self.step.resource.arn, attempt=1)
+        return self.stay(self.wake())
 
     def enter_option(self, option: Option) -> Decision:
         """Enter the steps of an option of the current choice, or leave by its goto."""
@@ -124,13 +122,13 @@ class StepContext:
     def leave(self, local: Json, goto: str | None = None) -> Decision:
         """End the current step with its local; continue at `goto`, or at the next step of the series."""
         step, level = self.step, self.state.levels[-1]
-        self._leave_with(self._output(step, level, local))
-        return self._go(goto)
+        self._record_exit(self._output(step, level, local))
+        return self._continue(goto)
 
     def leave_caught(self, output: JsonObject, goto: str) -> Decision:
         """End a failed task step with the output of its error mappings; continue at the goto of its catch."""
-        self._leave_with(output)
-        return self._go(goto)
+        self._record_exit(output)
+        return self._continue(goto)
 
     def fail(self, error: str, cause: str) -> Decision:
         """Fail the current step, all steps around it and the execution. No catch applies."""
@@ -141,25 +139,25 @@ class StepContext:
         self.history.append(HistoryEvent("ExecutionFailed", "", detail))
         return Decision(tuple(self.history), outcome=Outcome(Status.FAILED, None, error, cause))
 
-    def awaited(self, after: float = 0) -> Wake:
-        """Return the wake that starts the current step."""
+    def wake(self, after: float = 0) -> Wake:
+        """Return the wake that starts the current step, or its next attempt, after so many seconds."""
         metadata = metadata_of(self.step, self.state.entry, self.state.attempt)
         if isinstance(self.step, TaskStep):
             return ScheduleCall(metadata, after, self.step.timeout_seconds)
         return ScheduleStep(metadata, after)
 
-    def following(self) -> Step | None:
+    def next_step(self) -> Step | None:
         """Return the step that is entered when the current one ends without a goto; None if its frame ends with it."""
         goto: str | None = None
         for level in reversed(self.state.levels):
             series = self.flow.series[level.series]
-            position = _next_position(series, level.step, goto)
+            position = series.next_position(level.step, goto)
             if position is not None:
                 return series.steps[position]
             goto = self._goto_after(level)
         return None
 
-    def bound(self, *values: Json) -> None:
+    def check_size(self, *values: Json) -> None:
         """Raise StepRefused if the values together exceed the payload limit."""
         size = size_of(*values)
         if size > self.limits.payload_bytes:
@@ -167,34 +165,31 @@ class StepContext:
             cause = f"step {self.step.name!r} holds {size_text(size)} of data; {limit}"
             raise StepRefused("FnF.DataLimitExceeded", cause)
 
-    def _leave_with(self, output: JsonObject) -> None:
+    def _record_exit(self, output: JsonObject) -> None:
         level = self.state.levels[-1]
         level = replace(level, local={**level.local, **output})
         self.state = replace(self.state, levels=(*self.state.levels[:-1], level))
-        self.note("StepExited", local=level.local)
-        self.bound(level.local)
+        self.record("StepExited", local=level.local)
+        self.check_size(level.local)
 
     def _output(self, step: Step, level: Level, local: Json) -> JsonObject:
-        map_step = isinstance(step, ParallelStep | ForeachStep)
-        if step.output_mappings is None:
-            output: JsonObject = {} if map_step else local
-            measured = (self.input, output, {} if map_step else local)
-        else:
-            own_input = self.input
+        # The local of a map step is a list, which is not an output and does not count towards the limit.
+        own_input, own_local = self.input, {} if isinstance(step, MapStep) else local
+        output: JsonObject = own_local
+        if step.output_mappings is not None:
             context = context_object(step, level, self.info)
             output = map_values(step.output_mappings, {"input": own_input, "local": local, "context": context})
-            measured = (own_input, output, {} if map_step else local)
-        self.bound(*measured)
-        self.note("StepSucceeded", output=output)
+        self.check_size(own_input, output, own_local)
+        self.record("StepSucceeded", output=output)
         return output
 
-    def _go(self, goto: str | None) -> Decision:
+    def _continue(self, goto: str | None) -> Decision:
         level = self.state.levels[-1]
-        position = _next_position(self.flow.series[level.series], level.step, goto)
+        position = self.flow.series[level.series].next_position(level.step, goto)
         if position is not None:
             return self.enter(position)
         if len(self.state.levels) == 1:
-            return self._end(level)
+            return self._end_frame(level)
         self.state = replace(self.state, levels=self.state.levels[:-1])
         return self.leave(level.local, self._goto_after(level))
 
@@ -206,10 +201,10 @@ class StepContext:
         options = (*owner.choices, owner.default)
         return next(o.goto for o in options if o and o.steps and o.steps.path == level.series)
 
-    def _end(self, level: Level) -> Decision:
+    def _end_frame(self, level: Level) -> Decision:
         if self.state.parent is None:
             output = flow_output(self.flow, self.state, self.info)
-            self.bound(output)
+            self.check_size(output)
             self.history.append(HistoryEvent("ExecutionSucceeded", "", {"output": output}))
             return Decision(tuple(self.history), outcome=Outcome(Status.SUCCEEDED, output))
         owner = self.flow.owner_of(level.series)
@@ -220,24 +215,14 @@ class StepContext:
 
     def _owners(self, series: str) -> list[Step]:
         owners = []
-        while (place := self.flow.series[series].owner) is not None:
-            owners.append(self.flow.series[place.series].steps[place.position])
-            series = place.series
+        while (owner := self.flow.series[series].owner) is not None:
+            owners.append(self.flow.series[owner.series].steps[owner.position])
+            series = owner.series
         return owners
 
 
 def metadata_of(step: Step, entry: int, attempt: int = 1) -> MessageMetadata:
     """Return the metadata of a message for the step."""
     if isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
-        return MessageMetadata(step.type, step.name, attempt, entry, True, step.timeout_seconds)
+        return MessageMetadata(step.type, step.name, attempt, entry, is_callback=True, timeout=step.timeout_seconds)
     return MessageMetadata(step.type, step.name, attempt, entry)
-
-
-def _next_position(series: Series, position: int, goto: str | None) -> int | None:
-    """Return the position entered after the step at `position`; None if the series ends there. A goto comes first."""
-    if goto is not None:
-        return series.position(goto)
-    step = series.steps[position]
-    if step.end or isinstance(step, SucceedStep) or position + 1 == len(series.steps):
-        return None
-    return position + 1

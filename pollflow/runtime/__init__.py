@@ -1,1 +1,1 @@
-"""Celery: a task per step type, leases, wake-ups and functions. Knows nothing of YAML."""
+"""Execution on Celery: step tasks, leases, the sweep and functions. It does not know YAML."""

@@ -39,9 +39,9 @@ logger = logging.getLogger("pollflow")
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What `attach` made: the app's settings, and the objects that its step tasks use.
+    """The result of `attach`: the app's settings, and the objects that its step tasks use.
 
-    The step tasks retry while Redis does not serve, since the result of a function is nowhere else. `background` does
+    Step tasks retry while Redis cannot serve, since the result of a function is stored nowhere else. `background` does
     not retry: its jobs run again in the next interval.
     """
 
@@ -55,8 +55,8 @@ class Attached:
 def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | None = None) -> Attached:
     """Make the app run flows: add the step tasks and, in its workers, lease renewal and the sweep.
 
-    `redis_url` is where the state is: the argument, `pollflow_redis_url` of the app, the environment's
-    `POLLFLOW_REDIS_URL`, or the broker if that is a Redis. Raises ConfigurationError where settings cannot work.
+    The Redis that keeps the state is `redis_url`, else the setting `pollflow_redis_url`, else the environment variable
+    `POLLFLOW_REDIS_URL`, else the broker if it is a Redis. Raises ConfigurationError for settings that cannot work.
     """
     settings = Settings.of(app.conf)
     url = redis_url or settings.redis_url or os.environ.get("POLLFLOW_REDIS_URL") or _broker_url(app)
@@ -87,31 +87,30 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
         container(_BACKGROUND_RETRY_SECONDS, claim_seconds=0, commit_seconds=0),
     )
     if _is_redis_transport(_broker_url(app)):
-        # Otherwise a Redis that is full or read-only ends the workers that it refuses.
+        # Otherwise a worker exits when Redis is full or read-only.
         app.conf.broker_channel_error_retry = True
     if app.conf.worker_consumer == DEFAULT_CONSUMER:
         app.conf.worker_consumer = EAGER_CONSUMER
     _add_tasks(app, attached)
-    _follow_worker(app, attached)
+    _add_worker_hooks(app, attached)
     return attached
 
 
 def beat_schedule(every: float = 5) -> dict[str, dict[str, Any]]:
-    """Return the entry for `app.conf.beat_schedule`: the sweep every so many seconds, dropped if no worker takes it."""
+    """Return the sweep's entry for `app.conf.beat_schedule`. A message expires after `every` seconds."""
     return {"pollflow-sweep": {"task": SWEEP_TASK, "schedule": every, "options": {"expires": every}}}
 
 
 def check_visibility_timeout(app: Celery, settings: Settings) -> None:
-    """Raise ConfigurationError if the broker would deliver countdowns a second time while a worker waits for them."""
+    """Raise ConfigurationError if the broker would redeliver a message while a worker waits for its countdown."""
     if not _is_redis_transport(_broker_url(app)):
         return
     options = app.conf.broker_transport_options or {}
     timeout = options.get("visibility_timeout", _DEFAULT_VISIBILITY_TIMEOUT)
     if timeout < 2 * settings.max_countdown:
         raise ConfigurationError(
-            f"broker_transport_options['visibility_timeout'] is {timeout:g} s, and countdowns of up to "
-            f"{settings.max_countdown:g} s are held: it must be at least twice as long. "
-            f"Set it to {2 * settings.max_countdown:g} "
+            f"broker_transport_options['visibility_timeout'] is {timeout:g} s, but must be at least twice "
+            f"pollflow_max_countdown ({settings.max_countdown:g} s); set it to {2 * settings.max_countdown:g} "
             f"or more, or pollflow_max_countdown to {timeout / 2:g} or less"
         )
 
@@ -132,15 +131,15 @@ def _add_tasks(app: Celery, attached: Attached) -> None:
 
 
 def _task(app: Celery, name: str) -> Callable[[Callable[..., None]], Any]:
-    # Messages are hints: acknowledged early, without results. The sweep publishes lost ones again.
+    # Messages are hints, so they are acknowledged early and have no results. The sweep publishes lost ones again.
     task: Callable[[Callable[..., None]], Any] = app.task(
         name=name, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0
     )
     return task
 
 
-def _follow_worker(app: Celery, attached: Attached) -> None:
-    """Check Redis before a worker of this very app starts, and start its background jobs when it is ready."""
+def _add_worker_hooks(app: Celery, attached: Attached) -> None:
+    """Add the checks before a worker of the app starts, and the background jobs after it has started."""
 
     def check(hostname: str) -> None:
         name_worker(hostname)
@@ -166,22 +165,22 @@ def _follow_worker(app: Celery, attached: Attached) -> None:
 
 
 def _start_background(attached: Attached, pool: Any) -> None:
-    parts, settings = attached.background, attached.settings
-    registry = WorkerRegistry(parts.directory, parts.reading, parts.routes, settings, attached.functions)
-    renewer = LeaseRenewer(parts.store, parts.reading, terminator(pool))
+    objects, settings = attached.background, attached.settings
+    registry = WorkerRegistry(objects.directory, objects.reading, objects.routes, settings, attached.functions)
+    renewer = LeaseRenewer(objects.store, objects.reading, terminator(pool))
     try:
         registry.register()
     except StoreUnavailable as error:
-        logger.warning("%s; clients learn later where this worker takes messages from", error)
-    # Renewing has a thread to itself: leases would expire behind a sweep that finds thousands of entries.
+        logger.warning("%s; retrying to register the queues and functions of this worker", error)
+    # Renewal has its own thread, because leases would expire during a sweep of thousands of entries.
     run_in_background("pollflow-leases", renewer.renew, settings.sweep_interval)
     run_in_background("pollflow-registry", registry.register_again, settings.sweep_interval)
     if settings.sweep_in_workers:
-        run_in_background("pollflow-sweep", parts.sweeper.sweep, settings.sweep_interval)
+        run_in_background("pollflow-sweep", objects.sweeper.sweep, settings.sweep_interval)
 
 
 def _log_not_durable(problem: NotDurable) -> None:
-    """Log that a commit was made and may be lost; it stands."""
+    """Log a commit that was written but not acknowledged. It counts as committed."""
     logger.warning("a commit was not acknowledged: %s", problem)
 
 
@@ -212,8 +211,8 @@ def _routes(app: Celery, url: str) -> Routes:
     """Return where the app's step messages go."""
     options = app.conf.broker_transport_options or {}
     queues = {step_type: _queue_of(app, messages.TASK_PREFIX + step_type) for step_type in STEP_TYPES.values()}
-    same = _database(_broker_url(app)) == _database(url)
-    return Routes(in_script=same, queues=queues, list_prefix=options.get("global_keyprefix", ""))
+    is_same = _database(_broker_url(app)) == _database(url)
+    return Routes(in_script=is_same, queues=queues, list_prefix=options.get("global_keyprefix", ""))
 
 
 def _queue_of(app: Celery, name: str) -> str:
@@ -242,16 +241,16 @@ def _database(url: str) -> tuple[str, str, int, str]:
         path, _, query = url.partition("://")[2].partition("?")
         number = next((p.partition("=")[2] for p in query.split("&") if p.startswith(("virtual_host=", "db="))), "0")
         return (path, "", 0, number or "0")
-    container = parse_url(url)
-    host = container["hostname"] or "localhost"
+    parsed = parse_url(url)
+    host = parsed["hostname"] or "localhost"
     return (
         "",
         "127.0.0.1" if host == "localhost" else host,
-        container["port"] or 6379,
-        container["virtual_host"] or "0",
+        parsed["port"] or 6379,
+        parsed["virtual_host"] or "0",
     )
 
 
 def _hide(url: str) -> str:
-    """Return the scheme of a URL; the rest may hold a password."""
+    """Return only the scheme of a URL, since the rest may contain a password."""
     return url.partition("://")[0] + "://…"

@@ -1,4 +1,4 @@
-"""Makes the call of a task step, and turns its result or error into an event for the machine."""
+"""`Caller`: makes the call of a task step and returns its result or error as an event for the machine."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Caller:
     max_crashes: int
 
     def call(self, claimed: Claimed, request: CallRequest) -> Event:
-        """Return the event that follows. An exception of the function is an event too."""
+        """Make the call and return its event. An exception of the function becomes an event too."""
         if claimed.crashes >= self.max_crashes:
-            return Raised("FC.Unknown", f"the call was interrupted {claimed.crashes} times by the end of its process")
+            return Raised("FC.Unknown", f"the process of the call ended {claimed.crashes} times before it returned")
         if isinstance(request.resource, FlowResource):
             return self.sub_flows.start(claimed, request)
         function = self.functions.find(request.resource)
@@ -47,19 +47,19 @@ def _invoked(function: Function, input: JsonObject, context: Context) -> Event:
     try:
         result: Json = invoke(function, input, context)
     except StepError as error:
-        return Raised(str(error.error), _cut(str(error.cause or "")), (type(error).__name__, *_bases(error)))
+        return Raised(str(error.error), _shortened(str(error.cause or "")), (type(error).__name__, *_bases(error)))
     except StoreUnavailable:
         raise
     except Exception as error:  # any exception of a user's function is the step's error
         context.logger.warning("the function failed", exc_info=True)
-        return Raised(type(error).__name__, _cut(_text_of(error)), _bases(error))
+        return Raised(type(error).__name__, _shortened(_text_of(error)), _bases(error))
     return Returned(result)
 
 
 def _text_of(error: Exception) -> str:
     try:
         return str(error)
-    except Exception:  # a user's own exception class may fail at this too
+    except Exception:  # the `__str__` of a user's exception may raise
         return "the error has no text"
 
 
@@ -67,7 +67,7 @@ def _bases(error: Exception) -> tuple[str, ...]:
     return tuple(base.__name__ for base in type(error).__mro__[1:] if issubclass(base, Exception))
 
 
-def _cut(cause: str) -> str:
+def _shortened(cause: str) -> str:
     return cause if len(cause) <= _CAUSE_LENGTH else cause[: _CAUSE_LENGTH - 1] + "…"
 
 

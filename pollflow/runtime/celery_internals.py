@@ -28,17 +28,17 @@ EAGER_CONSUMER = "pollflow.runtime.celery_internals:EagerConsumer"
 
 _PREFORK = "celery.concurrency.prefork"
 _INTERVALS = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.5}
-"""As kombu takes them: from the first, by the step, up to first and maximum together."""
+"""Retry pauses of kombu in seconds: 0.5, 1, 1.5, then 2 (`interval_start` plus `interval_max`)."""
 
 Terminate = Callable[[int], None]
-"""Ends the pool child of a process id."""
+"""Terminates the pool child with a process id."""
 
 
 class EagerConsumer(Consumer):  # type: ignore[misc]
-    """Celery's consumer, which reconnects every two seconds at least; Celery's own pauses grow to thirty."""
+    """Celery's consumer with reconnection pauses of at most 2 s, where Celery's own grow to 30 s."""
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Connect, however long that takes."""
+        """Connect, with short pauses between the attempts."""
         conn.ensure_connection = partial(conn.ensure_connection, **_INTERVALS)
         return super().ensure_connected(conn)
 
@@ -47,7 +47,7 @@ class EagerConsumer(Consumer):  # type: ignore[misc]
 class RunningTask:
     """A Celery task that this worker has begun. `started_at` is epoch seconds by this machine's clock.
 
-    `pid` is that of the pool child that runs it, None until the child has confirmed it or where there are no children.
+    `pid` is the process id of its pool child; None before the child confirms the task, or without child processes.
     """
 
     request: Any
@@ -59,12 +59,12 @@ class RunningTask:
     started_at: float | None
 
     def is_running(self) -> bool:
-        """Return whether it has not ended since: its pool child may run another task by now."""
+        """Return whether it still runs; its pool child may run another task by now."""
         return self.request in worker_state.active_requests
 
 
 def running_tasks() -> list[RunningTask]:
-    """Return the tasks that this worker has begun and not ended; safe beside Celery's main thread."""
+    """Return the tasks that this worker has begun and not ended. Safe to call from another thread."""
     return [
         RunningTask(
             request=request,
@@ -80,23 +80,23 @@ def running_tasks() -> list[RunningTask]:
 
 
 def terminator(pool: Any) -> Terminate | None:
-    """Return what ends a pool child; None for pools without children, since threads cannot be ended from outside."""
+    """Return a function that terminates a pool child; None for other pools, since threads cannot be terminated."""
     terminate: Terminate | None = pool.terminate_job if type(pool).__module__ == _PREFORK else None
     return terminate
 
 
 def check_internals() -> None:
     """Raise ConfigurationError if the installed versions lack a part that this module uses."""
-    for library, name, is_there in _uses():
-        if not is_there:
+    for library, name, exists in _required_parts():
+        if not exists:
             raise ConfigurationError(
                 f"{library.__name__} {library.__version__} has no {name}, which pollflow needs; "
                 f"install a version that pollflow supports (docs/celery.md)"
             )
 
 
-def _uses() -> Iterable[tuple[Any, str, bool]]:
-    # `ensure_connection` passes its keywords to a private method in newer versions of kombu.
+def _required_parts() -> Iterable[tuple[Any, str, bool]]:
+    # Newer versions of kombu pass the keyword arguments on to a private method.
     ensure = getattr(Connection, "_ensure_connection", Connection.ensure_connection)
     ensure_parameters = set(inspect.signature(ensure).parameters)
     yield celery, "worker.state.active_requests", hasattr(worker_state, "active_requests")
@@ -113,7 +113,7 @@ def _uses() -> Iterable[tuple[Any, str, bool]]:
 
 
 def _snapshot(requests: Iterable[Any]) -> list[Any]:
-    """Copy a set that the main thread changes meanwhile."""
+    """Copy a set that the main thread may change at the same time."""
     while True:
         try:
             return list(requests)

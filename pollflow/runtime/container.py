@@ -1,4 +1,4 @@
-"""The objects of the engine, made for one Redis, for workers and for clients."""
+"""The construction of the engine's objects, for workers and for clients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pollflow.store import (
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """The objects that work together on one Redis."""
+    """The objects that share one Redis."""
 
     settings: Settings
     store: Store
@@ -56,9 +56,9 @@ def build_container(
     retry_policy: RetryPolicy | None = None,
     new_identity: Callable[[], tuple[str, str]] = new_identity,
 ) -> Container:
-    """Make the objects on one connection pool, without a round trip.
+    """Construct the objects on one connection pool. This sends nothing to Redis.
 
-    `retry_policy`: how this process behaves while Redis cannot serve; it does not retry unless given.
+    `retry_policy`: how this process retries while Redis cannot serve; the default is not to retry.
     """
     keys, limits, clock = settings.keys, settings.limits, clock or Clock()
     retry_policy = retry_policy or RetryPolicy(is_durable=settings.durable)

@@ -8,11 +8,11 @@ from collections import OrderedDict
 from pollflow.fdl import ANY_WAIT, Flow, read_flow
 from pollflow.store import Definitions
 
-_MOST = 200
+_MAX_FLOWS = 200
 
 
 class FlowCache:
-    """Reads each definition once. Safe for threads."""
+    """Reads each definition once. Thread-safe."""
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
@@ -20,19 +20,19 @@ class FlowCache:
         self._lock = threading.Lock()
 
     def get(self, digest: str) -> Flow:
-        """The flow of that digest. Raises FlowNotExists if Redis has lost it."""
+        """Return the flow of a digest. Raises FlowNotExists if Redis has lost it."""
         with self._lock:
             if digest in self._flows:
                 self._flows.move_to_end(digest)
                 return self._flows[digest]
-        # The bound on waits was checked when it was deployed; a definition that runs stays readable.
+        # The longest wait was checked at deployment. A deployed definition stays readable if the setting changes.
         flow = read_flow(self._definitions.text(digest), path=f"definition {digest[:12]}", max_wait_seconds=ANY_WAIT)
         self.add(flow)
         return flow
 
     def add(self, flow: Flow) -> None:
-        """Keep a flow that this process has read already."""
+        """Add a flow that this process has already read."""
         with self._lock:
             self._flows[flow.digest] = flow
-            while len(self._flows) > _MOST:
+            while len(self._flows) > _MAX_FLOWS:
                 self._flows.popitem(last=False)

@@ -1,4 +1,4 @@
-"""What the holder of a message does: claim, decide, commit. All step tasks, the sweep and reports come through here."""
+"""The engine: claim, decide, commit. Step tasks, the sweep and callbacks all use it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ from pollflow.store import (
 )
 
 _MAX_SLEEP_SECONDS = 0.25
-"""A message that is early by no more than this is waited for; others are published again."""
+"""The engine waits for a message that is early by at most this, and publishes any other early message again."""
 _REQUEUE_STEP_SECONDS, _MAX_REQUEUE_SECONDS = 0.1, 10.0
 
 logger = logging.getLogger("pollflow")
@@ -67,9 +67,9 @@ logger = logging.getLogger("pollflow")
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Advances executions. `worker` begins the nonces of the calls that this process makes.
+    """Advances executions. `worker` returns the prefix of the nonces of this process.
 
-    `is_stopping`: whether that worker is shutting down, so that calls are interrupted through no fault of their own.
+    `is_stopping` returns whether the worker is shutting down; calls interrupted then do not count as crashes.
     """
 
     store: Store
@@ -82,16 +82,16 @@ class Engine:
     is_stopping: Callable[[], bool]
 
     def handle(self, key: MessageKey) -> None:
-        """Do what a message asks for, if it still may. A stale or duplicate message does nothing."""
+        """Process a message: advance its frame. A stale or duplicate message changes nothing."""
         try:
             self._run_entry(key)
         except StoreUnavailable as error:
             logger.warning("%s; the sweep publishes the message again", error, extra=_ids(key))
 
     def advance(self, claimed: Claimed, event: Event | None = None) -> Claimed | None:
-        """Commit the next transition of a claimed frame. Return what to continue with at once, if anything.
+        """Commit the next transition of a claimed frame. Return the claim to continue with inline, or None.
 
-        Unless an event is given, it is the result of the frame's call, or that its message arrived.
+        The default of `event` is the result of the frame's call, or the arrival of its message.
         """
         flow = self.flows.get(claimed.digest)
         try:
@@ -104,7 +104,7 @@ class Engine:
             raise
         if event is None:
             return None
-        # The message that ends a wait is that of the next step, which continues in this Celery task.
+        # The message that ends a wait also starts the next step, which runs in the same Celery task.
         inline_nonce = self._nonce() if claimed.state.phase is Phase.WAITING else ""
         result = self._commit(flow, claimed, event, continue_inline=inline_nonce)
         return result.continued if isinstance(result, Committed) else None
@@ -123,7 +123,7 @@ class Engine:
         if isinstance(reply, Sent):
             if reply.unpublished:
                 self.publish(message)
-            logger.warning("an interrupted call was released", extra=_ids(claimed.key))
+            logger.warning("released an interrupted call", extra=_ids(claimed.key))
 
     def time_out_step(self, record: FrameRecord, execution: ExecutionRecord) -> None:
         """Commit that the attempt's deadline has passed."""
@@ -139,9 +139,10 @@ class Engine:
         *,
         parent_links: Sequence[ParentLink] | None = None,
     ) -> Status | None:
-        """Stop an execution, or end it by its time limit. Return None if this did it, else the status that it has.
+        """Stop an execution, or end it by its time limit. Return None on success, else the status that it had before.
 
-        `parent_links`: only while just these steps wait for it. Raises ExecutionNotExists.
+        `parent_links`: end it only while exactly these steps wait for it; if others do, or it does not exist, change
+        nothing and return None. Without `parent_links`, raises ExecutionNotExists.
         """
         history = [HistoryEvent(f"Execution{status.value}", "", {"error": error, "cause": cause})]
         before = self.store.end(key, history, Outcome(status, None, error, cause), parent_links=parent_links)
@@ -160,14 +161,14 @@ class Engine:
             record = self.reading.frame(execution.ref, fields.frame)
             if record is None or record.token == entry_token or not is_awaited(fields, record.state):
                 raise TaskAlreadyCompleted
-            # If the commit is refused, the call has returned meanwhile, and the step waits under another token.
+            # If the commit is refused, the call has returned in the meantime, and the step waits under another token.
             entry_token = record.token
             claimed = _from_outside(record, execution)
             if isinstance(self._commit(flow, claimed, event, from_outside=True), Committed):
                 return
 
     def notify_parents(self, record: ExecutionRecord) -> bool:
-        """Report the end of an execution to the steps that wait for it. Return whether none is left to notify."""
+        """Report the end of an execution to the steps that wait for it. Return whether all are notified."""
         if not record.status.ended:
             return False
         links = self.reading.parent_links(record.ref)
@@ -179,13 +180,14 @@ class Engine:
     def _notify(self, parent_link: ParentLink, record: ExecutionRecord) -> bool:
         if record.status is Status.SUCCEEDED and not parent_link.notify_on_success:
             return True
+        extra = {"execution": str(record.ref)}
         try:
             self.report(parent_link.token, _end_event(record))
         except (InvalidTaskToken, TaskAlreadyCompleted, FlowNotExists):
-            # A step whose definition is lost never goes on.
-            logger.info("the parent does not wait for this end any more", extra={"execution": str(record.ref)})
+            # A step whose definition Redis has lost never continues.
+            logger.info("the parent no longer waits for this execution", extra=extra)
         except UnreadableRecord:
-            logger.warning("left to a later release", extra={"execution": str(record.ref)}, exc_info=True)
+            logger.warning("the state of the parent needs a later release", extra=extra, exc_info=True)
             return False
         return True
 
@@ -201,38 +203,40 @@ class Engine:
             while claimed is not None:
                 claimed = self.advance(claimed)
         except UnreadableRecord:
-            logger.warning("left to a later release", extra=_ids(key), exc_info=True)
+            logger.warning(
+                "the state needs a later release; publishing the message again", extra=_ids(key), exc_info=True
+            )
             self._leave_to_later_release(key)
 
     def _claim(self, key: MessageKey) -> Claimed | None:
         nonce = self._nonce()
-        answer = self.store.claim(key, nonce)
-        if isinstance(answer, Early) and answer.seconds <= _MAX_SLEEP_SECONDS:
-            time.sleep(answer.seconds)
-            answer = self.store.claim(key, nonce)
-        if isinstance(answer, Early):
+        reply = self.store.claim(key, nonce)
+        if isinstance(reply, Early) and reply.seconds <= _MAX_SLEEP_SECONDS:
+            time.sleep(reply.seconds)
+            reply = self.store.claim(key, nonce)
+        if isinstance(reply, Early):
             # This machine's clock is ahead of Redis' clock.
             if (record := self._current_frame(key)) is not None:
-                self._return(key, record, answer.seconds)
+                self._requeue(key, record, reply.seconds)
             return None
-        if isinstance(answer, Refusal):
-            logger.debug("ignored a stale or duplicate message", extra={**_ids(key), "reason": str(answer)})
+        if isinstance(reply, Refusal):
+            logger.debug("ignored a stale or duplicate message", extra={**_ids(key), "reason": str(reply)})
             return None
-        return answer
+        return reply
 
     def _leave_to_later_release(self, key: MessageKey) -> None:
-        """Publish a message that this release cannot read again after a pause, until a later release takes it."""
+        """Publish the message again after a pause, because only a later release can read the state."""
         record = self._current_frame(key)
         if record is not None:
-            # Linear, not exponential: an idle worker of this release is often the first to take it again.
-            self._return(key, record, min(_REQUEUE_STEP_SECONDS * record.sent, _MAX_REQUEUE_SECONDS))
+            # The pause grows linearly, because an idle worker of this release often takes the message again.
+            self._requeue(key, record, min(_REQUEUE_STEP_SECONDS * record.sent, _MAX_REQUEUE_SECONDS))
 
     def _current_frame(self, key: MessageKey) -> FrameRecord | None:
-        """Return the frame, if it is still at the entry that the message is for."""
+        """Return the frame if it is still at the entry of the message, else None."""
         record = self.reading.frame(key.ref, key.frame)
         return record if record is not None and record.token == key.token else None
 
-    def _return(self, key: MessageKey, record: FrameRecord, seconds: float) -> None:
+    def _requeue(self, key: MessageKey, record: FrameRecord, seconds: float) -> None:
         message = Message(key, record.metadata, countdown=seconds)
         reply = self.store.redeliver(message, record.sent, None, is_returned=True)
         if isinstance(reply, Sent) and reply.unpublished:
@@ -255,7 +259,7 @@ class Engine:
     def _commit(
         self, flow: Flow, claimed: Claimed, event: Event, *, from_outside: bool = False, continue_inline: str = ""
     ) -> Committed | Refusal:
-        # Any other event means that the sub-flow of the step has ended, or was reported.
+        # Any other event means that the sub-flow has ended or the step was reported.
         cancels = isinstance(event, TimedOut | Raised)
         outbox_entry = awaited_by(flow, claimed.state, claimed.info) if cancels else None
         while True:
@@ -264,7 +268,7 @@ class Engine:
                 claimed,
                 decision,
                 from_outside=from_outside,
-                continue_inline="" if _is_over(decision) else continue_inline,
+                continue_inline="" if decision.outcome is not None else continue_inline,
                 expect_events=flow.uses_event_ids,
                 outbox_entry=outbox_entry,
             )
@@ -272,7 +276,7 @@ class Engine:
                 break
             claimed = replace(claimed, info=replace(claimed.info, events=result.events))
         if isinstance(result, Refusal):
-            # Two claims that count the children of a map step are normal: the later one goes on.
+            # Two concurrent claims of a map step are normal: only the later one can commit.
             level = logging.INFO if claimed.join is None else logging.DEBUG
             logger.log(level, "a commit came too late", extra={**_ids(claimed.key), "reason": str(result)})
             return result
@@ -296,10 +300,6 @@ class Engine:
 
 def _events_in(decision: Decision) -> int:
     return len(decision.history) + sum(len(child.history) for child in decision.spawn)
-
-
-def _is_over(decision: Decision) -> bool:
-    return decision.outcome is not None
 
 
 def _from_outside(record: FrameRecord, execution: ExecutionRecord) -> Claimed:

@@ -1,4 +1,4 @@
-"""Functions written for Function Compute run unedited behind `fc_handler`: `handler(event: bytes, context)`."""
+"""`fc_handler` runs handlers of Function Compute, `handler(event: bytes, context)`, without changes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class FcCredentials:
 class FcContext:
     """The context of Function Compute.
 
-    `request_id` is the idempotency key, `retry_count` the attempt less 1.
+    `request_id` is the idempotency key, `retry_count` the attempt minus 1.
     """
 
     request_id: str
@@ -67,7 +67,7 @@ class FcContext:
 def fc_handler(handler: Handler) -> Function:
     """Return a function that calls a handler of Function Compute.
 
-    The handler gets the step's input as JSON bytes, and returns JSON text or an object.
+    The handler receives the step's input as JSON bytes, and returns JSON text or an object.
     """
 
     def call(input: JsonObject, context: Context) -> Any:

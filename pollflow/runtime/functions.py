@@ -1,6 +1,6 @@
-"""Functions that flows call: registered by name, looked up by the names of the language, called with a context.
+"""Functions that flows call: registered by name, found by the resource of a step, called with a context.
 
-Nothing is imported or called by a name from a flow: only registered functions are called.
+A name in a flow never imports or calls anything else: only registered functions are called.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a function knows of its call.
+    """The context of one call.
 
-    `idempotency_key` stays the same when the call is repeated because a worker died: pass it to an API that takes one,
-    and no job is started twice. `attempt` counts the calls by retry policies within one visit of the step, from 1.
-    `deadline` is when the attempt times out, or None.
+    `idempotency_key` stays the same when the call is repeated because a worker died. Pass it to an API that accepts
+    one, so that no job is started twice. `attempt` counts the calls by retry policies within one visit of the step,
+    from 1. `deadline` is when the attempt times out, or None.
     """
 
     execution_id: str
@@ -44,7 +44,7 @@ class Context:
 if TYPE_CHECKING:
     _Adapter = logging.LoggerAdapter[logging.Logger]
 else:
-    _Adapter = logging.LoggerAdapter  # takes no type in Python 3.10
+    _Adapter = logging.LoggerAdapter  # not generic at run time in Python 3.10
 
 
 class CallLogger(_Adapter):
@@ -54,8 +54,8 @@ class CallLogger(_Adapter):
         """Prefix a line with its flow, execution and step."""
         info = self.extra or {}
         # A % in a name is not a format specifier.
-        whose = "{flow}/{execution} {step}".format_map(info).replace("%", "%%")
-        return super().process(f"{whose}: {msg}", kwargs)
+        prefix = "{flow}/{execution} {step}".format_map(info).replace("%", "%%")
+        return super().process(f"{prefix}: {msg}", kwargs)
 
 
 class Functions:
@@ -70,10 +70,11 @@ class Functions:
     def register(self, name: str, function: Function) -> None:
         """Register a function. Raises InvalidArgument if another function has the name."""
         if not name or not isinstance(name, str):
-            raise InvalidArgument("the name of a function must be a string that is not empty")
+            raise InvalidArgument("a function name must be a non-empty string")
         known = self._functions.get(name)
-        if known is not None and _place(known) != _place(function):
-            raise InvalidArgument(f"two functions are registered as {name!r}: {_place(known)} and {_place(function)}")
+        if known is not None and _qualified_name(known) != _qualified_name(function):
+            names = f"{_qualified_name(known)} and {_qualified_name(function)}"
+            raise InvalidArgument(f"two functions are registered as {name!r}: {names}")
         self._functions[name] = function
 
     @overload
@@ -98,24 +99,23 @@ class Functions:
 
     def near(self, resource: Resource) -> list[str]:
         """Return registered names that are similar to the resource's."""
-        wanted = names_of(resource)
-        found = [near for name in wanted for near in difflib.get_close_matches(name, self._functions, n=3)]
+        found = [near for name in names_of(resource) for near in difflib.get_close_matches(name, self._functions, n=3)]
         return list(dict.fromkeys(found))
 
 
 def names_of(resource: Resource) -> tuple[str, ...]:
-    """Return the names that a resource is looked up by, in order."""
+    """Return the names under which the function of a resource may be registered, in the order of the lookup."""
     if isinstance(resource, FunctionResource):
         return resource.arn, f"{resource.service}/{resource.function}", resource.function
     return (resource.arn,)
 
 
 def missing_cause(resource: Resource, functions: Functions) -> str:
-    """Return the cause for a function that is not registered."""
-    wanted = names_of(resource)[1 if isinstance(resource, FunctionResource) else 0]
+    """Return the cause of the error for a function that is not registered."""
+    name = names_of(resource)[1 if isinstance(resource, FunctionResource) else 0]
     near = functions.near(resource)
     known = f"similar names: {', '.join(near)}" if near else f"registered: {', '.join(list(functions)[:10]) or 'none'}"
-    return f"no function is registered as {wanted!r}; {known}"
+    return f"no function is registered as {name!r}; {known}"
 
 
 def invoke(function: Function, input: JsonObject, context: Context) -> Json:
@@ -123,7 +123,7 @@ def invoke(function: Function, input: JsonObject, context: Context) -> Json:
     result = function(input, context)
     if inspect.isawaitable(result):
         result = asyncio.run(_await(result))
-    # Tuples become lists now, so that the machine sees what Redis will keep.
+    # The machine sees the same value as after a round trip through Redis: tuples become lists.
     try:
         return json.loads(json.dumps(result, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
@@ -134,7 +134,7 @@ async def _await(awaitable: Any) -> Any:
     return await awaitable
 
 
-def _place(function: Function) -> str:
+def _qualified_name(function: Function) -> str:
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
 
 

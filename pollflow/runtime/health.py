@@ -1,7 +1,7 @@
-"""What a worker checks before it starts: Celery's private parts, and whether Redis keeps what it is given.
+"""Checks of Redis before a worker starts: whether it can serve pollflow, and whether it keeps acknowledged data.
 
-What cannot work is refused; what may lose data is a warning. A managed Redis that answers neither INFO nor CONFIG is
-assumed to be in order.
+A server that cannot work is an error; a server that may lose data is a warning. A managed Redis that answers neither
+INFO nor CONFIG passes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pollflow.store import Connection, ServerInfo, Store, read_server_info
 
 logger = logging.getLogger("pollflow")
 
-_LOSES = "acknowledged data is lost when it restarts (docs/guarantees.md)"
+_DATA_LOSS = "all data is lost when it restarts (docs/guarantees.md)"
 
 
 def before_start(check: Callable[[str], None]) -> type[bootsteps.Step]:
-    """Return a worker step that runs the check on the node's name.
+    """Return a bootstep that calls `check` with the node's name.
 
-    An exception in it ends the worker; one in a signal would not.
+    An exception in a bootstep ends the worker; an exception in a signal handler would not.
     """
 
     class PollflowCheck(bootsteps.Step):  # type: ignore[misc]
@@ -36,7 +36,7 @@ def before_start(check: Callable[[str], None]) -> type[bootsteps.Step]:
 
 
 def check_server(client: Connection, role: str) -> None:
-    """Raise ConfigurationError for a server that cannot work as `role`, and warn of one that may lose data."""
+    """Raise ConfigurationError for a server that cannot work as `role`; log warnings for one that may lose data."""
     try:
         info = read_server_info(client)
     except StoreUnavailable as error:
@@ -46,19 +46,19 @@ def check_server(client: Connection, role: str) -> None:
         return
     if info.is_cluster:
         raise ConfigurationError(
-            f"the {role} is a Redis Cluster: Celery does not support one as a broker, and pollflow does not for its "
-            "state; use a Redis that is not clustered (a primary with replicas is)"
+            f"the {role} is a Redis Cluster, which neither Celery nor pollflow supports; "
+            "use a single Redis, or a primary with replicas"
         )
     for warning in _warnings(info):
         logger.warning("the %s: %s", role, warning)
 
 
 def check_durability(store: Store) -> None:
-    """Raise ConfigurationError where commits are to be durable and the server cannot acknowledge any."""
+    """Raise ConfigurationError if the server cannot acknowledge durable commits."""
     try:
         store.durability.check()
     except NotDurable as error:
-        raise ConfigurationError(f"pollflow_durable is set, and cannot be kept: {error}") from error
+        raise ConfigurationError(f"pollflow_durable is set, but Redis cannot acknowledge commits: {error}") from error
     except StoreUnavailable as error:
         logger.warning("pollflow_durable could not be checked before the start: %s", error)
 
@@ -71,7 +71,7 @@ def _warnings(info: ServerInfo) -> list[str]:
             "set it to noeviction"
         )
     if info.is_replica:
-        found.append("it is a replica: it takes no writes, and nothing runs until it is a primary")
+        found.append("the server is a read-only replica: no flow runs until it becomes a primary")
     if info.is_persistent is False:
-        found.append(f"Redis keeps neither an append-only file nor snapshots: {_LOSES}; set appendonly to yes")
+        found.append(f"Redis has neither an append-only file nor snapshots: {_DATA_LOSS}; set appendonly to yes")
     return found

@@ -1,7 +1,7 @@
-"""Renews the leases of the calls that a worker runs, and ends calls that cannot commit any more.
+"""Lease renewal for the calls that a worker runs, and termination of calls that can no longer commit.
 
-It runs in the worker's main process, not in a pool child: a function that keeps its process busy cannot keep its own
-lease from being renewed, and a dead child stops being listed.
+It runs in the worker's main process, not in a pool child. So a function that keeps its process busy does not block the
+renewal of its own lease, and the calls of a dead child are no longer renewed.
 """
 
 from __future__ import annotations
@@ -22,58 +22,58 @@ from pollflow.store import MessageKey, Reading, Store
 
 logger = logging.getLogger("pollflow")
 
-_ROUNDS_BEFORE_END = 3
-"""A task that has just committed cannot renew either; it has this many rounds to return."""
+_MAX_FAILED_ROUNDS = 3
+"""The failed renewals after which a call is terminated. A task that has just committed fails until it returns."""
 
 _worker = secrets.token_hex(8)
 
 
 def worker_name() -> str:
-    """Return the name that begins the nonces of this worker's calls; pool children are forked and share it."""
+    """Return the prefix of the nonces of this worker's calls; forked pool children share it."""
     return _worker
 
 
 def name_worker(hostname: str) -> None:
-    """Name this worker after its Celery node, before it forks its pool. Two workers of one node name still differ."""
+    """Name this worker after its Celery node, before it forks its pool. A random suffix keeps names unique."""
     global _worker
     _worker = f"{hostname}/{secrets.token_hex(4)}"
 
 
 @dataclass(slots=True)
 class LeaseRenewer:
-    """Renews leases once a round. `terminate` ends a pool child; None where the pool has none."""
+    """Renews all leases once a round. `terminate` kills a pool child; None for a pool without child processes."""
 
     store: Store
     reading: Reading
     terminate: Terminate | None = None
     list_running: Callable[[], Sequence[RunningTask]] = running_tasks
-    _refused: dict[Any, float] = field(default_factory=dict)
-    """For how many rounds the lease of a request could not be renewed; infinity once its process was ended."""
+    _failed_rounds: dict[Any, float] = field(default_factory=dict)
+    """The number of failed renewals in a row, by request; infinity after its process was terminated."""
 
     def renew(self) -> None:
         """Renew every lease once."""
-        refused: dict[Any, float] = {}
+        failed: dict[Any, float] = {}
         for task, key in _step_tasks(self.list_running()):
             if self.store.renew(key, worker_name()):
                 continue
-            rounds = self._refused.get(task.request, 0) + 1
-            refused[task.request] = rounds
-            if rounds >= _ROUNDS_BEFORE_END and rounds < math.inf and self._end(task, key):
-                refused[task.request] = math.inf
-        self._refused = refused
+            rounds = self._failed_rounds.get(task.request, 0) + 1
+            failed[task.request] = rounds
+            if rounds >= _MAX_FAILED_ROUNDS and rounds < math.inf and self._terminate(task, key):
+                failed[task.request] = math.inf
+        self._failed_rounds = failed
 
-    def _end(self, task: RunningTask, key: MessageKey) -> bool:
-        """End a call whose execution was stopped, whose attempt timed out, or that another worker has taken over."""
+    def _terminate(self, task: RunningTask, key: MessageKey) -> bool:
+        """Terminate a call whose execution was stopped, whose attempt timed out, or that another worker has claimed."""
         if self.terminate is None or not task.pid or not task.is_running() or self._may_finish(task, key):
             return False
-        logger.warning("ended a call that cannot commit any more", extra={"task": task.id})
+        logger.warning("terminated a call that can no longer commit", extra={"task": task.id})
         self.terminate(task.pid)
         return True
 
     def _may_finish(self, task: RunningTask, key: MessageKey) -> bool:
-        """Return whether the step waited for a callback and was reported: then its function may finish its work."""
-        limit = task.headers.get(CALLBACK)
-        if limit is None or (limit and task.started_at and time.time() > task.started_at + limit):
+        """Return whether the step was reported while its function still runs; the function may then finish."""
+        timeout = task.headers.get(CALLBACK)
+        if timeout is None or (timeout and task.started_at and time.time() > task.started_at + timeout):
             return False
         try:
             execution = self.reading.execution(key.ref)
@@ -84,7 +84,7 @@ class LeaseRenewer:
         if execution.status.ended:
             return execution.status is Status.SUCCEEDED
         frame = self.reading.frame(key.ref, key.frame)
-        return frame is None or frame.token != key.token  # otherwise another worker has taken the call over
+        return frame is None or frame.token != key.token  # with the same token, another worker has claimed the call
 
 
 def _step_tasks(tasks: Sequence[RunningTask]) -> list[tuple[RunningTask, MessageKey]]:

@@ -1,6 +1,6 @@
 """Maintenance jobs of an execution: its time limit, notifying parents, stopping sub-executions, cleanup and purge.
 
-Each is in the wake-up index until it is done, and running it twice changes nothing.
+Each job is in the wake-up index until it is done. Running it twice changes nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class MaintenanceJobs:
     engine: Engine
 
     def run(self, record: ExecutionRecord, job: str) -> None:
-        """Run one job that is due. A job of a later release is left to it."""
-        known: dict[str, Callable[[ExecutionRecord], object]] = {
+        """Run one job that is due. A job that only a later release knows stays in the index."""
+        jobs: dict[str, Callable[[ExecutionRecord], object]] = {
             "deadline": self._time_out,
             "notify": self.engine.notify_parents,
             "orphan": self._stop_orphan,
@@ -37,13 +37,13 @@ class MaintenanceJobs:
             "cleanup": self._delete_frames,
             "purge": self.purge,
         }
-        if job not in known:
-            logger.warning("left to a later release", extra={"execution": str(record.ref), "job": job})
+        if job not in jobs:
+            logger.warning("a maintenance job needs a later release", extra={"execution": str(record.ref), "job": job})
             return
-        known[job](record)
+        jobs[job](record)
 
     def purge(self, record: ExecutionRecord) -> None:
-        """Delete an ended execution and all that is left of it. An execution that runs is left alone."""
+        """Delete an ended execution and its history. A running execution is not changed."""
         if not self.engine.notify_parents(record):
             return
         self._drain_outbox(record)
@@ -58,21 +58,24 @@ class MaintenanceJobs:
         self.engine.store.job_done(record.key, "deadline")
 
     def _stop_orphan(self, record: ExecutionRecord) -> None:
-        """Stop a sub-execution whose step Redis has lost. A step that is still to come finds what it started."""
+        """Stop a sub-execution whose starting step Redis has lost, unless that step may be entered again."""
         decisions = self._decisions(record)
         if ChildDecision.CHECK_LATER in decisions.values():
-            return  # the sweep runs the job again, until the step is there or its execution has gone another way
-        self._stop_unless_needed(record, decisions, "", "the step that started it does not wait any more")
+            return  # the sweep runs the job again until the step is open, or its execution has taken another path
+        self._stop_unless_needed(record, decisions, "", "the step that started the execution no longer waits for it")
         self.engine.store.job_done(record.key, "orphan")
 
     def _drain_outbox(self, record: ExecutionRecord) -> None:
-        """Stop the sub-executions that steps no longer want, while their execution goes on."""
+        """Stop the sub-executions that steps no longer want, while the parent execution continues."""
         for entry in self.engine.reading.outbox(record.ref):
-            self._cancel_child(entry, "FnF.TaskTimeout", "the step that waited no longer does")
+            self._cancel_child(entry, "FnF.TaskTimeout", "the step no longer waits for the execution")
             self.engine.store.outbox_done(record.key, entry)
 
     def _delete_frames(self, record: ExecutionRecord) -> int:
-        """Delete some frames of an ended execution, and stop what only these waited for. Return how many are left."""
+        """Delete a slice of an ended execution's frames, and stop the sub-executions that only these waited for.
+
+        Return how many frames are left.
+        """
         frames = self.engine.reading.frame_names(record.ref, _SLICE)
         for name in frames if record.status is not Status.SUCCEEDED else ():
             frame = self.engine.reading.frame(record.ref, name)
@@ -85,11 +88,11 @@ class MaintenanceJobs:
         try:
             flow = self.engine.flows.get(record.digest)
         except FlowNotExists:
-            return None  # Redis has lost the definition, so what the frame waited for is unknown
+            return None  # Redis has lost the definition, so it is unknown what the frame waited for
         return awaited_by(flow, frame.state, record.info)
 
     def _cancel_child(self, entry: OutboxEntry, error: str, cause: str) -> None:
-        # The note comes first: a worker that starts the sub-flow late finds the note, or is found below.
+        # The note comes first: a late start of the sub-flow finds the note, or its execution is found below.
         self.engine.store.cancel_child(entry)
         try:
             record = self.engine.reading.execution(entry.ref)
@@ -100,7 +103,7 @@ class MaintenanceJobs:
             self._stop_unless_needed(record, decisions, error, cause)
 
     def _decisions(self, record: ExecutionRecord) -> dict[ParentLink, ChildDecision]:
-        """Return what each step that waits for a running execution means for it."""
+        """Return the decision of each waiting step about a running sub-execution."""
         if record.status.ended:
             return {}
         reading = self.engine.reading
@@ -109,10 +112,10 @@ class MaintenanceJobs:
     def _stop_unless_needed(
         self, record: ExecutionRecord, decisions: dict[ParentLink, ChildDecision], error: str, cause: str
     ) -> None:
-        # Stop only what a step has started and waited for; not what a client started or a step did not wait for.
+        # Stop only an execution whose starter waits for it, not one of a client or of a step that did not wait.
         is_awaited_by_its_starter = any(link.token == record.parent for link in decisions)
         if record.status.ended or not is_awaited_by_its_starter:
             return
         cancelled = self.engine.reading.cancellations(record.ref)
-        if all(choice is ChildDecision.STOP or link.token in cancelled for link, choice in decisions.items()):
+        if all(decision is ChildDecision.STOP or link.token in cancelled for link, decision in decisions.items()):
             self.engine.end(record.key, Status.STOPPED, error, cause, parent_links=tuple(decisions))

@@ -1,4 +1,4 @@
-"""Checks of JSON objects that come from users, before anything is stored."""
+"""Validation of JSON objects from users, before they are stored."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pollflow.fdl.model import JsonObject
 from pollflow.machine.data import size_of, size_text
 
 
-def checked_object(what: str, value: Any, limit_bytes: int) -> JsonObject:
+def checked_object(name: str, value: Any, limit_bytes: int) -> JsonObject:
     """Return the value as plain JSON. Raises InvalidArgument for other values, EntityTooLarge over the limit."""
     if not isinstance(value, dict):
-        raise InvalidArgument(f"the {what} must be a JSON object, not {type(value).__name__}")
+        raise InvalidArgument(f"the {name} must be a JSON object, not {type(value).__name__}")
     try:
         plain: JsonObject = json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidArgument(f"the {what} must be a JSON object: {error}") from error
+        raise InvalidArgument(f"the {name} must be a JSON object: {error}") from error
     size = size_of(plain)
     if size > limit_bytes:
-        raise EntityTooLarge(f"the {what} has {size_text(size)}; {limit_bytes} bytes are allowed")
+        raise EntityTooLarge(f"the {name} has {size_text(size)}; the limit is {limit_bytes} bytes")
     return plain

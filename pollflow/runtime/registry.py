@@ -1,4 +1,4 @@
-"""Writes down for clients what a worker does: where step messages go, the settings, and the registered functions."""
+"""Registration of workers for clients: routes of step messages, settings, and registered functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pollflow.store import Directory, Reading
 
 @dataclass(frozen=True, slots=True)
 class WorkerRegistry:
-    """What one app's workers register."""
+    """Stores what the workers of one app register."""
 
     directory: Directory
     reading: Reading
@@ -21,11 +21,11 @@ class WorkerRegistry:
     functions: Functions
 
     def register(self) -> None:
-        """Write everything down."""
+        """Store routes, settings and functions."""
         self.routes.save(self.directory, self.settings)
         self.directory.save_functions(self.functions, self.reading.now())
 
     def register_again(self) -> None:
-        """Write everything down if Redis has lost it."""
+        """Store them again if Redis has lost them."""
         if not self.directory.has_route():
             self.register()

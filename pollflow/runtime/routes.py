@@ -1,6 +1,6 @@
-"""Where step messages go: to a list that the store's scripts push to, or by the app that publishes.
+"""Routes of step messages: a Redis list that the scripts push to, or the app's own broker connection.
 
-Workers write down what their app says, so that a client without the app knows it too.
+Workers store the routes of their app, so that a client without the app can use them.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Routes:
         return {self.list_of(queue) for queue in self.queues.values()} or {self.list_of(DEFAULT_QUEUE)}
 
     def encode(self, message: Message) -> EncodedMessage | None:
-        """Encode a message for a script; None where the script cannot publish it."""
+        """Encode a message for a script; return None if scripts cannot publish."""
         if not self.in_script:
             return None
         queue = self.queue_of(message.metadata.type)
         return messages.encode(message, queue=queue, list_key=self.list_of(queue))
 
     def save(self, directory: Directory, settings: Settings) -> None:
-        """Write the routes down for clients, with the settings of the workers."""
+        """Store the routes and the settings of the workers for clients."""
         directory.save_route(
             {
                 "settings": settings.dump(),
@@ -56,7 +56,7 @@ class Routes:
 
     @classmethod
     def load(cls, directory: Directory) -> tuple[Routes, str | None]:
-        """Return the routes and settings that a worker has written; Celery's default queue where none has yet."""
+        """Return the stored routes and settings; Celery's default queue and None if no worker has stored any."""
         record = directory.route()
         if not record:
             return cls(), None
@@ -65,4 +65,4 @@ class Routes:
 
 
 Publish = Callable[[Message], None]
-"""Publishes a message by the app's own broker connection."""
+"""Publishes a message on the app's own broker connection."""

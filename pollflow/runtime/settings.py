@@ -18,30 +18,30 @@ _LOCAL = {"redis_url", "key_prefix"}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Each is set as `pollflow_NAME` in the Celery configuration. Times are seconds."""
+    """The settings; each is set as `pollflow_NAME` in the Celery configuration. Times are seconds."""
 
     redis_url: str = ""
-    """The Redis that keeps the state; unless set, that of `POLLFLOW_REDIS_URL`, else the broker if it is a Redis."""
+    """The Redis that keeps the state. The default is `POLLFLOW_REDIS_URL`, else the broker if it is a Redis."""
     key_prefix: str = "pollflow"
     """The prefix of every key."""
     max_countdown: float = 60.0
     """The longest countdown given to Celery. The visibility timeout must be at least twice as long."""
     redelivery_timeout: float = 2.0
-    """How long after its due time a message that no worker has begun is published again."""
+    """How long after its due time a message is published again, if no worker has begun it."""
     max_redelivery_timeout: float = 600.0
-    """The redelivery timeout doubles each time that a message of an entry is lost, up to this."""
+    """The redelivery timeout of an entry doubles with each lost message, up to this limit."""
     lease: float = 3.0
-    """How long a call may run without a renewal by its worker before it is made again."""
+    """How long a call may run without a renewal by its worker before it is repeated."""
     sweep_interval: float = 1.0
     """The time between two sweeps, and between two renewals of a worker's leases."""
     sweep_in_workers: bool = True
-    """Whether workers sweep. If not, a beat has to."""
+    """Whether workers sweep. Otherwise beat must schedule the sweep."""
     max_crashes: int = 5
-    """A step whose calls were interrupted this often by the death of their process fails with `FC.Unknown`."""
+    """How many calls of an attempt may end with their process before the step fails with `FC.Unknown`."""
     retention: float = 30.0 * 86_400
     """How long an ended execution is kept."""
     durable: bool = False
-    """Whether starts, stops, reports and commits wait until the append-only file of Redis has them."""
+    """Whether starts, stops, reports and commits wait until the append-only file of Redis has acknowledged them."""
     max_payload_bytes: int = 32 * 1024
     """The maximum size of a step's input, output and local together, and of an execution's input."""
     max_events: int = 250_000
@@ -72,19 +72,19 @@ class Settings:
             value = conf.get(PREFIX + name)
             if value is None:
                 continue
-            values[name] = _as(type(field.default), PREFIX + name, value)
+            values[name] = _converted(type(field.default), PREFIX + name, value)
         return cls(**values)
 
     def dump(self) -> str:
-        """Return the text that a worker writes down for clients: all settings but where the state is."""
+        """Return the settings as JSON for clients, without the Redis URL and the key prefix."""
         return json.dumps({name: value for name, value in asdict(self).items() if name not in _LOCAL})
 
     @classmethod
     def load(cls, text: str | None, **local: Any) -> Settings:
-        """Return the settings that `dump` wrote, without unknown ones; `local` are those of this process."""
+        """Return the settings that `dump` wrote, without unknown ones; `local` has the settings of this process."""
         known = {field.name for field in fields(cls)} - _LOCAL
-        written = json.loads(text) if text else {}
-        return cls(**{name: value for name, value in written.items() if name in known}, **local)
+        stored = json.loads(text) if text else {}
+        return cls(**{name: value for name, value in stored.items() if name in known}, **local)
 
     @property
     def timing(self) -> Timing:
@@ -110,7 +110,7 @@ class Settings:
 
     @property
     def keys(self) -> Keys:
-        """The names of the keys, under the prefix."""
+        """The names of the Redis keys."""
         return Keys(self.key_prefix)
 
 
@@ -119,11 +119,11 @@ def _refuse_unknown(conf: Any, known: Iterable[str]) -> None:
     for name in conf:
         if isinstance(name, str) and name.startswith(PREFIX) and name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            metadata = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
-            raise ConfigurationError(f"{name} is no setting of pollflow{metadata}")
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+            raise ConfigurationError(f"unknown setting {name}; {hint}")
 
 
-def _as(kind: type[Any], name: str, value: Any) -> Any:
+def _converted(kind: type[Any], name: str, value: Any) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:

@@ -1,4 +1,4 @@
-"""Notes that a worker shuts down, so that calls interrupted by it do not count as crashes."""
+"""Detection of a worker's shutdown, so that the calls that it interrupts do not count as crashes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pollflow.runtime import shutdown_flag
 
 
 class ShutdownHandler(bootsteps.StartStopStep):  # type: ignore[misc]
-    """A worker step that notes the shutdown however it begins: a remote control command sends no signal."""
+    """A bootstep that sets the shutdown flag, also for a shutdown by remote control, which sends no signal."""
 
     name = "pollflow.shutdown"
 
@@ -20,25 +20,25 @@ class ShutdownHandler(bootsteps.StartStopStep):  # type: ignore[misc]
         """Do nothing."""
 
     def close(self, parent: Any) -> None:
-        """Note that the worker begins to stop."""
+        """Set the shutdown flag: the worker begins to stop."""
         shutdown_flag.set_stopping()
 
 
 def follow_signals() -> None:
-    """Note a shutdown at its signal: a soft shutdown interrupts calls before the worker closes its steps."""
+    """Set the shutdown flag on signals: a soft shutdown interrupts calls before it closes the bootsteps."""
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
-        _before(number)
+        _wrap_handler(number)
 
 
-def _before(number: int) -> None:
+def _wrap_handler(number: int) -> None:
     handler = signal.getsignal(number)
     if not callable(handler):
         return
 
-    def noted(*args: Any) -> None:
+    def set_flag(*args: Any) -> None:
         shutdown_flag.set_stopping()
         handler(*args)
 
-    signal.signal(number, noted)
+    signal.signal(number, set_flag)

@@ -1,4 +1,4 @@
-"""Whether this worker is shutting down, also for its pool children: a page of memory that they share since the fork.
+"""The shutdown flag of a worker, in a page of memory that its forked pool children share.
 
 A call that is interrupted by a shutdown does not count as a crash. A child that was not forked does not see the flag,
 and its interrupted call counts.

@@ -1,4 +1,4 @@
-"""Starting executions, for clients and for sub-flows."""
+"""`Starter`: starts executions, for clients and for sub-flows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 
 
 def new_identity() -> tuple[str, str]:
-    """Return the id of a new execution, and the secret of its task tokens."""
+    """Return the id of a new execution, and the secret that signs its task tokens."""
     return uuid.uuid4().hex, secrets.token_hex(16)
 
 
@@ -46,11 +46,12 @@ class Starter:
         parent_link: ParentLink | None = None,
         durable: bool = False,
     ) -> tuple[ExecutionKey, bool]:
-        """Start an execution, or return the running one of that name. The flag is True if this started it.
+        """Start an execution, or return the running one of that name. The flag is true for a new one.
 
-        `parent` is the task token of the step that starts it; that step gets the execution that it has started even if
-        it has ended. Raises FlowNotExists; ExecutionAlreadyExists if an ended execution has the name; InvalidArgument
-        and EntityTooLarge before anything is stored; NotDurable; TaskAlreadyCompleted if the step has cancelled it.
+        `parent` is the task token of the step that starts it. A repeated start by that step returns its execution even
+        if that has ended. Raises FlowNotExists; ExecutionAlreadyExists if an ended execution has the name;
+        InvalidArgument and EntityTooLarge before anything is stored; NotDurable; TaskAlreadyCompleted if the step has
+        cancelled it.
         """
         ref = ref_of(flow_name, name or _random_name())
         input = checked_object("input", input, self.limits.payload_bytes)
@@ -78,7 +79,7 @@ class Starter:
             return
         ref = started.key.ref
         if parent and self._is_parent(ref, parent):
-            return  # this very step has started it or waits for it, and is notified if it waits
+            return  # the same step has started it or waits for it, and is notified if it waits
         raise ExecutionAlreadyExists(
             f'execution "{ref}" exists already and has ended ({started.existing.value}); use another name or purge it'
         )

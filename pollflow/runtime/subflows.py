@@ -1,8 +1,8 @@
 """Sub-flows: a step that starts an execution of another flow and may wait for its end.
 
-Parent and sub-execution may be in different shards, so no single script changes both. The sub-execution's name follows
-from the step's idempotency key: a second start finds the first one. The sub-execution keeps the step's task token as a
-parent link, and notifying the parents is a maintenance job until it is done.
+Parent and sub-execution may be in different shards, so no single script changes both. The sub-execution's name is
+derived from the step's idempotency key, so a repeated start finds the first one. The sub-execution stores the step's
+task token as a parent link. Notifying the parents is a maintenance job until it is done.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class SubFlows:
     reading: Reading
 
     def start(self, claimed: Claimed, request: CallRequest) -> Event:
-        """Start a sub-flow. Return its result at once, or wait for its end, as the pattern says."""
+        """Start a sub-flow. Return the result of the step, or Submitted if the step waits for the sub-flow's end."""
         if not isinstance(request.resource, FlowResource):
             raise TypeError(request.resource)
         try:
-            flow_name, name, input = asked_of(request, request.resource)
+            flow_name, name, input = requested_start(request, request.resource)
         except ValueError as error:
             return Raised("FnF.RuntimeError", str(error))
         waits = request.pattern is not Pattern.REQUEST_RESPONSE
@@ -55,7 +55,7 @@ class SubFlows:
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         except TaskAlreadyCompleted as error:
-            return Raised("FnF.RuntimeError", str(error))  # not committed: the step has gone on
+            return Raised("FnF.RuntimeError", str(error))  # this event is never committed: the step has ended
         started = {"FlowName": key.ref.flow, "Name": key.ref.name}
         if waits:
             return Submitted(started)
@@ -67,14 +67,14 @@ class SubFlows:
         try:
             key, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
         except TaskAlreadyCompleted:
-            if not self._is_there(claimed.key):
+            if not self._is_open(claimed.key):
                 raise
-            # Redis went back in time. The note was made while the step was gone.
+            # Redis has lost recent writes: the step was cancelled, but it is open again.
             self.starter.store.undo_cancel(OutboxEntry(ref_of(flow_name, name), parent_link.token))
             key, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
         return key
 
-    def _is_there(self, key: MessageKey) -> bool:
+    def _is_open(self, key: MessageKey) -> bool:
         frame = self.reading.frame(key.ref, key.frame)
         if frame is None or frame.token != key.token:
             return False
@@ -82,22 +82,22 @@ class SubFlows:
 
 
 def awaited_by(flow: Flow, state: FrameState, info: ExecutionInfo) -> OutboxEntry | None:
-    """Return what to stop if the step no longer waits for its sub-execution; None if it waits for none."""
+    """Return the outbox entry that stops the step's sub-execution; None if the step waits for none."""
     request = call_of(flow, state, info)
     if request is None or not isinstance(request.resource, FlowResource):
         return None
     if request.pattern is Pattern.REQUEST_RESPONSE:
         return None
     try:
-        flow_name, name, _ = asked_of(request, request.resource)
+        flow_name, name, _ = requested_start(request, request.resource)
         ref = ref_of(flow_name, name)
     except ValueError:
-        return None  # nothing was started under such a name
+        return None  # no sub-flow was started with these arguments
     return OutboxEntry(ref, task_token(info, state))
 
 
-def asked_of(request: CallRequest, resource: FlowResource) -> tuple[str, str, JsonObject]:
-    """Return flow, name and input of the sub-execution that a call asks for. Raises ValueError."""
+def requested_start(request: CallRequest, resource: FlowResource) -> tuple[str, str, JsonObject]:
+    """Return flow name, execution name and input of the requested sub-execution. Raises ValueError."""
     params = request.params if isinstance(request.params, dict) else {}
     flow_name = resource.name or params.get("FlowName")
     if not isinstance(flow_name, str):

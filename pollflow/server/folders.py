@@ -8,7 +8,7 @@ FOLDER = ".pollflow"
 
 
 def private_folder(project: Path) -> Path:
-    """Return the folder; create it, readable by its owner only and ignored by git, if it does not exist."""
+    """Return the folder. Create it if needed, readable by its owner only and ignored by git."""
     folder = project / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)

@@ -15,7 +15,7 @@ from pathlib import Path
 class FileLock:
     """A `flock` on a file, shared or exclusive.
 
-    A child process that inherits `fileno()` owns the lock too. The lock is free when all of them have closed the file.
+    A child process that inherits `fileno()` owns the lock too. The lock is free when all owners have closed the file.
     """
 
     def __init__(self, path: Path) -> None:

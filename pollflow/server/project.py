@@ -25,7 +25,7 @@ class ProjectServer:
     """The server of a project's folder, as a context manager.
 
     `url` is for the state of pollflow and the broker of Celery. `joined` is true if another command had started the
-    server. Without `keeps_data` a server that starts is empty. Entering raises the exceptions of `EmbeddedServer.start`
+    server. Without `keeps_data` a new server starts empty. Entering raises the exceptions of `EmbeddedServer.start`
     and `join`.
     """
 

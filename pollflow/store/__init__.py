@@ -1,4 +1,4 @@
-"""Redis: keys, scripts and records. Knows neither Celery nor what a step means."""
+"""State in Redis: keys, scripts and records. It knows neither Celery nor the meaning of a step."""
 
 from pollflow.store.clock import Clock
 from pollflow.store.commands import Conflict, Sent, Stale

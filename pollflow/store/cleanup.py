@@ -1,4 +1,4 @@
-"""Making room: frames of executions that have ended, ended executions, and compaction of old events."""
+"""Deletion of ended executions and of their frames, and compaction of old events."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pollflow.store.scripts import translated
 
 
 class Cleanup(Core):
-    """The verbs that delete and compact, each in slices, so that no other client waits for long."""
+    """The methods that delete and compact, in slices, so that no other client waits for long."""
 
     def cleanup(self, key: ExecutionKey, frames: Sequence[str]) -> int:
-        """Delete frames of an execution that has ended. Return how many others are left, 0 if it runs or is gone."""
+        """Delete frames of an execution that has ended. Return how many are left, 0 if it runs or is gone."""
         ref = key.ref
         keys = {
             "execution": self.keys.execution(ref),

@@ -18,7 +18,7 @@ class Clock:
     frozen_at: float | None = None
 
     def argument(self) -> str:
-        """What every script takes as its first argument."""
+        """Return the first argument of every script."""
         return f"+{self.shift!r}" if self.frozen_at is None else f"={self.frozen_at!r}"
 
     def adjusted(self, redis_time: float) -> float:
@@ -26,7 +26,7 @@ class Clock:
         return redis_time + self.shift if self.frozen_at is None else self.frozen_at
 
     def read(self, client: Connection) -> float:
-        """The moment now, epoch seconds, as the scripts see it."""
+        """Return the current time as the scripts see it, in epoch seconds."""
         if self.frozen_at is not None:
             return self.frozen_at
         seconds, microseconds = client.time()

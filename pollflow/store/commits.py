@@ -1,4 +1,4 @@
-"""The commits of transitions: how a frame goes on, how children start and end, how an execution ends."""
+"""The commits of transitions: a frame continues, children start or end, an execution ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pollflow.store.state import LAYOUT, dump_json, dump_metadata, dump_state
 
 
 def new_token() -> str:
-    """Return a text that cannot be guessed, and that no counter repeats."""
+    """Return a random text that cannot be guessed and does not repeat."""
     return secrets.token_hex(10)
 
 
@@ -188,12 +188,12 @@ class Commits(Core):
 
 
 def unpublished(message: Message | None, is_left: bool) -> tuple[Message, ...]:
-    """Return the message if the script has left it to the caller."""
+    """Return the message if the caller has to publish it."""
     return (message,) if message is not None and is_left else ()
 
 
 def _join_nonce(claimed: Claimed) -> str | None:
-    """Return the nonce of a claim that has counted the children of a map step; None for any other."""
+    """Return the nonce of a claim that counted the children of a map step; None for any other claim."""
     return claimed.nonce if claimed.join is not None else None
 
 

@@ -1,4 +1,4 @@
-"""Connections to Redis are made here and nowhere else, from one URL."""
+"""Connections to Redis. No other module creates one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from redis.retry import Retry
 
 from pollflow.errors import InvalidArgument, StoreFull, StoreUnavailable
 
-_LONGEST_PAUSE_SECONDS = 1.0
+_MAX_PAUSE_SECONDS = 1.0
 _URLS = "redis://HOST:PORT/DB, rediss://… or unix:///PATH?db=N"
 
-# What Redis answers while it cannot serve: by code, and within scripts of older servers anywhere in the text.
+# The error codes of conditions that pass. Older servers put the code of an error in a script anywhere in the text.
 _FULL = "OOM command not allowed"
 _READ_ONLY = "READONLY "
-_PASSING = (
+_TEMPORARY = (
     _FULL,
     _READ_ONLY,
     "LOADING ",
@@ -40,22 +40,22 @@ _PASSING = (
 )
 
 Connection: TypeAlias = Any
-"""A `redis.Redis` that decodes its replies to text, which the types of redis-py cannot say."""
+"""A `redis.Redis` that decodes its replies to text, which the types of redis-py cannot express."""
 
 
 def connect(url: str, *, retry_seconds: float = 2) -> Connection:
-    """A client that tries for about `retry_seconds` while Redis is away or loading.
+    """Return a client that retries for about `retry_seconds` while Redis is unreachable or loading.
 
-    Trying again is safe: every script of the store tells a repetition from a first time. Raises InvalidArgument for
-    what is no URL of a Redis.
+    Retries are safe: every script of the store recognizes its own repetition. Raises InvalidArgument for an invalid
+    URL.
     """
     _check_database(url)
-    retries = max(3, round(retry_seconds / _LONGEST_PAUSE_SECONDS) + 3)
+    retries = max(3, round(retry_seconds / _MAX_PAUSE_SECONDS) + 3)
     try:
         return redis.Redis.from_url(
             url,
             decode_responses=True,
-            retry=Retry(ExponentialBackoff(cap=_LONGEST_PAUSE_SECONDS, base=0.05), retries),
+            retry=Retry(ExponentialBackoff(cap=_MAX_PAUSE_SECONDS, base=0.05), retries),
             retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError],
             socket_connect_timeout=5,
             socket_timeout=15,
@@ -63,7 +63,7 @@ def connect(url: str, *, retry_seconds: float = 2) -> Connection:
             health_check_interval=30,
         )
     except ValueError as error:
-        raise InvalidArgument(f"{_without_password(url)!r} is no URL of a Redis; write {_URLS}") from error
+        raise InvalidArgument(f"{_without_password(url)!r} is not a Redis URL; use {_URLS}") from error
 
 
 def _without_password(url: str) -> str:
@@ -72,24 +72,23 @@ def _without_password(url: str) -> str:
 
 
 def _check_database(url: str) -> None:
-    """Raises InvalidArgument for a database that is no number: redis-py would take database 0 without a word."""
-    container = urlsplit(url)
-    if container.scheme in ("redis", "rediss") and not re.fullmatch("[0-9]*", container.path.strip("/")):
-        # What stands there is not shown: it may be the end of a password whose / was not written as %2F.
-        raise InvalidArgument(f"after its / the URL of a Redis has the number of a database; write {_URLS}")
+    """Raise InvalidArgument for a database that is not a number, for which redis-py would silently use database 0."""
+    parsed = urlsplit(url)
+    if parsed.scheme in ("redis", "rediss") and not re.fullmatch("[0-9]*", parsed.path.strip("/")):
+        # The message does not show the path: it may be the end of a password that contains a / instead of %2F.
+        raise InvalidArgument(f"the path of a Redis URL must be a database number; use {_URLS}")
 
 
 def unavailable(error: RedisError) -> StoreUnavailable:
     """Return the exception that the store raises for an error of Redis."""
     text = str(error)
     if isinstance(error, OutOfMemoryError) or _FULL in text:
-        return StoreFull("Redis is full (maxmemory) and refuses to write; free memory or raise maxmemory")
+        return StoreFull("Redis is full (maxmemory) and refuses writes; free memory or raise maxmemory")
     if isinstance(error, ReadOnlyError) or _READ_ONLY in text:
         return StoreUnavailable(
-            "Redis refuses to write: the server is a read-only replica; nothing happens until it is "
-            "a primary, or the address leads to one"
+            "Redis refuses writes: the server is a read-only replica; promote it, or use the URL of the primary"
         )
     if isinstance(error, BusyLoadingError):
-        return StoreUnavailable("Redis loads its data, and serves when that is done")
-    is_passing = not isinstance(error, ResponseError) or any(code in text for code in _PASSING)
-    return StoreUnavailable(f"Redis cannot serve: {text}", is_passing=is_passing)
+        return StoreUnavailable("Redis is loading its data")
+    is_temporary = not isinstance(error, ResponseError) or any(code in text for code in _TEMPORARY)
+    return StoreUnavailable(f"Redis cannot serve: {text}", is_temporary=is_temporary)

@@ -1,4 +1,4 @@
-"""What every verb of the store needs: the connection, the keys, the clock, and how a script runs."""
+"""The base of the store: the connection, the keys, the clock, and the running of scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 class Core:
-    """The store without its verbs. `encode` turns a message into what the broker takes; the runtime knows how."""
+    """The base class of the store. The runtime provides `encode`, which turns a message into the form of the broker."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Core:
         self._retry_policy = retry_policy
 
     def _queue(self, ref: ExecutionRef, queue: str | None) -> str:
-        """The list to publish to; where the script does not publish, a key of the shard that it leaves alone."""
+        """Return the list to publish to, or a key of the shard that the script does not publish to."""
         return queue or self.keys.execution(ref)
 
     def _encoded(self, message: Message) -> EncodedMessage | None:

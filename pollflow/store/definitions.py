@@ -1,4 +1,4 @@
-"""Deployed flows: a name stands for the digest of its present definition, an execution for that of its start."""
+"""Deployed flows by name. A flow refers to its current definition by digest; an execution keeps its own digest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pollflow.store.scripts import translated
 
 @dataclass(frozen=True, slots=True)
 class FlowRecord:
-    """A deployed flow. Moments are epoch seconds."""
+    """A deployed flow. Times are epoch seconds."""
 
     name: str
     digest: str
@@ -29,7 +29,7 @@ class Definitions:
     keys: Keys
 
     def deploy(self, name: str, digest: str, text: str, at: float, description: str = "") -> FlowRecord:
-        """Makes the text the flow's present definition. The text stands before the name points to it."""
+        """Make the text the flow's current definition. The text is stored before the name refers to it."""
         key = self.keys.flow(name)
         with translated():
             pipe = self.client.pipeline(transaction=False)
@@ -41,7 +41,7 @@ class Definitions:
         return self.flow(name)
 
     def flow(self, name: str) -> FlowRecord:
-        """A deployed flow. Raises FlowNotExists."""
+        """Return a deployed flow. Raises FlowNotExists."""
         with translated():
             fields = self.client.hgetall(self.keys.flow(name))
         if "digest" not in fields:
@@ -55,14 +55,14 @@ class Definitions:
         )
 
     def names(self) -> list[str]:
-        """The names of all deployed flows, sorted."""
+        """Return the names of all deployed flows, sorted."""
         with translated():
             return sorted(self.client.smembers(self.keys.flows()))
 
     def text(self, digest: str) -> str:
-        """The text of a definition. Raises FlowNotExists if Redis has lost it."""
+        """Return the text of a definition. Raises FlowNotExists if Redis has lost it."""
         with translated():
             text: str | None = self.client.get(self.keys.definition(digest))
         if text is None:
-            raise FlowNotExists(f"no definition of digest {digest} is stored")
+            raise FlowNotExists(f"the definition with digest {digest} is not stored")
         return text

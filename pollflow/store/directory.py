@@ -1,4 +1,4 @@
-"""What workers write down for clients: where step messages go, the settings, and the registered functions."""
+"""What workers register for clients: routes of step messages, settings, and functions."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from pollflow.store.scripts import translated
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Routes and functions, as workers know them."""
+    """The registered routes and functions."""
 
     client: Connection
     keys: Keys
 
     def has_route(self) -> bool:
-        """Return whether a worker has written the route; Redis may have lost it."""
+        """Return whether the route is stored. Redis may have lost it."""
         with translated():
             return bool(self.client.exists(self.keys.route()))
 
     def save_route(self, fields: dict[str, str]) -> None:
-        """Write the route: texts by name."""
+        """Store the route: texts by name."""
         with translated():
             self.client.hset(self.keys.route(), mapping=fields)
 
     def route(self) -> dict[str, str]:
-        """Return the route that a worker has written; empty where none has."""
+        """Return the stored route; empty if no worker has stored one."""
         with translated():
             return dict(self.client.hgetall(self.keys.route()))
 
     def save_functions(self, names: Iterable[str], at: float) -> None:
-        """Write the names of functions that a worker has registered, with the time (epoch seconds)."""
+        """Store the names of a worker's functions with the time (epoch seconds)."""
         seen = {name: repr(at) for name in names}
         if seen:
             with translated():
@@ -48,11 +48,11 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class QueueReader:
-    """Looks at the lists that the broker keeps messages in."""
+    """Reads the lists in which the broker keeps messages."""
 
     client: Connection
 
     def oldest(self, list_key: str, count: int) -> list[str]:
-        """Return up to `count` messages that will be taken next, the oldest last."""
+        """Return up to `count` of the next messages in a list, the oldest last."""
         with translated():
             return list(self.client.lrange(list_key, -count, -1))

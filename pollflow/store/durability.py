@@ -1,8 +1,8 @@
-"""What was written stands in the append-only file, or it is not acknowledged: `WAITAOF`.
+"""Durable commits: run a script, and wait with `WAITAOF` until the append-only file has its writes.
 
-It answers for what its own connection has written, so it goes in one pipeline with the script. A script that finds its
-work done, by an earlier call or one whose reply was lost, writes nothing; so a mark is written beside it, and the
-append-only file, which has one order, has all that stands before the mark.
+`WAITAOF` covers the writes of its own connection, so it is in one pipeline with the script. A repeated script writes
+nothing, so the pipeline also writes a mark. The append-only file is ordered: if it has the mark, it has all earlier
+writes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pollflow.errors import NotDurable
 from pollflow.store.connection import Connection, unavailable
 
 WAIT_SECONDS = 10.0
-"""Redis syncs its append-only file each second by default; shorter than a connection waits for a reply."""
+"""Redis syncs its append-only file each second by default. Shorter than the socket timeout of connections."""
 
-_UNKNOWN = "the server does not know WAITAOF (Redis 7.2 and later, and Valkey, do)"
+_UNKNOWN = "the server does not know WAITAOF; use Redis 7.2 or later, or Valkey"
 
 
 class Durability:
@@ -31,7 +31,7 @@ class Durability:
         self._is_known = False
 
     def check(self) -> None:
-        """Raises NotDurable if the server can acknowledge nothing, before anything is written; asks once."""
+        """Raise NotDurable if the server cannot acknowledge writes. Asks the server once, and writes nothing."""
         if self._is_known:
             return
         try:
@@ -43,7 +43,7 @@ class Durability:
         self._is_known = True
 
     def run(self, script: Any, keys: Sequence[str], args: Sequence[str | bytes]) -> tuple[Any, NotDurable | None]:
-        """The script's reply, and what is to be said if the append-only file has not acknowledged it."""
+        """Return the script's reply, and an error if the append-only file has not acknowledged the writes."""
         self.check()
         try:
             with self._client.pipeline(transaction=False) as pipe:
@@ -57,11 +57,11 @@ class Durability:
             raise unavailable(reply) from reply
         problem = next((error for error in (marked, acknowledged) if isinstance(error, RedisError)), None)
         if problem is not None:
-            return reply, NotDurable(f"it is written, and may be lost: {_reason(problem)}")
+            return reply, NotDurable(f"the commit is written, but may be lost: {_reason(problem)}")
         if int(acknowledged[0]) < 1:
             return reply, NotDurable(
-                f"it is written, and may be lost: the append-only file has not acknowledged it within "
-                f"{self._milliseconds / 1000:g} s; asking again settles it"
+                "the commit is written, but the append-only file has not acknowledged it within "
+                f"{self._milliseconds / 1000:g} s, so it may be lost; repeat the request to be sure"
             )
         return reply, None
 
@@ -71,5 +71,5 @@ def _reason(error: RedisError) -> str:
     if "unknown command" in text.lower():
         return _UNKNOWN
     if "appendonly" in text:
-        return "the server keeps no append-only file (appendonly is no)"
+        return "the server has no append-only file (appendonly is no)"
     return text

@@ -1,4 +1,4 @@
-"""Turns a Decision into the arguments of scripts. Nothing in here reads or writes Redis."""
+"""Encoding of a Decision as arguments of scripts. This module does not access Redis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from pollflow.store.values import deduplicate
 class Timing:
     """When entries need attention, in seconds.
 
-    `max_countdown`: the longest countdown that is published; longer waits stay in the wake-up index until then.
+    `max_countdown`: the longest countdown that is published; longer waits stay in the wake-up index until
+    they are within it.
     `redelivery_timeout`: how long after its due time a message is published again; doubled each time up to
     `max_redelivery_timeout`. `lease`: how long a call may run without a renewal by its worker.
     `retention`: how long an ended execution is kept. `max_concurrency`: how many children of a step run at once.
@@ -52,7 +53,7 @@ class EncodedEntry:
 
 
 def encode_next(info: ExecutionInfo, decision: Decision, token: str, encode: Encode) -> EncodedEntry:
-    """Encode a decision after which the frame goes on under a new token."""
+    """Encode a decision after which the frame continues under a new token."""
     state, kind = state_of(decision), kind_of(decision)
     match decision.wake:
         case AwaitReport():
@@ -113,7 +114,7 @@ def kind_of(decision: Decision) -> str:
 
 
 def state_of(decision: Decision) -> FrameState:
-    """Return the state of a decision after which the frame goes on."""
+    """Return the state of a decision after which the frame continues."""
     if decision.state is None:
         raise TypeError("the frame has ended")
     return decision.state

@@ -150,7 +150,7 @@ class Keys:
         return self._of(shard, "index", flow or "*", status.value if status else "*")
 
     def flow(self, name: str) -> str:
-        """Hash, until the flow is deleted: the digest of its current definition, and when it was deployed."""
+        """Hash, permanent: the digest of its current definition, its description, and when it was deployed."""
         return f"{self.prefix}:flow:{name}"
 
     def flows(self) -> str:

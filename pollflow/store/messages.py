@@ -1,4 +1,4 @@
-"""Messages: the Celery message of an entry, as the store and the runtime hand it to each other."""
+"""Messages: the Celery message of an entry, as the store and the runtime exchange it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pollflow.store.keys import ExecutionKey, ExecutionRef
 
 @dataclass(frozen=True, slots=True)
 class MessageKey:
-    """The current message of one entry: its execution, its frame, and the token that it acts under."""
+    """What a message is for: the execution, the frame, and the fencing token of the entry."""
 
     execution: ExecutionKey
     frame: str
@@ -38,9 +38,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class EncodedMessage:
-    """A message as the broker takes it: the Redis list to push to, and the text before and after the publishing time.
+    """A message in the form of the broker: the Redis list to push to, and the text before and after the time.
 
-    The time is Redis', so the script that publishes inserts it.
+    The script that publishes it inserts the publishing time, by Redis' clock.
     """
 
     queue: str
@@ -49,7 +49,7 @@ class EncodedMessage:
 
 
 Encode = Callable[[Message], "EncodedMessage | None"]
-"""Encodes a message for the script. None where the script cannot publish, since the broker is another server."""
+"""Encodes a message for a script. Returns None if the broker is another server, so that scripts cannot publish."""
 
 
 def encode_nothing(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""What can be asked of the store. Nothing in here changes anything."""
+"""Read access to executions, frames and histories. This module changes nothing in Redis."""
 
 from __future__ import annotations
 
@@ -110,20 +110,20 @@ class Reading:
         script = commands.History(execution=key, after=after, limit=limit, block_size=BLOCK)
         reply = self.scripts.run(script, keys)
         if isinstance(reply, commands.Gone):
-            raise ExecutionNotExists(f'execution "{ref}" does not exist any more')
+            raise ExecutionNotExists(f'execution "{ref}" no longer exists')
         texts = [*(text for block in reply.blocks for text in expand(block)), *reply.events]
-        wanted = texts[after - reply.first : after - reply.first + limit]
-        events = [StoredEvent.load(after + position, text) for position, text in enumerate(wanted, start=1)]
+        page = texts[after - reply.first : after - reply.first + limit]
+        events = [StoredEvent.load(after + position, text) for position, text in enumerate(page, start=1)]
         values = self._values(ref, digests_in(event.detail for event in events))
         return [replace(event, detail=restore(event.detail, values.__getitem__)) for event in events]
 
     def _values(self, ref: ExecutionRef, digests: set[str]) -> dict[str, Json]:
         if not digests:
             return {}
-        wanted = sorted(digests)
+        names = sorted(digests)
         with translated():
-            texts = self.client.hmget(self.keys.values(ref), wanted)
-        return load_values(dict(zip(wanted, texts, strict=True)))
+            texts = self.client.hmget(self.keys.values(ref), names)
+        return load_values(dict(zip(names, texts, strict=True)))
 
     def whole_history(self, key: ExecutionKey, after: int = 0) -> Iterator[StoredEvent]:
         """Yield all events whose ids are greater than `after`, read in slices."""
@@ -153,7 +153,7 @@ class Reading:
         return [snapshot.execution for snapshot in found]
 
     def count(self, *, flow: str | None, status: Status | None) -> int:
-        """How many executions there are."""
+        """Return the number of executions."""
         with translated():
             pipe = self.client.pipeline(transaction=False)
             for shard in range(SHARDS):
@@ -161,6 +161,6 @@ class Reading:
             return sum(pipe.execute())
 
     def now(self) -> float:
-        """The moment now by Redis' clock, epoch seconds."""
+        """Return the current time by Redis' clock, in epoch seconds."""
         with translated():
             return self.clock.read(self.client)

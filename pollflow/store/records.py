@@ -1,4 +1,4 @@
-"""What is stored, as values. Times are epoch seconds."""
+"""Stored records as values. Times are epoch seconds."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class StoredEvent:
 
     @classmethod
     def load(cls, number: int, text: str) -> StoredEvent:
-        """Return the event stored at `number`, from 1; long values are still digests."""
-        at, cause, (type_, step, detail, *who) = json.loads(text)
-        by, reason = who or ("", "")
+        """Return the event stored at `number`, from 1; long values are not restored."""
+        at, cause, (type_, step, detail, *operator) = json.loads(text)
+        by, reason = operator or ("", "")
         return cls(number, cause, at, type_, step, detail, by, reason)
 
 
 @dataclass(frozen=True, slots=True)
 class ParentLink:
-    """A step that waits for the end of a sub-execution: its task token, and whether it waits for success too."""
+    """A step that waits for the end of a sub-execution: its task token, and whether it is notified of success too."""
 
     token: str
     notify_on_success: bool = True
@@ -114,7 +114,7 @@ class ExecutionRecord:
 class FrameRecord:
     """A frame as stored. Times are 0 or None where there are none.
 
-    The state is decoded when it is asked for, so a worker that cannot decode it can still redeliver the message.
+    The state is decoded on access, so a worker that cannot decode it can still redeliver the message.
     """
 
     frame: str
@@ -175,10 +175,11 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What a message may act on.
+    """A claimed entry of a frame.
 
-    `starts` counts the calls begun under its token, this one included; `not_counted` those of them that ended because
-    their worker was stopped. `nonce` is the fencing token of the call; `at` the time of the claim by Redis' clock.
+    `starts` counts the calls begun under its token, including this one. `not_counted` counts the calls that ended
+    because their worker was stopped. `nonce` is the fencing token of the call, `at` the time of the claim by Redis'
+    clock.
     """
 
     key: MessageKey
@@ -197,13 +198,13 @@ class Claimed:
 
     @property
     def crashes(self) -> int:
-        """How many calls before this one were interrupted by what may be the function's own fault."""
+        """The number of earlier calls that ended with their process, perhaps because of the function."""
         return self.starts - 1 - self.not_counted
 
 
 @dataclass(frozen=True, slots=True)
 class Early:
-    """The message came before its entry is due."""
+    """The message arrived before its entry is due; `seconds` are left."""
 
     seconds: float
 
@@ -222,8 +223,8 @@ LEASED = Refusal("leased")
 class Committed:
     """A transition was committed; the caller has to publish `messages`.
 
-    `continued` is set if the caller goes on with the next entry at once. `has_parents`: it ended the execution, and a
-    step waits for that.
+    `continued` is the claim of the next entry, if the caller continues inline. `has_parents`: the execution has ended,
+    and a step waits for its end.
     """
 
     messages: tuple[Message, ...] = ()
@@ -233,7 +234,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The answer to a start. `existing` is the status of the execution that has the ref already, else None."""
+    """The result of a start. `existing` is the status of an execution that already has the ref, else None."""
 
     key: ExecutionKey
     existing: Status | None = None

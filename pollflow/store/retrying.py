@@ -1,7 +1,6 @@
-"""Retries of store calls while Redis cannot serve: away, loading, full or read-only.
+"""Retries of store calls while Redis cannot serve: unreachable, loading, full or read-only.
 
-redis-py retries a lost connection a few times. It does not wait for a full or read-only server, which is why this
-module exists.
+redis-py retries a lost connection a few times, but does not wait for a full or read-only server.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ class RetryPolicy:
     """How a store behaves while Redis cannot serve. Retrying is safe: each script recognizes its own repetition.
 
     `claim_seconds`: how long a claim is retried. A message is only a hint, and the next sweep publishes it again.
-    `commit_seconds`: how long a commit is retried; infinity where a function has run, since its result is nowhere else.
-    `is_durable`: every commit waits for the append-only file. `on_not_durable` gets the error of a commit that was
-    written and not acknowledged; if it returns, the commit counts.
+    `commit_seconds`: how long a commit is retried; infinity after a call, since its result is stored nowhere else.
+    `is_durable`: every commit waits for the append-only file. `on_not_durable` receives the error of a commit that was
+    written but not acknowledged; if it returns, the commit counts.
     """
 
     claim_seconds: float = 0
@@ -49,22 +48,22 @@ NO_RETRY = RetryPolicy()
 def with_retry(attempt: Callable[[], T], seconds: float) -> T:
     """Return the result of `attempt`, repeated for up to `seconds` while Redis cannot serve.
 
-    Raises StoreUnavailable if Redis does not serve within that time, or cannot serve at all.
+    Raises StoreUnavailable after that time, and at once for an error that is not temporary.
     """
-    begun, pause, is_logged = time.monotonic(), _FIRST_PAUSE_SECONDS, False
+    started_at, pause, is_logged = time.monotonic(), _FIRST_PAUSE_SECONDS, False
     while True:
         try:
-            answer = attempt()
+            result = attempt()
         except StoreUnavailable as error:
-            if not error.is_passing or time.monotonic() - begun >= seconds:
+            if not error.is_temporary or time.monotonic() - started_at >= seconds:
                 raise
             if not is_logged:
-                logger.warning("%s; trying again", error)
+                logger.warning("%s; retrying", error)
             is_logged = True
         else:
             if is_logged:
-                logger.warning("Redis serves again, after %.1f s", time.monotonic() - begun)
-            return answer
-        # Random pauses, so that many processes do not come back at the same instant.
+                logger.warning("Redis is available again after %.1f s", time.monotonic() - started_at)
+            return result
+        # Random pauses, so that many processes do not retry at the same time.
         time.sleep(pause * random.uniform(0.5, 1))
         pause = min(2 * pause, _MAX_PAUSE_SECONDS)

@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 @cache
 def source(name: str) -> str:
-    """Return the text of a script, as Redis gets it."""
+    """Return the text of a script as sent to Redis: the prelude, then the script."""
     folder = files("pollflow.store") / "lua"
     texts = (folder / f"{part}.lua" for part in ("prelude", name))
     return "\n".join(text.read_text("utf-8") for text in texts)
@@ -44,7 +44,7 @@ class Scripts:
         return decode_reply(script, reply)  # type: ignore[no-any-return]
 
     def run_durably(self, script: Script[R], keys: NamedKeys, durability: Durability) -> tuple[R, NotDurable | None]:
-        """Run a script and wait for the append-only file; the error is set if that does not acknowledge.
+        """Run a script and wait for the append-only file; the error is set if the file does not acknowledge.
 
         Raises StoreUnavailable, and NotDurable if nothing was written.
         """

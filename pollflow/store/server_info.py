@@ -1,4 +1,4 @@
-"""What a Redis server says of itself, as far as pollflow has to know it before it starts."""
+"""The properties of a Redis server that a worker checks before it starts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pollflow.store.connection import Connection, unavailable
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """`is_persistent` is None where the server does not say."""
+    """Properties that the server reports. `is_persistent` is None if unknown."""
 
     is_cluster: bool
     is_replica: bool
@@ -21,7 +21,7 @@ class ServerInfo:
 
 
 def read_server_info(client: Connection) -> ServerInfo | None:
-    """Return what the server says of itself; None where it answers no INFO. Raises StoreUnavailable."""
+    """Return the properties of the server; None if it refuses INFO. Raises StoreUnavailable."""
     try:
         info: dict[str, Any] = client.info("all")
     except ResponseError:

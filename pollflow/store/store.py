@@ -1,4 +1,4 @@
-"""The store: all verbs that change executions in Redis. `Reading` has those that change nothing."""
+"""The store: all methods that change executions in Redis. `Reading` has those that only read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The transitions of executions: start, claim, commit, end. Each is one script, so it happens completely or not at all.
 
-A Decision becomes a script's arguments without a look at what its step means. A script that runs a second time with the
-same arguments, because the connection broke before its reply, changes nothing more.
+A Decision becomes the arguments of a script; this module does not know what a step means. A script that runs again with
+the same arguments, because its reply was lost, changes nothing more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pollflow.store.state import LAYOUT, dump_json, load_join, load_metadata, lo
 
 
 class Transitions(Commits):
-    """The verbs that change the state of an execution."""
+    """The methods that change the state of an execution."""
 
     def start(
         self,
@@ -40,9 +40,9 @@ class Transitions(Commits):
     ) -> Started:
         """Start an execution by its first decision, unless its ref is in use. `time_limit` is in seconds.
 
-        `parent` is the task token of the step that starts it. `parent_link` is the step that waits for its end, also
-        for that of an execution which runs under the ref already. `durable`: wait for the append-only file, also where
-        the execution exists already. Raises NotDurable, and TaskAlreadyCompleted if the step has cancelled it before.
+        `parent` is the task token of the step that starts it. `parent_link` is the step that waits for its end; it
+        also waits for an execution that already runs under the ref. `durable`: wait for the append-only file, even if
+        the execution already exists. Raises NotDurable, and TaskAlreadyCompleted if the step has cancelled it before.
         """
         key, values = ExecutionKey.of(info), dict[str, str]()
         ref = key.ref
@@ -73,7 +73,7 @@ class Transitions(Commits):
                 assert_never(reply)
 
     def claim(self, key: MessageKey, nonce: str) -> Claimed | Early | Refusal:
-        """Return what the holder of a message may act on; a call is leased to `nonce` for the time of a lease.
+        """Return the claimed entry of a message, or why it may not act; a call is leased to `nonce`.
 
         Raises UnreadableRecord for a state of a later release, which is left as it was.
         """
@@ -111,11 +111,12 @@ class Transitions(Commits):
         expect_events: bool = False,
         outbox_entry: OutboxEntry | None = None,
     ) -> Committed | Conflict | Refusal:
-        """Commit what was decided for a claimed frame.
+        """Commit a decision for a claimed frame.
 
         `from_outside`: the event did not come from the call, so its lease does not matter. `continue_inline`: the nonce
-        under which the caller goes on with the next entry at once, instead of a message. `expect_events`: return
-        Conflict if history has grown meanwhile. `outbox_entry`: a sub-execution to stop, if the execution goes on.
+        under which the caller continues with the next entry at once, without a message. `expect_events`: return
+        Conflict if the number of events has changed. `outbox_entry`: a sub-execution to stop, if the execution
+        continues.
         """
         nonce = None if from_outside else (claimed.nonce if claimed.kind == "call" else "")
         if decision.outcome is not None:
@@ -144,8 +145,8 @@ class Transitions(Commits):
     ) -> Status | None:
         """End a running execution from outside, with the status of the outcome.
 
-        Return Running if this ended it, the status that it had before otherwise, and None if it does not exist any
-        more. `parent_links`: end it only while just these steps wait for it; otherwise return None as well.
+        Return the status that it had before: Running if this call ended it, None if it no longer exists.
+        `parent_links`: end it only while exactly these steps wait for it; otherwise return None as well.
         """
         reply = self._end(key, ROOT, outcome, history, expected_parents=parent_links)
         match reply:

@@ -1,7 +1,7 @@
-"""Value deduplication: history keeps a large value once, however many events show it.
+"""Value deduplication: history stores a long value once, however many events contain it.
 
-An iteration's input holds the whole collection, and each round of a polling loop shows the same input again. So long
-values of an event's `input`, `local` and `output` are kept in the execution's `values`, by digest, and the event holds
+An iteration's input holds the whole collection, and each iteration of a polling loop has the same input. So long
+values of an event's `input`, `local` and `output` are stored in the execution's `values`, by digest. The event holds
 the digest.
 """
 
@@ -18,7 +18,7 @@ from pollflow.store.state import dump_json
 _DEDUPLICATED = ("input", "local", "output")
 _LONG = 160
 _MARK = "\x00"
-"""In front of a digest. A user's text that begins with it gets one more."""
+"""The prefix of a digest. A user's text that begins with it gets a second one."""
 
 
 def deduplicate(event: HistoryEvent, values: dict[str, str]) -> str:
@@ -31,7 +31,7 @@ def deduplicate(event: HistoryEvent, values: dict[str, str]) -> str:
 
 
 def restore(detail: JsonObject, value_of: Callable[[str], Json]) -> JsonObject:
-    """Return the detail as it was; `value_of` returns the value of a digest."""
+    """Return the original detail. `value_of` returns the value of a digest."""
     return {
         name: {key: _restored(inner, value_of) for key, inner in value.items()}
         if _is_deduplicated(name, value)

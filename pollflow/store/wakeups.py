@@ -1,6 +1,6 @@
-"""The wake-up index: what is due, whose message is lost, and which calls run.
+"""The wake-up index: due entries, lost messages, leases and maintenance jobs.
 
-These verbs move an entry's wake-up ahead or publish its message again. None of them makes a transition.
+These methods move a wake-up or publish a message again. None of them makes a transition.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pollflow.store.records import OutboxEntry
 from pollflow.store.scripts import translated
 
 _KEEP_CANCELLATION_SECONDS = 86_400
-"""Longer than a worker is paused."""
+"""A worker that was paused before it starts a sub-flow resumes within this time."""
 
 
 class WakeUps(Core):
-    """The verbs of the sweep, and of a worker that runs calls."""
+    """The methods of the sweep, and of a worker that runs calls."""
 
     def acquire_sweep(self, seconds: float) -> bool:
-        """Return whether this process may sweep: no other has acquired the sweep within the last `seconds`."""
+        """Return whether this process may sweep: no process has acquired the sweep in the last `seconds`."""
         with translated():
             return bool(self.client.set(self.keys.sweeper(), "1", nx=True, px=max(1, int(seconds * 1000))))
 
@@ -49,8 +49,8 @@ class WakeUps(Core):
     ) -> commands.RedeliverReply:
         """Publish a message again unless it is still queued.
 
-        `oldest_in_queue` is when the oldest message of its queue was published. `is_returned`: a worker that holds it
-        gives it back; otherwise it was lost, and the time until the next redelivery doubles.
+        `oldest_in_queue` is when the oldest message of its queue was published. `is_returned`: a worker returns
+        the message; otherwise the message counts as lost, and the time until the next redelivery doubles.
         """
         key, encoded = message.key, self._encoded(message)
         script = commands.Redeliver(
@@ -85,7 +85,7 @@ class WakeUps(Core):
         return self._run(script, self._publishing_keys(key, encoded.queue if encoded else None))
 
     def renew(self, key: MessageKey, worker: str) -> bool:
-        """Renew the lease of the call that `worker` runs. Return False if the call cannot commit any more."""
+        """Renew the lease of the call that `worker` runs. Return False if the call can no longer commit."""
         script = commands.Renew(
             execution=key.execution,
             frame=key.frame,
@@ -118,7 +118,7 @@ class WakeUps(Core):
         self._run(commands.OutboxDone(execution=key, token=entry.token), keys)
 
     def cancel_child(self, entry: OutboxEntry) -> None:
-        """Note in the sub-execution's shard that the step no longer wants it; from now on it cannot start it."""
+        """Note in the sub-execution's shard that the step no longer wants it. The step can then no longer start it."""
         keys = {
             "execution": self.keys.execution(entry.ref),
             "cancellations": self.keys.cancellations(entry.ref),
@@ -127,11 +127,11 @@ class WakeUps(Core):
         self._run(commands.CancelChild(token=entry.token, keep_seconds=_KEEP_CANCELLATION_SECONDS), keys)
 
     def undo_cancel(self, entry: OutboxEntry) -> None:
-        """Remove that note."""
+        """Remove the note of `cancel_child`."""
         self._run(commands.UndoCancel(token=entry.token), {"cancellations": self.keys.cancellations(entry.ref)})
 
     def forget(self, wake_up: WakeUp) -> None:
-        """Remove a wake-up whose frame, or whose execution, does not exist any more."""
+        """Remove a wake-up whose frame or execution no longer exists."""
         ref = wake_up.execution.ref
         execution = self.keys.execution(ref)
         name = wake_up.frame if wake_up.frame is not None else f"!{wake_up.job}"

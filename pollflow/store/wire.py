@@ -1,4 +1,4 @@
-"""Arguments of scripts to JSON, and replies of scripts to values. The one place that knows both forms."""
+"""Encoding of script arguments to JSON, and decoding of script replies to values. No other module knows these forms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pollflow.store.keys import ExecutionKey
 def encode_arguments(script: Script[Any]) -> bytes:
     """Return the arguments as the JSON object that `prelude.lua` decodes. None fields are left out.
 
-    Half of a surrogate pair, which UTF-8 has no form for, becomes `?`.
+    Half of a surrogate pair, which UTF-8 cannot encode, becomes `?`.
     """
     text = json.dumps(_encoded(script), ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
@@ -31,12 +31,12 @@ def decode_reply(script: Script[Any], reply: Sequence[Any]) -> Any:
 
 
 def key_list(script: Script[Any], named: Mapping[str, str | Sequence[str]]) -> list[str]:
-    """Return the keys in the order of the script. Raises TypeError where the names are not those of the script."""
-    wanted = type(script).KEYS
-    if {name.rstrip("*") for name in wanted} != set(named):
-        raise TypeError(f"script {script.NAME} takes the keys {', '.join(wanted)}, not {', '.join(named)}")
+    """Return the keys in the order of the script. Raises TypeError if the names are not those of the script."""
+    names = type(script).KEYS
+    if {name.rstrip("*") for name in names} != set(named):
+        raise TypeError(f"script {script.NAME} takes the keys {', '.join(names)}, not {', '.join(named)}")
     found: list[str] = []
-    for name in wanted:
+    for name in names:
         value = named[name.rstrip("*")]
         found.extend([value] if isinstance(value, str) else value)
     return found

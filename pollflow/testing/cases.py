@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A definition as text, and the path that its problems show. `name` is the name of the flow in the run."""
+    """A definition as text, with the path that its problems show. `name` is the flow's name in the run."""
 
     text: str
     path: str
@@ -46,7 +46,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ErrorExpected:
-    """The expected error of an execution; None where it may be anything."""
+    """The expected error of an execution. None allows any value."""
 
     error: str | None = None
     cause: str | None = None
@@ -55,7 +55,7 @@ class ErrorExpected:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The expected result of a run; None where it may be anything."""
+    """The expected result of a run. None allows any value."""
 
     status: Status | None = None
     output: Json = None
@@ -71,7 +71,7 @@ class Expected:
 
     @property
     def needs_run(self) -> bool:
-        """Whether anything but the refusal of the definition is expected, so that the flow has to run."""
+        """Whether the case has expectations that only a run can meet."""
         expected = [
             getattr(self, known.name) for known in fields_of(self) if known.name not in ("invalid", "output_given")
         ]
@@ -80,7 +80,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case: a run of the flow and its expected result. `lint` are the expected codes of warnings, None for any."""
+    """One case: a run of the flow and its expected result. `lint` has the expected warning codes; None allows any."""
 
     name: str
     path: str
@@ -161,12 +161,12 @@ def _inline(value: Value, text: str) -> Definition:
         return Definition(value.text(), path, _name_in(value.node.text, path))
     if not isinstance(value.node, Object):
         value.refuse("must be a flow, as an object or as a block of text")
-    cut = _cut_out(value.node, text)
-    return Definition(cut, path, _name_in(cut, path))
+    block = _cut_out(value.node, text)
+    return Definition(block, path, _name_in(block, path))
 
 
 def _cut_out(node: Object, text: str) -> str:
-    """Return the object's own text, which keeps lines and spelling; JSON if it is not on lines of its own."""
+    """Return the text of the object, which keeps its spelling; JSON if it shares a line with other fields."""
     lines = text.split("\n")[node.line - 1 :]
     margin = node.column - 1
     kept = []
@@ -174,10 +174,10 @@ def _cut_out(node: Object, text: str) -> str:
         if line.strip() and not line.startswith("#") and len(line) - len(line.lstrip()) < margin:
             break
         kept.append(line[margin:])
-    cut = "\n".join(kept) + "\n"
-    again, problems = read_nodes(cut, "")
-    if again is not None and not problems and to_json(again) == to_json(node):
-        return cut
+    block = "\n".join(kept) + "\n"
+    copy, problems = read_nodes(block, "")
+    if copy is not None and not problems and to_json(copy) == to_json(node):
+        return block
     return json.dumps(to_json(node), ensure_ascii=False, indent=1)
 
 
@@ -194,7 +194,7 @@ def _cases(value: Value) -> list[tuple[Value, dict[str, Any]]]:
     def read(item: Value) -> tuple[Value, dict[str, Any]]:
         fields = item.read(_CASE, ("name",), ("expect", "lint"))
         if fields["name"] in names:
-            item.refuse(f'an earlier case has the name "{fields["name"]}", too')
+            item.refuse(f'an earlier case has the same name, "{fields["name"]}"')
         names.add(fields["name"])
         return item, fields
 
@@ -260,7 +260,7 @@ def _limits(value: Value) -> Limits:
 
 
 def _limit_of(name: str) -> Callable[[Value], float]:
-    return (lambda value: value.number(least=1)) if name == "max_wait_seconds" else Value.count
+    return (lambda value: value.number(minimum=1)) if name == "max_wait_seconds" else Value.count
 
 
 def _expected(value: Value) -> Expected:

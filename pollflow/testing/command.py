@@ -1,4 +1,4 @@
-"""The commands `pollflow test` and `pollflow simulate` without their options: functions that write lines."""
+"""The implementations of `pollflow test` and `pollflow simulate`, without the command line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test(
     if junit is not None:
         report.write_junit(junit)
     if not report.verdicts:
-        raise InvalidArgument(f"no case has {keyword!r} in its name or its file's")
+        raise InvalidArgument(f"no case has {keyword!r} in its name or file name")
     write(report.summary)
     return 1 if report.failed else 0
 
@@ -93,7 +93,7 @@ def _asker(name: str, ask: Ask) -> Source:
             try:
                 return _reply_of(ask(question).strip())
             except EOFError:
-                raise NoReply(f"no reply was given for {name}, so the run cannot go on") from None
+                raise NoReply(f"no reply was given for {name}, so the run cannot continue") from None
             except (DefinitionError, InvalidArgument) as error:
                 question = f"  {error}\n  reply: "
 

@@ -11,13 +11,13 @@ from pollflow.fdl.problems import Problem
 from pollflow.testing.cases import ErrorExpected, Expected, Refusal
 from pollflow.testing.result import RunResult
 
-_LONGEST = 300
-_CONTEXT = 3
+_MAX_SHOWN = 300
+_CONTEXT_LINES = 3
 
 
 def differences(expected: Expected, result: RunResult) -> list[str]:
     """Return how the result differs from what is expected."""
-    found = [*_ends(expected, result), *_outputs(expected, result), *_steps_and_calls(expected, result)]
+    found = [*_status_and_time(expected, result), *_outputs(expected, result), *_steps_and_calls(expected, result)]
     if expected.refused is not None and expected.refused != len(result.refused):
         found.append(f"refused: expected {expected.refused}, actual {len(result.refused)}")
     return found
@@ -39,12 +39,12 @@ def refusals(expected: Sequence[Refusal], problems: Sequence[Problem]) -> list[s
 
 def warnings(expected: Sequence[str], problems: Sequence[Problem]) -> list[str]:
     """Return how the codes of the warnings of lint differ from the expected ones. Each code counts once."""
-    found = [f"lint: no warning {code}" for code in sorted(set(expected) - {problem.code for problem in problems})]
+    found = [f"lint: missing: {code}" for code in sorted(set(expected) - {problem.code for problem in problems})]
     unexpected = [problem for problem in problems if problem.code not in expected]
     return found + [f"lint: unexpected: line {p.line}: {p.field}: {p.message} [{p.code}]" for p in unexpected]
 
 
-def side_by_side(what: str, expected: Sequence[str], actual: Sequence[str]) -> str:
+def side_by_side(name: str, expected: Sequence[str], actual: Sequence[str]) -> str:
     """Return two lists in two columns. `!` marks the lines that differ; long equal parts are left out."""
     rows = list(_rows(expected, actual))
     width = max([8, *(len(left) for left, _, _ in rows)])
@@ -52,10 +52,10 @@ def side_by_side(what: str, expected: Sequence[str], actual: Sequence[str]) -> s
         shown_at
         for at, (_, _, differs) in enumerate(rows)
         if differs
-        for shown_at in range(at - _CONTEXT, at + _CONTEXT + 1)
+        for shown_at in range(at - _CONTEXT_LINES, at + _CONTEXT_LINES + 1)
         if 0 <= shown_at < len(rows)
     }
-    lines = [f"{what}:", f"      {'expected':<{width}}  actual"]
+    lines = [f"{name}:", f"      {'expected':<{width}}  actual"]
     before = -1
     for at in sorted(shown):
         if at != before + 1:
@@ -68,7 +68,7 @@ def side_by_side(what: str, expected: Sequence[str], actual: Sequence[str]) -> s
     return "\n".join(lines)
 
 
-def _ends(expected: Expected, result: RunResult) -> list[str]:
+def _status_and_time(expected: Expected, result: RunResult) -> list[str]:
     found = []
     if expected.status is not None and expected.status is not result.status:
         why = f" ({result.error}: {result.cause})" if result.error is not None else ""
@@ -112,9 +112,9 @@ def _rows(expected: Sequence[str], actual: Sequence[str]) -> Iterator[tuple[str,
 
 def _errors(expected: ErrorExpected, result: RunResult) -> list[str]:
     found = []
-    for what, right, actual in (("error", expected.error, result.error), ("cause", expected.cause, result.cause)):
-        if right is not None and right != actual:
-            found.append(f"{what}: expected {_shown(right)}, actual {_shown(actual)}")
+    for name, value, actual in (("error", expected.error, result.error), ("cause", expected.cause, result.cause)):
+        if value is not None and value != actual:
+            found.append(f"{name}: expected {_shown(value)}, actual {_shown(actual)}")
     part = expected.cause_contains
     if part is not None and part not in (result.cause or ""):
         found.append(f"cause: expected to contain {_shown(part)}, actual {_shown(result.cause)}")
@@ -157,7 +157,7 @@ def _shown(value: Json) -> str:
     if value is None:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _number(seconds: float) -> str:

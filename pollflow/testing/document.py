@@ -43,7 +43,7 @@ class Value:
         return Value(self.path, node, f"{self.field}{inner}".lstrip("."))
 
     def text(self) -> str:
-        """Return the text as it is written: `cause: 503` is a text, too."""
+        """Return the text as written: `cause: 503` counts as a text."""
         if not isinstance(self.node, Scalar) or self.node.value is None:
             self.refuse("must be a text")
         return self.node.text
@@ -52,11 +52,11 @@ class Value:
         """Return the text; empty for null."""
         return "" if self.json is None else self.text()
 
-    def number(self, *, least: float = 0) -> float:
-        """Return the number, `least` or more."""
+    def number(self, *, minimum: float = 0) -> float:
+        """Return the number, `minimum` or more."""
         value = self.json
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < least:
-            self.refuse(f"must be a number of {least:g} or more")
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < minimum:
+            self.refuse(f"must be a number of {minimum:g} or more")
         return value
 
     def count(self) -> int:
@@ -89,8 +89,8 @@ class Value:
     def read(self, readers: Mapping[str, Callable[[Value], Any]], *required: tuple[str, ...]) -> dict[str, Any]:
         """Return the fields of the object, each read by its reader; null counts as an object without fields.
 
-        One field of each of `required` has to be there. Raises DefinitionError with the problems of all fields, also
-        for a field without a reader.
+        One field of each tuple in `required` must be present. Raises DefinitionError with the problems of all fields;
+        a field without a reader is a problem too.
         """
         is_empty = isinstance(self.node, Scalar) and self.node.value is None
         found = {} if is_empty else dict(self.entries())
@@ -112,7 +112,7 @@ class Value:
         return fields
 
     def one_of(self, found: Collection[str], *names: str) -> str:
-        """Return the one of these fields that is there. Raises DefinitionError if it is not exactly one."""
+        """Return the field that is present. Raises DefinitionError unless exactly one of `names` is."""
         present = [name for name in names if name in found]
         if len(present) != 1:
             actual = " and ".join(present) or "none of them"
@@ -129,7 +129,7 @@ class Value:
 
 
 def read_all(values: Iterable[V], read: Callable[[V], T]) -> list[T]:
-    """Return what `read` makes of each value. Raises DefinitionError with the problems of all."""
+    """Return the result of `read` for each value. Raises DefinitionError with the problems of all values."""
     found: list[T] = []
     problems: list[Problem] = []
     for value in values:

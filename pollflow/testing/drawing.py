@@ -9,7 +9,7 @@ from pollflow.fdl.model import Json
 from pollflow.store import StoredEvent
 from pollflow.testing.result import RunResult
 
-_LONGEST = 80
+_MAX_SHOWN = 80
 _ENDS = {"StepExited", "StepFailed"}
 
 
@@ -89,4 +89,4 @@ def _error(detail: dict[str, Json]) -> str:
 
 def _short(value: Json) -> str:
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"

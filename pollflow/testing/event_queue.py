@@ -14,7 +14,7 @@ EPOCH = 1_767_225_600.0
 class Rank(IntEnum):
     """The order of entries that are due at one moment.
 
-    Deadlines come after both; they are in the wake-up index. So a result at the moment of its deadline is in time.
+    Deadlines come after both; they are in the wake-up index. So a result exactly at its deadline is in time.
     """
 
     WORK = 0
@@ -22,7 +22,7 @@ class Rank(IntEnum):
 
 
 class EventQueue:
-    """What is due when, and the time now. `now` is seconds since the start."""
+    """Entries by due time, and the current virtual time `now`, in seconds since the start."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -31,7 +31,7 @@ class EventQueue:
 
     @property
     def moment(self) -> float:
-        """Now in epoch seconds, to the microsecond as the store keeps it."""
+        """The current time in epoch seconds, to the microsecond, as in the store."""
         return round(EPOCH + self.now, 6)
 
     @property
@@ -39,13 +39,13 @@ class EventQueue:
         """When the next entry is due, seconds since the start; None if the queue is empty."""
         return self._entries[0][0] if self._entries else None
 
-    def put(self, seconds: float, do: Callable[[], None], rank: Rank = Rank.WORK) -> None:
-        """Put an entry that is due at `seconds` since the start, or now if that is past."""
-        # Microseconds, as in the store: so 0.1 + 0.2 is the same moment as 0.3.
+    def put(self, seconds: float, action: Callable[[], None], rank: Rank = Rank.WORK) -> None:
+        """Add an entry that is due at `seconds` since the start, or now if that time has passed."""
+        # Microseconds, as in the store, so that 0.1 + 0.2 is the same moment as 0.3.
         due = max(self.now, round(seconds, 6))
-        heapq.heappush(self._entries, (due, rank, next(self._sequence), do))
+        heapq.heappush(self._entries, (due, rank, next(self._sequence), action))
 
     def run_due(self) -> None:
-        """Run what is due now, in the order of ranks, with what is put for this moment meanwhile."""
+        """Run the due entries in the order of ranks, including those that are added while it runs."""
         while self._entries and self._entries[0][0] <= self.now:
             heapq.heappop(self._entries)[3]()

@@ -33,9 +33,9 @@ def run_flow(
     """Run a flow in virtual time.
 
     `functions`: replies or Python functions `(input, context)` by the name of the function, or the registry of an
-    application. `flows`: the sub-flows that it may start, by name. `at`: what happens from outside, and when.
-    `until`: the run ends after so many virtual seconds. Raises DefinitionError, InvalidArgument for a file that cannot
-    be read, and ConfigurationError where no server is installed.
+    application. `flows`: the sub-flows that it may start, by name. `at`: the stimuli. `until`: the virtual
+    time in seconds at which the run ends. Raises DefinitionError, InvalidArgument for a file that cannot
+    be read, and ConfigurationError if no server is installed.
     """
     others = {name: as_flow(other) for name, other in (flows or {}).items()}
     run = VirtualRun(as_flow(flow), input, functions=functions, flows=others, stimuli=at, limits=limits)
@@ -43,7 +43,7 @@ def run_flow(
 
 
 def as_flow(flow: FlowLike) -> Flow:
-    """Return the flow."""
+    """Return the flow of any of these forms. Raises DefinitionError and InvalidArgument."""
     if isinstance(flow, Flow):
         return flow
     if isinstance(flow, dict):

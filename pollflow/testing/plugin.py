@@ -22,7 +22,7 @@ from pollflow.testing.running import judge, run_case
 
 
 class FlowRun(Protocol):
-    """The type of `flow_run(flow, input, functions=…, …)`, which takes what `pollflow.testing.run_flow` takes."""
+    """The type of `flow_run(flow, input, functions=…, …)`. The options are those of `pollflow.testing.run_flow`."""
 
     def __call__(self, flow: FlowLike, input: dict[str, Any] | None = None, **options: Any) -> RunResult:
         """Run a flow in virtual time."""
@@ -70,14 +70,14 @@ class FlowTestFile(pytest.File):
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> FlowTestFile | None:
-    """Collect the files whose names end as those of flow tests do."""
+    """Collect flow test files."""
     if not is_flow_test(file_path):
         return None
     return FlowTestFile.from_parent(parent, path=file_path)
 
 
 def pytest_unconfigure() -> None:
-    """Shut down the server of the runs."""
+    """Shut down the server that the runs used."""
     REDIS_SERVER.close()
 
 

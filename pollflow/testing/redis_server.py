@@ -1,7 +1,7 @@
-"""The Redis that runs in virtual time use, unless they are given one.
+"""The Redis of runs in virtual time.
 
-It is the embedded server on a folder of its own, started at the first run. All processes of the user that test at the
-same time share it, and the last of them shuts it down. Where no server is installed, fakeredis takes its place.
+It is an embedded server in a folder of its own, started at the first run. All test processes of a user share it, and
+the last of them shuts it down. If no server is installed, fakeredis replaces it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pollflow.server.binary import OVERRIDE
 from pollflow.store import Connection, connect
 
 _REMEDY = """
-Flow tests use the third one with `pollflow test --redis` only. They can also do without a server:
+Flow tests use the third one only with `pollflow test --redis`. They also run without a server:
   - pip install 'pollflow[testing]'            fakeredis, which is slower"""
 
 
 class RedisServer:
-    """Starts the server at the first use, once a process. Safe for threads and for forked children."""
+    """Starts the server at the first use, once per process. Safe for threads and forked children."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,8 +36,8 @@ class RedisServer:
     def client(self) -> Connection:
         """Return a client of the server.
 
-        Raises ConfigurationError where neither a server nor fakeredis is installed, StoreUnavailable where the server
-        does not start.
+        Raises ConfigurationError if neither a server nor fakeredis is installed, StoreUnavailable if the server does
+        not start.
         """
         with self._lock:
             if self._client is None:
@@ -73,7 +73,7 @@ class RedisServer:
 
 
 def _fake_client(missing: ConfigurationError) -> Connection:
-    # Without lupa fakeredis knows no scripts.
+    # Without lupa, fakeredis runs no scripts.
     if find_spec("fakeredis") is None or find_spec("lupa") is None:
         raise ConfigurationError(f"{missing}{_REMEDY}") from missing
     import fakeredis  # not at the top: it is optional

@@ -25,7 +25,7 @@ class Reply:
 
 
 Source: TypeAlias = Sequence[Reply] | Callable[..., Any]
-"""Replies, of which the last one repeats, or a Python function `(input, context)`."""
+"""Replies in the order of the calls, the last one repeated, or a Python function `(input, context)`."""
 
 
 class WorkerDied(BaseException):
@@ -33,7 +33,7 @@ class WorkerDied(BaseException):
 
 
 class NoReply(BaseException):
-    """A reply was asked for and not given, which ends the run. Neither functions nor the engine catch it."""
+    """No reply was given, which ends the run. Neither functions nor the engine catch it."""
 
 
 class Stopwatch:

@@ -1,4 +1,4 @@
-"""Reports in a run: which step waits for one, and the event that a report is."""
+"""Reports in a run: the step that waits for a report, and the event of the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_EXECUTIONS = 1000
 
 
 def waiting_token(container: Container, step_name: str) -> str:
-    """Return the task token of the frame that has waited longest at the step, as its function would have it.
+    """Return the task token of the frame that has waited longest at the step.
 
     Raises TaskAlreadyCompleted if no frame waits there.
     """
@@ -27,7 +27,7 @@ def waiting_token(container: Container, step_name: str) -> str:
 
 
 def report_event(report: ReportSucceeded | ReportFailed) -> Event:
-    """Return the event that the report is to the machine."""
+    """Return the event of a report for the machine."""
     if isinstance(report, ReportSucceeded):
         return ReportedSucceeded(report.output)
     return ReportedFailed(report.error, report.cause)

@@ -26,8 +26,9 @@ class CallMade:
 class RunResult:
     """One execution in virtual time. `seconds` is from its start to its end, or to the last event if it has not ended.
 
-    `calls` are those of all executions of the run, each call again after its worker died. `refused` are the stimuli
-    without effect, with the reason. `sub_executions` are those that steps started, in the order of their starts.
+    `calls` has the calls of all executions of the run; a call that is repeated after its worker died counts again.
+    `refused` has the reasons of the stimuli without effect. `sub_executions` has the executions that steps started, in
+    the order of their starts.
     """
 
     flow: str
@@ -57,10 +58,10 @@ class RunResult:
         return [call.input for call in self.calls if name in names_of(call.resource)]
 
 
-def read_result(reading: Reading, record: ExecutionRecord, looked_at: float) -> RunResult:
-    """Read the result of one execution; `looked_at` is when the run was left (epoch seconds)."""
+def read_result(reading: Reading, record: ExecutionRecord, read_at: float) -> RunResult:
+    """Read the result of one execution. `read_at` is the time of the run's end in epoch seconds."""
     history = tuple(reading.whole_history(record.key))
-    ended = record.ended_at or max(history[-1].at, looked_at)
+    ended = record.ended_at or max(history[-1].at, read_at)
     has_failed = record.status.ended and record.status is not Status.SUCCEEDED
     return RunResult(
         flow=record.ref.flow,

@@ -1,4 +1,4 @@
-"""Running of flow test files: each case is run, and its result compared with what the case expects."""
+"""Run flow test files: run each case, and compare its result with the expected one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def files_of(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def judge(case: Case, runner: Runner) -> Verdict:
-    """Run one case. A definition that is refused, or a setting that cannot be used, is a difference too."""
+    """Run one case. A refused definition or an invalid argument is a difference too."""
     started = time.perf_counter()
     try:
         found = _judged(case, runner)

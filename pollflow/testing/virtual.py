@@ -1,6 +1,6 @@
-"""A run in virtual time: the engine and the scripts of production, on a clock that is set by hand.
+"""A run in virtual time: the engine and the scripts of production, on a clock that the run sets.
 
-The run stands in for the workers, the broker and the sweep's timer. A message is delivered when it is due. A call that
+The run replaces the workers, the broker and the timer of the sweep. A message is delivered when it is due. A call that
 takes time is claimed when it begins and committed when it ends. Between events the clock jumps to the next one, which
 the event queue or the wake-up index names.
 """
@@ -32,7 +32,7 @@ from pollflow.testing.stimuli import Stimulus, Stop
 
 _WORKER = "virtual"
 _FOREVER_SECONDS = 1e10
-"""Longer than any run. No lease expires and no execution is purged while the run looks at it."""
+"""Longer than any run, so that no lease expires and no execution is purged during the run."""
 
 
 class VirtualRun:
@@ -70,7 +70,7 @@ class VirtualRun:
         self._calls: list[CallMade] = []
         self._refused: list[str] = []
         for stimulus in stimuli:
-            self._event_queue.put(stimulus.seconds, self._application_of(stimulus), Rank.STIMULUS)
+            self._event_queue.put(stimulus.seconds, self._applier_of(stimulus), Rank.STIMULUS)
 
     def run(self, until: float | None = None) -> RunResult:
         """Run to the end, or up to the moment `until` (seconds since the start, included)."""
@@ -97,13 +97,13 @@ class VirtualRun:
         return build_container(
             self._client,
             settings,
-            # As with a broker that is not the Redis of the state: each message is handed to `publish`.
+            # The store calls `publish` for each message, as with a broker that is another server.
             routes=Routes(in_script=False),
             publish=self._publish,
             functions=self._functions,
             worker=lambda: _WORKER,
             clock=self._clock,
-            # The same in each run, so that a run can be repeated exactly.
+            # The ids are the same in each run, so that a run can be repeated exactly.
             new_identity=lambda: (f"virtual-{(number := next(numbers))}", f"secret-{number}"),
         )
 
@@ -119,7 +119,7 @@ class VirtualRun:
             wake_ups = self._container.store.next_wake_ups(self._shards)
             due = [shard for shard, moment in wake_ups.items() if moment <= self._event_queue.moment]
             if due:
-                # Deadlines are in the wake-up index. They come last of what is due at one moment.
+                # Deadlines are in the wake-up index. They come last among the entries that are due at one moment.
                 self._container.sweeper.sweep_shards(due)
                 continue
             moment = self._next_moment(wake_ups.values())
@@ -143,11 +143,11 @@ class VirtualRun:
         self._event_queue.put(due, lambda: self._deliver(message.key))
 
     def _deliver(self, key: MessageKey) -> None:
-        answer = self._container.store.claim(key, f"{_WORKER}.{new_token()}")
-        if isinstance(answer, Early):
-            self._event_queue.put(self._event_queue.now + answer.seconds, lambda: self._deliver(key))
-        elif isinstance(answer, Claimed):
-            self._proceed(answer)
+        reply = self._container.store.claim(key, f"{_WORKER}.{new_token()}")
+        if isinstance(reply, Early):
+            self._event_queue.put(self._event_queue.now + reply.seconds, lambda: self._deliver(key))
+        elif isinstance(reply, Claimed):
+            self._proceed(reply)
 
     def _proceed(self, claimed: Claimed | None) -> None:
         while claimed is not None:
@@ -196,7 +196,7 @@ class VirtualRun:
             return replace(request, resource=ServiceResource(resource.arn, takes_params=False))
         return request
 
-    def _application_of(self, stimulus: Stimulus) -> Callable[[], None]:
+    def _applier_of(self, stimulus: Stimulus) -> Callable[[], None]:
         def apply() -> None:
             try:
                 self._apply(stimulus)
@@ -217,8 +217,8 @@ class VirtualRun:
         return self._container.engine.end(key, Status.STOPPED, stop.error, stop.cause)
 
     def _result(self, until: float | None) -> RunResult:
-        reading, left_at = self._container.reading, EPOCH + (until or 0)
-        results = {ref: read_result(reading, reading.execution(ref), left_at) for ref in self._started}
+        reading, read_at = self._container.reading, EPOCH + (until or 0)
+        results = {ref: read_result(reading, reading.execution(ref), read_at) for ref in self._started}
         root = results.pop(self._ref)
         return replace(
             root,
@@ -232,12 +232,12 @@ class VirtualRun:
 def _quiet_engine() -> Iterator[None]:
     """Drop the engine's own log lines, which describe workers. Those of functions have a logger of their own."""
     logger = logging.getLogger("pollflow")
-    logger.addFilter(_is_not_logged)
+    logger.addFilter(_drop)
     try:
         yield
     finally:
-        logger.removeFilter(_is_not_logged)
+        logger.removeFilter(_drop)
 
 
-def _is_not_logged(record: logging.LogRecord) -> bool:
+def _drop(record: logging.LogRecord) -> bool:
     return False

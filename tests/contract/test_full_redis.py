@@ -168,7 +168,7 @@ def test_a_permanent_error_is_not_retried() -> None:
 
     def attempt() -> None:
         calls.append(1)
-        raise StoreUnavailable("WRONGTYPE", is_passing=False)
+        raise StoreUnavailable("WRONGTYPE", is_temporary=False)
 
     with pytest.raises(StoreUnavailable):
         with_retry(attempt, float("inf"))

@@ -227,7 +227,7 @@ def test_a_function_that_always_exits_fails_its_step(bench: Bench) -> None:
             bench.work()
     bench.work()
     record = bench.container.reading.execution(ref)
-    assert (record.error, record.cause) == ("FC.Unknown", "the call was interrupted 5 times by the end of its process")
+    assert (record.error, record.cause) == ("FC.Unknown", "the process of the call ended 5 times before it returned")
 
 
 def test_a_background_job_continues_after_an_error() -> None:

@@ -220,7 +220,7 @@ def test_a_worker_that_cannot_start_is_reported_with_its_log(project: Project) -
     (project.folder / "tasks" / "polling.py").write_text("import no_such_module\n")
     status, output = project.run("run", FLOW)
     assert status == 2
-    assert "the worker has ended with status " in output
+    assert "the worker exited with status " in output
     assert "No module named 'no_such_module'" in output
 
 
@@ -307,7 +307,7 @@ def test_an_interrupted_run_stops_all_and_prints_how_to_resume(project: Project,
     assert resume_command(run.output()) == ["run", "--resume", "task-polling/one"]
     status, output = project.run(*resume_command(run.output()))
     assert status == 0, output
-    assert "resumed after 14 events, at Wait10s" in output
+    assert "resumed; 14 events so far, at Wait10s" in output
     assert output.count("left    Wait10s") == 1
 
 
@@ -318,7 +318,7 @@ def test_a_run_with_the_name_of_a_running_execution_follows_it(project: Project)
     status, output = project.run("run", FLOW, "--name", "one", "--input", '{"delay": 1000}')
     assert status == 0, output
     assert 'task-polling/one  {"delay": 0}\n' in output
-    assert re.search(r"already running; followed after \d+ events", output)
+    assert re.search(r"already running; \d+ events so far", output)
 
 
 def test_the_worker_and_server_of_a_killed_run_are_stopped(project: Project) -> None:

@@ -188,7 +188,7 @@ def test_two_servers_never_write_one_folder(tmp_path: Path) -> None:
     first = EmbeddedServer(tmp_path)
     first.start()
     try:
-        with pytest.raises(StoreUnavailable, match="A server is already running on"):
+        with pytest.raises(StoreUnavailable, match="a server is already running in"):
             EmbeddedServer(tmp_path).start()
     finally:
         first.stop()

@@ -136,7 +136,7 @@ def test_a_function_that_always_kills_its_process_fails_its_step(jobs: Jobs) -> 
     execution = jobs.client.start("poison").wait(60)
     assert (execution.status, execution.error) == ("Failed", "FC.Unknown")
     assert len(calls(jobs.url)) == 2
-    assert "interrupted 2 times" in (execution.cause or "")
+    assert "ended 2 times" in (execution.cause or "")
 
 
 def test_nothing_is_left_after_a_purge(jobs: Jobs) -> None:

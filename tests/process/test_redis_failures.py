@@ -90,10 +90,10 @@ def test_workers_wait_while_redis_loads_its_data(jobs: Jobs, redis_server: Redis
     calling = jobs.client.start("polling", {"wait": 0.1, "block": 2, "done_at": 1})
     jobs.until(calling, "TaskStarted", "Status")
     with redis_server.killed_and_loading(8):
-        with pytest.raises(StoreUnavailable, match="Redis loads its data"):
+        with pytest.raises(StoreUnavailable, match="Redis is loading its data"):
             jobs.client.start("polling", {"wait": 0.1}, name="refused")
         # The function has ended, and the worker keeps its result until Redis accepts writes.
-        worker.wait_for_output("Redis loads its data, and serves when that is done; trying again")
+        worker.wait_for_output("Redis is loading its data; retrying")
     for execution in (waiting, calling, jobs.client.start("polling", {"wait": 0.1}, name="refused")):
         assert execution.wait(30).status == "Succeeded"
         assert_sound(execution)
@@ -113,7 +113,7 @@ def test_routes_are_announced_again_after_redis_lost_its_data(jobs: Jobs, redis_
     jobs.until(lost, "TaskStarted", "Status")
     redis_server.lose_everything()
     # The execution does not exist any more, so the worker terminates its call.
-    worker.wait_for_output("ended a call that cannot commit any more")
+    worker.wait_for_output("terminated a call that can no longer commit")
     with pytest.raises(LookupError):
         jobs.client.execution("polling", lost.name)
     with Redis.from_url(jobs.url) as client:

@@ -64,7 +64,7 @@ def test_a_soft_shutdown_releases_interrupted_calls(jobs: Jobs) -> None:
     second = [e.time for e in execution.history() if e.type == "TaskStarted" and e.step == "Status"][1]
     assert second.timestamp() - stopped >= 1
     assert execution.wait(20).status == "Succeeded"
-    assert "an interrupted call was released" in jobs.log()
+    assert "released an interrupted call" in jobs.log()
     assert_sound(execution)
     keys = Counter(call["key"] for call in calls(jobs.url) if call["step"] == "Status")
     assert list(keys.values()) == [2]

@@ -22,8 +22,8 @@ def test_workers_of_two_releases_share_executions(jobs: Jobs) -> None:
         assert execution.wait(60).status == "Succeeded"
         assert_sound(execution)
     assert len(calls(jobs.url)) == EXECUTIONS * 4
-    assert "left to a later release" in workers[0].output()
-    assert "left to a later release" not in workers[1].output()
+    assert "the state needs a later release" in workers[0].output()
+    assert "the state needs a later release" not in workers[1].output()
 
 
 def test_running_executions_keep_their_definition_after_a_deployment(jobs: Jobs) -> None:

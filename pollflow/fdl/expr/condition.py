@@ -1,4 +1,4 @@
-"""Conditions: a choice's test, as a tree of nodes that only read and compare."""
+"""Conditions of choices, compiled to a tree of nodes that read, calculate and compare."""
 
 from __future__ import annotations
 
@@ -22,75 +22,75 @@ from pollflow.fdl.expr.values import calculate, compare, kind_of, negative, posi
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """A value that stands in the text."""
+    """A constant in the text."""
 
     value: str | int | float | bool | None
     depth: int = 0
 
     def evaluate(self, step_input: Any) -> Any:
-        """The value."""
+        """Return the value."""
         return self.value
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A path into the step's input; null where it leads nowhere."""
+    """A path into the step's input; null if the input has no such value."""
 
     path: Path
     depth: int = 0
 
     def evaluate(self, step_input: Any) -> Any:
-        """What the path reads."""
+        """Return the value at the path."""
         value = self.path.read({"": step_input})
         return None if value is MISSING else value
 
 
 @dataclass(frozen=True, slots=True)
-class Prefixed:
+class UnaryOp:
     """`!`, `-` or `+` before an operand."""
 
-    sign: str
+    op: str
     operand: Node
     depth: int
 
     def evaluate(self, step_input: Any) -> Any:
-        """The operand turned round."""
+        """Return the operand with the prefix applied."""
         value = self.operand.evaluate(step_input)
-        if self.sign == "!":
+        if self.op == "!":
             return not truth(value, "!")
-        return negative(value) if self.sign == "-" else positive(value)
+        return negative(value) if self.op == "-" else positive(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Operands of one precedence, worked off from the left; kept flat, so that a long sum is not a deep tree."""
+    """Operands of one precedence, evaluated from left to right. Kept flat, so that a long sum is not a deep tree."""
 
     first: Node
     rest: tuple[tuple[str, Node], ...]
     depth: int
 
     def evaluate(self, step_input: Any) -> Any:
-        """The value of the whole chain."""
+        """Return the value of the whole chain."""
         value = self.first.evaluate(step_input)
-        for sign, operand in self.rest:
+        for op, operand in self.rest:
             other = operand.evaluate(step_input)
-            value = calculate(sign, value, other) if sign in "+-*/%" else compare(sign, value, other)
+            value = calculate(op, value, other) if op in "+-*/%" else compare(op, value, other)
         return value
 
 
 @dataclass(frozen=True, slots=True)
-class Junction:
-    """`&&` or `||`: operands after the first that decides are not evaluated."""
+class BoolOp:
+    """`&&` or `||`. Operands after the first one that decides the result are not evaluated."""
 
-    sign: str
+    op: str
     operands: tuple[Node, ...]
     depth: int
 
     def evaluate(self, step_input: Any) -> Any:
-        """A boolean."""
-        decides = self.sign == "||"
+        """Return a boolean."""
+        decides = self.op == "||"
         for operand in self.operands:
-            if truth(operand.evaluate(step_input), self.sign) is decides:
+            if truth(operand.evaluate(step_input), self.op) is decides:
                 return decides
         return not decides
 
@@ -105,17 +105,17 @@ class Ternary:
     depth: int
 
     def evaluate(self, step_input: Any) -> Any:
-        """The value of the side that the test takes."""
+        """Return the value of the chosen operand."""
         chosen = self.yes if truth(self.test.evaluate(step_input), "? :") else self.no
         return chosen.evaluate(step_input)
 
 
-Node: TypeAlias = "Literal | Read | Prefixed | Chain | Junction | Ternary"
+Node: TypeAlias = "Literal | Read | UnaryOp | Chain | BoolOp | Ternary"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A choice's test, compiled. Making one raises `ExpressionSyntaxError`."""
+    """A compiled condition. The constructor raises `ExpressionSyntaxError`."""
 
     text: str
     tree: Node = field(init=False, compare=False, repr=False)
@@ -124,7 +124,7 @@ class Condition:
         object.__setattr__(self, "tree", parse(CONDITION_GRAMMAR, self.text, _ConditionBuilder))
 
     def holds(self, step_input: Any) -> bool:
-        """Whether the test's result is true; null is false. Raises `ExpressionError`."""
+        """Return whether the condition is true; null counts as false. Raises `ExpressionError`."""
         value = self.tree.evaluate(step_input)
         if value is None or isinstance(value, bool):
             return bool(value)
@@ -132,11 +132,11 @@ class Condition:
 
 
 def compile_condition(text: str) -> Condition:
-    """The condition that the text says; raises `ExpressionSyntaxError`."""
+    """Return the compiled condition; raises `ExpressionSyntaxError`."""
     return Condition(text)
 
 
-def _deeper(*operands: Node) -> int:
+def _depth_above(*operands: Node) -> int:
     depth = 1 + max(operand.depth for operand in operands)
     if depth > MAX_NESTING:
         raise ExpressionSyntaxError(f"nested more than {MAX_NESTING} levels deep")
@@ -145,30 +145,30 @@ def _deeper(*operands: Node) -> int:
 
 @v_args(inline=True)
 class _ConditionBuilder(Transformer[Token, Any]):
-    def choose(self, test: Node, yes: Node, no: Node) -> Node:
-        return Ternary(test, yes, no, _deeper(test, yes, no))
+    def conditional(self, test: Node, yes: Node, no: Node) -> Node:
+        return Ternary(test, yes, no, _depth_above(test, yes, no))
 
-    def either(self, *operands: Node) -> Node:
-        return Junction("||", operands, max(operand.depth for operand in operands))
+    def or_chain(self, *operands: Node) -> Node:
+        return BoolOp("||", operands, max(operand.depth for operand in operands))
 
-    def both(self, *operands: Node) -> Node:
-        return Junction("&&", operands, max(operand.depth for operand in operands))
+    def and_chain(self, *operands: Node) -> Node:
+        return BoolOp("&&", operands, max(operand.depth for operand in operands))
 
     def comparison(self, first: Node, *rest: Any) -> Node:
-        pairs = tuple((str(sign), operand) for sign, operand in zip(rest[::2], rest[1::2], strict=True))
+        pairs = tuple((str(op), operand) for op, operand in zip(rest[::2], rest[1::2], strict=True))
         return Chain(first, pairs, max(first.depth, *(operand.depth for _, operand in pairs)))
 
     sum = comparison
     product = comparison
 
-    def invert(self, operand: Node) -> Node:
-        return Prefixed("!", operand, _deeper(operand))
+    def negated(self, operand: Node) -> Node:
+        return UnaryOp("!", operand, _depth_above(operand))
 
-    def negate(self, sign: Token, operand: Node) -> Node:
-        return Prefixed(str(sign), operand, _deeper(operand))
+    def signed(self, op: Token, operand: Node) -> Node:
+        return UnaryOp(str(op), operand, _depth_above(operand))
 
-    def nested(self, inner: Node) -> Node:
-        return replace(inner, depth=_deeper(inner))
+    def group(self, inner: Node) -> Node:
+        return replace(inner, depth=_depth_above(inner))
 
     def read(self, token: Token) -> Node:
         try:
@@ -182,7 +182,7 @@ class _ConditionBuilder(Transformer[Token, Any]):
             return Literal(int(token))
         value = float(token)
         if not math.isfinite(value):
-            raise ExpressionSyntaxError("a number that is out of range", (token.start_pos or 0) + 1)
+            raise ExpressionSyntaxError("the number is out of range", (token.start_pos or 0) + 1)
         return Literal(value)
 
     def text(self, token: Token) -> Node:

@@ -18,51 +18,51 @@ class Missing(Enum):
     MISSING = "missing"
 
 
-class Every(Enum):
-    """The part `[*]` of a path."""
+class Wildcard(Enum):
+    """The type of the part `[*]` of a path."""
 
-    EVERY = "*"
+    ALL = "*"
 
 
 MISSING: Final = Missing.MISSING
-"""What a path that leads nowhere reads."""
+"""The result of a path to a value that does not exist."""
 
-Part: TypeAlias = "str | int | Every"
+Part: TypeAlias = "str | int | Wildcard"
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A way to a value: `root` is `input`, `local`, `context` or, for `$` alone, the empty text."""
+    """A compiled path. `root` is `input`, `local` or `context`, or the empty text for `$` alone."""
 
     text: str
     root: str
     parts: tuple[Part, ...]
 
     def read(self, roots: Mapping[str, Any]) -> Any | Missing:
-        """The value under the root of that name, or `MISSING`.
+        """Return the value at the path, or `MISSING`.
 
-        A path with `[*]` gives a list, flattened at each further `[*]`; elements in which the rest of the path
-        leads nowhere are left out.
+        A path with `[*]` returns a list, flattened at each further `[*]`. Elements that do not have the rest of the
+        path are left out.
         """
         value = roots.get(self.root, MISSING)
-        several: list[Any] | None = None
+        matches: list[Any] | None = None
         for part in self.parts:
-            if part is Every.EVERY:
-                if several is None and not isinstance(value, list):
+            if part is Wildcard.ALL:
+                if matches is None and not isinstance(value, list):
                     return MISSING
-                several = list(value) if several is None else _flattened(several)
-            elif several is None:
-                value = _inside(value, part)
+                matches = list(value) if matches is None else _flattened(matches)
+            elif matches is None:
+                value = _child(value, part)
             else:
-                found = (_inside(element, part) for element in several)
-                several = [element for element in found if element is not MISSING]
-        return value if several is None else several
+                found = (_child(element, part) for element in matches)
+                matches = [element for element in found if element is not MISSING]
+        return value if matches is None else matches
 
     def __str__(self) -> str:
         return self.text
 
 
-def _inside(value: Any, part: str | int) -> Any | Missing:
+def _child(value: Any, part: str | int) -> Any | Missing:
     if isinstance(part, str):
         return value.get(part, MISSING) if isinstance(value, dict) else MISSING
     if isinstance(value, list) and -len(value) <= part < len(value):
@@ -75,13 +75,13 @@ def _flattened(values: Iterable[Any]) -> list[Any]:
 
 
 def compile_path(text: str) -> Path:
-    """The path that the text says; raises `ExpressionSyntaxError`."""
+    """Return the compiled path; raises `ExpressionSyntaxError`."""
     root, parts = parse(PATH_GRAMMAR, text, _PathBuilder)
     return Path(text, root, parts)
 
 
 def starts_path(text: str, roots: Iterable[str]) -> bool:
-    """Whether the text is one of these roots, or starts with one followed by `.` or `[`: then it must be a path."""
+    """Return whether the text must be a path: it is one of these roots, or starts with one and `.` or `[`."""
     for root in roots:
         start = f"${root}"
         if text == start or text.startswith((f"{start}.", f"{start}[")):
@@ -105,5 +105,5 @@ class _PathBuilder(Transformer[Token, Any]):
     def quoted_key(self, token: Token) -> str:
         return unquoted(token)
 
-    def every(self, _: Token) -> Every:
-        return Every.EVERY
+    def wildcard(self, _: Token) -> Wildcard:
+        return Wildcard.ALL

@@ -1,7 +1,7 @@
-"""The two grammars, and how text becomes tokens: no knowledge of what an expression means.
+"""The grammars of paths and conditions, and their syntax errors. The meaning of an expression is not known here.
 
-A path stands alone in a mapping or inside a condition. Both grammars are LALR, so parsing takes time linear in
-the text and no stack of ours. Columns count from 1 within the expression's own text.
+Mappings contain paths alone; conditions contain them as operands. Both grammars are LALR, so parsing takes linear time
+and does not recurse. Columns count from 1 within the expression's own text.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
 MAX_LENGTH = 4096
-"""Characters of an expression."""
+"""The longest expression, in characters."""
 MAX_NESTING = 50
-"""Parentheses, prefix operators and `? :` inside one another."""
+"""The deepest nesting of parentheses, prefix operators and `? :`."""
 
 PATH_GRAMMAR = r"""
 start: ROOT part*
 part: "." KEY               -> key
     | "[" INDEX "]"         -> index
     | "[" STRING "]"        -> quoted_key
-    | "[" EVERY "]"         -> every
+    | "[" WILDCARD "]"      -> wildcard
 ROOT: /\$(?:input|local|context)?(?![^.\[])/
 KEY: /[^\s.\[\]"'`$*(),]+/
 INDEX: /-?[0-9]+/
-EVERY: "*"
+WILDCARD: "*"
 STRING: /"(?:[^"\\]|\\.)*"|'[^']*'/
 """
 
 CONDITION_GRAMMAR = r"""
 ?start: ternary
-?ternary: either
-        | either "?" ternary ":" ternary    -> choose
-?either: both ("||" both)*
-?both: comparison ("&&" comparison)*
+?ternary: or_chain
+        | or_chain "?" ternary ":" ternary  -> conditional
+?or_chain: and_chain ("||" and_chain)*
+?and_chain: comparison ("&&" comparison)*
 ?comparison: sum (COMPARE sum)*
 ?sum: product (ADD product)*
-?product: prefixed (MULTIPLY prefixed)*
-?prefixed: atom
-         | "!" prefixed                     -> invert
-         | ADD prefixed                     -> negate
+?product: unary (MULTIPLY unary)*
+?unary: atom
+      | "!" unary                           -> negated
+      | ADD unary                           -> signed
 ?atom: PATH                                 -> read
      | NUMBER                               -> number
      | STRING                               -> text
@@ -51,7 +51,7 @@ CONDITION_GRAMMAR = r"""
      | "true"                               -> true
      | "false"                              -> false
      | "null"                               -> null
-     | "(" ternary ")"                      -> nested
+     | "(" ternary ")"                      -> group
 COMPARE: "==" | "!=" | "<=" | ">=" | "<" | ">"
 ADD: "+" | "-"
 MULTIPLY: "*" | "/" | "%"
@@ -64,7 +64,7 @@ PATH: /\$(?:\.\w+|\[(?:-?[0-9]+|\*|"(?:[^"\\]|\\.)*"|'[^']*')\])*(?!\w)/
 
 
 class ExpressionSyntaxError(ValueError):
-    """The text is no expression; `column` counts from 1."""
+    """The text is not a valid expression; `column` counts from 1."""
 
     def __init__(self, message: str, column: int = 1) -> None:
         self.message = message
@@ -73,7 +73,7 @@ class ExpressionSyntaxError(ValueError):
 
 
 class ExpressionError(Exception):
-    """An expression met values that it cannot work on: the step fails with `FnF.RuntimeError` and this cause."""
+    """An operator does not apply to its values. The step fails with `FnF.RuntimeError` and this cause."""
 
     def __init__(self, cause: str) -> None:
         self.cause = cause
@@ -81,7 +81,7 @@ class ExpressionError(Exception):
 
 
 def parse(grammar: str, text: str, builder: type[Transformer[Token, Any]]) -> Any:
-    """What `builder` makes of the text; raises `ExpressionSyntaxError`."""
+    """Parse the text and return the result of `builder`; raises `ExpressionSyntaxError`."""
     if len(text) > MAX_LENGTH:
         raise ExpressionSyntaxError(f"longer than {MAX_LENGTH} characters", MAX_LENGTH + 1)
     if not text.strip():
@@ -89,17 +89,17 @@ def parse(grammar: str, text: str, builder: type[Transformer[Token, Any]]) -> An
     try:
         return _parser(grammar, builder).parse(text)
     except UnexpectedInput as error:
-        raise _told(grammar, text, error) from None
+        raise _syntax_error(grammar, text, error) from None
 
 
 def unquoted(token: Token) -> str:
-    """The text that a quoted token stands for; escapes are those of JSON."""
+    """Return the value of a quoted token; escapes are those of JSON."""
     if token[0] != '"':
         return str(token[1:-1])
     try:
         return str(json.loads(token, strict=False))
     except ValueError:
-        message = "a text with an escape that JSON does not have"
+        message = "the text has an escape that JSON does not have"
         raise ExpressionSyntaxError(message, (token.start_pos or 0) + 1) from None
 
 
@@ -108,13 +108,13 @@ def _parser(grammar: str, builder: type[Transformer[Token, Any]]) -> Lark:
     return Lark(grammar, parser="lalr", lexer="contextual", transformer=builder())
 
 
-def _told(grammar: str, text: str, error: UnexpectedInput) -> ExpressionSyntaxError:
+def _syntax_error(grammar: str, text: str, error: UnexpectedInput) -> ExpressionSyntaxError:
     ended = isinstance(error, UnexpectedEOF) or (isinstance(error, UnexpectedToken) and error.token.type == "$END")
     if ended:
-        return ExpressionSyntaxError("ends too early", len(text.rstrip()) + 1)
+        return ExpressionSyntaxError("unexpected end", len(text.rstrip()) + 1)
     position = error.pos_in_stream
     if position is None or not 0 <= position < len(text):
-        return ExpressionSyntaxError("not an expression")
+        return ExpressionSyntaxError("invalid syntax")
     if isinstance(error, UnexpectedCharacters):
         return ExpressionSyntaxError(_unexpected(grammar, text, position), position + 1)
     found = str(error.token) if isinstance(error, UnexpectedToken) else text[position]
@@ -123,36 +123,36 @@ def _told(grammar: str, text: str, error: UnexpectedInput) -> ExpressionSyntaxEr
 
 
 _HINTS = {
-    "'": "texts stand in double quotes or backticks",
-    "=": "equality is written ==",
-    "$": "a condition reads the step's input, as $.key",
-    "&": "and is written &&",
-    "|": "or is written ||",
+    "'": "write texts in double quotes or backticks",
+    "=": "write == for equality",
+    "$": "a condition reads the step's input only, as $.key",
+    "&": "write && for and",
+    "|": "write || for or",
 }
 
 
 def _unexpected(grammar: str, text: str, position: int) -> str:
     found = text[position]
     if found in '"`':
-        return f"the text that begins with {_shown(found)} has no end"
+        return f"the text that starts with {_shown(found)} is not closed"
     word = "".join(takewhile(lambda character: character.isalnum() or character == "_", text[position:])) or found
     hint = _path_hint(found) if grammar == PATH_GRAMMAR else _condition_hint(word)
     return _with_hint(word, hint)
 
 
 def _with_hint(found: str, hint: str) -> str:
-    return f"{_shown(found)} is not expected here" + (f"; {hint}" if hint else "")
+    return f"unexpected {_shown(found)}" + (f"; {hint}" if hint else "")
 
 
 def _path_hint(found: str) -> str:
     if found == "$":
-        return "a path begins with $, $input, $local or $context"
-    return "" if found in ".[]" else 'an odd key is written ["like this"]'
+        return "a path starts with $, $input, $local or $context"
+    return "" if found in ".[]" else 'quote a key in brackets, as ["a b"]'
 
 
 def _condition_hint(word: str) -> str:
     if word[0].isalpha() or word[0] == "_":
-        return f'a text is written "{word[:20]}", an odd key $["a-b"]'
+        return f'quote a text as "{word[:20]}", and a key in brackets as $["a-b"]'
     return _HINTS.get(word[0], "")
 
 

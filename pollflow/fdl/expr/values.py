@@ -1,6 +1,6 @@
-"""What the operators of conditions do to JSON values. Section 5 of the language reference, line by line.
+"""The operators of conditions on JSON values; `docs/language.md` describes them.
 
-A boolean is never a number here, whatever Python says. Nothing raises but `ExpressionError`.
+Unlike in Python, a boolean is never a number. Every error is an `ExpressionError`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 from pollflow.fdl.expr.syntax import ExpressionError
 
 MAX_BITS = 4096
-"""Of a whole number that arithmetic may give: more would let a condition of a few characters run for minutes."""
+"""The longest integer result, in bits. Without a limit, a condition of a few characters could run for minutes."""
 MAX_TEXT = 1 << 20
-"""Characters of a text that `+` may join."""
+"""The longest text that `+` returns, in characters."""
 
 _BOOLEAN_TEXTS = {True: ("true", "TRUE"), False: ("false", "FALSE")}
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
@@ -27,7 +27,7 @@ _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def kind_of(value: Any) -> str:
-    """The name that messages give to a value's type."""
+    """Return the name of a value's type for messages."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -35,20 +35,20 @@ def kind_of(value: Any) -> str:
     if isinstance(value, int | float):
         return "a number"
     names: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
-    return names.get(type(value), "no JSON value")
+    return names.get(type(value), "a value that is not JSON")
 
 
-def truth(value: Any, where: str) -> bool:
-    """A boolean as it is, null as false; anything else is an error."""
+def truth(value: Any, op: str) -> bool:
+    """Return a boolean unchanged and null as false; raise `ExpressionError` for anything else."""
     if value is None:
         return False
     if isinstance(value, bool):
         return value
-    raise ExpressionError(f"{where} needs a boolean, not {kind_of(value)}")
+    raise ExpressionError(f"{op} needs a boolean, not {kind_of(value)}")
 
 
 def equal(left: Any, right: Any) -> bool:
-    """By value; a boolean also equals its text in the spellings `true`, `TRUE`, `false` and `FALSE`."""
+    """Compare by value; a boolean also equals its text in the spellings `true`, `TRUE`, `false` and `FALSE`."""
     if isinstance(left, bool) and isinstance(right, str):
         return right in _BOOLEAN_TEXTS[left]
     if isinstance(right, bool) and isinstance(left, str):
@@ -71,45 +71,45 @@ def equal(left: Any, right: Any) -> bool:
     return True
 
 
-def compare(sign: str, left: Any, right: Any) -> bool:
-    """`==`, `!=`, or an ordering of two numbers or two texts; an ordering against null is false."""
-    if sign == "==":
+def compare(op: str, left: Any, right: Any) -> bool:
+    """Apply `==`, `!=`, or an ordering of two numbers or two texts; an ordering with null is false."""
+    if op == "==":
         return equal(left, right)
-    if sign == "!=":
+    if op == "!=":
         return not equal(left, right)
     if left is None or right is None:
         return False
     kinds = {kind_of(left), kind_of(right)}
     if len(kinds) != 1 or not kinds <= {"a number", "a text"}:
-        raise ExpressionError(f"{sign} cannot order {kind_of(left)} and {kind_of(right)}")
-    return _ORDERINGS[sign](left, right)
+        raise ExpressionError(f"{op} cannot order {kind_of(left)} and {kind_of(right)}")
+    return _ORDERINGS[op](left, right)
 
 
-def calculate(sign: str, left: Any, right: Any) -> Any:
-    """Arithmetic on two numbers; `+` also joins two texts."""
-    if sign == "+" and isinstance(left, str) and isinstance(right, str):
+def calculate(op: str, left: Any, right: Any) -> Any:
+    """Calculate with two numbers; `+` also joins two texts."""
+    if op == "+" and isinstance(left, str) and isinstance(right, str):
         if len(left) + len(right) > MAX_TEXT:
             raise ExpressionError(f"+ makes a text of more than {MAX_TEXT} characters")
         return left + right
     if not (_is_number(left) and _is_number(right)):
-        raise ExpressionError(f"{sign} cannot work on {kind_of(left)} and {kind_of(right)}")
+        raise ExpressionError(f"{op} cannot work on {kind_of(left)} and {kind_of(right)}")
     try:
-        return _in_range(_ARITHMETIC[sign](left, right), sign)
+        return _in_range(_ARITHMETIC[op](left, right), op)
     except ZeroDivisionError:
         raise ExpressionError("division by zero") from None
     except (OverflowError, ValueError):
-        raise ExpressionError(f"{sign} gives a number that is out of range") from None
+        raise ExpressionError(f"{op} gives a number that is out of range") from None
 
 
 def negative(value: Any) -> Any:
-    """The prefix `-`."""
+    """Apply the prefix `-`."""
     if not _is_number(value):
         raise ExpressionError(f"- cannot work on {kind_of(value)}")
     return -value
 
 
 def positive(value: Any) -> Any:
-    """The prefix `+`, which changes nothing."""
+    """Apply the prefix `+`, which changes nothing."""
     if not _is_number(value):
         raise ExpressionError(f"+ cannot work on {kind_of(value)}")
     return value
@@ -119,10 +119,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _in_range(value: Any, sign: str) -> Any:
-    map_step = value.bit_length() > MAX_BITS if isinstance(value, int) else not math.isfinite(value)
-    if map_step:
-        raise ExpressionError(f"{sign} gives a number that is out of range")
+def _in_range(value: Any, op: str) -> Any:
+    is_out = value.bit_length() > MAX_BITS if isinstance(value, int) else not math.isfinite(value)
+    if is_out:
+        raise ExpressionError(f"{op} gives a number that is out of range")
     return value
 
 
@@ -133,7 +133,7 @@ def _divide(left: Any, right: Any) -> Any:
 
 
 def _remainder(left: Any, right: Any) -> Any:
-    """With the sign of the left one, as in the languages that the original's users know it from."""
+    """Return the remainder with the op of the left operand, as C, Go and JavaScript do."""
     if right == 0:
         raise ZeroDivisionError
     if isinstance(left, int) and isinstance(right, int):

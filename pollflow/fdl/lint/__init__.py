@@ -1,4 +1,4 @@
-"""Warnings: what runs but is probably wrong. Reads checked flows only; changes and refuses nothing."""
+"""Warnings: constructs that are valid but probably wrong. Lint reads checked flows, and changes and refuses none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pollflow.fdl.lint.codes import LINT_CODES
 from pollflow.fdl.lint.graph import Graphs
 from pollflow.fdl.lint.loops import lint_loops
-from pollflow.fdl.lint.report import Report
+from pollflow.fdl.lint.report import LintReport
 from pollflow.fdl.lint.sources import lint_sources
 from pollflow.fdl.lint.steps import lint_steps
 from pollflow.fdl.model import Flow
@@ -16,7 +16,7 @@ from pollflow.fdl.problems import Problem, in_order
 __all__ = ["LINT_CODES", "lint"]
 
 EVENT_LIMIT = 250_000
-"""Events of one execution, unless the settings say otherwise."""
+"""The default limit of events of one execution."""
 
 
 def lint(
@@ -27,12 +27,12 @@ def lint(
     event_limit: int = EVENT_LIMIT,
     path: str = "<definition>",
 ) -> tuple[Problem, ...]:
-    """The warnings of a flow, in the order of their lines; the codes are those of `LINT_CODES`.
+    """Return the warnings of a flow by line; `LINT_CODES` lists their codes.
 
-    `known_functions` are the names that functions are registered under (full ARNs, `SERVICE/FUNCTION`, or
-    `FUNCTION`); without them no resource is looked up. `flow_name` is the name that the flow is deployed under.
+    `known_functions` are the names of the registered functions (full ARNs, `SERVICE/FUNCTION`, or `FUNCTION`); without
+    them no resource is looked up. `flow_name` is the name that the flow is deployed under.
     """
-    report = Report(flow, path)
+    report = LintReport(flow, path)
     graphs = Graphs()
     if flow_name is not None and flow.name is not None and flow.name != flow_name:
         report.warn("name", "flow-name", f'"{flow.name}" is not the name of the flow, which is "{flow_name}"')

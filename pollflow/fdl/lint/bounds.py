@@ -1,13 +1,16 @@
-"""Read the bounds of a loop from its conditions: whether a counter bounds its rounds, and which statuses they name."""
+"""The bound of a loop, and the statuses that its conditions name."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from typing_extensions import assert_never
+
 from pollflow.fdl.expr import Path
-from pollflow.fdl.expr.condition import Chain, Junction, Literal, Node, Prefixed, Read, Ternary
+from pollflow.fdl.expr.condition import BoolOp, Chain, Literal, Node, Read, Ternary, UnaryOp
 from pollflow.fdl.lint.graph import Graph
 from pollflow.fdl.model import ChoiceStep, Option
 
@@ -18,54 +21,65 @@ EVENT_ID = "$context.step.eventId"
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`path sign value`, whichever way round it was written; `value` is None where it is no literal."""
+    """`path op value`, in this order even if the text has the value first. `value` is None unless it is a literal."""
 
     path: Path
-    sign: str
+    op: str
     value: object
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What ends a loop: after so many rounds or events, or at an unknown number (both None)."""
+    """The greatest number of rounds or events of a loop. Both are None if the number is unknown."""
 
     rounds: int | None = None
     events: int | None = None
 
 
 def comparisons(node: Node, junctions: str = "&&||") -> Iterator[Comparison]:
-    """Comparisons of a path with something, anywhere under junctions of these signs."""
-    if isinstance(node, Junction) and node.sign in junctions:
-        for operand in node.operands:
-            yield from comparisons(operand, junctions)
-    elif isinstance(node, Ternary):
-        for inner in (node.test, node.yes, node.no):
-            yield from comparisons(inner, junctions)
-    elif isinstance(node, Prefixed):
-        yield from comparisons(node.operand, junctions)
-    elif isinstance(node, Chain) and len(node.rest) == 1 and node.rest[0][0] in _FLIPPED:
-        sign, other = node.rest[0]
-        if isinstance(node.first, Read):
-            yield Comparison(node.first.path, sign, other.value if isinstance(other, Literal) else None)
-        elif isinstance(other, Read):
-            value = node.first.value if isinstance(node.first, Literal) else None
-            yield Comparison(other.path, _FLIPPED[sign], value)
+    """Yield each comparison of a path in the tree; of `&&` and `||`, only those in `junctions` are entered."""
+    match node:
+        case BoolOp():
+            for operand in node.operands if node.op in junctions else ():
+                yield from comparisons(operand, junctions)
+        case Ternary():
+            for inner in (node.test, node.yes, node.no):
+                yield from comparisons(inner, junctions)
+        case UnaryOp():
+            yield from comparisons(node.operand, junctions)
+        case Chain():
+            yield from _comparison(node)
+        case Literal() | Read():
+            return
+        case _:
+            assert_never(node)
+
+
+def _comparison(chain: Chain) -> Iterator[Comparison]:
+    """Yield the chain as a comparison if it compares a path."""
+    if len(chain.rest) != 1 or chain.rest[0][0] not in _FLIPPED:
+        return
+    first, (op, other) = chain.first, chain.rest[0]
+    if isinstance(first, Read):
+        yield Comparison(first.path, op, other.value if isinstance(other, Literal) else None)
+    elif isinstance(other, Read):
+        yield Comparison(other.path, _FLIPPED[op], first.value if isinstance(first, Literal) else None)
 
 
 def statuses(step: ChoiceStep) -> tuple[str, ...]:
-    """Texts that the choice's conditions compare a path with by `==`."""
+    """Return the texts that the choice's conditions compare a path with by `==`."""
     named = (
         comparison.value
         for option in step.choices
         if option.condition is not None
         for comparison in comparisons(option.condition.tree)
-        if comparison.sign == "=="
+        if comparison.op == "=="
     )
     return tuple(dict.fromkeys(value for value in named if isinstance(value, str)))
 
 
 def bound_of(graph: Graph, position: int, loop: set[int]) -> Bound | None:
-    """What makes the choice at this position leave the loop for certain, sooner or later; None if nothing does."""
+    """Return the bound that the choice at this position sets on the loop; None if it sets none."""
     step = graph.series.steps[position]
     if not isinstance(step, ChoiceStep):
         return None
@@ -76,28 +90,29 @@ def bound_of(graph: Graph, position: int, loop: set[int]) -> Bound | None:
         remains = stays.get(id(option), False)
         bound = _bound(step, option, stays=remains)
         if remains and bound is None:
-            # This one may keep the loop going for ever: only what is asked before it can end the loop.
-            return _least(leaving)
+            # This option may continue the loop without end: only the options before it can bound the loop.
+            return lowest(leaving)
         if bound is not None:
             (staying if remains else leaving).append(bound)
-    return _least(leaving + staying)
+    return lowest(leaving + staying)
 
 
-def _least(bounds: list[Bound]) -> Bound | None:
-    known = [bound for bound in bounds if bound.rounds is not None]
-    return min(known, key=lambda bound: bound.rounds or 0) if known else next(iter(bounds), None)
+def lowest(bounds: Iterable[Bound | None]) -> Bound | None:
+    """Return the bound with the fewest rounds; a bound without rounds only if there is no other."""
+    found = [bound for bound in bounds if bound is not None]
+    return min(found, key=lambda bound: math.inf if bound.rounds is None else bound.rounds, default=None)
 
 
 def _bound(step: ChoiceStep, option: Option | None, *, stays: bool) -> Bound | None:
-    """The bound that one option's condition sets, by the counter it compares."""
+    """Return the bound that one option's condition sets, by the counter that it compares."""
     if option is None or option.condition is None:
         return None
-    signs = _STAYING if stays else _LEAVING
+    rounds_of = _STAYING if stays else _LEAVING
     for comparison in comparisons(option.condition.tree, "&&" if stays else "&&||"):
         name = str(comparison.path.parts[-1]) if comparison.path.parts else ""
         counts = _COUNTER.search(name) is not None
-        rounds = signs.get(comparison.sign)
-        if rounds is None or (comparison.sign in ("==", "!=") and not counts) or isinstance(comparison.value, str):
+        rounds = rounds_of.get(comparison.op)
+        if rounds is None or (comparison.op in ("==", "!=") and not counts) or isinstance(comparison.value, str):
             continue
         value = comparison.value
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -1,24 +1,24 @@
-"""The codes of lint's warnings, which do not change between releases, each with what it says."""
+"""The codes of lint warnings, each with a description. Codes do not change between releases."""
 
 from __future__ import annotations
 
 LINT_CODES: dict[str, str] = {
-    "async-invocation": "InvocationType Async is waited for here, and its result is dropped",
-    "choice-falls-through": "a choice has no default, and it can happen that none of its conditions holds",
+    "async-invocation": "the step waits for a call with InvocationType Async, and drops its result",
+    "choice-falls-through": "a choice has no default, and it is possible that no condition holds",
     "constant-path": "a source looks like a path but is a constant text",
     "duplicate-target": "two mappings of one list have the same target; the later wins",
-    "event-limit": "a loop can meet the limit of events before it ends",
+    "event-limit": "a loop can reach the limit of events before it ends",
     "flow-name": "the definition's name is not the name of the flow",
     "loop-without-bound": "a loop has no bound on its rounds, and the flow has no timeout",
-    "loop-without-wait": "a loop has no wait, so it goes round as fast as its steps run",
-    "odd-arn": "a resourceArn has no form that is known",
+    "loop-without-wait": "a loop has no wait, so it runs as fast as its steps",
+    "odd-arn": "a resourceArn has an unknown form",
     "repeated-name": "a step of another series has the same name",
     "short-wait": "a wait in a loop is shorter than a second",
-    "task-token": "$context.task.token is read where there is none",
-    "uncatchable-error": "an error that ends the execution is named in retry or catch",
-    "unknown-context": "a path into $context leads nowhere",
+    "task-token": "$context.task.token is read in a step that has none",
+    "uncatchable-error": "retry or catch names an error that ends the execution",
+    "unknown-context": "a path into $context does not exist",
     "unknown-function": "no function is registered for a resource",
-    "unnamed-status": "a job that ends in a status nobody named is polled for ever",
-    "unreachable-step": "nothing leads to a step",
-    "unset-local": "a mapping reads a key of a local that nobody sets",
+    "unnamed-status": "a job that ends in a status which no condition names is polled without end",
+    "unreachable-step": "no path leads to a step",
+    "unset-local": "a mapping reads a key of a local that no step sets",
 }

@@ -1,29 +1,33 @@
-"""Which step of a series leads to which: edges, what is reached, and loops. A goto never leaves its series."""
+"""The control graph of a series: edges, reached steps and loops. A goto never leaves its series."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from typing_extensions import assert_never
+
 from pollflow.fdl.expr.condition import Literal
 from pollflow.fdl.model import (
     ChoiceStep,
     FailStep,
+    ForeachStep,
     Option,
     ParallelStep,
+    PassStep,
     Series,
-    Step,
     SucceedStep,
     TaskStep,
+    WaitStep,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """From a step to another, or to the end of the series (None).
+    """An edge from a step to another, or to the end of the series (None).
 
-    `through` runs on the way, where a choice's option has steps; `option` is that option. A choice's edge without
-    an option is taken when no condition holds.
+    `option` is the option of a choice that the edge stands for. An edge of a choice without an option is taken
+    when no condition holds.
     """
 
     source: int
@@ -32,7 +36,7 @@ class Edge:
 
     @property
     def through(self) -> Series | None:
-        """The steps that run between the choice and the target."""
+        """The option's steps, which run between the choice and the target."""
         return self.option.steps if self.option is not None else None
 
 
@@ -44,11 +48,11 @@ class Graph:
     edges: tuple[tuple[Edge, ...], ...]
 
     def reached(self) -> set[int]:
-        """Positions that the series' first step leads to, itself among them."""
+        """Return the positions that the first step of the series leads to, including its own."""
         return closure({0}, lambda position: (edge.target for edge in self.edges[position]))
 
     def before(self, position: int) -> set[int]:
-        """Positions of the reached steps that lead to this one; itself only if it stands in a loop."""
+        """Return the positions of the reached steps that lead to this one, including its own if it is in a loop."""
         sources: dict[int, list[int]] = {}
         for source in self.reached():
             for edge in self.edges[source]:
@@ -57,87 +61,87 @@ class Graph:
         return closure(set(sources.get(position, ())), lambda inner: sources.get(inner, ()))
 
     def inner_edges(self, positions: Collection[int]) -> Iterator[Edge]:
-        """Edges that begin and end in these positions."""
+        """Yield the edges that begin and end in these positions."""
         for position in sorted(positions):
             for edge in self.edges[position]:
                 if edge.target in positions:
                     yield edge
 
     def loops(self) -> list[set[int]]:
-        """The largest sets of reached steps that all lead to one another."""
+        """Return the largest sets of reached steps that all lead to one another."""
         return components(self.inner_edges(self.reached()))
 
 
 class Graphs:
-    """Makes the graph of each series once."""
+    """Build the graph of each series once."""
 
     def __init__(self) -> None:
         self._known: dict[str, Graph] = {}
 
     def of(self, series: Series) -> Graph:
-        """The series' graph."""
+        """Return the graph of the series."""
         if series.path not in self._known:
             edges = tuple(tuple(self._edges(series, position)) for position in range(len(series.steps)))
             self._known[series.path] = Graph(series, edges)
         return self._known[series.path]
 
     def completes(self, series: Series) -> bool:
-        """Whether the series can end without a failure."""
+        """Return whether the series can end without a failure."""
         graph = self.of(series)
         return any(edge.target is None for position in graph.reached() for edge in graph.edges[position])
 
     def _edges(self, series: Series, position: int) -> Iterator[Edge]:
         step = series.steps[position]
-        after = None if step.end or position + 1 == len(series.steps) else position + 1
-        if isinstance(step, SucceedStep):
-            yield Edge(position, None)
-        elif isinstance(step, ChoiceStep):
-            yield from self._options(series, position, step, after)
-        elif isinstance(step, TaskStep):
-            yield Edge(position, after)
-            yield from (Edge(position, series.position(catch.goto)) for catch in step.catch)
-        elif self._passes(step):
-            yield Edge(position, after)
+        following = Edge(position, series.next_position(position))
+        match step:
+            case ChoiceStep():
+                yield from self._options(series, position, step)
+            case TaskStep():
+                yield following
+                yield from (Edge(position, series.position(catch.goto)) for catch in step.catch)
+            case ParallelStep():
+                if all(self.completes(branch) for branch in step.branches):
+                    yield following
+            case PassStep() | WaitStep() | ForeachStep() | SucceedStep():
+                yield following
+            case FailStep():
+                return
+            case _:
+                assert_never(step)
 
-    def _options(self, series: Series, position: int, step: ChoiceStep, after: int | None) -> Iterator[Edge]:
+    def _options(self, series: Series, position: int, step: ChoiceStep) -> Iterator[Edge]:
         default = () if step.default is None else (step.default,)
         for option in (*step.choices, *default):
             if option.steps is None or self.completes(option.steps):
-                target = after if option.goto is None else series.position(option.goto)
-                yield Edge(position, target, option)
+                yield Edge(position, series.next_position(position, option.goto), option)
             if always_holds(option):
                 return
         if step.default is None:
-            yield Edge(position, after)
-
-    def _passes(self, step: Step) -> bool:
-        if isinstance(step, ParallelStep):
-            return all(self.completes(branch) for branch in step.branches)
-        return not isinstance(step, FailStep)
+            yield Edge(position, series.next_position(position))
 
 
 def always_holds(option: Option) -> bool:
-    """Whether the option is one that nothing can get past: `condition: true`."""
+    """Return whether the option is always taken: `condition: true`."""
     tree = None if option.condition is None else option.condition.tree
     return isinstance(tree, Literal) and tree.value is True
 
 
 def closure(
-    start: set[int], following: Callable[[int], Iterable[int | None]], *, apart_from: Collection[int] = ()
+    start: set[int], following: Callable[[int], Iterable[int | None]], *, without: Collection[int] = ()
 ) -> set[int]:
-    """All that `following` leads to from the start, the start included, without what is `apart_from` it."""
+    """Return all positions that `following` leads to from `start`, including `start`; skip those in `without`."""
     found = set(start)
     pending = list(start)
     while pending:
         for position in following(pending.pop()):
-            if position is not None and position not in found and position not in apart_from:
+            if position is not None and position not in found and position not in without:
                 found.add(position)
                 pending.append(position)
     return found
 
 
 def components(edges: Iterable[Edge]) -> list[set[int]]:
-    """Sets of positions that all lead to one another, lone ones only if they lead to themselves; in order."""
+    """Return the sets of positions that all lead to one another; a single position only if it leads to itself."""
     forward: dict[int, list[int]] = {}
     backward: dict[int, list[int]] = {}
     for edge in edges:
@@ -149,7 +153,7 @@ def components(edges: Iterable[Edge]) -> list[set[int]]:
     for position in _by_finish(forward):
         if position in placed:
             continue
-        members = closure({position}, lambda inner: backward.get(inner, ()), apart_from=placed)
+        members = closure({position}, lambda inner: backward.get(inner, ()), without=placed)
         placed |= members
         if len(members) > 1 or position in forward.get(position, ()):
             found.append(members)
@@ -157,7 +161,7 @@ def components(edges: Iterable[Edge]) -> list[set[int]]:
 
 
 def _by_finish(forward: dict[int, list[int]]) -> list[int]:
-    """Positions in the order in which a depth-first walk leaves them, last first (Kosaraju)."""
+    """Return positions in the reverse order in which a depth-first search leaves them (Kosaraju)."""
     finished: list[int] = []
     seen: set[int] = set()
     for root in sorted(forward):

@@ -1,4 +1,4 @@
-"""Collects warnings and finds their places in the definition's text."""
+"""Collect warnings, and find their lines in the definition's text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pollflow.fdl.reader import Node, Object, Sequence, read_nodes
 _PART = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
 
 
-class Report:
+class LintReport:
     """The warnings of one flow."""
 
     def __init__(self, flow: Flow, path: str) -> None:
@@ -21,25 +21,25 @@ class Report:
 
     @property
     def is_full(self) -> bool:
-        """Whether the limit of problems is exceeded; then guesses are skipped."""
+        """Whether the limit of problems is exceeded, so that a search for similar names is wasted."""
         return len(self.problems) > MAX_PROBLEMS
 
     def warn(self, field: str, code: str, message: str) -> None:
-        """Adds a warning at the field, or at what is around it where the text has no such field."""
+        """Add a warning at the field, or at the nearest enclosing value if the text has no such field."""
         line, column = self._position(field)
         self.problems.append(Problem(self.path, line, column, field, message, code, "warning"))
 
     def _position(self, field: str) -> tuple[int, int]:
         node = self.root
         for found in _PART.finditer(field):
-            inner = _inside(node, found)
+            inner = _child(node, found)
             if inner is None:
                 break
             node = inner
         return (node.line, node.column) if node is not None else (1, 1)
 
 
-def _inside(node: Node | None, part: re.Match[str]) -> Node | None:
+def _child(node: Node | None, part: re.Match[str]) -> Node | None:
     if isinstance(node, Object) and part[1] is not None:
         return node.get(part[1])
     if isinstance(node, Sequence) and part[2] is not None and int(part[2]) < len(node.items):

@@ -1,1 +1,1 @@
-"""The rules of each step type for each event: `(ctx, step, event) -> Decision`."""
+"""The rules of the step types, one function per event: `(ctx, step, event) -> Decision`."""

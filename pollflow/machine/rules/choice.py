@@ -1,4 +1,4 @@
-"""Choice: the first option whose condition holds; its steps run as a further level of the frame."""
+"""Choice: take the first option whose condition holds. Its steps run as a further level of the frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pollflow.machine.events import Arrived
 from pollflow.machine.step_context import StepContext, StepRefused
 
 
-def chooses(ctx: StepContext, step: ChoiceStep, event: Arrived) -> Decision:
+def choose(ctx: StepContext, step: ChoiceStep, event: Arrived) -> Decision:
     """Enter the first matching option or the default; without either, continue in the series."""
     option = _option(ctx, step)
     return ctx.leave({}) if option is None else ctx.enter_option(option)

@@ -10,17 +10,17 @@ from pollflow.machine.events import Arrived
 from pollflow.machine.step_context import StepContext, StepRefused
 
 
-def passes(ctx: StepContext, step: PassStep, event: Arrived) -> Decision:
-    """End a pass step: only its mappings apply."""
+def end_pass(ctx: StepContext, step: PassStep, event: Arrived) -> Decision:
+    """End a pass step, which only applies its mappings."""
     return ctx.leave({})
 
 
-def succeeds(ctx: StepContext, step: SucceedStep, event: Arrived) -> Decision:
+def succeed(ctx: StepContext, step: SucceedStep, event: Arrived) -> Decision:
     """End the series, as `return` does."""
     return ctx.leave({})
 
 
-def fails(ctx: StepContext, step: FailStep, event: Arrived) -> Decision:
+def fail(ctx: StepContext, step: FailStep, event: Arrived) -> Decision:
     """Fail the execution."""
     return ctx.fail(_text(ctx, step, "error", step.error), _text(ctx, step, "cause", step.cause))
 
@@ -32,7 +32,7 @@ def _text(ctx: StepContext, step: FailStep, field: str, source: Path | str) -> s
     if value is MISSING or value is None:
         return ""
     if not isinstance(value, str):
-        raise StepRefused("FnF.RuntimeError", f"{field} of step {step.name!r}: {source.text} is no text")
+        raise StepRefused("FnF.RuntimeError", f"{field} of step {step.name!r}: {source.text} is not a text")
     if size_of(value) > ctx.limits.payload_bytes:
         raise StepRefused("FnF.DataLimitExceeded", f"{field} of step {step.name!r} is too long")
     return value

@@ -1,6 +1,8 @@
-"""Task: a call, its result or failure, its retries and catches, and reports that come later."""
+"""Task: the result or failure of a call, retries and catches, and reports."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from pollflow.fdl.model import JsonObject, TaskStep
 from pollflow.machine.data import context_object, map_values
@@ -17,8 +19,8 @@ def returned(ctx: StepContext, step: TaskStep, event: Returned) -> Decision:
         kind = type(event.value).__name__
         return _failed(ctx, step, "FnF.InvalidLocal", f"the result must be a JSON object, not {kind}")
     # Check the size first: a result over the limit must not enter the history.
-    ctx.bound(event.value)
-    ctx.note("TaskSucceeded", output=event.value)
+    ctx.check_size(event.value)
+    ctx.record("TaskSucceeded", output=event.value)
     return ctx.leave(event.value)
 
 
@@ -29,14 +31,14 @@ def raised(ctx: StepContext, step: TaskStep, event: Raised) -> Decision:
 
 def submitted(ctx: StepContext, step: TaskStep, event: Submitted) -> Decision:
     """Wait for a report; the result of the call itself is ignored."""
-    ctx.note("TaskSubmitted", **event.detail)
-    return ctx.goes_on(AwaitReport(), phase=Phase.CALLBACK)
+    ctx.record("TaskSubmitted", **event.detail)
+    return ctx.stay(AwaitReport(), phase=Phase.CALLBACK)
 
 
 def reported_succeeded(ctx: StepContext, step: TaskStep, event: ReportedSucceeded) -> Decision:
     """End the step with the reported output as its local."""
-    ctx.bound(event.output)
-    ctx.note("TaskSucceeded", output=event.output)
+    ctx.check_size(event.output)
+    ctx.record("TaskSucceeded", output=event.output)
     return ctx.leave(event.output)
 
 
@@ -60,21 +62,21 @@ def _failed(
     also: tuple[str, ...] = (),
     event_type: str = "TaskFailed",
 ) -> Decision:
-    ctx.note(event_type, error=error, cause=cause, attempt=ctx.state.attempt)
+    ctx.record(event_type, error=error, cause=cause, attempt=ctx.state.attempt)
     policy = matching_policy(step.retry, (error, *also))
     retries = ctx.state.retries or (0,) * len(step.retry)
     if policy is not None and retries[policy] < step.retry[policy].max_attempts:
         delay = delay_before_retry(step.retry[policy], retries[policy])
         attempt = ctx.state.attempt + 1
-        ctx.note("TaskScheduled", resourceArn=step.resource.arn, attempt=attempt, afterSeconds=delay)
+        ctx.record("TaskScheduled", resourceArn=step.resource.arn, attempt=attempt, afterSeconds=delay)
         counted = tuple(n + (i == policy) for i, n in enumerate(retries))
-        # The wake is made from the state that the retry will find.
-        ctx.goes_on(AwaitReport(), phase=Phase.RETRYING, attempt=attempt, retries=counted, last_error=error)
-        return ctx.goes_on(ctx.awaited(after=delay))
+        # The wake depends on the new attempt number, so change the state first.
+        ctx.state = replace(ctx.state, phase=Phase.RETRYING, attempt=attempt, retries=counted, last_error=error)
+        return ctx.stay(ctx.wake(after=delay))
     catch = matching_catch(step.catch, (error, *also))
     if catch is None:
         return ctx.fail(error, cause)
-    ctx.note("StepFailed", error=error, cause=cause, goto=catch.goto)
+    ctx.record("StepFailed", error=error, cause=cause, goto=catch.goto)
     return ctx.leave_caught(_error_output(ctx, step, error, cause), catch.goto)
 
 

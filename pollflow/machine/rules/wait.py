@@ -13,19 +13,19 @@ from pollflow.machine.state import Phase
 from pollflow.machine.step_context import StepContext, StepRefused, metadata_of
 
 
-def waits(ctx: StepContext, step: WaitStep, event: Arrived) -> Decision:
+def start_or_end(ctx: StepContext, step: WaitStep, event: Arrived) -> Decision:
     """Start the wait, or end it when it is due."""
     if ctx.state.phase is Phase.WAITING:
         return ctx.leave({})
-    following, entry = ctx.following(), ctx.state.entry
-    metadata = metadata_of(step, entry) if following is None else metadata_of(following, entry + 1)
+    next_step, entry = ctx.next_step(), ctx.state.entry
+    metadata = metadata_of(step, entry) if next_step is None else metadata_of(next_step, entry + 1)
     if step.duration is not None:
         seconds = _seconds(ctx, step, step.duration)
-        return ctx.goes_on(ScheduleStep(metadata, after=seconds), phase=Phase.WAITING)
+        return ctx.stay(ScheduleStep(metadata, after=seconds), phase=Phase.WAITING)
     moment = _moment(ctx, step, step.timestamp)
     if event.at is not None and moment - event.at > ctx.limits.max_wait_seconds:
         raise _refused(step, "timestamp", step.timestamp or 0, f"within {ctx.limits.max_wait_seconds:g} seconds")
-    return ctx.goes_on(ScheduleStep(metadata, at=moment), phase=Phase.WAITING)
+    return ctx.stay(ScheduleStep(metadata, at=moment), phase=Phase.WAITING)
 
 
 def _seconds(ctx: StepContext, step: WaitStep, duration: Path | float) -> float:
@@ -47,6 +47,6 @@ def _moment(ctx: StepContext, step: WaitStep, timestamp: Path | float | None) ->
     return moment
 
 
-def _refused(step: WaitStep, field: str, source: Path | float, right: str) -> StepRefused:
+def _refused(step: WaitStep, field: str, source: Path | float, expected: str) -> StepRefused:
     value = source.text if isinstance(source, Path) else repr(source)
-    return StepRefused("FnF.RuntimeError", f"{field} of step {step.name!r}: {value} must be {right}")
+    return StepRefused("FnF.RuntimeError", f"{field} of step {step.name!r}: {value} must be {expected}")

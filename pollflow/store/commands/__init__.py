@@ -1,4 +1,4 @@
-"""The scripts as types: for each `lua/NAME.lua` its keys, its arguments and its replies.
+"""The types of the scripts: the keys, arguments and replies of each `lua/NAME.lua`.
 
 The header of each script lists the same names; a test compares them. Times and durations are seconds.
 """

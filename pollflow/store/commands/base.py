@@ -1,4 +1,4 @@
-"""What the types of all scripts share: the base class, common replies, and values that several scripts take."""
+"""The base class of all scripts, common replies, and common argument values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Script(Generic[R_co]):
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """The execution, its entry, or the claim is not the one that the caller means; nothing was changed."""
+    """The execution, the entry or the claim no longer matches that of the caller; nothing was changed."""
 
     NAME: ClassVar[str] = "stale"
 
@@ -36,14 +36,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The execution does not exist any more."""
+    """The execution no longer exists."""
 
     NAME: ClassVar[str] = "gone"
 
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A call of the entry runs and its lease is valid, or its deadline has passed."""
+    """Another call of the entry has a valid lease, or the deadline of the entry has passed."""
 
     NAME: ClassVar[str] = "leased"
 
@@ -68,7 +68,7 @@ class MessageText:
 class NextEntry:
     """What a frame does next. `kind` is what it waits for: `step`, `call`, `report` or `children`.
 
-    `after` is relative to the commit, `at` the due time itself; `timeout` limits a call. `message` is None where the
+    `after` is relative to the commit, `at` the due time itself; `timeout` limits a call. `message` is None if the
     script cannot publish.
     """
 

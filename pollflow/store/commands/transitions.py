@@ -12,14 +12,14 @@ from pollflow.store.keys import ExecutionKey
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The step that starts the execution has cancelled it before."""
+    """The step that starts the execution has already cancelled it."""
 
     NAME: ClassVar[str] = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """An execution has the ref already."""
+    """An execution already has the ref."""
 
     NAME: ClassVar[str] = "exists"
     id: str
@@ -58,7 +58,7 @@ class Start(Script[StartDone | Exists | Cancelled]):
 
 @dataclass(frozen=True, slots=True)
 class TooEarly:
-    """The entry is due in so many seconds."""
+    """The entry is due in `seconds`."""
 
     NAME: ClassVar[str] = "early"
     seconds: float
@@ -102,7 +102,7 @@ ClaimReply: TypeAlias = ClaimDone | TooEarly | Unreadable | Leased | Stale
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim(Script[ClaimReply]):
-    """Decides whether a message may act, and leases the call that it starts. `layout`: the latest that is readable."""
+    """Decides whether a message may act, and leases the call that it starts. `layout`: the latest readable one."""
 
     NAME: ClassVar[str] = "claim"
     KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "history", "wake")
@@ -125,7 +125,7 @@ class OutboxText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvanceDone:
-    """The frame goes on; the other fields describe its current entry."""
+    """The frame continues. The fields describe its current entry."""
 
     NAME: ClassVar[str] = "done"
     at: float
@@ -137,10 +137,10 @@ class AdvanceDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance(Script[AdvanceDone | Conflict | Stale]):
-    """Commits a transition after which the frame goes on.
+    """Commits a transition after which the frame continues.
 
-    `nonce`: the claim of the call, or empty for a step without one; None for what comes from outside the call.
-    `join_nonce`: the claim that has counted the children of a map step. `inline_nonce`: claims the next call at once.
+    `nonce`: the claim of the call, or empty for a step without one; None for an event from outside the call.
+    `join_nonce`: the claim that counted the children of a map step. `inline_nonce`: claims the next call at once.
     """
 
     NAME: ClassVar[str] = "advance"
@@ -175,7 +175,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class FanOutDone:
-    """The slice was made; which messages the caller has to publish."""
+    """The slice was made. The flags tell which messages the caller has to publish."""
 
     NAME: ClassVar[str] = "done"
     unpublished: bool
@@ -246,7 +246,7 @@ class FanIn(Script[FanInDone | Stale]):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The execution has ended before, or has other parents than expected (then it is `Running`)."""
+    """The execution had already ended, or (with status `Running`) has other parents than expected."""
 
     NAME: ClassVar[str] = "ended"
     status: str
@@ -254,7 +254,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class EndDone:
-    """The execution has ended now. `has_parents`: a step waits for that."""
+    """The execution has ended now. `has_parents`: a step waits for its end."""
 
     NAME: ClassVar[str] = "done"
     has_parents: bool
@@ -265,7 +265,7 @@ EndReply: TypeAlias = EndDone | Ended | Gone | Stale
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End(Script[EndReply]):
-    """Ends an execution. `token` is None for a stop or time limit; `expected_parents`: only while it has just these."""
+    """Ends an execution. `token` is None for a stop or time limit; `expected_parents`: only with exactly these."""
 
     NAME: ClassVar[str] = "end"
     KEYS: ClassVar[tuple[str, ...]] = (

@@ -1,4 +1,4 @@
-"""The scripts that keep executions going and make room: the sweep, leases, maintenance jobs, cleanup and history."""
+"""The scripts of the sweep, leases, maintenance jobs, cleanup and history. None of them makes a transition."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ RedeliverReply: TypeAlias = Sent | Queued | Later | Leased | Stale
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redeliver(Script[RedeliverReply]):
-    """Publishes an entry's message again. `sent`: how often it was published when the caller looked."""
+    """Publishes an entry's message again. `sent`: how often it was published when the caller read the frame."""
 
     NAME: ClassVar[str] = "redeliver"
     KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake", "queue")
@@ -91,14 +91,14 @@ class Release(Script[Sent | Stale]):
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """The lease was renewed, or no call is claimed that would need one."""
+    """The lease was renewed, or the entry has no claimed call."""
 
     NAME: ClassVar[str] = "renewed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renew(Script[Renewed | Stale]):
-    """Renews the lease of a call that runs. `worker` begins the nonces of its calls."""
+    """Renews the lease of a running call. `worker` is the prefix of the nonces of its calls."""
 
     NAME: ClassVar[str] = "renew"
     KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake")
@@ -134,7 +134,7 @@ class OutboxDone(Script[Done | Stale]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelChild(Script[Done]):
-    """Notes that a step no longer wants a sub-flow. Kept for `keep_seconds` where the sub-flow does not exist."""
+    """Notes that a step no longer wants a sub-flow. Kept for `keep_seconds` if the sub-flow does not exist."""
 
     NAME: ClassVar[str] = "cancel_child"
     KEYS: ClassVar[tuple[str, ...]] = ("execution", "cancellations", "wake")
@@ -201,7 +201,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forget(Script[Removed | Kept]):
-    """Removes a wake-up whose frame, or whose execution, does not exist any more."""
+    """Removes a wake-up whose frame or execution no longer exists."""
 
     NAME: ClassVar[str] = "forget"
     KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake")

@@ -1,4 +1,4 @@
--- Commits a transition after which the frame goes on.
+-- Commits a transition after which the frame continues.
 -- KEYS execution frame history values wake queue results outbox
 -- ARGS ref id incarnation frame token nonce join_nonce expected_events inline_nonce lease_seconds events values outbox_entry next max_countdown redelivery_timeout
 -- REPLY stale

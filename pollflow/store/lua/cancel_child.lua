@@ -1,5 +1,5 @@
--- Notes that a step no longer wants a sub-flow, so that it can neither start nor join it from now on. The guard is the
--- step's task token, which names the parent's id and incarnation: the sub-flow itself may not exist yet.
+-- Notes that a step no longer wants a sub-flow, so that the step can no longer start it or wait for it. The guard is
+-- the step's task token, which names the parent's id and incarnation, since the sub-flow itself may not exist yet.
 -- KEYS execution cancellations wake
 -- ARGS token keep_seconds
 -- REPLY done

@@ -27,8 +27,7 @@ if found.kind == 'call' and found.claim ~= args.nonce then
   end
   lease_call(execution, frame, args.frame, history, wake, args.nonce, now)
 elseif found.kind == 'children' then
-  -- The token stays while children run. What an earlier claim has read, perhaps in a second that Redis has lost, must
-  -- not be committed after this one.
+  -- The token stays while children run. After this claim, no earlier one may commit: Redis may have lost what it read.
   redis.call('HSET', frame, 'notified', '0', 'join_nonce', args.nonce)
 end
 local answer = read(frame, 'kind', 'layout', 'state', 'starts', 'not_counted', 'deadline', 'total', 'made', 'ended',

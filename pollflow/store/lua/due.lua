@@ -1,5 +1,5 @@
--- Takes the wake-ups that are due, and moves each ahead by the redelivery timeout: another sweep does not see them, and
--- a sweep that dies loses nothing.
+-- Takes the due wake-ups, and moves each ahead by the redelivery timeout. So no other sweep takes them, and they are
+-- due again if this sweep dies.
 -- KEYS wake
 -- ARGS limit redelivery_timeout
 -- REPLY due at members

@@ -1,5 +1,5 @@
--- Commits the end of a branch or iteration: keeps its local for the parent frame, and publishes the parent's message if
--- there is something to do.
+-- Commits the end of a branch or iteration: stores its local for the parent frame, and publishes the parent's message
+-- if the parent can continue.
 -- KEYS execution frame history values wake queue frames parent_frame parent_results results
 -- ARGS ref id incarnation frame token nonce join_nonce parent_frame parent_token index result events values message redelivery_timeout
 -- REPLY stale

@@ -1,5 +1,5 @@
 -- Commits the next slice of children of a map step. The frame's token stays while children run, so that their ends can
--- name it; the count of children made and the latest claim guard against making a slice twice.
+-- name it. The number of children made and the latest claim guard against making a slice twice.
 -- KEYS execution frame history values wake queue frames child_keys*
 -- ARGS ref id incarnation frame token join_nonce expected_events joining_token total made max_concurrency layout state metadata events values message children max_countdown redelivery_timeout
 -- REPLY stale
@@ -20,7 +20,7 @@ keep_values(values)
 local last = append(execution, history, args.events, found.last, now)
 local ended = is_joining and tonumber(found.ended) or 0
 local made = args.made + #args.children
--- Children may have ended while this slice was decided; then there is more to do, and no other message says so.
+-- Children may have ended after this slice was decided. Then the frame needs another message now.
 local has_more = ended >= args.total or (made < args.total and made - ended < args.max_concurrency)
 redis.call('HDEL', frame, 'losses')
 redis.call('HSET', frame, 'token', args.joining_token, 'layout', args.layout, 'state', args.state, 'kind', 'children',

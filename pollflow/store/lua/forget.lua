@@ -1,4 +1,4 @@
--- Removes a wake-up whose frame, or whose execution, does not exist any more.
+-- Removes a wake-up whose frame or execution no longer exists.
 -- KEYS execution frame wake
 -- ARGS ref id incarnation name
 -- REPLY removed

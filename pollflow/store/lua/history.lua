@@ -1,4 +1,4 @@
--- Reads a part of a history in one go, since compaction moves events from the list into blocks.
+-- Reads a part of a history atomically, since compaction moves events from the list into blocks.
 -- KEYS execution history blocks
 -- ARGS ref id incarnation after limit block_size
 -- REPLY gone

@@ -1,7 +1,7 @@
--- Prepended to every script by the loader: what more than one script needs.
+-- Functions that several scripts use. The loader prepends this file to every script.
 --
 -- ARGV[1] is the clock: `+0` in production; tests shift it (`+SECONDS`) or freeze it (`=EPOCH_SECONDS`).
--- ARGV[2] is a JSON object: the arguments by name. An argument that is not given is nil.
+-- ARGV[2] is a JSON object: the arguments by name. A missing argument is nil.
 -- The header of a script lists KEYS, ARGS and each REPLY; `store/commands/` has the same lists, and a test compares them.
 
 local args = cjson.decode(ARGV[2])
@@ -10,14 +10,14 @@ local function text(seconds)
   return string.format('%.6f', seconds)
 end
 
--- The time by Redis' clock as it is now, in epoch seconds. Due times, leases and deadlines use this.
+-- The current time by Redis' clock, in epoch seconds. Due times, leases and deadlines use this.
 local function clock()
-  local given = tonumber(string.sub(ARGV[1], 2))
+  local seconds = tonumber(string.sub(ARGV[1], 2))
   if string.sub(ARGV[1], 1, 1) == '=' then
-    return given
+    return seconds
   end
   local time = redis.call('TIME')
-  return tonumber(time[1]) + tonumber(time[2]) / 1000000 + given
+  return tonumber(time[1]) + tonumber(time[2]) / 1000000 + seconds
 end
 
 -- A reply: its name, then name and value of each field. A field that is nil is left out.
@@ -60,14 +60,14 @@ local function find_execution(key)
   }
 end
 
--- Redis at its memory limit refuses a script at its first write that needs memory. So a script that makes room, or that
--- lets nothing grow, begins with a write that needs none: removing what is not there.
+-- Redis at its memory limit refuses a script whose first write needs memory. So a script that frees memory, or needs
+-- no more of it, begins with a write that needs none: removing a member that does not exist.
 local function allow_when_full(wake)
   redis.call('ZREM', wake, '')
 end
 
 -- Appends events. Each is caused by the one before it, the first by `cause`. Returns the number of the last one.
--- Only these times are monotonic within an execution: a clock may go back in a failover.
+-- Only these times are monotonic within an execution, since a clock may go back in a failover.
 local function append(execution, history, events, cause, now)
   execution.at = math.max(now, execution.at)
   for _, event in ipairs(events) do
@@ -79,14 +79,14 @@ local function append(execution, history, events, cause, now)
   return cause
 end
 
--- Keeps the long values that events refer to, by digest.
+-- Stores the long values that events refer to, by digest.
 local function keep_values(key)
   for digest, value in pairs(args.values) do
     redis.call('HSETNX', key, digest, value)
   end
 end
 
--- Publishes a message (queue, head, tail). Returns 1 if the caller has to, since the broker is another server.
+-- Publishes a message (queue, head, tail). Returns 1 if the broker is another server, so the caller has to publish it.
 local function publish(queue, message, now)
   if not message then
     return 1
@@ -146,9 +146,9 @@ local function lease_call(execution, frame, name, history, wake, nonce, now)
 end
 
 -- The guard of every commit, after the execution's identity: it runs, the frame holds the token, a call is committed by
--- its latest claimant (`nonce` is nil for what comes from outside the call: a report, a timeout), and a map step by the
--- latest claim that counted its children. Returns `fresh`, `stale`, or `repeated` where this very commit was made
--- before and its reply was lost.
+-- its latest claimant (`nonce` is nil for events from outside the call: a report, a timeout), and a map step by the
+-- latest claim that counted its children. Returns `fresh`, `stale`, or `repeated` if the same commit was
+-- already made and its reply was lost.
 local function guard(execution, frame)
   if not execution or not execution.is_running then
     return 'stale'

@@ -1,5 +1,5 @@
 -- Publishes an entry's message again, or for the first time when a long wait comes within the maximum countdown. Each
--- message that was lost doubles the time until the next one is taken for lost.
+-- lost message doubles the time until the next one counts as lost.
 -- KEYS execution frame wake queue
 -- ARGS ref id incarnation frame token sent oldest_in_queue is_returned message max_countdown redelivery_timeout max_redelivery_timeout
 -- REPLY stale
@@ -26,18 +26,18 @@ if claim ~= '' and lease > now then
 end
 local due = tonumber(found.due)
 if args.sent == 0 and due - now > args.max_countdown then
-  -- It began to wait after the sweep had found it.
+  -- The frame began a new wait after the sweep had read it.
   wake_after(due - args.max_countdown - now)
   return reply('later')
 end
--- The queue is first in, first out: a message published after the oldest one there is still in the queue. The message of
--- a call whose lease has expired was taken; one published since then may be in the queue.
+-- The queue is first in, first out, so a message newer than the oldest one is still in it. The message of a call whose
+-- lease has expired was taken from the queue; one published since then may be in it.
 local is_published = args.sent > 0 and (claim == '' or sent_at >= lease)
 if is_published and args.oldest_in_queue and sent_at >= args.oldest_in_queue then
   wake_after(math.min(math.max(args.redelivery_timeout, (now - sent_at) / 2), args.max_redelivery_timeout))
   return reply('queued')
 end
--- A message that a worker returns, and the first one of a long wait, were not lost.
+-- The message that a worker returns, and the first message of a long wait, were not lost.
 local losses = tonumber(found.losses or '0')
 if args.sent > 0 and not args.is_returned then
   losses = losses + 1

@@ -15,6 +15,6 @@ redis.call('HSET', frame, 'claim', '', 'lease', '0', 'sent', '1', 'sent_at', tex
 if not args.is_counted then
   redis.call('HINCRBY', frame, 'not_counted', 1)
 end
-local next_look = now + args.redelivery_timeout
-redis.call('ZADD', wake, text(math.min(next_look, deadline or next_look)), member(args.frame))
+local next_wake = now + args.redelivery_timeout
+redis.call('ZADD', wake, text(math.min(next_wake, deadline or next_wake)), member(args.frame))
 return reply('sent', {unpublished = publish(queue, args.message, now)})

@@ -19,7 +19,7 @@ if found.id then
     -- A step that finds the execution running waits for its end as well.
     redis.call('HSET', parents, link.token, notify)
   elseif is_linked and found.status ~= 'Running' then
-    -- Redis may have lost the second in which this parent was notified.
+    -- This parent may need another notification: Redis may have lost the record that it was notified.
     args.id, args.incarnation = found.id, found.incarnation
     redis.call('ZADD', wake, text(now), member('!notify'))
   end

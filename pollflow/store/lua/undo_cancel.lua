@@ -1,4 +1,4 @@
--- Removes the note of cancel_child: Redis went back in time, and the step is there again.
+-- Removes the note of cancel_child, after Redis has lost recent writes and the step is open again.
 -- KEYS cancellations
 -- ARGS token
 -- REPLY done

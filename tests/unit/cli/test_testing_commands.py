@@ -72,7 +72,7 @@ def test_failed_flow_tests_print_the_differences_and_exit_with_1(folder: Path) -
 def test_a_keyword_selects_cases(folder: Path) -> None:
     assert run("test", str(folder), "-k", "an hour")[0] == 0
     status, output = run("test", str(folder), "-k", "no such case")
-    assert (status, output) == (2, "pollflow: no case has 'no such case' in its name or its file's\n")
+    assert (status, output) == (2, "pollflow: no case has 'no such case' in its name or file name\n")
 
 
 def test_a_folder_without_flow_tests_is_an_error(tmp_path: Path) -> None:

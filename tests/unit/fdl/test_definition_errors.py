@@ -23,8 +23,8 @@ def test_all_errors_of_a_definition_are_reported_together() -> None:
     assert problems_of(document["definition"]) == [
         '6:15: steps[0].duration: must be a number of seconds from 0 to 31536000, or a $ path, not "ten"',
         '9:5: steps[1].resouceArn: unknown field "resouceArn"; did you mean "resourceArn"?',
-        '11:11: steps[2].name: "Wait" is the name of steps[0] (line 4) already; names are unique within a series',
-        '13:26: steps[2].choices[0].condition: is no condition: "=" is not expected here; equality is written == '
+        '11:11: steps[2].name: "Wait" is already the name of steps[0] (line 4); use unique names in a series',
+        '13:26: steps[2].choices[0].condition: is not a valid condition: unexpected "="; write == for equality '
         '(character 7 of "$.a === 1")',
         '14:15: steps[2].choices[0].goto: no step of this series is named "nowhere"',
     ]
@@ -47,9 +47,9 @@ def test_a_problem_says_file_line_column_and_field() -> None:
         ("tpye: pass, name: a", ['4:6: steps[0].tpye: unknown field "tpye"; did you mean "type"?']),
         ("name: a", ["4:5: steps[0].type: is missing; a step needs it: The kind of step."]),
         ("type: pass", ["4:5: steps[0].name: is missing; a pass step needs it: Unique within its series."]),
-        ("type: pass, name: ''", ['4:24: steps[0].name: must be a text that is not empty, not ""']),
-        ("type: pass, name: [a]", ["4:24: steps[0].name: must be a text that is not empty, not a list"]),
-        ('type: pass, name: "a\\nb"', ["4:24: steps[0].name: must have no line breaks and control characters"]),
+        ("type: pass, name: ''", ['4:24: steps[0].name: must be a non-empty text, not ""']),
+        ("type: pass, name: [a]", ["4:24: steps[0].name: must be a non-empty text, not a list"]),
+        ('type: pass, name: "a\\nb"', ["4:24: steps[0].name: must not contain line breaks or control characters"]),
         (f"type: pass, name: {'a' * 129}", ["4:24: steps[0].name: must have at most 128 characters, not 129"]),
         ("type: pass, name: a, colour: red", ['4:27: steps[0].colour: unknown field "colour"; a pass step has type, '
                                               "name, inputMappings, outputMappings, end"]),
@@ -67,7 +67,7 @@ def test_a_problem_says_file_line_column_and_field() -> None:
             "4:37: steps[0].duration: must be a number of seconds from 0 to 31536000, or a $ path, not "
             '"$input.x"; here $ is the step\'s own input, so write $.key']),
         ("type: wait, name: a, duration: $.a b", [
-            '4:40: steps[0].duration: is no path: " " is not expected here; an odd key is written ["like this"] '
+            '4:40: steps[0].duration: is not a valid path: unexpected " "; quote a key in brackets, as ["a b"] '
             '(character 4 of "$.a b")']),
         ("type: wait, name: a, timestamp: '2020-01-01T00:00:00'", [
             "4:38: steps[0].timestamp: must be a time such as 2026-01-31T12:00:00Z, or a $ path, not "
@@ -85,8 +85,8 @@ def test_a_problem_says_file_line_column_and_field() -> None:
         ("type: parallel, name: a, branches: [{steps: []}]", [
             "4:50: steps[0].branches[0].steps: must have at least one step"]),
         ("type: foreach, name: a, steps: [{type: pass, name: b}]", [
-            "4:5: steps[0].iterationMapping: is missing; a foreach step needs it: What to go through, and under "
-            "which keys an iteration finds its element and position."]),
+            "4:5: steps[0].iterationMapping: is missing; a foreach step needs it: The list, and the keys of its "
+            "element and position in the input of an iteration."]),
         ("type: foreach, name: a, steps: [{type: pass, name: b}], iterationMapping: {collection: x, item: i, "
          "index: i}", [
             "4:80: steps[0].iterationMapping: item and index must be two different keys",
@@ -105,9 +105,9 @@ def test_a_problem_says_file_line_column_and_field() -> None:
         ("type: task, name: a, resourceArn: x, serviceParams: [1]", [
             "4:58: steps[0].serviceParams: must be an object, not a list"]),
         ("type: task, name: a, resourceArn: x, retry: [{errors: []}, {erors: [A]}, {errors: A}]", [
-            "4:60: steps[0].retry[0].errors: must be a list of names of errors, such as [FnF.ALL], not an empty list",
+            "4:60: steps[0].retry[0].errors: must be a list of error names, such as [FnF.ALL], not an empty list",
             '4:66: steps[0].retry[1].erors: unknown field "erors"; did you mean "errors"?',
-            '4:88: steps[0].retry[2].errors: must be a list of names of errors, such as [FnF.ALL], not "A"']),
+            '4:88: steps[0].retry[2].errors: must be a list of error names, such as [FnF.ALL], not "A"']),
         ("type: task, name: a, resourceArn: x, retry: [{errors: [A], intervalSeconds: 0, maxAttempts: -1, "
          "multiplier: 0.9, maxIntervalSeconds: 86401}]", [
             "4:82: steps[0].retry[0].intervalSeconds: must be a whole number from 1 to 86400, not 0",
@@ -117,12 +117,12 @@ def test_a_problem_says_file_line_column_and_field() -> None:
         ("type: task, name: a, resourceArn: x, catch: [{errors: [A]}]", [
             "4:51: steps[0].catch[0].goto: is missing; a catch needs it: A step of the task's own series."]),
         ("type: pass, name: a, outputMappings: [{target: b}, {source: 1}, 7]", [
-            "4:44: steps[0].outputMappings[0].source: is missing; a mapping needs it: A path from $input, $local or "
-            "$context, or else a constant.",
+            "4:44: steps[0].outputMappings[0].source: is missing; a mapping needs it: A path that starts with $input, "
+            "$local or $context, or a constant.",
             "4:57: steps[0].outputMappings[1].target: is missing; a mapping needs it: A key of the new object.",
             "4:70: steps[0].outputMappings[2]: must be an object, not 7"]),
         ("type: pass, name: a, outputMappings: [{target: b, source: $input.a..b}]", [
-            '4:73: steps[0].outputMappings[0].source: is no path: "." is not expected here (character 10 of '
+            '4:73: steps[0].outputMappings[0].source: is not a valid path: unexpected "." (character 10 of '
             '"$input.a..b")']),
     ],
 )  # fmt: skip
@@ -155,12 +155,12 @@ def test_a_goto_across_levels_is_refused_with_the_reason() -> None:
         ("- 1", ["1:1: a definition is an object with version, type and steps, not a list"]),
         ("{}", [
             "1:1: version: is missing; a flow needs it: The language's version.",
-            "1:1: type: is missing; a flow needs it: What the document holds.",
-            "1:1: steps: is missing; a flow needs it: Steps, one after another."]),
+            "1:1: type: is missing; a flow needs it: The type of the document.",
+            "1:1: steps: is missing; a flow needs it: Steps that run one after another."]),
         ("version: 1\ntype: flows\nname: 9x\nsteps: []\ntimeoutSeconds: 1.5\n", [
             '1:10: version: must be "v1" or "v1beta1", not 1; did you mean "v1"?',
             '2:7: type: must be "flow", not "flows"',
-            "3:7: name: must have 1 to 128 letters, digits, _ and -, with a letter or _ first, not be \"9x\"",
+            "3:7: name: must be 1 to 128 letters, digits, _ or -, with a letter or _ first, not \"9x\"",
             "4:8: steps: must have at least one step",
             "5:17: timeoutSeconds: must be a whole number from 1 to 31536000, not 1.5"]),
         ("version: v1\ntype: flow\nsteps: 5\n", ["3:8: steps: must be a list of steps, not 5"]),
@@ -192,7 +192,7 @@ def test_the_number_of_reported_problems_is_bounded() -> None:
 
 def test_a_file_that_cannot_be_read_is_an_invalid_argument(tmp_path: FilePath) -> None:
     for path, message in [
-        (tmp_path / "none.yaml", "there is no such file"),
+        (tmp_path / "none.yaml", "the file does not exist"),
         (tmp_path, "cannot be read: Is a directory"),
         (tmp_path / "a\0b", "cannot be read"),
     ]:

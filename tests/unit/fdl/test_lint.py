@@ -27,8 +27,8 @@ def messages(flow_text: str, **options: object) -> list[str]:
 def test_the_polling_flow_has_one_correct_warning() -> None:
     problems = lint(load_flow(ROOT / "flows/task_polling.yaml"), path="flows/task_polling.yaml")
     assert [str(problem) for problem in problems] == [
-        'flows/task_polling.yaml:25:5: steps[4]: no default: where no condition holds, "JobSucceeded" comes next; '
-        'so it does for a job in a status other than "success", "running" [choice-falls-through]'
+        'flows/task_polling.yaml:25:5: steps[4]: no default: if no condition holds, "JobSucceeded" is next; '
+        'this includes a job in a status other than "success", "running" [choice-falls-through]'
     ]
     assert problems[0].severity == "warning"
 
@@ -39,7 +39,7 @@ def test_a_loop_that_reaches_the_event_limit_reports_its_duration() -> None:
     assert messages(text, event_limit=5000) == [
         '4:5: steps[0]: nothing bounds the rounds of the loop of "wait", "ask", "check", and the flow has no timeout '
         "[loop-without-bound]",
-        '4:5: steps[0]: the loop of "wait", "ask", "check" can meet the event limit: at most 333 rounds, 55 minutes, '
+        '4:5: steps[0]: the loop of "wait", "ask", "check" can reach the event limit: at most 333 rounds, 55 minutes, '
         "before the limit of 5,000 events [event-limit]",
     ]
     assert "at most 16,666 rounds, 46 hours, before the limit of 250,000 events" in messages(text)[1]
@@ -144,7 +144,7 @@ def test_an_unhandled_status_is_polled_forever() -> None:
         WAIT, "type: choice, name: again, default: {goto: check}", DONE,
     )  # fmt: skip
     assert messages(text) == [
-        '4:5: steps[0]: no default: a job that ends in a status other than "success", "failed" is polled for ever '
+        '4:5: steps[0]: no default: a job that ends in a status other than "success", "failed" is polled without end '
         "[unnamed-status]"
     ]
 
@@ -294,7 +294,7 @@ def test_repeated_and_different_names_are_reported() -> None:
         "type: pass, name: a", "type: choice, name: c, default: {steps: [{type: pass, name: a}]}"
     )
     assert messages(text, flow_name="mine") == [
-        '6:66: steps[1].default.steps[0].name: "a" is the name of steps[0] (line 5) too [repeated-name]'
+        '6:66: steps[1].default.steps[0].name: "a" is also the name of steps[0] (line 5) [repeated-name]'
     ]
     assert messages(text, flow_name="yours")[0] == (
         '1:7: name: "mine" is not the name of the flow, which is "yours" [flow-name]'

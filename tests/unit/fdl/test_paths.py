@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pollflow.fdl.expr import MISSING, ExpressionSyntaxError, compile_path
-from pollflow.fdl.expr.path import Every, Path
+from pollflow.fdl.expr.path import Path, Wildcard
 
 ROOTS = {
     "": {"a": {"b": [1, 2]}},
@@ -53,7 +53,7 @@ def test_a_path_without_its_root_reads_missing() -> None:
 
 def test_paths_are_equal_if_text_root_and_parts_are_equal() -> None:
     path = compile_path('$local.a[0][*]["b.c"]')
-    assert path == Path('$local.a[0][*]["b.c"]', "local", ("a", 0, Every.EVERY, "b.c"))
+    assert path == Path('$local.a[0][*]["b.c"]', "local", ("a", 0, Wildcard.ALL, "b.c"))
     assert str(path) == path.text
     assert len({path, compile_path(path.text)}) == 1
 
@@ -66,13 +66,13 @@ def test_a_quoted_asterisk_is_a_key() -> None:
     ("text", "message"),
     [
         ("", "empty (column 1)"),
-        ("$inputs.x", '"$" is not expected here; a path begins with $, $input, $local or $context (column 1)'),
-        ("$input.", "ends too early (column 8)"),
-        ("$input..a", '"." is not expected here (column 8)'),
-        ("$input[a]", '"a" is not expected here; an odd key is written ["like this"] (column 8)'),
-        ("$input.a b", '" " is not expected here; an odd key is written ["like this"] (column 9)'),
-        ('$input["a', 'the text that begins with "\\"" has no end (column 8)'),
-        ('$input["\\q"]', "a text with an escape that JSON does not have (column 8)"),
+        ("$inputs.x", 'unexpected "$"; a path starts with $, $input, $local or $context (column 1)'),
+        ("$input.", "unexpected end (column 8)"),
+        ("$input..a", 'unexpected "." (column 8)'),
+        ("$input[a]", 'unexpected "a"; quote a key in brackets, as ["a b"] (column 8)'),
+        ("$input.a b", 'unexpected " "; quote a key in brackets, as ["a b"] (column 9)'),
+        ('$input["a', 'the text that starts with "\\"" is not closed (column 8)'),
+        ('$input["\\q"]', "the text has an escape that JSON does not have (column 8)"),
         ("$input[12345678901]", "an index has at most 9 digits (column 8)"),
         ("$.a" + "a" * 4094, "longer than 4096 characters (column 4097)"),
     ],

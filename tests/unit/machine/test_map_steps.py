@@ -111,7 +111,7 @@ def test_an_empty_list_ends_the_step_at_once() -> None:
     assert decision.outcome == Outcome(Status.SUCCEEDED, {"all": [], "names": []})
 
 
-@pytest.mark.parametrize(("input", "problem"), [({}, "is missing"), ({"list": "abc"}, "is no list")])
+@pytest.mark.parametrize(("input", "problem"), [({}, "is missing"), ({"list": "abc"}, "is not a list")])
 def test_a_collection_that_is_not_a_list_is_a_runtime_error(input: Any, problem: str) -> None:
     cause = f"collection of step 'F': $.list {problem}"
     assert after(EACH, at(input=input), Arrived()) == Decision(

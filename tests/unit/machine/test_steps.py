@@ -96,7 +96,7 @@ def test_a_cause_whose_path_is_missing_is_empty(input: Any) -> None:
 def test_a_cause_that_is_not_text_is_a_runtime_error() -> None:
     flow = flow_of(step("fail", "F", error="E", cause="$.why"))
     decision = after(flow, at(input={"why": [1]}), Arrived())
-    assert decision == broken("F", error="FnF.RuntimeError", cause="cause of step 'F': $.why is no text")
+    assert decision == broken("F", error="FnF.RuntimeError", cause="cause of step 'F': $.why is not a text")
 
 
 def test_the_message_of_a_wait_is_that_of_the_next_step() -> None:

@@ -185,7 +185,7 @@ def test_an_unregistered_function_is_reported_with_near_names() -> None:
 
 def test_a_call_that_crashed_too_often_is_not_repeated() -> None:
     event = call(nothing, starts=4)
-    assert event == Raised("FC.Unknown", "the call was interrupted 3 times by the end of its process")
+    assert event == Raised("FC.Unknown", "the process of the call ended 3 times before it returned")
 
 
 def test_the_result_of_a_callback_call_is_ignored() -> None:

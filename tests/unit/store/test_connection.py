@@ -1,4 +1,4 @@
-"""Connections: which URLs are accepted, and errors that show no password."""
+"""The URLs that `connect` accepts and refuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pollflow.store import connect
 
 @pytest.mark.parametrize("url", ["redis://host/abc", "rediss://:p@host:1/1a", "redis://host/-1", "redis://host/0/1"])
 def test_a_database_that_is_not_a_number_is_refused(url: str) -> None:
-    with pytest.raises(InvalidArgument, match="has the number of a database; write redis://HOST:PORT/DB"):
+    with pytest.raises(InvalidArgument, match="must be a database number; use redis://HOST:PORT/DB"):
         connect(url)
 
 
@@ -35,4 +35,4 @@ def test_a_password_without_url_encoding_is_not_shown() -> None:
 def test_an_invalid_redis_url_is_shown_without_its_password(url: str, shown: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
         connect(url)
-    assert str(refused.value).startswith(f"{shown} is no URL of a Redis")
+    assert str(refused.value).startswith(f"{shown} is not a Redis URL")

@@ -78,7 +78,7 @@ cases:
         (
             FLOW + "cases:\n  - {name: x, expect: {}}\n  - {name: x, lint: []}",
             4,
-            'has the name "x", too',
+            'has the same name, "x"',
         ),
         ("cases: [", 1, "not YAML"),
     ],

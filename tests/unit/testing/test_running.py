@@ -109,7 +109,7 @@ def test_lint_is_checked_if_expected(tmp_path: Path) -> None:
     case = "  - {name: one, lint: [short-wait]}\n"
     (tmp_path / "x.flowtest.yaml").write_text(FLOW + case, encoding="utf-8")
     (verdict,) = run_paths([tmp_path]).verdicts
-    assert verdict.differences == ("lint: no warning short-wait",)
+    assert verdict.differences == ("lint: missing: short-wait",)
 
 
 def test_the_command_writes_a_line_per_case_and_a_summary(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_the_command_writes_a_line_per_case_and_a_summary(tmp_path: Path) -> Non
     ]
     assert command.test([path], keyword="ONE", write=lines.append) == 0
     assert lines[-1] == "1 passed, 0 failed"
-    with pytest.raises(InvalidArgument, match="no case has 'nothing' in its name or its file's"):
+    with pytest.raises(InvalidArgument, match="no case has 'nothing' in its name or file name"):
         command.test([path], keyword="nothing", write=lines.append)
 
 
