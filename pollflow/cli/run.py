@@ -18,11 +18,11 @@ from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json
 from pollflow.cli.progress import Progress, steps_of
 from pollflow.cli.required_functions import check_functions, required_functions
-from pollflow.cli.resuming import Watched, resumable
 from pollflow.cli.session import Session, connected, find_location
 from pollflow.cli.summary import next_commands, print_next, print_result
 from pollflow.cli.texts import clean, compact, shortened
 from pollflow.cli.views import View, busy, stdout_console, view
+from pollflow.cli.watching import Watched, watching
 from pollflow.cli.workers import Worker, check_project, working
 from pollflow.client import name_of_file
 from pollflow.fdl import ANY_WAIT, NO_FILE, Flow, load_flow, read_flow
@@ -36,9 +36,9 @@ Timeout = Annotated[
     typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop watching after this time. The execution continues."),
 ]
 NoWorker = Annotated[bool, typer.Option("--no-worker", help="Use workers that are already running.")]
-Resume = Annotated[
+Follow = Annotated[
     str | None,
-    typer.Option("--resume", metavar="FLOW/NAME", help="Watch an execution that was started before."),
+    typer.Option("--follow", metavar="FLOW/NAME", help="Follow an execution that was started before."),
 ]
 
 
@@ -50,7 +50,7 @@ class Request:
     flow_name: str
     input: dict[str, Any]
     name: str | None
-    is_resumed: bool = False
+    is_existing: bool = False
     path: str = NO_FILE
 
     def definition(self, client: Client) -> Flow:
@@ -60,8 +60,8 @@ class Request:
         )
 
     def start(self, client: Client) -> Execution:
-        """Deploy the flow and start the execution, or return the existing execution to resume."""
-        if self.is_resumed:
+        """Deploy the flow and start the execution, or return the existing execution."""
+        if self.is_existing:
             return client.execution(self.flow_name, self.name or "")
         if self.flow is not None:
             client.deploy_text(self.flow.text, self.flow_name, path=self.path)
@@ -76,7 +76,7 @@ def run(
     timeout: Timeout = None,
     as_json: AsJson = False,
     no_worker: NoWorker = False,
-    resume: Resume = None,
+    existing: Follow = None,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
@@ -87,20 +87,20 @@ def run(
 
     Exit status: 0 if the execution succeeded, 1 if it failed, timed out or was stopped, 2 if it could not be started.
     """
-    request = _request(flow_file, input, name, resume)
+    request = _request(flow_file, input, name, existing)
     location = find_location(redis, project, near=flow_file)
     if not no_worker:
         check_project(location.project)
-    with resumable(location) as watched, connected(location) as session:
+    with watching(location) as watched, connected(location) as session:
         _run(request, session, watched, timeout=timeout, as_json=as_json, with_worker=not no_worker)
     if watched.execution is not None:
         raise typer.Exit(status_of(watched.execution.status))
 
 
-def _request(flow_file: Path | None, input: str, name: str | None, resume: str | None) -> Request:
-    if resume is not None:
-        flow_name, execution_name = split_execution(resume)
-        return Request(None, flow_name, {}, execution_name, is_resumed=True)
+def _request(flow_file: Path | None, input: str, name: str | None, existing: str | None) -> Request:
+    if existing is not None:
+        flow_name, execution_name = split_execution(existing)
+        return Request(None, flow_name, {}, execution_name, is_existing=True)
     if flow_file is None:
         raise CommandError("no flow file given; example: pollflow run flows/task_polling.yaml")
     refuse_flow_test(flow_file)
@@ -116,7 +116,7 @@ def _run(
         # Fails at once if Redis cannot be reached; a worker would retry for a long time.
         session.client.functions()
         flow = request.definition(session.client)
-        if request.is_resumed:
+        if request.is_existing:
             watched.execution = request.start(session.client)
         with busy(stdout_console(), "starting a worker", silent=as_json or not with_worker):
             worker = stack.enter_context(working(session)) if with_worker else None
@@ -124,7 +124,7 @@ def _run(
         watched.execution = execution = request.start(session.client)
         progress = Progress(steps_of(flow))
         with view(stdout_console(), flow, silent=as_json) as output:
-            _print_start(execution, progress, output, "resumed" if request.is_resumed else "already running")
+            _print_start(execution, progress, output, "followed" if request.is_existing else "already running")
             follow(execution, progress, output, timeout=timeout, check=worker.check if worker else lambda: None)
         watched.execution = execution = execution.refresh()
         if as_json:

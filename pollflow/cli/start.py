@@ -11,11 +11,11 @@ from pollflow.cli.exits import status_of
 from pollflow.cli.inputs import read_input
 from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json
-from pollflow.cli.resuming import resumable
 from pollflow.cli.session import Session, connected, find_used_location
 from pollflow.cli.summary import next_commands, print_next, print_result
 from pollflow.cli.texts import compact
 from pollflow.cli.views import Plain, Silent
+from pollflow.cli.watching import watching
 
 if TYPE_CHECKING:
     from pollflow.client import Execution
@@ -45,7 +45,7 @@ def start(
     """
     execution_input = read_input(input)
     location = find_used_location(redis, project)
-    with resumable(location) as watched, connected(location) as session:
+    with watching(location) as watched, connected(location) as session:
         execution = session.client.start(flow, execution_input, name=name)
         if not execution.is_new and execution.input != execution_input:
             typer.echo(f"{flow}/{name} is already running, with the input {compact(execution.input)}", err=True)

@@ -26,7 +26,6 @@ INDEX_WIDTH = 4
 BAR_WIDTH = 24
 VISIT_WIDTH = len("visit 999")
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-FRAMES_PER_SECOND = 10
 MARKS = {"left": ("✓", "green"), "failed": ("✗", "bold red"), "retry": ("↻", "yellow"), "error": ("✗", "yellow")}
 STATUS_STYLES = {"Succeeded": "bold green", "Failed": "bold red", "Stopped": "bold yellow", "TimedOut": "bold red"}
 _MAP_STEP = re.compile(r"(?:branches|steps)\[\d+\]\.steps")

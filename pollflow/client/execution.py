@@ -11,11 +11,12 @@ from pollflow.client.description import Description, OpenStep, describe, timesta
 from pollflow.errors import ExecutionAlreadyCompleted, ExecutionNotExists, InvalidArgument, WaitTimeout
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
+from pollflow.runtime.calls import MAX_CAUSE
 from pollflow.runtime.container import Container
 from pollflow.store import ExecutionRecord, StoredEvent
 
 _MAX_POLL_SECONDS = 0.5
-_ERROR_LENGTH, _CAUSE_LENGTH = 128, 4096
+_MAX_ERROR = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +180,10 @@ def entry_of(event: StoredEvent) -> HistoryEntry:
 
 def check_error(error: str, cause: str, *, required: bool) -> None:
     """Raise InvalidArgument for an error or cause that is too long, or a required error that is empty."""
-    if (required and not error) or len(error) > _ERROR_LENGTH:
-        raise InvalidArgument(f"error must have {int(required)} to {_ERROR_LENGTH} characters")
-    if len(cause) > _CAUSE_LENGTH:
-        raise InvalidArgument(f"cause must have at most {_CAUSE_LENGTH} characters")
+    if (required and not error) or len(error) > _MAX_ERROR:
+        raise InvalidArgument(f"error must have {int(required)} to {_MAX_ERROR} characters")
+    if len(cause) > MAX_CAUSE:
+        raise InvalidArgument(f"cause must have at most {MAX_CAUSE} characters")
 
 
 def _purged(execution: Execution) -> ExecutionNotExists:

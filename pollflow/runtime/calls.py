@@ -13,7 +13,8 @@ from pollflow.runtime.functions import CallLogger, Context, Function, Functions,
 from pollflow.runtime.subflows import SubFlows
 from pollflow.store import Claimed
 
-_CAUSE_LENGTH = 4096
+MAX_CAUSE = 4096
+"""The maximum number of characters of the cause of an error."""
 
 logger = logging.getLogger("pollflow.function")
 
@@ -68,7 +69,7 @@ def _bases(error: Exception) -> tuple[str, ...]:
 
 
 def _shortened(cause: str) -> str:
-    return cause if len(cause) <= _CAUSE_LENGTH else cause[: _CAUSE_LENGTH - 1] + "…"
+    return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
 
 
 def context_of(claimed: Claimed, request: CallRequest) -> Context:

@@ -45,8 +45,7 @@ class Sweeper:
         """Process the due wake-ups, unless another process has just done so. Return how many it found."""
         if not at_once and not self._may_sweep():
             return 0
-        _, shards = self.engine.store.due_shards()
-        return self.sweep_shards(shards)
+        return self.sweep_shards(self.engine.store.due_shards())
 
     def sweep_shards(self, shards: Sequence[int]) -> int:
         """Process the due wake-ups of these shards. Return how many it found."""

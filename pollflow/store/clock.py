@@ -21,13 +21,13 @@ class Clock:
         """Return the first argument of every script."""
         return f"+{self.shift!r}" if self.frozen_at is None else f"={self.frozen_at!r}"
 
-    def adjusted(self, redis_time: float) -> float:
-        """Return the time as the scripts see it when Redis' clock shows `redis_time`."""
-        return redis_time + self.shift if self.frozen_at is None else self.frozen_at
+    def time_of(self, reply: tuple[int, int]) -> float:
+        """Return the time as the scripts see it, in epoch seconds, when Redis replies to TIME as given."""
+        seconds, microseconds = reply
+        return seconds + microseconds / 1_000_000 + self.shift if self.frozen_at is None else self.frozen_at
 
     def read(self, client: Connection) -> float:
         """Return the current time as the scripts see it, in epoch seconds."""
         if self.frozen_at is not None:
             return self.frozen_at
-        seconds, microseconds = client.time()
-        return self.adjusted(float(seconds) + float(microseconds) / 1_000_000)
+        return self.time_of(client.time())

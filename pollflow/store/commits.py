@@ -74,8 +74,7 @@ class Commits(Core):
         token = key.token if join else new_token()
         own = Message(replace(key, token=token), wake.metadata)
         own_encoded = self._encoded(own)
-        children = [self._encode_next(claimed.info, child, new_token()) for child in decision.spawn]
-        frames = [state_of(child).frame for child in decision.spawn]
+        children = [(child, self._encode_next(claimed.info, child, new_token())) for child in decision.spawn]
         script = commands.FanOut(
             execution=key.execution,
             frame=key.frame,
@@ -90,18 +89,14 @@ class Commits(Core):
             state=dump_state(state_of(decision)),
             metadata=dump_metadata(wake.metadata),
             events=encode_events(decision.history, values),
-            children=tuple(
-                commands.Child(frame, encode_events(child.history, values), encoded.entry)
-                for frame, child, encoded in zip(frames, decision.spawn, children, strict=True)
-            ),
+            children=tuple(_child(child, encoded, values) for child, encoded in children),
             values=values,
             message=message_text(own_encoded),
             max_countdown=self.timing.max_countdown,
             redelivery_timeout=self.timing.redelivery_timeout,
         )
-        queues = [self._queue(key.ref, encoded.queue) for encoded in children]
         own_queue = self._queue(key.ref, own_encoded.queue if own_encoded else None)
-        pairs = list(zip(frames, queues, strict=True))
+        pairs = [(state_of(child).frame, self._queue(key.ref, encoded.queue)) for child, encoded in children]
         keys = script_keys.fan_out_keys(self.keys, key.ref, key.frame, own_queue, pairs)
         reply = self._commit(script, keys)
         if isinstance(reply, commands.Stale):
@@ -110,7 +105,7 @@ class Commits(Core):
             return reply
         # In the order in which the script publishes.
         flags = (reply.unpublished, *reply.unpublished_children)
-        messages = (own, *(encoded.message for encoded in children))
+        messages = (own, *(encoded.message for _, encoded in children))
         return Committed(tuple(message for message, left in zip(messages, flags, strict=True) if message and left))
 
     def _fan_in(self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None) -> Committed | Refusal:
@@ -190,6 +185,10 @@ class Commits(Core):
 def unpublished(message: Message | None, is_left: bool) -> tuple[Message, ...]:
     """Return the message if the caller has to publish it."""
     return (message,) if message is not None and is_left else ()
+
+
+def _child(child: Decision, encoded: EncodedEntry, values: dict[str, str]) -> commands.Child:
+    return commands.Child(state_of(child).frame, encode_events(child.history, values), encoded.entry)
 
 
 def _join_nonce(claimed: Claimed) -> str | None:

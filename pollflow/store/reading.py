@@ -49,7 +49,7 @@ class Reading:
                 pipe.hgetall(self.keys.execution(ref))
                 pipe.srandmember(self.keys.frames(ref), limit)
             pipe.time()
-            *found, (seconds, microseconds) = pipe.execute()
+            *found, time = pipe.execute()
             names = [sorted(frames or []) for frames in found[1::2]]
             for ref, frames in zip(refs, names, strict=True):
                 for frame in frames:
@@ -60,7 +60,7 @@ class Reading:
             records = [FrameRecord.load(frame, hash) for frame in frames if (hash := next(fields))]
             if execution:
                 snapshots.append(Snapshot(ExecutionRecord.load(ref, execution), tuple(records)))
-        return self.clock.adjusted(float(seconds) + float(microseconds) / 1_000_000), snapshots
+        return self.clock.time_of(time), snapshots
 
     def frames(self, ref: ExecutionRef, limit: int = _SLICE) -> dict[str, FrameRecord]:
         """Return up to `limit` live frames of an execution, by name."""
@@ -151,14 +151,6 @@ class Reading:
         """Return up to `limit` executions, the latest start first; only those that started before `before`."""
         _, found = self.snapshots(self.refs(flow=flow, status=status, limit=limit, before=before))
         return [snapshot.execution for snapshot in found]
-
-    def count(self, *, flow: str | None, status: Status | None) -> int:
-        """Return the number of executions."""
-        with translated():
-            pipe = self.client.pipeline(transaction=False)
-            for shard in range(SHARDS):
-                pipe.zcard(self.keys.index(shard, flow, status))
-            return sum(pipe.execute())
 
     def now(self) -> float:
         """Return the current time by Redis' clock, in epoch seconds."""

@@ -35,7 +35,7 @@ class Scripts:
     def __init__(self, client: Connection, clock: Clock) -> None:
         self._client = client
         self._registered: dict[str, Any] = {}
-        self._clock = clock
+        self.clock = clock
 
     def run(self, script: Script[R], keys: NamedKeys) -> R:
         """Run a script. Raises StoreUnavailable."""
@@ -52,12 +52,8 @@ class Scripts:
         reply, problem = durability.run(self._script(script.NAME), key_list(script, keys), arguments)
         return decode_reply(script, reply), problem
 
-    def now(self, redis_time: float) -> float:
-        """Return the time as the scripts see it when Redis' clock shows `redis_time` (epoch seconds)."""
-        return self._clock.adjusted(redis_time)
-
     def _arguments(self, script: Script[Any]) -> list[str | bytes]:
-        return [self._clock.argument(), encode_arguments(script)]
+        return [self.clock.argument(), encode_arguments(script)]
 
     def _script(self, name: str) -> Any:
         script = self._registered.get(name)

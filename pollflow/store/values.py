@@ -70,10 +70,6 @@ def _value(value: Json, values: dict[str, str]) -> Json:
     return _MARK + digest
 
 
-def _restored_object(value: JsonObject, value_of: Callable[[str], Json]) -> JsonObject:
-    return {key: _restored(inner, value_of) for key, inner in value.items()}
-
-
 def _restored(value: Json, value_of: Callable[[str], Json]) -> Json:
     if _is_digest(value):
         return value_of(value[1:])

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from pollflow.store import commands
-from pollflow.store import keys as names
 from pollflow.store.core import Core
 from pollflow.store.encode import message_text
-from pollflow.store.keys import ExecutionKey, WakeUp
+from pollflow.store.keys import SHARDS, ExecutionKey, WakeUp
 from pollflow.store.messages import Message, MessageKey
 from pollflow.store.records import OutboxEntry
 from pollflow.store.scripts import translated
@@ -28,16 +27,16 @@ class WakeUps(Core):
         with translated():
             return bool(self.client.set(self.keys.sweeper(), "1", nx=True, px=max(1, int(seconds * 1000))))
 
-    def due_shards(self) -> tuple[float, list[int]]:
-        """Return the time by Redis' clock, and the shards with wake-ups that are due by it; one round trip."""
+    def due_shards(self) -> list[int]:
+        """Return the shards with wake-ups that are due; one round trip."""
         with translated():
             pipe = self.client.pipeline(transaction=False)
-            for shard in range(names.SHARDS):
+            for shard in range(SHARDS):
                 pipe.zrange(self.keys.wake(shard), 0, 0, withscores=True)
             pipe.time()
-            *firsts, (seconds, microseconds) = pipe.execute()
-        now = self.scripts.now(float(seconds) + float(microseconds) / 1_000_000)
-        return now, [shard for shard, first in enumerate(firsts) if first and first[0][1] <= now]
+            *firsts, time = pipe.execute()
+        now = self.scripts.clock.time_of(time)
+        return [shard for shard, first in enumerate(firsts) if first and first[0][1] <= now]
 
     def due(self, shard: int, limit: int) -> commands.DueDone:
         """Return wake-ups that need attention now; no other sweep gets them before one redelivery timeout."""
@@ -95,7 +94,7 @@ class WakeUps(Core):
         )
         return isinstance(self._run(script, self._frame_keys(key)), commands.Renewed)
 
-    def next_wake_ups(self, shards: Collection[int] = range(names.SHARDS)) -> dict[int, float]:
+    def next_wake_ups(self, shards: Collection[int] = range(SHARDS)) -> dict[int, float]:
         """Return when the next entry of each shard needs attention (epoch seconds), without the empty shards."""
         with translated():
             pipe = self.client.pipeline(transaction=False)

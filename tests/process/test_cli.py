@@ -93,9 +93,9 @@ def assert_no_traceback(output: str) -> None:
     assert 'File "' not in output
 
 
-def resume_command(output: str) -> list[str]:
-    """Return the arguments of the resume command that the output shows."""
-    match = re.search(r"^  pollflow (run --resume \S+)$", output, re.MULTILINE)
+def follow_command(output: str) -> list[str]:
+    """Return the arguments of the follow command that the output shows."""
+    match = re.search(r"^  pollflow (run --follow \S+)$", output, re.MULTILINE)
     assert match, output
     return match[1].split()
 
@@ -281,7 +281,7 @@ def test_a_run_continues_after_redis_was_killed(project: Project) -> None:
     assert "pollflow: Redis cannot serve: " in run.output()
     assert_no_traceback(run.output())
     assert processes_in(project.folder) == []
-    status, output = project.run(*resume_command(run.output()))
+    status, output = project.run(*follow_command(run.output()))
     assert status == 0, output
     assert output.count("left    GetJobStatus") == 1
 
@@ -296,7 +296,7 @@ def test_redis_lost_during_a_list_is_an_error_without_a_traceback(project: Proje
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_an_interrupted_run_stops_all_and_prints_how_to_resume(project: Project, number: int, expected: int) -> None:
+def test_an_interrupted_run_stops_all_and_prints_how_to_follow(project: Project, number: int, expected: int) -> None:
     project.set_wait("8")
     run = project.command("run", FLOW, "--input", '{"delay": 0}', "--name", "one")
     run.wait_for_output("entered Wait10s")
@@ -304,10 +304,10 @@ def test_an_interrupted_run_stops_all_and_prints_how_to_resume(project: Project,
     assert run.process.wait(60) == expected
     assert_no_traceback(run.output())
     assert processes_in(project.folder) == []
-    assert resume_command(run.output()) == ["run", "--resume", "task-polling/one"]
-    status, output = project.run(*resume_command(run.output()))
+    assert follow_command(run.output()) == ["run", "--follow", "task-polling/one"]
+    status, output = project.run(*follow_command(run.output()))
     assert status == 0, output
-    assert "resumed; 14 events so far, at Wait10s" in output
+    assert "followed; 14 events so far, at Wait10s" in output
     assert output.count("left    Wait10s") == 1
 
 
@@ -331,12 +331,12 @@ def test_the_worker_and_server_of_a_killed_run_are_stopped(project: Project) -> 
     assert processes_in(project.folder) == []
 
 
-def test_a_run_with_a_timeout_prints_how_to_resume(project: Project) -> None:
+def test_a_run_with_a_timeout_prints_how_to_follow(project: Project) -> None:
     project.set_wait("60")
     status, output = project.run("run", FLOW, "--timeout", "1", "--name", "one")
     assert status == 1
     assert "task-polling/one has not ended after 1 seconds" in output
-    assert resume_command(output) == ["run", "--resume", "task-polling/one"]
+    assert follow_command(output) == ["run", "--follow", "task-polling/one"]
 
 
 def test_a_worker_serves_the_commands_of_another_terminal(project: Project) -> None:

@@ -72,7 +72,7 @@ def test_a_misspelt_command_is_refused_with_the_near_name() -> None:
         ["deploy", "a.yaml", "b.yaml", "--name", "one"],
         ["list", "--redis", "nonsense"],
         ["list", "--redis", "redis://127.0.0.1:6379/abc"],
-        ["run", "--resume", "no-slash"],
+        ["run", "--follow", "no-slash"],
     ],
 )
 def test_bad_usage_gives_status_two(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

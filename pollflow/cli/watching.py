@@ -1,4 +1,4 @@
-"""Print the command that resumes watching when a command ends before its execution does."""
+"""Print the command that follows an execution when a command that watches it ends first."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ class Watched:
 
 
 @contextmanager
-def resumable(location: ProjectLocation) -> Iterator[Watched]:
-    """Print how to resume if the block ends by an interruption, a timeout or the loss of the worker or of Redis."""
+def watching(location: ProjectLocation) -> Iterator[Watched]:
+    """Print how to follow the execution if the block ends by an interruption, a timeout or the loss of a process."""
     watched = Watched()
     try:
         yield watched
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
-        _print_resume_command(watched, location)
+        _print_follow_command(watched, location)
         raise
     except (WaitTimeout, StoreUnavailable, CommandError) as error:
         print_error(error)
-        _print_resume_command(watched, location)
+        _print_follow_command(watched, location)
         raise typer.Exit(FAILED if isinstance(error, WaitTimeout) else REFUSED) from error
 
 
-def _print_resume_command(watched: Watched, location: ProjectLocation) -> None:
+def _print_follow_command(watched: Watched, location: ProjectLocation) -> None:
     if watched.execution is None:
         return
     name = f"{watched.execution.flow}/{watched.execution.name}"
     typer.echo(f"The state of {name} is kept. To watch it to its end:", err=True)
-    typer.echo(f"  {location.command(f'run --resume {name}')}", err=True)
+    typer.echo(f"  {location.command(f'run --follow {name}')}", err=True)
