@@ -1,7 +1,7 @@
-"""A job of a day, polled every ten seconds: the time of a loop at the end against the start, and the kept memory.
+"""Polling every ten seconds for a day: time per loop at the end against the start, and memory of the execution.
 
-Time is frozen and moved by hand; the store, its scripts and the engine are those of production. The baseline is the
-first hundredth of the run itself.
+Time is virtual; the store, its scripts and the engine are those of production. The baseline is the first hundredth of
+the run itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Measured(VirtualRun):
-    """Looks at the keys before they are deleted."""
+    """Measure the keys of the execution before they are deleted."""
 
     kept: dict[str, int]
 
@@ -33,14 +33,16 @@ class Measured(VirtualRun):
         client = self._client
         keys = [key for key in client.scan_iter(f"{self._prefix}:*") if "flow/test" in key]
         self.kept = {key.split(":")[2]: client.memory_usage(key, samples=0) for key in keys}
+        reading = self._container.reading
+        execution = reading.execution(self._ref).key
         started = time.perf_counter()
-        self._container.reading.history(self._ref, after=1000, limit=100)
+        reading.history(execution, after=1000, limit=100)
         self.page_seconds = time.perf_counter() - started
         return super()._result(until)
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Poll so many times and compare the last hundredth with the first."""
+    """Poll `loops` times and compare the last hundredth with the first."""
     loops, times = options.loops, list[float]()
 
     def status(input: dict[str, Any], context: Context) -> dict[str, Any]:

@@ -79,15 +79,15 @@ class Site:
 def site() -> Iterator[Site]:
     """Provide a site that is stopped and deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="pollflow-bench-") as folder:
-        made = Site(Path(folder))
+        site = Site(Path(folder))
         try:
-            yield made
+            yield site
         finally:
-            made.stop()
+            site.stop()
 
 
 def group_cpu_seconds(groups: set[int]) -> float:
-    """Return the CPU time of all living processes of the groups, their ended children included."""
+    """Return the CPU time of all running processes of the groups, including their ended children."""
     ticks = 0
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -111,7 +111,7 @@ class Round:
 
 @dataclass
 class Variant:
-    """One side of a comparison; `work` does all units of a round and returns their number."""
+    """One side of a comparison. `work` runs one round and returns its number of units."""
 
     name: str
     at: Site
@@ -119,10 +119,10 @@ class Variant:
     rounds: list[Round] = field(default_factory=list)
 
     def measure(self) -> Round:
-        """Do one round and measure it."""
-        before, begin = self.at.cpu_seconds(), time.perf_counter()
+        """Run one round and measure it."""
+        before, started = self.at.cpu_seconds(), time.perf_counter()
         units = self.work()
-        seconds, after = time.perf_counter() - begin, self.at.cpu_seconds()
+        seconds, after = time.perf_counter() - started, self.at.cpu_seconds()
         return Round(units, seconds, {name: after[name] - before[name] for name in after})
 
     def summary(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ class Variant:
         wall = [round.seconds / round.units * 1e6 for round in self.rounds]
         names = self.rounds[0].cpu
         cpu = {n: [round.cpu[n] / round.units * 1e6 for round in self.rounds] for n in names}
-        return {"wall_us": _range_text(wall), "cpu_us": {name: _range_text(values) for name, values in cpu.items()}}
+        return {"wall_us": _range(wall), "cpu_us": {name: _range(values) for name, values in cpu.items()}}
 
 
 def compare(unit: str, subject: Variant, baseline: Variant, rounds: int = MIN_ROUNDS) -> Report:
@@ -150,10 +150,10 @@ def compare(unit: str, subject: Variant, baseline: Variant, rounds: int = MIN_RO
     return Report([*lines, f"{subject.name} / {baseline.name}: {ratio:.2f}"], data)
 
 
-def _range_text(values: list[float]) -> dict[str, float]:
+def _range(values: list[float]) -> dict[str, float]:
     figures = {"median": statistics.median(values), "min": min(values), "max": max(values)}
     return {name: round(value, 1) for name, value in figures.items()}
 
 
-def _text(spread: Mapping[str, float]) -> str:
-    return f"{spread['median']:.0f} ({spread['min']:.0f}-{spread['max']:.0f})"
+def _text(figures: Mapping[str, float]) -> str:
+    return f"{figures['median']:.0f} ({figures['min']:.0f}-{figures['max']:.0f})"

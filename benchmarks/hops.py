@@ -18,12 +18,12 @@ MAX_SECONDS = 300
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this benchmark."""
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--chains", type=int, default=10, help="started in each round")
-    parser.add_argument("--length", type=int, default=50, help="hops of a chain")
+    parser.add_argument("--chains", type=int, default=10, help="chains per round")
+    parser.add_argument("--length", type=int, default=50, help="hops per chain")
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Run both variants on sites of their own, in turn."""
+    """Run both variants in turn, each on a site of its own."""
     with site() as ours, site() as raw:
         for at, variant in ((ours, "pollflow"), (raw, "raw")):
             at.start_worker(APP, "-c", "2", env={"BENCH_VARIANT": variant})

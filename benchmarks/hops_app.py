@@ -1,4 +1,4 @@
-"""The Celery app of the benchmark `hops`: pollflow, or a hand-written chain of tasks, as BENCH_VARIANT says."""
+"""The Celery app of the benchmark `hops`: pollflow, or a hand-written chain of tasks, by BENCH_VARIANT."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if os.environ["BENCH_VARIANT"] == "pollflow":
     pollflow.attach(app, url)
 else:
     redis = Redis.from_url(url)
-    # The least that a chain with durable state does: store the position, and detect a repetition.
+    # The minimum for a chain with durable state: store the position, and detect a repeated message.
     commit = redis.register_script(
         "if redis.call('HGET', KEYS[1], 'at') ~= ARGV[1] then return 0 end "
         "return redis.call('HINCRBY', KEYS[1], 'at', 1)"

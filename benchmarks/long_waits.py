@@ -1,8 +1,9 @@
 """Memory of a worker and of Redis, and published messages, for many long waits.
 
-Starts executions that wait for a week, lets one worker enter the waits, and compares the memory of the worker's main
-process and of Redis before and after. A worker holds the messages within the maximum countdown only. Progress goes to
-standard error after each hundred thousand waits. Redis keeps no file, since the disk is not measured.
+It starts executions that wait for a week, and one worker that enters the waits. It compares the memory of the main
+process of the worker and of Redis before and after. The worker has only the messages that are due within the
+maximum countdown. Progress goes to standard error after each hundred thousand waits. Redis writes no file, since the
+disk is not measured.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Start the waits and measure after each part of them."""
+    """Start the waits, and measure after each part of them."""
     with site() as at, Client(at.url) as client:
         worker = at.start_worker("worker", "-c", "2")
         client.deploy_text(FLOW, "long")
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> Report:
             client.start("long", {"seconds": options.seconds})
             if number % PROGRESS_EVERY == 0 or number == options.waits:
                 wait_until_idle(at.redis)
-                found = figure(at, number, rss_mb(worker.pid), memory)
+                found = measure(at, number, rss_mb(worker.pid), memory)
                 figures.append(found)
                 lines.append(
                     f"{number} waits of {options.seconds} s: published {found['published']}, worker "
@@ -61,8 +62,8 @@ def run(options: argparse.Namespace) -> Report:
     return Report(lines, {"seconds": options.seconds, "worker_mb_before": before, "figures": figures})
 
 
-def figure(at: Site, waits: int, worker_mb: float, memory: int) -> dict[str, Any]:
-    """Return what is kept for so many waits."""
+def measure(at: Site, waits: int, worker_mb: float, memory: int) -> dict[str, Any]:
+    """Return the figures after a number of waits."""
     return {
         "waits": waits,
         "published": published(at.redis),
@@ -82,7 +83,7 @@ def rss_mb(pid: int) -> float:
 
 
 def published(redis: Redis) -> int:
-    """Return the number of messages in the queue and in the hands of the worker."""
+    """Return the number of messages that are queued or reserved by the worker."""
     return int(redis.llen("celery")) + int(redis.hlen("unacked"))  # type: ignore[arg-type]
 
 

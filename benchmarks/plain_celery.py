@@ -1,9 +1,9 @@
-"""Kill the worker again and again: a plain Celery poller against pollflow.
+"""Kill the worker repeatedly: a plain Celery poller against pollflow.
 
-Each job starts something and asks for its status every two seconds, three times. The plain poller is the one of the
-Celery manual: `acks_late`, `reject_on_worker_lost`, `self.retry(countdown=2)`, and a visibility timeout that is
-reduced from an hour so that the run ends today. Both run one prefork worker of two children on a private Redis. A
-call of the status takes half a second, so that kills hit waits and calls alike.
+Each job makes a start call and then three status calls, two seconds apart. The plain poller follows the Celery
+manual: `acks_late`, `reject_on_worker_lost`, `self.retry(countdown=2)`. Its visibility timeout is reduced from an hour
+to shorten the run. Both variants run one prefork worker with two children on a Redis of their own. A status call takes
+half a second, so that kills interrupt both waits and calls.
 """
 
 from __future__ import annotations
@@ -76,14 +76,14 @@ class Trial:
         self.jobs: list[str] = []
 
     def run(self) -> dict[str, Any]:
-        """Start jobs and kill the worker, in turn; then wait for the end of all jobs."""
+        """Start jobs and kill the worker in turn, then wait until all jobs have ended."""
         self.start_worker()
         for number in range(self.options.kills):
             for _ in range(self.options.jobs):
-                self.begin()
-            while {job for job, what, *_ in self.calls() if what == "start"} < set(self.jobs):
+                self.start_job()
+            while {job for job, event, *_ in self.calls() if event == "start"} < set(self.jobs):
                 time.sleep(0.02)
-            time.sleep(0.3 * (number % 10))  # at another point of the loop each time
+            time.sleep(0.3 * (number % 10))  # kill at a different point of the loop in each round
             self.kill_worker()
             open_jobs = [job for job in self.jobs if job not in self.ended()]
             self.start_worker()
@@ -95,7 +95,7 @@ class Trial:
         return self.result()
 
     def start_worker(self) -> None:
-        """Start the worker and wait until it is ready: the time of the start counts for neither variant."""
+        """Start the worker and wait until it is ready, so that its start time counts for neither variant."""
         env = {"BENCH_VARIANT": self.variant, "BENCH_VISIBILITY": str(self.options.visibility)}
         self.at.start_worker(APP, "-c", "2", env=env)
 
@@ -104,7 +104,7 @@ class Trial:
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()
 
-    def begin(self) -> None:
+    def start_job(self) -> None:
         name = f"job-{len(self.jobs)}"
         self.jobs.append(name)
         if self.variant == "pollflow":
@@ -117,13 +117,13 @@ class Trial:
         return [json.loads(text) for text in self.at.redis.lrange("calls", 0, -1)]
 
     def ended(self) -> set[str]:
-        return {job for job, what, *_ in self.calls() if what == "end"}
+        return {job for job, event, *_ in self.calls() if event == "end"}
 
     def is_over(self) -> bool:
         return len(self.ended()) == len(self.jobs) and not self.client.executions(status="Running", limit=1)
 
     def pauses_of(self, jobs: list[str], since: float) -> list[float]:
-        """Return for each open job the seconds until its next call, bounded for a lost one."""
+        """Return the seconds until the next call of each open job, or the limit for a lost job."""
         limit = self.options.visibility + 10
         found: dict[str, float] = {}
         while len(found) < len(jobs) and time.time() - since < limit:
@@ -134,7 +134,7 @@ class Trial:
         return [found.get(job, limit) for job in jobs]
 
     def result(self) -> dict[str, Any]:
-        counted = Counter((job, what) for job, what, *_ in self.calls())
+        counted = Counter((job, event) for job, event, *_ in self.calls())
         pauses = sorted(self.pauses) or [0.0]
         statuses = Counter(execution.status for execution in self.client.executions(flow="poll", limit=10_000))
         return {

@@ -1,4 +1,4 @@
-"""The Celery app of the benchmark `plain_celery`: a plain poller, and pollflow when BENCH_VARIANT says so."""
+"""The Celery app of the benchmark `plain_celery`: a plain poller, or pollflow if BENCH_VARIANT is `pollflow`."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ if os.environ["BENCH_VARIANT"] == "pollflow":
     pollflow.attach(app, url)
 
 
-def note(redis: Any, job: str, what: str) -> None:
-    redis.rpush("calls", json.dumps([job, what, time.time(), os.getpid()]))
+def record(job: str, event: str) -> None:
+    redis.rpush("calls", json.dumps([job, event, time.time(), os.getpid()]))
 
 
 @app.task(name="poll", bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None, ignore_result=True)
 def poll(self: Any, job: str, queries: int = 0) -> None:
     if queries == 0:
-        note(redis, job, "start")
+        record(job, "start")
     else:
-        note(redis, job, f"status-{queries}")
+        record(job, f"status-{queries}")
         time.sleep(CALL)
     if queries == QUERIES:
-        note(redis, job, "end")
+        record(job, "end")
         return
     raise self.retry(args=(job, queries + 1), countdown=COUNTDOWN)
 
 
 @pollflow.function("b/start")
 def start(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-    note(redis, context.execution_name, "start")
+    record(context.execution_name, "start")
     return {"queries": 0}
 
 
 @pollflow.function("b/status")
 def status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
     queries = input["queries"] + 1
-    note(redis, context.execution_name, f"status-{queries}")
+    record(context.execution_name, f"status-{queries}")
     time.sleep(CALL)
     if queries == QUERIES:
-        note(redis, context.execution_name, "end")
+        record(context.execution_name, "end")
     return {"queries": queries, "job_status": "running" if queries < QUERIES else "success"}

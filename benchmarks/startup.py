@@ -1,4 +1,4 @@
-"""How long commands that need no server take to start, beside `python -c "from celery import Celery"`.
+"""Start time of commands that need no server, against `python -c "from celery import Celery"`.
 
     python benchmarks/startup.py [ROUNDS]
 
@@ -25,9 +25,9 @@ BASELINE = 'python -c "from celery import Celery"'
 
 def seconds(command: list[str], folder: Path) -> float:
     """Run a command and return its wall time."""
-    begin = time.perf_counter()
+    started = time.perf_counter()
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - begin
+    return time.perf_counter() - started
 
 
 def measure(rounds: int, folder: Path) -> dict[str, list[float]]:
@@ -40,12 +40,12 @@ def measure(rounds: int, folder: Path) -> dict[str, list[float]]:
         "pollflow lint FLOW": ([*pollflow, "lint", FLOW.name], folder),
         "pollflow lint FLOW (in a project)": ([*pollflow, "lint", str(FLOW)], PROJECT),
     }
-    for command, where in commands.values():  # writes the bytecode files
-        seconds(command, where)
+    for command, cwd in commands.values():  # warm-up: writes the bytecode files
+        seconds(command, cwd)
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(rounds):
-        for name, (command, where) in commands.items():
-            times[name].append(seconds(command, where))
+        for name, (command, cwd) in commands.items():
+            times[name].append(seconds(command, cwd))
     return times
 
 

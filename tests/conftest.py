@@ -14,7 +14,8 @@ from tests.processes import Processes
 from tests.servers import RedisServer, choose_server
 from tests.workers import Workers
 
-# The same examples each time, so that a failure is one of the change; --hypothesis-profile=default looks for new ones.
+# Every run uses the same examples, so that a new failure is caused by the change.
+# --hypothesis-profile=default searches for new examples.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile("repeatable")
 
@@ -31,13 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def chosen_server() -> None:
-    """Let POLLFLOW_TEST_SERVER choose the server for the fixtures and for every command that is started."""
+    """Use the server that POLLFLOW_TEST_SERVER names, in fixtures and in started commands."""
     choose_server()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def heeded_signals() -> None:
-    """Stop started processes from inheriting ignored signals (nohup, `&` in a script)."""
+def handled_signals() -> None:
+    """Handle the signals that this process ignores (nohup, `&` in a script), since its children would inherit that."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
@@ -45,7 +46,7 @@ def heeded_signals() -> None:
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A server for all tests that neither stop nor kill it."""
+    """Return a server that is shared by all tests that neither stop nor kill it."""
     server = RedisServer(tmp_path_factory.mktemp("shared-redis"))
     yield server
     server.stop()
@@ -53,7 +54,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
 
 @pytest.fixture
 def store_url(shared_server: RedisServer) -> str:
-    """The URL of a real and empty Redis."""
+    """Return the URL of an empty Redis server."""
     with Redis.from_url(shared_server.url) as client:
         client.flushall()
     return shared_server.url
@@ -61,7 +62,7 @@ def store_url(shared_server: RedisServer) -> str:
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """A server of the test's own, which may be stopped, killed and restarted."""
+    """Return a server that the test may stop, kill and restart."""
     server = RedisServer(tmp_path / "redis")
     yield server
     server.stop()
@@ -69,7 +70,7 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Processes]:
-    """Starts processes, their output in files of `tmp_path`."""
+    """Return a starter of processes that write their output to files in `tmp_path`."""
     started = Processes(tmp_path)
     yield started
     started.end_all()
@@ -77,6 +78,6 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 @pytest.fixture
 def workers(redis_server: RedisServer, processes: Processes) -> Workers:
-    """Starts Celery workers and beats on `redis_server`, by default those of the reference application."""
+    """Return a starter of Celery workers and beats on `redis_server`, by default those of the reference application."""
     processes.env["POLLFLOW_REDIS_URL"] = redis_server.url
     return Workers(processes)

@@ -1,4 +1,4 @@
-"""Processes that tests start: each in a group of its own, its output in a file, none of them left over."""
+"""Start processes in groups of their own, with their output in files, and end them after the test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROC = Path("/proc")
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
-    """Ask again and again until the condition holds; AssertionError, naming what was awaited, if it never does."""
+    """Poll until the condition holds. Raise AssertionError, which names `what`, after the timeout."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"no {what} within {timeout:g} s"
@@ -43,11 +43,11 @@ class Started:
         return self.process.pid
 
     def output(self) -> str:
-        """All that it has written so far."""
+        """Return the output so far."""
         return self.log.read_text(errors="replace")
 
     def wait_for_output(self, text: str, timeout: float = 30.0) -> None:
-        """Wait until it has written the text; AssertionError with its output if it ends before."""
+        """Wait until the output contains the text. Raise AssertionError with the output if the process ends before."""
 
         def written() -> bool:
             ended = self.process.poll() is not None
@@ -62,25 +62,25 @@ class Started:
             raise AssertionError(f"{error}\nIts output:\n{self.output()}") from None
 
     def kill_group(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal to the whole group, and wait until all of it has ended."""
+        """Send a signal to the group and wait until all its processes have ended."""
         self.signal_group(number)
         self.process.wait(30)
         wait_until(lambda: not group_members(self.pid), f"the end of the group of {self.command}")
 
     def signal_group(self, number: int) -> None:
-        """Send a signal to the whole group, as a terminal or an out-of-memory killer does."""
+        """Send a signal to the group, as a terminal does."""
         if group_members(self.pid):
             os.killpg(self.pid, number)
 
     def stop(self, timeout: float = 90.0) -> int:
-        """Ask it to end, as a supervisor does, and return its exit status."""
+        """Send SIGTERM, as a supervisor does, wait for the group and return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         status = self.process.wait(timeout)
         wait_until(lambda: not group_members(self.pid), f"the end of the group of {self.command}")
         return status
 
     def end(self) -> bool:
-        """End the whole group whatever happens; False if processes outlived their leader."""
+        """Kill the group. Return False if processes outlived their leader."""
         outlived = self.process.poll() is not None and bool(group_members(self.pid))
         if self.process.poll() is None or outlived:
             self.kill_group()
@@ -88,7 +88,7 @@ class Started:
 
 
 class Processes:
-    """Starts processes with `env` added to their environment; ends those that still run when the test is over."""
+    """Start processes with `env` added to their environment, and end those that still run after the test."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -98,20 +98,20 @@ class Processes:
     def start(
         self, name: str, command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str] | None = None
     ) -> Started:
-        """Start a command; its output goes to a file named after it."""
+        """Start a command with its output in a file with that name."""
         log = self.folder / f"{name}-{len(self._started)}.log"
         started = Started(command, cwd=cwd, env={**self.env, **(env or {})}, log=log)
         self._started.append(started)
         return started
 
     def end_all(self) -> None:
-        """End all groups; AssertionError if one had processes that outlived their leader."""
+        """End all groups. Raise AssertionError if processes outlived the leader of their group."""
         left_over = [started.command for started in reversed(self._started) if not started.end()]
-        assert not left_over, f"left processes behind: {left_over}"
+        assert not left_over, f"processes outlived their leader: {left_over}"
 
 
 def group_members(group: int) -> list[int]:
-    """Return the living processes of a process group; those that only wait to be reaped do not count."""
+    """Return the ids of the running processes of a group, without zombies."""
     if not PROC.is_dir():
         listing = subprocess.run(["ps", "-A", "-o", "pid=,pgid=,stat="], capture_output=True, text=True, check=True)
         rows = [line.split() for line in listing.stdout.splitlines()]
@@ -121,7 +121,7 @@ def group_members(group: int) -> list[int]:
 
 def _is_in(process: Path, group: int) -> bool:
     try:
-        # pid (name, which may hold anything) state ppid pgrp ...
+        # The format is: pid (name) state ppid pgrp. The name may contain any character.
         state, _, pgrp = (process / "stat").read_text().rpartition(")")[2].split()[:3]
     except OSError:
         return False  # it has just ended

@@ -1,4 +1,4 @@
-"""Real servers for tests: the embedded one, or with POLLFLOW_TEST_SERVER=redis-server another that is installed."""
+"""Redis servers for tests: the embedded one, or the installed one with POLLFLOW_TEST_SERVER=redis-server."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from redis import Redis
 from pollflow.server import EmbeddedServer, embedded
 
 CHOICE = "POLLFLOW_TEST_SERVER"
-_COMMANDS_BETWEEN_LOOKS = 1024
+_COMMANDS_PER_EVENT_LOOP = 1024
 
 
 def choose_server() -> None:
-    """Make the commands that tests start, too, use the server that POLLFLOW_TEST_SERVER names."""
+    """Use the server that POLLFLOW_TEST_SERVER names, also in commands that tests start."""
     if os.environ.get(CHOICE):
         os.environ["POLLFLOW_SERVER"] = os.environ[CHOICE]
 
 
 def free_port() -> int:
-    """Find a port of 127.0.0.1 that nobody listens on."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 class RedisServer:
-    """A running server with its append-only file; its URL stays the same when it is stopped and started again."""
+    """A server with an append-only file. Its URL stays the same when it is restarted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,41 +42,42 @@ class RedisServer:
         self.url = self._server.url
 
     def stop(self) -> None:
-        """Shut it down in good order."""
+        """Shut the server down cleanly."""
         self._server.stop()
 
     def kill(self) -> None:
-        """End it with SIGKILL; it loses at most writes that were not acknowledged."""
+        """End the server with SIGKILL. Only unacknowledged writes may be lost."""
         os.kill(self._server.pid, signal.SIGKILL)
         self._server.wait()
 
     def start(self) -> None:
-        """Start it again on what its append-only file holds."""
+        """Start the server on its append-only file."""
         self._server.start()
 
     @contextmanager
     def killed_and_loading(self, seconds: int) -> Iterator[None]:
-        """Kill it and start it again; for so long it reads its append-only file and answers nothing but LOADING.
+        """Kill and restart the server, and make it reply LOADING for about `seconds`.
 
-        While it reads, it looks at its connections every 1,024 commands: so many are what it reads in a fifth second.
+        While it loads, it serves its connections every 1,024 commands. The delay per command is chosen so that it
+        loads that many in 0.2 s.
         """
         with Redis.from_url(self.url) as client, client.pipeline(transaction=False) as pipe:
-            for _ in range(5 * _COMMANDS_BETWEEN_LOOKS * seconds):
+            for _ in range(5 * _COMMANDS_PER_EVENT_LOOP * seconds):
                 pipe.incr("test:to-load")
             pipe.execute()
         self.kill()
-        slow = f"{embedded.CONFIGURATION}key-load-delay {200_000 // _COMMANDS_BETWEEN_LOOKS}\n"
+        slow = f"{embedded.CONFIGURATION}key-load-delay {200_000 // _COMMANDS_PER_EVENT_LOOP}\n"
         with patch.object(embedded, "CONFIGURATION", slow), ThreadPoolExecutor(1) as pool:
             started = pool.submit(self.start)
             yield
             started.result()
 
     def restart(self) -> None:
-        """Stop and start it; all connections break, no data is lost."""
+        """Restart the server. All connections break; no data is lost."""
         self.stop()
         self.start()
 
     def lose_everything(self) -> None:
-        """Empty it, as a Redis without an append-only file would be after a restart."""
+        """Delete all data, as the restart of a Redis without an append-only file does."""
         with Redis.from_url(self.url) as client:
             client.flushall()

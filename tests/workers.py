@@ -1,4 +1,4 @@
-"""Real Celery workers and beats, which tests may kill."""
+"""Celery workers and beats that tests may kill."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PROJECT = Path(__file__).parent.parent
 
 
 class Workers:
-    """Starts `celery -A APP worker` and `celery -A APP beat` in a folder; ready when the call returns.
+    """Start `celery -A APP worker` and `celery -A APP beat`, and wait until they are ready.
 
-    The folder is the reference application's unless another is given. What still runs at the end of the test is
-    ended, and a process that outlived its worker fails the test.
+    They run in the folder of the reference application unless another is given. All of them end after the test. A
+    process that outlives its worker fails the test.
     """
 
     def __init__(self, processes: Processes, folder: Path = PROJECT) -> None:
@@ -30,7 +30,7 @@ class Workers:
         env: Mapping[str, str] | None = None,
         name: str = "worker",
     ) -> Started:
-        """Start a worker of two children (or as the options say), and wait until it consumes."""
+        """Start a worker, with two pool processes unless the options say otherwise, and wait until it is ready."""
         if not any(option.startswith(("-c", "--concurrency", "-P", "--pool")) for option in options):
             options = ("-c", "2", *options)
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "-l", "INFO", "-n", f"{name}@%h", *options]
@@ -41,7 +41,7 @@ class Workers:
     def beat(
         self, *options: str, app: str = "worker", cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> Started:
-        """Start a beat, its schedule file outside of the project, and wait until it runs."""
+        """Start a beat with its schedule file outside the project, and wait until it runs."""
         number = len(list(self._processes.folder.glob("beat*.log")))
         schedule = self._processes.folder / f"schedule-{number}"
         command: list[str | Path] = [

@@ -1,4 +1,4 @@
-"""The Celery app of random flows: functions `f0` to `f2` that answer what a test wrote down for the flow."""
+"""The Celery app of random flows: functions `f0` to `f2` return what a test has stored for the flow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pollflow.attach(app, url)
 redis = Redis.from_url(url, decode_responses=True)
 
 
-def answer(name: str) -> None:
+def register(name: str) -> None:
     @pollflow.function(name)
     def function(input: dict[str, Any], context: pollflow.Context) -> Any:
         answer = json.loads(redis.hget("test:answers", context.flow_name) or "{}")[name]
@@ -33,4 +33,4 @@ def answer(name: str) -> None:
 
 
 for number in range(3):
-    answer(f"f{number}")
+    register(f"f{number}")

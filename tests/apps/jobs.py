@@ -1,6 +1,6 @@
-"""The Celery app of process tests: functions that record every call in Redis, and wait where a test asks for it.
+"""The Celery app of process tests: functions that record every call in Redis, and block if their input says so.
 
-Settings come from POLLFLOW_TEST_CONF (JSON of Celery configuration). Run as `celery -A tests.apps.jobs worker`.
+The settings come from POLLFLOW_TEST_CONF (JSON of Celery configuration). Run as `celery -A tests.apps.jobs worker`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ redis = Redis.from_url(url, decode_responses=True)
 
 
 def record(input: dict[str, Any], context: pollflow.Context) -> int:
-    """Writes a call down; how many calls had its idempotency key, this one included."""
+    """Record a call. Return the number of calls with its idempotency key, including this one."""
     call = {"step": context.step, "key": context.idempotency_key, "input": input, "pid": os.getpid()}
     redis.rpush("test:calls", json.dumps(call))
     return int(redis.hincrby("test:keys", context.idempotency_key, 1))
@@ -39,7 +39,7 @@ def start(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
 
 @pollflow.function("jobs/status")
 def status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-    """Done at the query `input["done_at"]`.
+    """Return success at query number `input["done_at"]`.
 
     The first call takes `input["block"]` seconds, or lasts until the key `input["release"]` exists.
     """
@@ -54,7 +54,7 @@ def status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
 
 @pollflow.function("jobs/die")
 def die(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-    """Kills its own process, every time."""
+    """Kill the own process."""
     record(input, context)
     os.kill(os.getpid(), 9)
     return {}
@@ -68,7 +68,7 @@ def echo(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
 
 @pollflow.function("jobs/slow")
 def slow(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-    """Takes `input["seconds"]`."""
+    """Return after `input["seconds"]`."""
     record(input, context)
     time.sleep(input["seconds"])
     return {}
@@ -76,7 +76,7 @@ def slow(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
 
 @pollflow.function("jobs/report")
 def report(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-    """Reports on its own step, and goes on for `input["seconds"]`."""
+    """Report the success of the own step, then continue for `input["seconds"]`."""
     with pollflow.Client(url) as client:
         client.report_succeeded(input["token"], {"v": 1})
     time.sleep(input["seconds"])

@@ -1,4 +1,4 @@
-"""The app of `tests.apps.jobs` as a later release would run it: it writes states of the next layout, and reads both."""
+"""The app of `tests.apps.jobs` in a later release: it writes the next layout of states and reads both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Celery app without pollflow, on the queue of one that has it. Run as `celery -A tests.apps.plain worker`."""
+"""A Celery app without pollflow, on the queue of an app with pollflow. Run as `celery -A tests.apps.plain worker`."""
 
 from __future__ import annotations
 

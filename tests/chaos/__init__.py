@@ -1,5 +1,5 @@
-"""A harness that harms everything pollflow runs on, and a checker that afterwards finds nothing lost and nothing twice.
+"""Inject faults into workers, beats and Redis under load, then check that no work is lost or duplicated.
 
-`python -m tests.chaos --duration 180 --seed 42`, or `make chaos DURATION=1800 SEED=42`. The seed decides which
-executions are started, what their functions answer, and which faults come when.
+`python -m tests.chaos --duration 180 --seed 42`, or `make chaos DURATION=1800 SEED=42`. The seed decides the
+executions, the results of their functions, and the faults with their times.
 """

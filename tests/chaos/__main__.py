@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --duration 180 --seed 42`: one run; its exit status is 1 if the checker found anything."""
+"""`python -m tests.chaos --duration 180 --seed 42`: do one run. The exit status is 1 if a check fails."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def main() -> int:
     """Run with the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--duration", type=float, default=180, help="seconds of faults (180)")
-    parser.add_argument("--seed", type=int, default=None, help="what decides load and faults (random, and printed)")
-    parser.add_argument("--executions-per-minute", type=float, default=95, help="how many are started (95)")
+    parser.add_argument("--seed", type=int, default=None, help="the seed of load and faults (random, and printed)")
+    parser.add_argument("--executions-per-minute", type=float, default=95, help="the rate of starts (95)")
     parser.add_argument(
         "--durability",
         choices=("always", "everysec"),
         default="always",
-        help="appendfsync of the server; with everysec its crashes lose up to the last second (always)",
+        help="appendfsync of the server; with everysec a crash may lose the last second (always)",
     )
-    parser.add_argument("--summary", type=Path, default=None, help="a file for the summary as JSON")
+    parser.add_argument("--summary", type=Path, default=None, help="write the summary as JSON to this file")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the logs of all processes")
-    input = parser.parse_args()
+    options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     choose_server()
-    seed = random.randrange(2**31) if input.seed is None else input.seed
-    order = Order(seed, input.duration, input.executions_per_minute, input.durability)
+    seed = random.randrange(2**31) if options.seed is None else options.seed
+    order = Order(seed, options.duration, options.executions_per_minute, options.durability)
     summary = run(order)
     say(str(summary))
-    if input.summary is not None:
-        input.summary.write_text(summary.as_json())
-    if summary.problems or summary.died_alone or input.keep:
+    if options.summary is not None:
+        options.summary.write_text(summary.as_json())
+    if summary.problems or summary.unexpected_exits or options.keep:
         (order.folder / "summary.json").write_text(summary.as_json())
         say(f"the logs are in {order.folder}")
     else:

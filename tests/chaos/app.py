@@ -1,4 +1,4 @@
-"""The Celery app of the load. Run as `celery -A tests.chaos.app worker`; environment variables name its servers."""
+"""The Celery app of the load. Run as `celery -A tests.chaos.app worker`; environment variables name the servers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 from celery import Celery, signals
 
 import pollflow
+from pollflow.runtime.messages import key_of
 from tests.chaos.functions import FUNCTIONS, Answer
 from tests.chaos.ledger import ACKS, LEDGER_URL, SLOT, Ledger
 
 CONF = {
-    # Short enough that some waits of the load stand in the index alone.
+    # Shorter than some waits of the load, so that these have no message on the way.
     "pollflow_max_countdown": 6,
-    # So many faults would otherwise make a call look like poison.
+    # Frequent faults would otherwise exceed the limit of crashes of one call.
     "pollflow_max_crashes": 60,
 }
 
-STEP, SWEEP_TASK = "pollflow.", "pollflow.sweep"
+TASK_PREFIX, SWEEP_TASK = "pollflow.", "pollflow.sweep"
 
 url = os.environ["POLLFLOW_REDIS_URL"]
 ledger = Ledger(os.environ[LEDGER_URL])
@@ -38,16 +39,16 @@ pollflow.attach(app, url)
 app.conf.beat_schedule = pollflow.beat_schedule(1)
 
 
-class _Ear(logging.Handler):
+class _LogCounter(logging.Handler):
     """Count the log lines of pollflow by their constant messages."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        ledger.heard(str(record.msg))
+        ledger.count_log_line(str(record.msg))
 
 
-def _registered(name: str, answer: Callable[[dict[str, Any], pollflow.Context], Answer]) -> None:
+def _register(name: str, answer: Callable[[dict[str, Any], pollflow.Context], Answer]) -> None:
     def call(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
-        written = ledger.call_started(
+        call_id = ledger.call_started(
             key=context.idempotency_key,
             flow=context.flow_name,
             execution=context.execution_name,
@@ -56,43 +57,48 @@ def _registered(name: str, answer: Callable[[dict[str, Any], pollflow.Context], 
             pid=os.getpid(),
         )
         if "token" in input:
-            ledger.hand_token(input["token"], input["salt"])
-        answered = answer(input, context)
-        time.sleep(answered.takes)
-        ledger.call_ended(written)
-        if answered.error:
-            raise pollflow.TaskError(answered.error, "by its rule")
-        return answered.value
+            ledger.add_token(input["token"], input["salt"])
+        result = answer(input, context)
+        time.sleep(result.takes)
+        ledger.call_ended(call_id)
+        if result.error:
+            raise pollflow.TaskError(result.error, "by its rule")
+        return result.value
 
     call.__qualname__ = name
     pollflow.function(f"chaos/{name}")(call)
 
 
 for _name, _answer in FUNCTIONS.items():
-    _registered(_name, _answer)
+    _register(_name, _answer)
 
 
-def _listen(**_: Any) -> None:
+def _count_log_lines(**_: Any) -> None:
     logger = logging.getLogger("pollflow")
     logger.setLevel(logging.INFO)
-    logger.addHandler(_Ear())
+    logger.addHandler(_LogCounter())
 
 
-signals.after_setup_logger.connect(_listen, weak=False)
+signals.after_setup_logger.connect(_count_log_lines, weak=False)
+
+
+def _is_step(task: str) -> bool:
+    return task.startswith(TASK_PREFIX) and task != SWEEP_TASK
 
 
 @signals.worker_ready.connect(weak=False)
-def _say_ready(**_: Any) -> None:
-    ledger.ready(os.environ.get(SLOT, "worker"))
+def _record_ready(**_: Any) -> None:
+    ledger.worker_ready(os.environ.get(SLOT, "worker"))
 
 
 @signals.task_received.connect(weak=False)
-def _note_received(request: Any, **_: Any) -> None:
-    if request.name.startswith(STEP) and request.name != SWEEP_TASK:
-        ledger.received(request.args[3], os.getpgrp(), request.eta.timestamp() if request.eta else 0.0)
+def _record_received(request: Any, **_: Any) -> None:
+    if _is_step(request.name):
+        due = request.eta.timestamp() if request.eta else 0.0
+        ledger.message_received(key_of(request.args).token, os.getpgrp(), due)
 
 
 @signals.task_prerun.connect(weak=False)
-def _note_begun(sender: Any, args: Any, **_: Any) -> None:
-    if sender.name.startswith(STEP) and sender.name != SWEEP_TASK:
-        ledger.begun(args[3])
+def _record_started(sender: Any, args: Any, **_: Any) -> None:
+    if _is_step(sender.name):
+        ledger.message_started(key_of(args).token)

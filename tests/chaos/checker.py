@@ -13,7 +13,7 @@ from pollflow.store import SHARDS, ExecutionRecord, ExecutionRef, Keys, WakeUp, 
 from pollflow.testing import RunResult
 from tests.chaos.expected import expected, flows
 from tests.chaos.flows import CHILD, DEFINITIONS
-from tests.chaos.histories import History, Waited, shown
+from tests.chaos.histories import History, Waited, event_line
 from tests.chaos.ledger import Ledger
 from tests.chaos.plan import Planned
 
@@ -44,7 +44,7 @@ class Checker:
         self._ledger = ledger
         self._planned = {ExecutionRef(p.flow, p.name): p for p in planned}
         self._stops = ledger.stops()
-        self._went_back = bool(ledger.losses())
+        self._has_losses = bool(ledger.losses())
         self._starts: dict[str, int] = {}
         self._children: dict[str, list[ExecutionRecord]] = defaultdict(list)
         self.findings = Findings()
@@ -57,7 +57,7 @@ class Checker:
         """Return the total number of history events."""
         return sum(self._reading.execution(ExecutionRef.parse(ref)).info.events for ref in refs)
 
-    def restless(self) -> list[str]:
+    def pending_wake_ups(self) -> list[str]:
         """Return members of the wake-up index other than purges of ended executions."""
         found = []
         for shard in range(SHARDS):
@@ -67,22 +67,22 @@ class Checker:
         return found
 
     def check(self) -> Findings:
-        """Check everything."""
-        complain = self.findings.problems.extend
-        complain(f"seen while it ran: {text}" for text in dict.fromkeys(self._ledger.complaints()))
+        """Run all checks and return what they found."""
+        add = self.findings.problems.extend
+        add(f"during the run: {text}" for text in dict.fromkeys(self._ledger.problems()))
         refs = {ExecutionRef.parse(text) for text in self._indexed(None)}
-        complain(self._missing(refs))
+        add(self._missing(refs))
         for ref in sorted(refs, key=str):
             if ref.flow == CHILD:
                 record = self._reading.execution(ref)
                 self._children[record.input["salt"]].append(record)
         for ref in sorted(refs, key=str):
-            complain(self._told(ref, self._check_execution(ref)))
-        complain(self._check_words())
-        complain(self._check_calls())
-        complain(self._check_indexes(refs))
-        complain(self._check_wake_ups(refs))
-        complain(self._check_keys(refs))
+            add(self._with_history(ref, self._check_execution(ref)))
+        add(self._check_log_lines())
+        add(self._check_calls())
+        add(self._check_indexes(refs))
+        add(self._check_wake_ups(refs))
+        add(self._check_keys(refs))
         return self.findings
 
     def _indexed(self, status: Status | None) -> list[str]:
@@ -98,13 +98,13 @@ class Checker:
                 yield f"{ref} was acknowledged at {acknowledged[planned.name]:.3f} and is lost"
         for ref in refs - set(self._planned):
             if ref.flow != CHILD:
-                yield f"{ref} was started by nobody"
+                yield f"{ref} was not planned"
 
-    def _told(self, ref: ExecutionRef, problems: Iterator[str]) -> Iterator[str]:
+    def _with_history(self, ref: ExecutionRef, problems: Iterator[str]) -> Iterator[str]:
         found = list(problems)
         if found:
             events = list(self._reading.whole_history(self._reading.execution(ref).key))[-_HISTORY_SHOWN:]
-            lines = "\n      ".join(shown(event) for event in events)
+            lines = "\n      ".join(event_line(event) for event in events)
             yield f"{ref}: " + "\n    ".join(found) + f"\n    its history:\n      {lines}"
 
     def _check_execution(self, ref: ExecutionRef) -> Iterator[str]:
@@ -137,15 +137,15 @@ class Checker:
         stop = self._stops.get(planned.name, "")
         if record.status is Status.STOPPED:
             if not stop:
-                yield "it was stopped by nobody"
+                yield "it was stopped, but not by the load"
             yield from self._check_children(planned, None)
             return
         if stop == "stopped":
-            yield f"its stop was acknowledged, and it is {record.status.value}"
+            yield f"its stop was acknowledged, but it is {record.status.value}"
         runs = expected(planned)
         run = next((run for run in runs if _outcome_of(run) == _outcome(record)), None)
         if run is None:
-            yield f"it came to {_outcome(record)} and not to {_outcome_of(runs[0])}"
+            yield f"its outcome is {_outcome(record)}; expected {_outcome_of(runs[0])}"
             return
         self.findings.late_results += run is not runs[0]
         yield from history.differences(run.history)
@@ -156,62 +156,62 @@ class Checker:
         children = self._children.pop(planned.input["salt"], [])
         if planned.flow != "chaos-sub-flow":
             return
-        # What worked for a step that Redis has forgotten may have started one that nobody waits for.
-        is_doubled = len(children) > 1 and not self._went_back
+        # A worker may have started another one for a step that Redis lost in a crash.
+        is_doubled = len(children) > 1 and not self._has_losses
         if is_doubled or (run is not None and not children):
             yield f"it has {len(children)} sub-executions: {[str(child.ref) for child in children]}"
             return
         required = expected(planned)[0].sub_executions[0]
         for child in children:
-            if child.status is Status.STOPPED and (run is None or self._went_back):
+            if child.status is Status.STOPPED and (run is None or self._has_losses):
                 continue
             if _outcome(child) != _outcome_of(required):
-                yield f"its sub-execution came to {_outcome(child)} and not to {_outcome_of(required)}"
+                yield f"the outcome of its sub-execution is {_outcome(child)}; expected {_outcome_of(required)}"
             else:
                 history = History(list(self._reading.whole_history(child.key)))
                 yield from (f"its sub-execution: {text}" for text in history.differences(required.history))
 
-    def _check_words(self) -> Iterator[str]:
-        if count := self._ledger.words().get("a background job failed"):
-            yield f"{count} background jobs of workers failed; their logs say why"
+    def _check_log_lines(self) -> Iterator[str]:
+        if count := self._ledger.log_lines().get("a background job failed"):
+            yield f"{count} background jobs of workers failed; see their logs"
 
     def _check_calls(self) -> Iterator[str]:
         """Check that each call has a claim, except claims that Redis lost."""
-        if self._went_back:
+        if self._has_losses:
             return
         made = Counter(call.key.partition("/")[0] for call in self._ledger.calls())
         for execution_id, count in made.items():
-            begun = self._starts.get(execution_id)
-            if begun is None:
+            starts = self._starts.get(execution_id)
+            if starts is None:
                 yield f"{count} calls were made for the unknown execution {execution_id}"
-            elif count > begun:
-                yield f"{count} calls were made for execution {execution_id}, and {begun} were begun in its history"
+            elif count > starts:
+                yield f"{count} calls were made for execution {execution_id}; its history has {starts} starts"
 
     def _check_indexes(self, refs: set[ExecutionRef]) -> Iterator[str]:
         for ref in refs:
             try:
                 status = self._reading.execution(ref).status
             except ExecutionNotExists:
-                yield f"{ref} stands in the indexes and does not exist"
+                yield f"{ref} is in the indexes and does not exist"
                 continue
             required = {*self._keys.indexes(ref, status), *self._keys.lasting_indexes(ref)}
             others = {key for other in Status for key in self._keys.indexes(ref, other)} - required
             for key in required | others:
                 if (self._redis.zscore(key, str(ref)) is not None) != (key in required):
-                    yield f"{ref} is {status.value} and {'does not stand' if key in required else 'stands'} in {key}"
+                    yield f"{ref} is {status.value} and {'missing' if key in required else 'present'} in {key}"
         for salt, children in self._children.items():
             yield f"sub-executions without a parent for {salt}: {[str(child.ref) for child in children]}"
 
     def _check_wake_ups(self, refs: set[ExecutionRef]) -> Iterator[str]:
-        yield from (f"a wake-up is left over: {member}" for member in self.restless())
+        yield from (f"a wake-up is left over: {member}" for member in self.pending_wake_ups())
         purges = set()
         for shard in range(SHARDS):
             for member in self._redis.zrange(self._keys.wake(shard), 0, -1):
                 wake_up = WakeUp.parse(member)
                 if wake_up.job == "purge":
                     purges.add(wake_up.execution.ref)
-        yield from (f"{ref} will never be purged" for ref in refs - purges)
-        yield from (f"{ref} is to be purged and does not exist" for ref in purges - refs)
+        yield from (f"no purge is scheduled for {ref}" for ref in refs - purges)
+        yield from (f"a purge is scheduled for {ref}, which does not exist" for ref in purges - refs)
 
     def _check_keys(self, refs: set[ExecutionRef]) -> Iterator[str]:
         lasting = {self._keys.flow(name) for name in DEFINITIONS}

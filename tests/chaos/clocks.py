@@ -14,7 +14,7 @@ LIBRARY = "CHAOS_LIBFAKETIME"
 _PACKAGED = "vendor/libfaketime/src/libfaketime.so.1"
 _INSTALLED = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/local/lib/faketime/libfaketimeMT.so.1")
 _TRIAL_SECONDS, _TRIAL_SKEW = 30, 3600
-# Every way in which a worker sleeps. With libfaketime 0.9.10, Debian's, the first fails with EINVAL.
+# All ways in which a worker sleeps. With libfaketime 0.9.10 (Debian) the first one fails with EINVAL.
 _TRIAL = """
 import select, threading, time
 time.sleep(0.01)
@@ -26,12 +26,12 @@ print(time.time())
 
 @cache
 def library() -> Path | None:
-    """Return the first library that works: of CHAOS_LIBFAKETIME, of the PyPI package, or of the system."""
+    """Return the first library that works: from CHAOS_LIBFAKETIME, the PyPI package or the system."""
     return next((path for path in _candidates() if path.is_file() and _works(path)), None)
 
 
 def wrong_by(seconds: float) -> dict[str, str]:
-    """Return the environment of a process whose clock is wrong by so many seconds."""
+    """Return the environment of a process whose clock is wrong by `seconds`."""
     found = library()
     return {} if found is None or seconds == 0 else _environment(found, seconds)
 
@@ -57,5 +57,5 @@ def _works(path: Path) -> bool:
 
 
 def _environment(path: Path, seconds: float) -> dict[str, str]:
-    # What a process measures is right, only what it reads from its clock is not.
+    # Only the wall clock is wrong; durations come from the monotonic clock and stay right.
     return {"LD_PRELOAD": str(path), "FAKETIME": f"{seconds:+g}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}

@@ -8,8 +8,8 @@ from functools import cache
 from pollflow import Context, TaskError
 from pollflow.fdl import Flow, read_flow
 from pollflow.testing import Reply, ReportFailed, ReportSucceeded, RunResult, VirtualRun
-from tests.chaos.flows import DEFINITIONS, Given
-from tests.chaos.functions import FUNCTIONS, Answer, report_on
+from tests.chaos.flows import DEFINITIONS, JsonObject
+from tests.chaos.functions import FUNCTIONS, Answer, report_for
 from tests.chaos.plan import Planned
 
 _REPORTED_AT = 5.0
@@ -22,9 +22,9 @@ def flows() -> dict[str, Flow]:
 
 
 def expected(planned: Planned) -> list[RunResult]:
-    """The runs that an execution may come to: one, and a second where a call may beat its time-out.
+    """Return the possible runs of an execution: one, or two where a call may end before its time-out.
 
-    A call that runs too long is timed out by the sweep; if Redis was away at that moment its result may come first.
+    The sweep times out a call that runs too long. If Redis is down at that time, the result may arrive first.
     """
     runs = [_run(planned, in_time=False)]
     return [*runs, _run(planned, in_time=True)] if planned.flow == "chaos-timeout" else runs
@@ -44,17 +44,19 @@ def _run(planned: Planned, *, in_time: bool) -> RunResult:
     return run.run()
 
 
-def _in_virtual_time(answer: Callable[[Given, Context], Answer], in_time: bool) -> Callable[[Given, Context], Reply]:
-    def reply(input: Given, context: Context) -> Reply:
-        answered = answer(input, context)
-        raises = TaskError(answered.error, "by its rule") if answered.error else None
-        return Reply(answered.value, raises, takes=0 if in_time else answered.takes)
+def _in_virtual_time(
+    answer: Callable[[JsonObject, Context], Answer], in_time: bool
+) -> Callable[[JsonObject, Context], Reply]:
+    def reply(input: JsonObject, context: Context) -> Reply:
+        result = answer(input, context)
+        raises = TaskError(result.error, "by its rule") if result.error else None
+        return Reply(result.value, raises, takes=0 if in_time else result.takes)
 
     return reply
 
 
 def _report(salt: str) -> ReportFailed | ReportSucceeded:
-    answer = report_on(salt)
+    answer = report_for(salt)
     if answer.error:
         return ReportFailed(_REPORTED_AT, "Ask", answer.error, "by its rule")
     return ReportSucceeded(_REPORTED_AT, "Ask", answer.value)

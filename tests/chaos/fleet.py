@@ -18,8 +18,8 @@ from tests.workers import PROJECT
 
 WORKERS, BEATS, CLIENT = "worker", "beat", "client"
 _RESTART_AFTER_SECONDS = 0.5
-_LOOK_EVERY_SECONDS = 0.1
-_GRACEFUL_SECONDS = 30.0
+_POLL_SECONDS = 0.1
+_STOP_SECONDS = 30.0
 _CELERY = (sys.executable, "-m", "celery", "-A", "tests.chaos.app")
 _QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 
@@ -35,9 +35,9 @@ class Slot:
     has_children: bool = False
     running: Started | None = None
     starts: int = 0
-    is_wanted: bool = True
+    should_run: bool = True
     is_killed: bool = False
-    died_alone: int = 0
+    unexpected_exits: int = 0
 
 
 class Fleet:
@@ -49,7 +49,7 @@ class Fleet:
         self._folder = folder
         self._slots: dict[str, Slot] = {}
         self._lock = threading.RLock()
-        self._over = threading.Event()
+        self._stopping = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         self._groups: set[int] = set()
         self.left_over: list[str] = []
@@ -97,12 +97,12 @@ class Fleet:
         """Return the slots of a role in the order in which they were added."""
         return [s for s in self._slots.values() if s.role == role and (s.has_children or not with_children)]
 
-    def died_alone(self) -> dict[str, int]:
+    def unexpected_exits(self) -> dict[str, int]:
         """Return how many processes ended without a fault."""
-        return {slot.name: slot.died_alone for slot in self._slots.values() if slot.died_alone}
+        return {slot.name: slot.unexpected_exits for slot in self._slots.values() if slot.unexpected_exits}
 
     def kill(self, slot: Slot) -> int | None:
-        """End the whole group with SIGKILL and return its id, or None if nothing ran."""
+        """Kill the group with SIGKILL. Return its id, or None if it was not running."""
         with self._lock:
             running = slot.running
             if running is None or running.process.poll() is not None:
@@ -111,23 +111,23 @@ class Fleet:
             running.kill_group()
             return running.pid
 
-    def dismiss(self, slot: Slot) -> None:
-        """Stop a process for good, with SIGKILL if it ignores SIGTERM, and record processes that outlive it."""
+    def stop(self, slot: Slot) -> None:
+        """Stop a process without a restart, with SIGKILL if it ignores SIGTERM. Record processes that outlive it."""
         with self._lock:
-            slot.is_wanted = False
+            slot.should_run = False
             running = slot.running
         if running is None:
             return
         try:
-            running.stop(_GRACEFUL_SECONDS)
+            running.stop(_STOP_SECONDS)
         except (AssertionError, subprocess.TimeoutExpired) as error:
             self.left_over.append(f"{slot.name} after SIGTERM: {error}\n{tail(running.log)}")
             running.end()
 
-    def dismiss_all(self) -> None:
-        """Stop all processes, workers at the same time."""
-        self._over.set()
-        threads = [threading.Thread(target=self.dismiss, args=(slot,)) for slot in self._slots.values()]
+    def stop_all(self) -> None:
+        """Stop all processes at the same time."""
+        self._stopping.set()
+        threads = [threading.Thread(target=self.stop, args=(slot,)) for slot in self._slots.values()]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -136,29 +136,29 @@ class Fleet:
 
     def end(self) -> None:
         """End all processes."""
-        self._over.set()
+        self._stopping.set()
         with self._lock:
             for slot in self._slots.values():
-                slot.is_wanted = False
+                slot.should_run = False
             with suppress(AssertionError):
                 self._processes.end_all()
 
     def _supervise(self) -> None:
-        while not self._over.wait(_LOOK_EVERY_SECONDS):
+        while not self._stopping.wait(_POLL_SECONDS):
             for slot in list(self._slots.values()):
-                self._look_after(slot)
+                self._restart_if_ended(slot)
 
-    def _look_after(self, slot: Slot) -> None:
+    def _restart_if_ended(self, slot: Slot) -> None:
         running = slot.running
-        if running is None or running.process.poll() is None or not slot.is_wanted:
+        if running is None or running.process.poll() is None or not slot.should_run:
             return
         with self._lock:
             if not slot.is_killed:
-                slot.died_alone += 1
+                slot.unexpected_exits += 1
             running.end()
-        if not self._over.wait(_RESTART_AFTER_SECONDS):
+        if not self._stopping.wait(_RESTART_AFTER_SECONDS):
             with self._lock:
-                if slot.is_wanted:
+                if slot.should_run:
                     self._start(slot)
 
     def _start(self, slot: Slot) -> None:
@@ -179,7 +179,7 @@ def tail(log: Path, lines: int = 25) -> str:
 
 
 def wait_for(condition: Callable[[], object], seconds: float) -> bool:
-    """Poll the condition; return False after so many seconds."""
+    """Poll the condition. Return False after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

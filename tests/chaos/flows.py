@@ -1,4 +1,4 @@
-"""The flows of the load, one of each kind, with their shares."""
+"""The flows of the load, one of each kind, with their share of the executions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-Given = dict[str, Any]
+JsonObject = dict[str, Any]
 
 CHILD = "chaos-child"
 
@@ -67,7 +67,7 @@ steps:
         choices:
           - condition: $.odd
             steps:
-              - {{type: wait, name: Breath, duration: 0.5}}
+              - {{type: wait, name: Pause, duration: 0.5}}
               - {{type: task, name: Again, resourceArn: "{_FUNCTION}item"}}
     outputMappings: [{{target: values, source: "$local[*].value"}}]
 """
@@ -228,11 +228,11 @@ class Kind:
 
     definition: str
     weight: int
-    input: Callable[[random.Random], Given]
+    input: Callable[[random.Random], JsonObject]
 
 
-def _half_seconds(dice: random.Random, least: float, limit: float) -> float:
-    return dice.randint(round(least * 2), round(limit * 2)) / 2
+def _half_seconds(dice: random.Random, low: float, high: float) -> float:
+    return dice.randint(round(low * 2), round(high * 2)) / 2
 
 
 KINDS = {
@@ -248,7 +248,7 @@ KINDS = {
     "chaos-long-wait": Kind(LONG_WAIT, 8, lambda d: {"wait": _half_seconds(d, 8, 25)}),
 }
 
-GIANTS: dict[str, Given] = {"chaos-wide": {"items": [0] * 10_000}, "chaos-day": {"done_at": 8_667}}
+GIANTS: dict[str, JsonObject] = {"chaos-wide": {"items": [0] * 10_000}, "chaos-day": {"done_at": 8_667}}
 """The largest executions, one of each in a long run: ten thousand iterations, and 130,000 events."""
 
 DEFINITIONS = {name: kind.definition for name, kind in KINDS.items()} | {

@@ -1,4 +1,4 @@
-"""One run: start servers and processes, apply load and faults, wait until all is idle, check, stop."""
+"""One run: start servers and processes, apply load and faults, wait until the system is idle, check, stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.chaos.clocks import library
 from tests.chaos.fleet import Fleet, tail, wait_for
 from tests.chaos.flows import DEFINITIONS
 from tests.chaos.ledger import LEDGER_URL, Ledger
-from tests.chaos.load import DONE, ENOUGH
+from tests.chaos.load import DONE, STOP
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.plan import Fault, executions, faults
 from tests.chaos.servers import ChaosServer
@@ -26,8 +26,8 @@ from tests.chaos.summary import Summary, summarize
 
 _READY_SECONDS = 60.0
 _LOAD_SECONDS = 120.0
-_SETTLE_SECONDS, _STILL_SECONDS = 1200.0, 120.0
-_TIDY_SECONDS = 30.0
+_MAX_SECONDS, _MAX_SECONDS_WITHOUT_PROGRESS = 1200.0, 120.0
+_CLEANUP_SECONDS = 30.0
 _MEASURE_EVERY_SECONDS, _WATCH_EVERY_ROUNDS = 0.05, 40
 
 
@@ -59,12 +59,12 @@ def say(text: str) -> None:
 
 
 def run(order: Order) -> Summary:
-    """Run, check and return the summary. End all started processes in any case."""
+    """Run, check and return the summary. All started processes end, also after an error."""
     say(f"seed {order.seed}: {order.count} executions in {order.duration:g} s; logs in {order.folder}")
-    say(f"clocks of workers are {'wrong, by ' + str(library()) if library() else 'right: no libfaketime here'}")
-    with _servers(order) as (server, record):
-        ledger = Ledger(record.url)
-        fleet = Fleet(order.folder, {"POLLFLOW_REDIS_URL": server.url, LEDGER_URL: record.url})
+    say(f"clocks of workers are {'wrong, by ' + str(library()) if library() else 'right: no libfaketime found'}")
+    with _servers(order) as (server, ledger_server):
+        ledger = Ledger(ledger_server.url)
+        fleet = Fleet(order.folder, {"POLLFLOW_REDIS_URL": server.url, LEDGER_URL: ledger_server.url})
         try:
             return _Run(order, server, ledger, fleet).run()
         finally:
@@ -73,17 +73,17 @@ def run(order: Order) -> Summary:
 
 @contextmanager
 def _servers(order: Order) -> Iterator[tuple[ChaosServer, ChaosServer]]:
-    server, record = (
+    server, ledger_server = (
         ChaosServer(order.folder / "redis", order.durability),
         ChaosServer(order.folder / "ledger", "no"),
     )
     try:
         server.start()
-        record.start()
-        yield server, record
+        ledger_server.start()
+        yield server, ledger_server
     finally:
         server.kill()
-        record.kill()
+        ledger_server.kill()
 
 
 class _Run:
@@ -92,46 +92,46 @@ class _Run:
         self._server = server
         self._ledger = ledger
         self._fleet = fleet
-        self._nemesis = Nemesis(fleet, server, say=say, on_loss=ledger.crashes)
+        self._nemesis = Nemesis(fleet, server, say=say, on_loss=ledger.record_loss)
         self._planned = executions(order.seed, order.count)
         self._is_over = threading.Event()
 
     def run(self) -> Summary:
-        self._begin()
+        self._start()
         watcher = threading.Thread(target=self._watch, daemon=True)
         watcher.start()
         try:
             self._nemesis.run(self._faults(), self._order.duration)
             ended_at = time.time()
             say("no more faults")
-            problems = self._schedule_next()
+            problems = self._wait_until_idle()
         finally:
             self._is_over.set()
             watcher.join()
-        scheduled_after = time.time() - ended_at
-        self._fleet.dismiss_all()
+        idle_after = time.time() - ended_at
+        self._fleet.stop_all()
         findings = Checker(self._server.url, self._ledger, self._planned).check()
         findings.problems += [*problems, *(f"a process is left over: {text}" for text in self._fleet.left_over)]
         return summarize(
             seed=self._order.seed,
             duration=self._order.duration,
-            scheduled_after=scheduled_after,
+            idle_after=idle_after,
             findings=findings,
             nemesis=self._nemesis,
             ledger=self._ledger,
             slow=self._server.slow_log(),
-            died_alone=self._fleet.died_alone(),
+            unexpected_exits=self._fleet.unexpected_exits(),
         )
 
     def _faults(self) -> list[Fault]:
-        often = "kill redis" if self._server.may_lose else ""
-        return faults(self._order.seed, self._order.duration, often)
+        frequent = "kill redis" if self._server.may_lose else ""
+        return faults(self._order.seed, self._order.duration, frequent)
 
-    def _begin(self) -> None:
-        with_client = Client(self._server.url)
+    def _start(self) -> None:
+        client = Client(self._server.url)
         for name, text in DEFINITIONS.items():
-            with_client.deploy_text(text, name)
-        with_client.close()
+            client.deploy_text(text, name)
+        client.close()
         self._fleet.worker("prefork-a", "-P", "prefork", "-c", "2")
         self._fleet.worker("prefork-b", "-P", "prefork", "-c", "2", quiet=False, clock_wrong_by=1.7)
         self._fleet.worker("threads", "-P", "threads", "-c", "4", clock_wrong_by=-1.3)
@@ -139,33 +139,35 @@ class _Run:
         self._fleet.beat("beat-a")
         self._fleet.beat("beat-b")
         self._fleet.start()
-        if not wait_for(lambda: len(self._ledger.readiness()) == 4, _READY_SECONDS):
+        if not wait_for(lambda: len(self._ledger.workers_ready()) == 4, _READY_SECONDS):
             logs = "\n".join(tail(log) for log in self._order.folder.glob("*.log"))
-            raise AssertionError(f"not all workers came up: {self._ledger.readiness()}\n{logs}")
+            raise AssertionError(f"not all workers became ready: {self._ledger.workers_ready()}\n{logs}")
         self._fleet.client(str(self._order.seed), str(self._order.count), repr(self._order.interval))
 
-    def _schedule_next(self) -> list[str]:
-        """Wait until all executions were started, have ended and are cleaned up; return what took too long."""
+    def _wait_until_idle(self) -> list[str]:
+        """Wait until all executions have started, ended and been cleaned up. Return what took too long."""
         checker = Checker(self._server.url, self._ledger, self._planned)
         problems = []
-        if not wait_for(lambda: self._ledger.mark(DONE) or self._ledger.complaints(), _LOAD_SECONDS):
-            problems.append(f"the load was not done {_LOAD_SECONDS:g} s after the faults")
-        if not self._wait_while_they_move(checker):
-            problems.append(f"executions that ran and moved no more: {checker.running()[:10]}")
-        if not wait_for(lambda: not checker.restless(), _TIDY_SECONDS):
-            problems.append(f"wake-ups were left {_TIDY_SECONDS:g} s after the last end: {checker.restless()[:10]}")
-        self._ledger.set_mark(ENOUGH, "1")
+        if not wait_for(lambda: self._ledger.mark(DONE) or self._ledger.problems(), _LOAD_SECONDS):
+            problems.append(f"the load was not done within {_LOAD_SECONDS:g} s after the faults")
+        if not self._wait_for_executions(checker):
+            problems.append(f"executions without progress: {checker.running()[:10]}")
+        if not wait_for(lambda: not checker.pending_wake_ups(), _CLEANUP_SECONDS):
+            problems.append(
+                f"wake-ups left {_CLEANUP_SECONDS:g} s after the last end: {checker.pending_wake_ups()[:10]}"
+            )
+        self._ledger.set_mark(STOP, "1")
         self._server.watch()
         return problems
 
-    def _wait_while_they_move(self, checker: Checker) -> bool:
+    def _wait_for_executions(self, checker: Checker) -> bool:
         """Wait until all executions have ended; return False if there is no progress or it takes too long."""
-        deadline = time.monotonic() + _SETTLE_SECONDS
-        moved_at, before = time.monotonic(), -1
+        deadline = time.monotonic() + _MAX_SECONDS
+        progress_at, before = time.monotonic(), -1
         while running := checker.running():
             if before != (before := checker.events_of(running)):
-                moved_at = time.monotonic()
-            if time.monotonic() > min(deadline, moved_at + _STILL_SECONDS):
+                progress_at = time.monotonic()
+            if time.monotonic() > min(deadline, progress_at + _MAX_SECONDS_WITHOUT_PROGRESS):
                 return False
             time.sleep(0.5)
         return True

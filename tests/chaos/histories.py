@@ -15,8 +15,8 @@ from pollflow.store import StoredEvent
 _FORKS = ("BranchEntered", "IterationEntered")
 _RESULTS = ("TaskSucceeded", "TaskFailed", "TaskTimedOut")
 _ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionStopped", "ExecutionTimedOut")
-# How often a call was begun depends on the faults; and a report may come before the call that asked for it returns.
-_BY_CHANCE = ("TaskStarted", "TaskSubmitted")
+# The number of starts of a call depends on the faults. A report may arrive before its call returns.
+_NONDETERMINISTIC = ("TaskStarted", "TaskSubmitted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +45,26 @@ class History:
         yield from self._ends()
         for cause, following in self._next.items():
             if len(following) > 1:
-                yield f"event {cause} was followed twice: by {[shown(event) for event in following]}"
+                yield f"event {cause} has {len(following)} successors: {[event_line(event) for event in following]}"
         for event in self.events:
             if event.type == "TaskScheduled":
                 results = self._results_of(event)
                 if len(results) > 1:
-                    yield f"the call scheduled by {shown(event)} has {len(results)} results: {results}"
+                    yield f"the call scheduled by {event_line(event)} has {len(results)} results: {results}"
 
     def differences(self, other: Sequence[StoredEvent]) -> Iterator[str]:
         """Return the differences to another history, ignoring the order of branches."""
-        own, theirs = Counter(map(_told, _certain(self.events))), Counter(map(_told, _certain(other)))
+        own, theirs = (
+            Counter(map(_comparable, _deterministic(self.events))),
+            Counter(map(_comparable, _deterministic(other))),
+        )
         for text, count in (own - theirs).items():
-            yield f"{count} too many of {text}"
+            yield f"{count} unexpected: {text}"
         for text, count in (theirs - own).items():
-            yield f"{count} missing of {text}"
+            yield f"{count} missing: {text}"
 
     def waits(self, flow: Flow) -> Iterator[Waited]:
-        """Return the waits that ended when they were due."""
+        """Return the ended waits."""
         steps = (step for series in flow.series.values() for step in series.steps)
         waits = {step.name: step for step in steps if isinstance(step, WaitStep) and step.duration is not None}
         for event in self.events:
@@ -81,11 +84,11 @@ class History:
         last = 0.0
         for number, event in enumerate(self.events, start=1):
             if event.id != number:
-                yield f"event {event.id} stands at position {number}"
+                yield f"event {event.id} is at position {number}"
             if not event.cause < event.id:
-                yield f"{shown(event)} is caused by {event.cause}"
+                yield f"{event_line(event)} is caused by {event.cause}"
             if event.at < last:
-                yield f"{shown(event)} happened {last - event.at:.6f} s before the event in front of it"
+                yield f"{event_line(event)} happened {last - event.at:.6f} s before its predecessor"
             last = event.at
 
     def _ends(self) -> Iterator[str]:
@@ -102,20 +105,20 @@ class History:
             if event.type in ("TaskScheduled", "StepEntered", "StepExited"):
                 break
             if event.type in _RESULTS:
-                found.append(shown(event))
+                found.append(event_line(event))
         return found
 
 
-def shown(event: StoredEvent) -> str:
+def event_line(event: StoredEvent) -> str:
     """Return an event as one line."""
     return f"{event.id}<-{event.cause} {event.at:.3f} {event.type} {event.step} {json.dumps(event.detail)[:200]}"
 
 
-def _certain(events: Sequence[StoredEvent]) -> Iterator[StoredEvent]:
-    return (event for event in events if event.type not in _BY_CHANCE)
+def _deterministic(events: Sequence[StoredEvent]) -> Iterator[StoredEvent]:
+    return (event for event in events if event.type not in _NONDETERMINISTIC)
 
 
-def _told(event: StoredEvent) -> str:
+def _comparable(event: StoredEvent) -> str:
     return f"{event.type} {event.step} {json.dumps(_without_token(event.detail), sort_keys=True)}"
 
 

@@ -1,6 +1,6 @@
-"""What really happened, written down in a Redis of the harness' own that is never harmed.
+"""The record of a run, in a Redis of its own that suffers no faults.
 
-Moments are that server's, which runs on the machine of all others.
+All times are from the clock of that server, which runs on the same machine as all other processes.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any
 from redis import Redis
 
 LEDGER_URL, SLOT, ACKS = "CHAOS_LEDGER_URL", "CHAOS_SLOT", "CHAOS_ACKS"
-"""Environment variables: the URL, the slot of a process, whether kombu acknowledges."""
+"""Environment variables: the URL of the ledger, the slot of a process, and whether kombu acknowledges messages."""
 
 _CALLS, _MESSAGES, _TOKENS = "calls", "messages", "tokens"
 _INTENTS, _ACKS, _STOPS, _REPORTS = "intents", "acks", "stops", "reports"
-_WORDS, _READY, _COMPLAINTS, _LOSSES = "words", "ready", "complaints", "losses"
+_LOG_LINES, _READY, _PROBLEMS, _LOSSES = "log-lines", "ready", "problems", "losses"
 _PAGE = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a function. `ended_at` is None if it was cut off."""
+    """One call of a function. `ended_at` is None if the call was interrupted."""
 
     key: str
     flow: str
@@ -36,7 +36,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ReceivedMessage:
     """A message that a worker received, and its due time."""
 
     token: str
@@ -65,7 +65,7 @@ class Ledger:
         self.redis.xadd(_CALLS, {"ends": call})
 
     def calls(self) -> list[Call]:
-        """Return all calls by their start."""
+        """Return all calls in the order of their starts."""
         started: dict[str, dict[str, str]] = {}
         ended: dict[str, float] = {}
         for entry, fields in self._stream(_CALLS):
@@ -87,32 +87,34 @@ class Ledger:
             for entry, fields in started.items()
         ]
 
-    def received(self, token: str, group: int, due: float) -> None:
+    def message_received(self, token: str, group: int, due: float) -> None:
         """Record that a worker received a message; `due` is 0 if it is due now."""
         self.redis.xadd(_MESSAGES, {"token": token, "group": group, "due": repr(due)})
 
-    def begun(self, token: str) -> None:
-        """Record that a message is handled."""
-        self.redis.xadd(_MESSAGES, {"begins": token})
+    def message_started(self, token: str) -> None:
+        """Record that a worker started to handle a message."""
+        self.redis.xadd(_MESSAGES, {"starts": token})
 
-    def messages(self) -> tuple[list[Held], dict[str, list[float]]]:
+    def messages(self) -> tuple[list[ReceivedMessage], dict[str, list[float]]]:
         """Return the received messages, and the start times by token."""
-        continued: list[Held] = []
-        begun: dict[str, list[float]] = {}
+        received: list[ReceivedMessage] = []
+        started: dict[str, list[float]] = {}
         for entry, fields in self._stream(_MESSAGES):
             at = _moment(entry)
-            if "begins" in fields:
-                begun.setdefault(fields["begins"], []).append(at)
+            if "starts" in fields:
+                started.setdefault(fields["starts"], []).append(at)
             else:
-                continued.append(Held(fields["token"], int(fields["group"]), at, max(at, float(fields["due"]))))
-        return continued, begun
+                received.append(
+                    ReceivedMessage(fields["token"], int(fields["group"]), at, max(at, float(fields["due"])))
+                )
+        return received, started
 
-    def hand_token(self, token: str, salt: str) -> None:
+    def add_token(self, token: str, salt: str) -> None:
         """Pass the task token of a callback to the load."""
         self.redis.xadd(_TOKENS, {"token": token, "salt": salt})
 
     def tokens(self, after: str, block_ms: int) -> list[tuple[str, str, str]]:
-        """Return id, task token and salt of callbacks after an id; wait a while for the first."""
+        """Return id, task token and salt of the callbacks after an id. Wait up to `block_ms` for the first."""
         found = self.redis.xread({_TOKENS: after}, count=100, block=block_ms)
         return [(entry, fields["token"], fields["salt"]) for _, page in found for entry, fields in page]
 
@@ -122,9 +124,9 @@ class Ledger:
 
     def reports(self) -> dict[str, str]:
         """Return the results of reports by task token, without those that Redis may have lost."""
-        return {token: words for token, (words, is_kept) in self._read(_REPORTS).items() if is_kept}
+        return {token: outcome for token, (outcome, is_kept) in self._read(_REPORTS).items() if is_kept}
 
-    def intend(self, name: str) -> bool:
+    def record_intent(self, name: str) -> bool:
         """Record that the load is about to start an execution; return False for a repetition."""
         return bool(self.redis.hsetnx(_INTENTS, name, repr(self.now())))
 
@@ -143,9 +145,9 @@ class Ledger:
 
     def stops(self) -> dict[str, str]:
         """Return the last result of each stop; `tried` where Redis may have lost it."""
-        return {name: words if is_kept else "tried" for name, (words, is_kept) in self._read(_STOPS).items()}
+        return {name: outcome if is_kept else "tried" for name, (outcome, is_kept) in self._read(_STOPS).items()}
 
-    def crashes(self, since: float, until: float) -> None:
+    def record_loss(self, since: float, until: float) -> None:
         """Record that Redis may have lost its writes between two times."""
         self.redis.rpush(_LOSSES, json.dumps([since, until]))
 
@@ -153,38 +155,38 @@ class Ledger:
         """Return the intervals whose writes Redis may have lost."""
         return [tuple(json.loads(text)) for text in self.redis.lrange(_LOSSES, 0, -1)]
 
-    def _write(self, key: str, name: str, words: str, since: float) -> None:
-        self.redis.hset(key, name, json.dumps([words, since, self.now()]))
+    def _write(self, key: str, name: str, outcome: str, since: float) -> None:
+        self.redis.hset(key, name, json.dumps([outcome, since, self.now()]))
 
     def _read(self, key: str) -> dict[str, tuple[str, bool]]:
         losses = self.losses()
         found: dict[str, tuple[str, bool]] = {}
         for name, text in self.redis.hgetall(key).items():
-            words, begun, ended = json.loads(text)
-            found[name] = words, not any(begun <= until and since <= ended for since, until in losses)
+            outcome, started_at, ended_at = json.loads(text)
+            found[name] = outcome, not any(started_at <= until and since <= ended_at for since, until in losses)
         return found
 
-    def heard(self, word: str) -> None:
+    def count_log_line(self, line: str) -> None:
         """Count a log line of a worker."""
-        self.redis.hincrby(_WORDS, word, 1)
+        self.redis.hincrby(_LOG_LINES, line, 1)
 
-    def words(self) -> dict[str, int]:
-        """Return the number of each log line."""
-        return {word: int(count) for word, count in self.redis.hgetall(_WORDS).items()}
+    def log_lines(self) -> dict[str, int]:
+        """Return how often each log line was written."""
+        return {line: int(count) for line, count in self.redis.hgetall(_LOG_LINES).items()}
 
-    def complain(self, text: str) -> None:
+    def add_problem(self, text: str) -> None:
         """Record a problem that was found during the run."""
-        self.redis.rpush(_COMPLAINTS, text)
+        self.redis.rpush(_PROBLEMS, text)
 
-    def complaints(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Return the recorded problems."""
-        return list(self.redis.lrange(_COMPLAINTS, 0, -1))
+        return list(self.redis.lrange(_PROBLEMS, 0, -1))
 
-    def ready(self, slot: str) -> None:
+    def worker_ready(self, slot: str) -> None:
         """Record that a worker is ready."""
         self.redis.hincrby(_READY, slot, 1)
 
-    def readiness(self) -> dict[str, int]:
+    def workers_ready(self) -> dict[str, int]:
         """Return how often each worker became ready."""
         return {slot: int(count) for slot, count in self.redis.hgetall(_READY).items()}
 

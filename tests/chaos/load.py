@@ -1,7 +1,7 @@
-"""The client process: starts executions steadily, reports callbacks, stops a few. Killed, it goes on where it was.
+"""The client process: it starts executions at a constant rate, reports callbacks and stops some executions.
 
-What it did stands in the ledger before and after each step, so a start whose answer was not heard is made again under
-the same name, and so is a report.
+It records each operation in the ledger before and after the call. After a restart it repeats starts and reports that
+have no recorded reply.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from pollflow.errors import (
     StoreUnavailable,
     TaskAlreadyCompleted,
 )
-from tests.chaos.functions import report_on
+from tests.chaos.functions import report_for
 from tests.chaos.ledger import LEDGER_URL, Ledger
 from tests.chaos.plan import Planned, executions
 
-BEGAN, DONE, ENOUGH = "load-began", "load-done", "load-enough"
-_PAUSE = 0.2
+BEGAN, DONE, STOP = "load-began", "load-done", "load-stop"
+_RETRY_SECONDS = 0.2
 
 
 class Load:
@@ -42,18 +42,18 @@ class Load:
     def run(self) -> None:
         """Work until the harness signals the end."""
         for work in (self._start_all, self._report_all):
-            threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
-        self._guarded(self._stop_some)
+            threading.Thread(target=self._run_or_exit, args=(work,), daemon=True).start()
+        self._run_or_exit(self._stop_some)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _run_or_exit(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception:  # what the load does not expect is a finding
-            self._ledger.complain(f"the client failed: {traceback.format_exc()}")
+        except Exception:  # an unexpected error is a problem of the run
+            self._ledger.add_problem(f"the client failed: {traceback.format_exc()}")
             os._exit(1)
 
-    def _is_enough(self) -> bool:
-        return self._ledger.mark(ENOUGH) is not None
+    def _is_over(self) -> bool:
+        return self._ledger.mark(STOP) is not None
 
     def _start_all(self) -> None:
         if self._ledger.mark(BEGAN) is None:
@@ -64,7 +64,7 @@ class Load:
             if planned.name not in acknowledged:
                 time.sleep(max(0.0, began + number * self._interval - self._ledger.now()))
                 self._start(planned)
-        # Those that a Redis that went back in time has forgotten, or may have.
+        # Executions that Redis may have lost in a crash.
         while missing := self._missing():
             for planned in missing:
                 self._start(planned)
@@ -75,17 +75,17 @@ class Load:
         return [planned for planned in self._planned if planned.name not in acknowledged]
 
     def _start(self, planned: Planned) -> None:
-        is_first = self._ledger.intend(planned.name)
+        is_first = self._ledger.record_intent(planned.name)
         while True:
             since = self._ledger.now()
             try:
                 self._client.start(planned.flow, planned.input, name=planned.name)
             except ExecutionAlreadyExists:
                 if is_first:
-                    self._ledger.complain(f"{planned.name} existed before it was ever started")
+                    self._ledger.add_problem(f"{planned.name} existed before its first start")
             except StoreUnavailable:
                 is_first = False
-                time.sleep(_PAUSE)
+                time.sleep(_RETRY_SECONDS)
                 continue
             self._ledger.acknowledge(planned.name, since)
             return
@@ -94,15 +94,15 @@ class Load:
         losses: list[tuple[float, float]] = []
         reported, after = self._ledger.reports(), "0"
         while True:
-            if losses != (now_lost := self._ledger.losses()):
-                losses, reported, after = now_lost, self._ledger.reports(), "0"
+            if losses != (current := self._ledger.losses()):
+                losses, reported, after = current, self._ledger.reports(), "0"
             for entry, token, salt in self._ledger.tokens(after, block_ms=500):
                 after = entry
                 if token not in reported:
-                    reported[token] = _until_heard(lambda token=token, salt=salt: self._report(token, salt))
+                    reported[token] = _until_available(lambda token=token, salt=salt: self._report(token, salt))
 
     def _report(self, token: str, salt: str) -> str:
-        since, answer = self._ledger.now(), report_on(salt)
+        since, answer = self._ledger.now(), report_for(salt)
         outcome = "reported"
         try:
             if answer.error:
@@ -113,21 +113,21 @@ class Load:
             outcome = "too late"
         except InvalidTaskToken:
             if not self._ledger.losses():
-                self._ledger.complain(f"the task token of {salt} is said to be invalid")
+                self._ledger.add_problem(f"the task token of {salt} was refused as invalid")
             outcome = "invalid"
         self._ledger.reported(token, outcome, since)
         return outcome
 
     def _stop_some(self) -> None:
-        doomed = [planned for planned in self._planned if planned.stop_after is not None]
-        while not self._is_enough():
+        to_stop = [planned for planned in self._planned if planned.stop_after is not None]
+        while not self._is_over():
             acknowledged, stops = self._ledger.acknowledged_at(), self._ledger.stops()
-            for planned in doomed:
+            for planned in to_stop:
                 at = acknowledged.get(planned.name)
                 if at is None or stops.get(planned.name, "tried") != "tried":
                     continue
                 if at + (planned.stop_after or 0) <= self._ledger.now():
-                    _until_heard(lambda planned=planned: self._stop(planned))
+                    _until_available(lambda planned=planned: self._stop(planned))
             time.sleep(0.5)
 
     def _stop(self, planned: Planned) -> str:
@@ -139,18 +139,18 @@ class Load:
             outcome = f"refused: {error}"
         except ExecutionNotExists:
             if not self._ledger.losses():
-                self._ledger.complain(f"{planned.name} was acknowledged and is not there")
+                self._ledger.add_problem(f"{planned.name} was acknowledged and does not exist")
             outcome = "tried"
         self._ledger.stopped(planned.name, outcome, since)
         return outcome
 
 
-def _until_heard(act: Callable[[], str]) -> str:
+def _until_available(operation: Callable[[], str]) -> str:
     while True:
         try:
-            return act()
+            return operation()
         except StoreUnavailable:
-            time.sleep(_PAUSE)
+            time.sleep(_RETRY_SECONDS)
 
 
 if __name__ == "__main__":

@@ -26,29 +26,29 @@ from tests.chaos.servers import ChaosServer
 QUEUE = "celery"
 MESSAGE_FAULTS = ("drop messages", "duplicate messages", "skew countdowns")
 LEASE_SECONDS = 3.0
-_RIVALS, _RIVAL_SECONDS, _SKEW_SECONDS = 4, 1.5, 2.5
-_REMEMBERED, _OLD_MESSAGES = 200, 20
+_CONSUMERS, _CONSUME_SECONDS, _SKEW_SECONDS = 4, 1.5, 2.5
+_MAX_SEEN, _OLD_MESSAGES = 200, 20
 
 
 @dataclass(frozen=True, slots=True)
-class Harm:
+class Effect:
     """The effect of a fault as text, and the id of the killed process or process group, if any."""
 
     text: str
     group: int | None = None
     pid: int | None = None
     messages: int = 0
-    is_done: bool = True
+    is_injected: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class InjectedFault:
     """A fault with its start and, if the nemesis waits for it, its end."""
 
     at: float
     until: float
     kind: str
-    harm: Harm
+    effect: Effect
 
 
 class Nemesis:
@@ -67,15 +67,15 @@ class Nemesis:
         self._say = say
         self._on_loss = on_loss
         self.began = time.time()
-        self._later: list[tuple[float, int, Callable[[], None]]] = []
+        self._scheduled: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
-        self._seen: deque[str] = deque(maxlen=_REMEMBERED)
-        self.done: list[Done] = []
+        self._seen: deque[str] = deque(maxlen=_MAX_SEEN)
+        self.injected: list[InjectedFault] = []
 
     def run(self, faults: list[Fault], duration: float) -> None:
-        """Inject the faults; return when the duration is over and all faults are undone."""
+        """Inject the faults. Return after the duration, when all faults are undone."""
         self.began = time.time()
-        acts: dict[str, Callable[[Fault], Harm]] = {
+        actions: dict[str, Callable[[Fault], Effect]] = {
             "kill worker": self._kill_worker,
             "kill pool child": self._kill_child,
             "kill beat": lambda fault: self._kill(fault, self._fleet.slots(BEATS)),
@@ -93,88 +93,90 @@ class Nemesis:
         try:
             for fault in faults:
                 self._sleep_until(self.began + fault.at)
-                self._do(fault, acts[fault.kind])
+                self._inject(fault, actions[fault.kind])
             self._sleep_until(self.began + duration)
         finally:
-            self.let_go()
+            self.undo_all()
 
-    def let_go(self) -> None:
+    def undo_all(self) -> None:
         """Undo the faults that still last."""
-        while self._later:
-            heapq.heappop(self._later)[2]()
+        while self._scheduled:
+            heapq.heappop(self._scheduled)[2]()
 
     def counts(self) -> Counter[str]:
         """Return the number of faults of each kind."""
-        return Counter(done.kind for done in self.done if done.harm.is_done)
+        return Counter(fault.kind for fault in self.injected if fault.effect.is_injected)
 
     def messages(self) -> Counter[str]:
         """Return the number of affected messages by kind of fault."""
-        return Counter({kind: sum(d.harm.messages for d in self.done if d.kind == kind) for kind in MESSAGE_FAULTS})
+        return Counter(
+            {kind: sum(f.effect.messages for f in self.injected if f.kind == kind) for kind in MESSAGE_FAULTS}
+        )
 
-    def _do(self, fault: Fault, act: Callable[[Fault], Harm]) -> None:
+    def _inject(self, fault: Fault, action: Callable[[Fault], Effect]) -> None:
         at = time.time()
         try:
-            harm = act(fault)
+            effect = action(fault)
         except (RedisError, StoreUnavailable) as error:
-            harm = Harm(f"not done: {error}", is_done=False)
-        self.done.append(Done(at, time.time(), fault.kind, harm))
-        self._say(f"{at - self.began:8.2f} s  {fault.kind}: {harm.text}")
+            effect = Effect(f"not injected: {error}", is_injected=False)
+        self.injected.append(InjectedFault(at, time.time(), fault.kind, effect))
+        self._say(f"{at - self.began:8.2f} s  {fault.kind}: {effect.text}")
 
     def _sleep_until(self, moment: float) -> None:
         while True:
-            next_at = min(moment, self._later[0][0]) if self._later else moment
+            next_at = min(moment, self._scheduled[0][0]) if self._scheduled else moment
             time.sleep(max(0.0, next_at - time.time()))
-            if not self._later or self._later[0][0] > time.time():
+            if not self._scheduled or self._scheduled[0][0] > time.time():
                 if time.time() >= moment:
                     return
                 continue
-            heapq.heappop(self._later)[2]()
+            heapq.heappop(self._scheduled)[2]()
 
-    def _after(self, seconds: float, act: Callable[[], None]) -> None:
-        heapq.heappush(self._later, (time.time() + seconds, next(self._numbers), act))
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._scheduled, (time.time() + seconds, next(self._numbers), action))
 
     # Processes
 
-    def _kill(self, fault: Fault, slots: list[Slot]) -> Harm:
+    def _kill(self, fault: Fault, slots: list[Slot]) -> Effect:
         slot = slots[fault.target % len(slots)]
         group = self._fleet.kill(slot)
-        return _absent(slot) if group is None else Harm(slot.name, group=group)
+        return _not_running(slot) if group is None else Effect(slot.name, group=group)
 
-    def _kill_worker(self, fault: Fault) -> Harm:
+    def _kill_worker(self, fault: Fault) -> Effect:
         return self._kill(fault, self._fleet.slots(WORKERS))
 
-    def _kill_child(self, fault: Fault) -> Harm:
+    def _kill_child(self, fault: Fault) -> Effect:
         slots = self._fleet.slots(WORKERS, with_children=True)
         slot = slots[fault.target % len(slots)]
         children = children_of(slot)
         if not children:
-            return _absent(slot)
+            return _not_running(slot)
         pid = children[fault.target % len(children)]
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        return Harm(f"{pid} of {slot.name}", pid=pid)
+        return Effect(f"{pid} of {slot.name}", pid=pid)
 
-    def _stop_worker(self, fault: Fault) -> Harm:
+    def _stop_worker(self, fault: Fault) -> Effect:
         return self._stop(fault, whole=True)
 
-    def _stop_main(self, fault: Fault) -> Harm:
+    def _stop_main(self, fault: Fault) -> Effect:
         """Pause the main process: the pool continues its calls while their leases are not renewed."""
         return self._stop(fault, whole=False)
 
-    def _stop(self, fault: Fault, *, whole: bool) -> Harm:
+    def _stop(self, fault: Fault, *, whole: bool) -> Effect:
         slots = self._fleet.slots(WORKERS)
         slot = slots[fault.target % len(slots)]
         started, seconds = slot.running, LEASE_SECONDS + 1 + 4 * fault.length
         if started is None or started.process.poll() is not None:
-            return _absent(slot)
+            return _not_running(slot)
         send = started.signal_group if whole else started.process.send_signal
         send(signal.SIGSTOP)
         self._after(seconds, lambda: send(signal.SIGCONT))
-        return Harm(f"{slot.name} for {seconds:.1f} s")
+        return Effect(f"{slot.name} for {seconds:.1f} s")
 
     # Redis
 
-    def _kill_redis(self, fault: Fault) -> Harm:
+    def _kill_redis(self, fault: Fault) -> Effect:
         seconds, lost_since = 0.2 + 2.5 * fault.length, None
         self._server.watch()
         self._server.kill()
@@ -184,25 +186,25 @@ class Nemesis:
         time.sleep(seconds)
         self._server.start()
         if lost_since is None:
-            return Harm(f"away for {seconds:.1f} s")
+            return Effect(f"down for {seconds:.1f} s")
         self._on_loss(lost_since, time.time())
-        return Harm(f"away for {seconds:.1f} s, and {killed_at - lost_since:.1f} s are lost")
+        return Effect(f"down for {seconds:.1f} s; the last {killed_at - lost_since:.1f} s of writes are lost")
 
-    def _freeze_redis(self, fault: Fault) -> Harm:
+    def _freeze_redis(self, fault: Fault) -> Effect:
         seconds = 1 + 4.5 * fault.length
         self._server.freeze()
         try:
             time.sleep(seconds)
         finally:
             self._server.thaw()
-        return Harm(f"for {seconds:.1f} s")
+        return Effect(f"for {seconds:.1f} s")
 
-    def _cut_connections(self, fault: Fault) -> Harm:
+    def _cut_connections(self, fault: Fault) -> Effect:
         with self._server.client() as client:
             cut = client.client_kill_filter(_type="normal", skipme=True)
-        return Harm(f"{cut} connections")
+        return Effect(f"{cut} connections")
 
-    def _fill_redis(self, fault: Fault) -> Harm:
+    def _fill_redis(self, fault: Fault) -> Effect:
         seconds = 1 + 3 * fault.length
         with self._server.client() as client:
             used = int(client.info("memory")["used_memory"])
@@ -211,25 +213,25 @@ class Nemesis:
                 time.sleep(seconds)
             finally:
                 client.config_set("maxmemory", 0)
-        return Harm(f"at its limit of {used * 0.95 / 2**20:.1f} MB for {seconds:.1f} s")
+        return Effect(f"at its limit of {used * 0.95 / 2**20:.1f} MB for {seconds:.1f} s")
 
     # Messages
 
-    def _take(self, count: int, seconds: float = _RIVAL_SECONDS) -> list[str]:
+    def _take(self, count: int, seconds: float = _CONSUME_SECONDS) -> list[str]:
         """Take messages from the queue as several competing consumers."""
         taken: list[str] = []
         deadline = time.time() + seconds
 
-        def rival() -> None:
+        def consume() -> None:
             with suppress(RedisError), self._server.client() as client:
                 while len(taken) < count and (left := deadline - time.time()) > 0.05:
                     if found := client.brpop([QUEUE], timeout=left):
                         taken.append(found[1])
 
-        rivals = [threading.Thread(target=rival) for _ in range(_RIVALS)]
-        for thread in rivals:
+        consumers = [threading.Thread(target=consume) for _ in range(_CONSUMERS)]
+        for thread in consumers:
             thread.start()
-        for thread in rivals:
+        for thread in consumers:
             thread.join()
         self._seen.extend(taken)
         return taken
@@ -239,34 +241,34 @@ class Nemesis:
             for text in texts:
                 client.lpush(QUEUE, text)
 
-    def _drop(self, fault: Fault) -> Harm:
+    def _drop(self, fault: Fault) -> Effect:
         taken = self._take(2 * fault.count)
-        return Harm(f"{len(taken)} messages", messages=len(taken))
+        return Effect(f"{len(taken)} messages", messages=len(taken))
 
-    def _duplicate(self, fault: Fault) -> Harm:
+    def _duplicate(self, fault: Fault) -> Effect:
         """Publish each taken message twice at once, again a little later, and with it old messages."""
         old = list(self._seen)[-_OLD_MESSAGES:]
         taken = self._take(4 * fault.count)
         self._put([*taken, *taken, *old])
         self._after(0.2 + 3 * fault.length, lambda: self._put_again(taken))
-        return Harm(f"{len(taken)} messages, and {len(old)} old ones", messages=2 * len(taken) + len(old))
+        return Effect(f"{len(taken)} messages, and {len(old)} old ones", messages=2 * len(taken) + len(old))
 
     def _put_again(self, texts: list[str]) -> None:
         with suppress(RedisError, StoreUnavailable):
             self._put(texts)
 
-    def _skew(self, fault: Fault) -> Harm:
+    def _skew(self, fault: Fault) -> Effect:
         """Shift countdowns as if the clocks of publishers were wrong by one to two seconds."""
         skew = (1 + fault.length) * (1 if fault.target % 2 else -1)
         taken = self._take(10 * fault.count, _SKEW_SECONDS)
         skewed = [_skewed(text, skew) for text in taken]
         self._put(skewed)
         changed = sum(new != old for new, old in zip(skewed, taken, strict=True))
-        return Harm(f"{changed} countdowns by {skew:+.1f} s, of {len(taken)} messages", messages=changed)
+        return Effect(f"{changed} countdowns by {skew:+.1f} s, of {len(taken)} messages", messages=changed)
 
 
-def _absent(slot: Slot) -> Harm:
-    return Harm(f"{slot.name} was not up", is_done=False)
+def _not_running(slot: Slot) -> Effect:
+    return Effect(f"{slot.name} was not running", is_injected=False)
 
 
 def _skewed(text: str, seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tests.chaos.flows import GIANTS, KINDS, Given
+from tests.chaos.flows import GIANTS, KINDS, JsonObject
 
 _STOPPED_SHARE = 0.04
 _LONG_RUN, _GIANTS_AT = 1000, 20
@@ -15,11 +15,11 @@ _SHORTEST_GAP, _LONGEST_GAP = 3.4, 6.6
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An execution that the load starts. `stop_after` is how many seconds after its acknowledgement it is stopped."""
+    """An execution that the load starts. The load stops it `stop_after` seconds after the acknowledged start."""
 
     flow: str
     name: str
-    input: Given
+    input: JsonObject
     stop_after: float | None
 
 
@@ -27,8 +27,8 @@ class Planned:
 class Fault:
     """One fault, `at` seconds after the first start.
 
-    `target` picks among what there is; `length`, from 0 to 1, is how long it lasts within the bounds of its kind;
-    `count` is how many messages it takes.
+    `target` selects a process. `length`, from 0 to 1, scales the duration between the limits of the kind. `count`
+    scales the number of messages.
     """
 
     at: float
@@ -72,12 +72,12 @@ def executions(seed: int, count: int) -> list[Planned]:
     return planned
 
 
-def faults(seed: int, duration: float, often: str = "") -> list[Fault]:
-    """The faults of a run, by their moments. Every kind comes once before any comes by its weight.
+def faults(seed: int, duration: float, frequent: str = "") -> list[Fault]:
+    """Return the faults of a run in the order of their times.
 
-    The kind that is to come `often` has four times its weight.
+    Each kind occurs once, then kinds occur by weight. The kind `frequent` has four times its weight.
     """
-    weights = [weight * (4 if kind == often else 1) for kind, weight in FAULTS.items()]
+    weights = [weight * (4 if kind == frequent else 1) for kind, weight in FAULTS.items()]
     dice = random.Random(f"{seed}/faults")
     first = list(FAULTS)
     dice.shuffle(first)

@@ -1,4 +1,4 @@
-"""The Redis under test: killed and restarted on its append-only file, frozen, with a slow log."""
+"""The Redis under test. It can be killed, restarted, frozen and truncated, and its slow log is kept."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class ChaosServer:
         self._server = EmbeddedServer(folder)
         self._appendfsync = appendfsync
         self._slow: dict[tuple[int, int, int], Slow] = {}
-        self._lives = 0
-        self._watching = threading.Lock()
+        self._starts = 0
+        self._lock = threading.Lock()
         self._sizes: deque[tuple[float, int]] = deque(maxlen=100)
         self.pid = 0
 
@@ -67,7 +67,7 @@ class ChaosServer:
         return self._server.url
 
     def client(self, timeout: float = 5) -> Any:
-        """A connection that does not retry."""
+        """Return a client that does not retry."""
         return Redis.from_url(
             self.url,
             decode_responses=True,
@@ -81,30 +81,30 @@ class ChaosServer:
         self._server.start()
         self.pid = self._server.pid
         with suppress(OSError):
-            # Where others work on the machine too, the slow log is to tell what a script costs and not how long the
-            # server had to wait for a processor. Only root may.
+            # On a busy machine the slow log would otherwise include the time that the server waits for a CPU.
+            # Only root may raise the priority.
             os.setpriority(os.PRIO_PROCESS, self.pid, _PRIORITY)
-        self._lives += 1
+        self._starts += 1
         with self.client() as client:
             client.config_set("appendfsync", self._appendfsync)
             client.config_set("slowlog-log-slower-than", SLOW_MS * 1000)
             client.config_set("slowlog-max-len", 1000)
             if self.may_lose:
-                # So that what is cut off is always the end of one file.
+                # Without rewrites, a truncation always cuts the end of one file.
                 client.config_set("auto-aof-rewrite-percentage", 0)
 
     @property
     def may_lose(self) -> bool:
-        """Whether a crash may lose the last second: `appendfsync everysec`, and a machine that dies with the server."""
+        """Whether a crash may lose the last second, as a crash of the machine does with `appendfsync everysec`."""
         return self._appendfsync == "everysec"
 
     def measure(self) -> None:
-        """Record the length of the append-only file: a crash keeps the length of a moment ago."""
+        """Record the length of the append-only file, for a later `lose`."""
         with suppress(OSError, ValueError):
             self._sizes.append((time.time(), self._file().stat().st_size))
 
     def lose(self, seconds: float) -> float | None:
-        """Cut the writes of the last seconds off; return the time from which they are lost, or None."""
+        """Truncate the writes of the last seconds. Return the time from which they are lost, or None."""
         before = [(at, size) for at, size in self._sizes if at <= time.time() - seconds]
         self._sizes.clear()
         if not before:
@@ -116,7 +116,7 @@ class ChaosServer:
         return max((self._server.folder / "appendonlydir").glob("*.incr.aof"))
 
     def kill(self) -> None:
-        """End it with SIGKILL, frozen or not."""
+        """Kill the server with SIGKILL."""
         if self.pid:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
@@ -138,14 +138,14 @@ class ChaosServer:
 
     def watch(self) -> None:
         """Copy the new entries of the slow log, which a restart deletes."""
-        with self._watching, suppress(RedisError, StoreUnavailable), self.client(timeout=2) as client:
+        with self._lock, suppress(RedisError, StoreUnavailable), self.client(timeout=2) as client:
             for entry in client.slowlog_get(1000):
                 command = entry["command"]
                 text = command if isinstance(command, str) else bytes(command).decode(errors="replace")
-                key = (self._lives, int(entry["id"]), int(entry["start_time"]))
+                key = (self._starts, int(entry["id"]), int(entry["start_time"]))
                 self._slow[key] = Slow(float(entry["start_time"]), entry["duration"] / 1000, text[:200])
 
     def slow_log(self) -> list[Slow]:
         """Return all slow commands so far."""
-        with self._watching:
+        with self._lock:
             return sorted(self._slow.values(), key=lambda slow: slow.at)

@@ -1,4 +1,4 @@
-"""Wrong clocks: the library changes the time of a process and nothing else."""
+"""The library for wrong clocks changes the wall clock of a process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.chaos import clocks
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(clocks.LIBRARY, raising=False)
     clocks.library.cache_clear()
 
@@ -25,8 +25,8 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_process_reads_the_wrong_time() -> None:
     command = [sys.executable, "-c", "import time; print(time.time())"]
-    shown = subprocess.run(command, env={**os.environ, **clocks.wrong_by(3600)}, capture_output=True, check=True)
-    assert float(shown.stdout) - time.time() == pytest.approx(3600, abs=60)
+    result = subprocess.run(command, env={**os.environ, **clocks.wrong_by(3600)}, capture_output=True, check=True)
+    assert float(result.stdout) - time.time() == pytest.approx(3600, abs=60)
 
 
 def test_a_broken_faketime_library_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

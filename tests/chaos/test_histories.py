@@ -1,4 +1,4 @@
-"""The checks of histories find modified ones."""
+"""The checks of the chaos harness find modified histories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.chaos.histories import History
 from tests.chaos.plan import Planned
 
 PLANNED = Planned("chaos-polling", "e0", {"salt": "42-0", "wait": 2, "done_at": 3}, None)
-WIDE = Planned("chaos-foreach", "e1", {"salt": "42-1", "items": [1, 2, 3, 4]}, None)
+FOREACH = Planned("chaos-foreach", "e1", {"salt": "42-1", "items": [1, 2, 3, 4]}, None)
 
 Events = list[StoredEvent]
 
@@ -30,7 +30,7 @@ def renumbered(events: Sequence[StoredEvent]) -> Events:
     return [replace(event, id=number) for number, event in enumerate(events, start=1)]
 
 
-@pytest.mark.parametrize("planned", [PLANNED, WIDE])
+@pytest.mark.parametrize("planned", [PLANNED, FOREACH])
 def test_a_history_of_the_machine_passes_the_check(planned: Planned) -> None:
     events = events_of(planned)
     assert list(History(events).problems()) == []
@@ -50,14 +50,14 @@ def effect_before_cause(events: Events) -> Events:
 
 
 def transition_twice(events: Events) -> Events:
-    step_path = index_of(events, "StepExited")
-    return renumbered([*events[: step_path + 1], *events[step_path : step_path + 1], *events[step_path + 1 :]])
+    index = index_of(events, "StepExited")
+    return renumbered([*events[: index + 1], *events[index : index + 1], *events[index + 1 :]])
 
 
 def result_twice(events: Events) -> Events:
-    step_path = index_of(events, "TaskSucceeded")
-    again = replace(events[step_path], cause=step_path + 1)
-    return renumbered([*events[: step_path + 1], again, *events[step_path + 1 :]])
+    index = index_of(events, "TaskSucceeded")
+    again = replace(events[index], cause=index + 1)
+    return renumbered([*events[: index + 1], again, *events[index + 1 :]])
 
 
 def two_ends(events: Events) -> Events:
@@ -71,27 +71,27 @@ def no_end(events: Events) -> Events:
 @pytest.mark.parametrize(
     "tamper", [gap, back_in_time, effect_before_cause, transition_twice, result_twice, two_ends, no_end]
 )
-def test_a_modified_history_is_found(tamper: Callable[[Events], Events]) -> None:
+def test_a_modified_history_is_reported(tamper: Callable[[Events], Events]) -> None:
     assert list(History(tamper(events_of())).problems())
 
 
-def test_a_different_result_is_found() -> None:
+def test_a_different_result_is_reported() -> None:
     events = events_of()
-    step_path = index_of(events, "TaskSucceeded")
-    other = replace(events[step_path], detail={"output": {"job": "another"}})
-    assert len(list(History([*events[:step_path], other, *events[step_path + 1 :]]).differences(events))) == 2
+    index = index_of(events, "TaskSucceeded")
+    other = replace(events[index], detail={"output": {"job": "another"}})
+    assert len(list(History([*events[:index], other, *events[index + 1 :]]).differences(events))) == 2
 
 
 def test_the_number_of_starts_of_a_call_is_ignored() -> None:
     events = events_of()
-    step_path = index_of(events, "TaskStarted")
-    assert list(History([*events[:step_path], *events[step_path:]]).differences(events)) == []
+    index = index_of(events, "TaskStarted")
+    assert list(History([*events[:index], *events[index + 1 :]]).differences(events)) == []
 
 
-def test_a_wait_that_ends_early_is_found() -> None:
+def test_a_wait_that_ends_early_has_a_negative_lateness() -> None:
     events = events_of()
     flow = flows()["chaos-polling"]
     assert [(waited.seconds, waited.late) for waited in History(events).waits(flow)][:1] == [(2, 0)]
-    step_path = next(i for i, event in enumerate(events) if event.type == "StepSucceeded" and event.step == "Wait")
-    early = [*events[:step_path], replace(events[step_path], at=events[step_path].at - 0.5), *events[step_path + 1 :]]
+    index = next(i for i, event in enumerate(events) if event.type == "StepSucceeded" and event.step == "Wait")
+    early = [*events[:index], replace(events[index], at=events[index].at - 0.5), *events[index + 1 :]]
     assert min(waited.late for waited in History(early).waits(flow)) == -0.5

@@ -1,4 +1,4 @@
-"""The engine on fakeredis and on a real server: the same tests on both."""
+"""The engine on fakeredis and on a Redis server: the tests run on both."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from pollflow.runtime import messages
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Clock, ExecutionKey, ExecutionRef, Message, MessageKey, RetryPolicy, StoredEvent
+from pollflow.store import Claimed, Clock, ExecutionKey, ExecutionRef, Message, MessageKey, RetryPolicy, StoredEvent
+
+EPOCH = 1_800_000_000.0
 
 
 class Bench:
-    """A container, a registry of functions, and methods that do the work of workers."""
+    """A container, a registry of functions, and methods that do the work of workers and of the sweep."""
 
     def __init__(self, client: Any) -> None:
         self.redis = client
         self.functions = Functions()
         self.published: list[Message] = []
-        self.clock = Clock()
+        # The clock stands still except in `pass_time`, so that no result depends on the duration of a test.
+        self.clock = Clock(frozen_at=EPOCH)
         self.container = self.build_container()
 
     def build_container(
@@ -58,7 +61,7 @@ class Bench:
         return self.container.starter.start("flow", input or {}, name)[0].ref
 
     def returns(self, name: str, *results: Any) -> list[dict[str, Any]]:
-        """Registers a function that returns one result after the other, the last one again and again; its inputs."""
+        """Register a function that returns the results in order, the last one repeatedly. Return its list of inputs."""
         left, inputs = list(results), []
 
         def function(input: dict[str, Any], context: Context) -> Any:
@@ -72,26 +75,47 @@ class Bench:
         return inputs
 
     def queued(self) -> list[dict[str, Any]]:
-        """The messages in the queue, the next one first."""
+        """Return the messages in the queue, the next one first."""
         return [json.loads(text) for text in reversed(self.redis.lrange(DEFAULT_QUEUE, 0, -1))]
 
-    def take(self) -> MessageKey | None:
-        """Takes the next message from the queue."""
+    def take(self) -> MessageKey:
+        """Take the next message from the queue. Raise AssertionError if there is none."""
+        key = self.take_or_none()
+        assert key is not None, "the queue is empty"
+        return key
+
+    def take_or_none(self) -> MessageKey | None:
+        """Take the next message from the queue. Return None if there is none."""
         text = self.redis.rpop(DEFAULT_QUEUE)
         return None if text is None else messages.key_of(json.loads(json.loads(text)["body"])[0])
 
+    def claim(self, key: MessageKey | None = None, nonce: str = "w.1") -> Claimed:
+        """Claim a message, by default the next one in the queue."""
+        claimed = self.container.store.claim(key or self.take(), nonce)
+        assert isinstance(claimed, Claimed)
+        return claimed
+
+    def handle_next(self) -> None:
+        """Handle the next message in the queue as a worker does."""
+        self.container.engine.handle(self.take())
+
     def work(self, limit: int = 100_000) -> int:
-        """Does what a worker does with all messages in the queue; how many there were."""
+        """Handle messages as a worker does until the queue is empty. Return the number of messages."""
         for count in range(limit):
-            key = self.take()
+            key = self.take_or_none()
             if key is None:
                 return count
             self.container.engine.handle(key)
-        raise AssertionError("the queue does not come to an end")
+        raise AssertionError(f"the queue is not empty after {limit} messages")
 
     def pass_time(self, seconds: float) -> None:
-        """Moves the clock of the store's scripts."""
-        self.clock.shift += seconds
+        """Move the clock of the store and its scripts."""
+        self.clock.frozen_at = self.now() + seconds
+
+    def now(self) -> float:
+        """Return the time of the store and its scripts in epoch seconds."""
+        assert self.clock.frozen_at is not None
+        return self.clock.frozen_at
 
     def sweep(self) -> int:
         return self.container.sweeper.sweep(at_once=True)
@@ -109,7 +133,7 @@ class Bench:
         return self.container.reading.execution(ref).output
 
     def wakes(self, ref: ExecutionRef) -> dict[str, float]:
-        """The members of the wake-up index that are the execution's, without its ref, and their scores."""
+        """Return the scores of the execution in the wake-up index, by the names of frames and jobs."""
         found = self.redis.zrange(self.container.store.keys.wake(ref.shard), 0, -1, withscores=True)
         return {member.rpartition("|")[2]: score for member, score in found if member.startswith(f"{ref}|")}
 
@@ -120,4 +144,11 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         yield Bench(fakeredis.FakeRedis(decode_responses=True))
         return
     with Redis.from_url(request.getfixturevalue("store_url"), decode_responses=True) as client:
+        yield Bench(client)
+
+
+@pytest.fixture
+def server(store_url: str) -> Iterator[Bench]:
+    """Return a bench on a Redis server only."""
+    with Redis.from_url(store_url, decode_responses=True) as client:
         yield Bench(client)

@@ -85,7 +85,7 @@ steps:
     retry: [{errors: [Busy], intervalSeconds: 10, maxAttempts: 2}]
 """
 
-# Its format arguments: the pattern and the name of the sub-flow.
+# Format arguments: the pattern and the name of the sub-flow.
 PARENT = """
 version: v1
 type: flow
@@ -131,4 +131,6 @@ TIMED_PARENT = PARENT.replace("    catch:", "    timeoutSeconds: 10\n    catch:"
 RETRYING_PARENT = TIMED_PARENT.replace(
     "    catch:", "    retry: [{{errors: [FnF.TaskTimeout], intervalSeconds: 1, maxAttempts: 3}}]\n    catch:"
 )
-GOING_ON = TIMED_PARENT.replace("  - {{type: pass, name: caught}}", "  - {{type: wait, name: caught, duration: 50000}}")
+CONTINUING_PARENT = TIMED_PARENT.replace(
+    "  - {{type: pass, name: caught}}", "  - {{type: wait, name: caught, duration: 50000}}"
+)

@@ -1,4 +1,4 @@
-"""Helpers of the tests of callbacks and sub-flows."""
+"""Helpers for tests of callbacks, sub-flows and lost writes."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from pollflow.store.commands import Script
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK
 
-KID = ExecutionRef("child", "kid")
+CHILD_REF = ExecutionRef("child", "kid")
 
 
 def ask(bench: Bench) -> tuple[ExecutionRef, str]:
-    """An execution that waits for a report, and its token."""
+    """Start an execution that waits for a report. Return its ref and its task token."""
     inputs = bench.returns("ask", {"ignored": True})
     ref = bench.start(CALLBACK)
     bench.work()
     return ref, inputs[0]["token"]
 
 
-def schedule_next(bench: Bench) -> None:
+def run_until_idle(bench: Bench) -> None:
     """Handle messages and sweep until nothing is due."""
     while bench.work() + bench.sweep() + bench.work():
         pass
 
 
-def before(bench: Bench, name: str, act: Callable[[], Any]) -> None:
-    """Does something just before the next run of a script."""
-    once, left = bench.container.store.scripts.run, [act]
+def before_script(bench: Bench, name: str, action: Callable[[], Any]) -> None:
+    """Call `action` once, before the next run of a script."""
+    run_script, pending = bench.container.store.scripts.run, [action]
 
     def run(script: Script[Any], keys: Any) -> Any:
-        if name == script.NAME and left:
-            left.pop()()
-        return once(script, keys)
+        if name == script.NAME and pending:
+            pending.pop()()
+        return run_script(script, keys)
 
-    bench.container.store.scripts.run = run  # type: ignore[method-assign, assignment]
+    bench.container.store.scripts.run = run  # type: ignore[method-assign]
 
 
 def die(*_: object, **__: object) -> None:
@@ -46,14 +46,14 @@ def die(*_: object, **__: object) -> None:
 
 
 def die_at_commit(bench: Bench, ref: ExecutionRef, *, committed: bool = False) -> None:
-    """Lets the process die that next commits for an execution, just before or just after it has."""
-    commit, left = bench.container.store.commit, [None]
+    """Exit the process at its next commit for an execution: before the commit, or after it if `committed`."""
+    commit, pending = bench.container.store.commit, [None]
 
     def commit_and_die(claimed: Claimed, *args: Any, **options: Any) -> Any:
-        is_last = claimed.key.ref == ref and bool(left)
-        result = commit(claimed, *args, **options) if committed or not is_last else None
-        if is_last:
-            left.clear()
+        exits = claimed.key.ref == ref and bool(pending)
+        result = commit(claimed, *args, **options) if committed or not exits else None
+        if exits:
+            pending.clear()
             raise SystemExit
         return result
 
@@ -61,25 +61,29 @@ def die_at_commit(bench: Bench, ref: ExecutionRef, *, committed: bool = False) -
 
 
 def token_of(bench: Bench, ref: ExecutionRef) -> str:
-    """The task token of the step that an execution is at."""
+    """Return the task token of the current step of an execution."""
     frame = bench.container.reading.frame(ref, "r")
     assert frame is not None
     return task_token(bench.container.reading.execution(ref).info, frame.state)
 
 
 def stop_before_start(bench: Bench, ref: ExecutionRef) -> None:
-    """Stops an execution, and sweeps, just before its sub-flow is started."""
+    """Stop an execution and sweep, just before its sub-flow is started."""
 
     def stop() -> None:
         bench.container.engine.end(bench.key(ref), Status.STOPPED, "Cancelled", "by hand")
         bench.sweep()
 
-    before(bench, "start", stop)
+    before_script(bench, "start", stop)
 
 
-def claim_next(bench: Bench) -> Claimed:
-    key = bench.take()
-    assert key is not None
-    claimed = bench.container.store.claim(key, "w.1")
-    assert isinstance(claimed, Claimed)
-    return claimed
+def snapshot(bench: Bench) -> Callable[[], None]:
+    """Copy the content of Redis. Return a function that restores it, as a crash with lost writes does."""
+    dumps = {key: bench.redis.dump(key) for key in bench.redis.keys("*")}
+
+    def restore() -> None:
+        bench.redis.flushall()
+        for key, dump in dumps.items():
+            bench.redis.restore(key, 0, dump)
+
+    return restore

@@ -1,3 +1,5 @@
+"""Callbacks, and sub-flows of each pattern."""
+
 from __future__ import annotations
 
 import base64
@@ -6,11 +8,10 @@ from typing import Any
 import pytest
 
 from pollflow import Context, InvalidTaskToken, TaskAlreadyCompleted, TaskError
-from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
-from pollflow.store import ExecutionRef
+from pollflow.machine import ReportedFailed, ReportedSucceeded, Status, call_of
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK, PARENT, TASK, WAIT
-from tests.contract.sub_flows import ask, schedule_next
+from tests.contract.sub_flows import CHILD_REF, ask, run_until_idle
 
 
 def test_a_report_succeeds_the_task_with_its_output(bench: Bench) -> None:
@@ -47,13 +48,13 @@ def test_a_report_after_the_timeout_is_refused(bench: Bench) -> None:
 @pytest.mark.parametrize("forge", ["text", "signature", "entry", "execution"])
 def test_a_forged_token_is_refused(bench: Bench, forge: str) -> None:
     _, token = ask(bench)
-    container = base64.urlsafe_b64decode(token).decode().split("#")
+    fields = base64.urlsafe_b64decode(token).decode().split("#")
     if forge == "text":
         forged = "no token at all"
     else:
-        step_path = {"signature": -1, "entry": 4, "execution": 2}[forge]
-        container[step_path] = {"signature": "0" * 32, "entry": "7", "execution": "other"}[forge]
-        forged = base64.urlsafe_b64encode("#".join(container).encode()).decode()
+        index = {"signature": -1, "entry": 4, "execution": 2}[forge]
+        fields[index] = {"signature": "0" * 32, "entry": "7", "execution": "other"}[forge]
+        forged = base64.urlsafe_b64encode("#".join(fields).encode()).decode()
     with pytest.raises(InvalidTaskToken):
         bench.container.engine.report(forged, ReportedSucceeded({}))
 
@@ -79,7 +80,7 @@ def test_a_failure_of_the_call_fails_the_callback_task(bench: Bench) -> None:
 def test_a_synchronous_sub_flow_returns_its_output(bench: Bench) -> None:
     bench.deploy(WAIT.replace("type: pass", "type: pass, outputMappings: [{target: n, source: $input.n}]"), "child")
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
-    schedule_next(bench)
+    run_until_idle(bench)
     assert (bench.status(ref), bench.output(ref)) == ("Succeeded", {"n": 1})
     (child,) = bench.container.reading.executions(flow="child", status=None, limit=10)
     assert (child.input, child.status) == ({"seconds": 0, "n": 1}, Status.SUCCEEDED)
@@ -96,7 +97,7 @@ def test_a_failure_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
     bench.returns("call", TaskError("Broken", "badly"))
     bench.deploy(TASK, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.output(ref) == {"error": "Broken", "cause": "badly"}
 
 
@@ -105,7 +106,7 @@ def test_a_timeout_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 1000})
     bench.work()
     bench.pass_time(11)
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.output(ref)["error"] == "FnF.ExecutionTimeout"
 
 
@@ -113,51 +114,47 @@ def test_stopping_the_parent_stops_the_sub_flows_it_waits_for(bench: Bench) -> N
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
     bench.work()
-    assert bench.status(ExecutionRef("child", "kid")) == "Running"
+    assert bench.status(CHILD_REF) == "Running"
     bench.container.engine.end(bench.key(ref), Status.STOPPED, "Cancelled", "by hand")
-    schedule_next(bench)
-    child = bench.container.reading.execution(ExecutionRef("child", "kid"))
+    run_until_idle(bench)
+    child = bench.container.reading.execution(CHILD_REF)
     assert (child.status, child.error, child.cause) == (Status.STOPPED, "Cancelled", "by hand")
 
 
 def test_a_sub_flow_under_the_name_of_an_ended_one_fails(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     bench.container.starter.start("child", {"seconds": 0}, "kid")
-    schedule_next(bench)
+    run_until_idle(bench)
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.output(ref)["error"] == "fnf.ExecutionAlreadyExists"
 
 
 def test_a_worker_that_dies_after_a_start_causes_no_second_sub_flow(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
-    key = bench.take()
-    assert key is not None
-    claimed = bench.container.store.claim(key, "dead.1")
-    from pollflow.machine import call_of
-
-    flow = bench.container.engine.flows.get(claimed.digest)  # type: ignore[union-attr]
-    request = call_of(flow, claimed.state, claimed.info)  # type: ignore[union-attr]
+    claimed = bench.claim(nonce="dead.1")
+    flow = bench.container.engine.flows.get(claimed.digest)
+    request = call_of(flow, claimed.state, claimed.info)
     assert request is not None
-    bench.container.engine.caller.call(claimed, request)  # type: ignore[arg-type]
-    schedule_next(bench)
+    bench.container.engine.caller.call(claimed, request)
+    run_until_idle(bench)
     bench.pass_time(4)
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.status(ref) == "Succeeded"
     assert len(bench.container.reading.executions(flow="child", status=None, limit=10)) == 1
 
 
 def test_a_sub_flow_that_is_not_deployed_fails_the_step(bench: Bench) -> None:
     ref = bench.start(PARENT.format(pattern="sync", name="null"), {"seconds": 0})
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.output(ref)["error"] == "fnf.FlowNotExists"
 
 
 def test_the_success_of_a_sub_flow_does_not_complete_a_callback(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="waitForCallback", name="null"), {"seconds": 0})
-    schedule_next(bench)
+    run_until_idle(bench)
     (child,) = bench.container.reading.executions(flow="child", status=None, limit=10)
     assert (child.status.value, bench.status(ref)) == ("Succeeded", "Running")
 
@@ -165,9 +162,9 @@ def test_the_success_of_a_sub_flow_does_not_complete_a_callback(bench: Bench) ->
 def test_a_step_that_times_out_stops_its_sub_flow(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync\n    timeoutSeconds: 10", name="kid"), {"seconds": 1000})
-    schedule_next(bench)
+    run_until_idle(bench)
     bench.pass_time(11)
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.output(ref)["error"] == "FnF.TaskTimeout"
-    child = bench.container.reading.execution(ExecutionRef("child", "kid"))
+    child = bench.container.reading.execution(CHILD_REF)
     assert (child.status, child.error) == (Status.STOPPED, "FnF.TaskTimeout")

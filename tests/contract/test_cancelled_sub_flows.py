@@ -8,7 +8,7 @@ from pollflow.machine import ReportedSucceeded, Status
 from pollflow.store import ExecutionRef, OutboxEntry
 from tests.contract.conftest import Bench
 from tests.contract.flows import (
-    GOING_ON,
+    CONTINUING_PARENT,
     MAP_PARENT,
     PARENT,
     RETRYING_PARENT,
@@ -16,12 +16,11 @@ from tests.contract.flows import (
     WAIT,
 )
 from tests.contract.sub_flows import (
-    KID,
-    before,
-    claim_next,
+    CHILD_REF,
+    before_script,
     die,
     die_at_commit,
-    schedule_next,
+    run_until_idle,
     stop_before_start,
     token_of,
 )
@@ -35,7 +34,7 @@ def test_all_sub_flows_of_a_map_step_are_stopped(bench: Bench) -> None:
     bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
     for _ in range(10):
         bench.pass_time(2)
-        schedule_next(bench)
+        run_until_idle(bench)
     assert bench.redis.scard(bench.container.store.keys.frames(ref)) == 0
     assert len(bench.container.reading.refs(flow="child", status=Status.STOPPED, limit=1000)) == 230
 
@@ -45,7 +44,7 @@ def test_a_resumed_worker_starts_no_sub_flow_for_a_stopped_parent(bench: Bench, 
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern=pattern, name="kid"), {"seconds": 1000})
     stop_before_start(bench, ref)
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.status(ref) == "Stopped"
     assert bench.container.reading.executions(flow="child", status=None, limit=9) == []
 
@@ -53,55 +52,55 @@ def test_a_resumed_worker_starts_no_sub_flow_for_a_stopped_parent(bench: Bench, 
 @pytest.mark.parametrize("pattern", ["sync", "waitForCallback"])
 def test_a_resumed_worker_starts_no_sub_flow_for_a_timed_out_step(bench: Bench, pattern: str) -> None:
     bench.deploy(WAIT, "child")
-    ref = bench.start(GOING_ON.format(pattern=pattern, name="kid"), {"seconds": 1000})
+    ref = bench.start(CONTINUING_PARENT.format(pattern=pattern, name="kid"), {"seconds": 1000})
 
     def pause() -> None:
         bench.pass_time(10.1)
         bench.sweep()
         bench.sweep()
 
-    before(bench, "start", pause)
-    schedule_next(bench)
+    before_script(bench, "start", pause)
+    run_until_idle(bench)
     assert [event.step for event in bench.history(ref) if event.type == "StepEntered"][-1] == "caught"
     assert bench.container.reading.executions(flow="child", status=None, limit=9) == []
-    kept = bench.redis.ttl(bench.container.store.keys.cancellations(KID))
-    assert 0 < kept <= 86_400
+    seconds = bench.redis.ttl(bench.container.store.keys.cancellations(CHILD_REF))
+    assert 0 < seconds <= 86_400
 
 
 @pytest.mark.parametrize("pattern", ["sync", "waitForCallback"])
 def test_a_sub_flow_is_stopped_when_the_last_of_two_parents_cancels_it(bench: Bench, pattern: str) -> None:
     bench.deploy(WAIT, "child")
     for name in "ab":
-        bench.start(GOING_ON.format(pattern=pattern, name="kid"), {"seconds": 1000}, name=name)
-        schedule_next(bench)
+        bench.start(CONTINUING_PARENT.format(pattern=pattern, name="kid"), {"seconds": 1000}, name=name)
+        run_until_idle(bench)
         bench.pass_time(5)
     bench.pass_time(0.5)
-    schedule_next(bench)
-    assert bench.status(KID) == "Running"
+    run_until_idle(bench)
+    assert bench.status(CHILD_REF) == "Running"
     bench.pass_time(5)
-    schedule_next(bench)
-    assert bench.status(KID) == "Stopped"
-    bench.container.maintenance.purge(bench.container.reading.execution(KID))
-    assert not bench.redis.exists(bench.container.store.keys.cancellations(KID))
+    run_until_idle(bench)
+    assert bench.status(CHILD_REF) == "Stopped"
+    bench.container.maintenance.purge(bench.container.reading.execution(CHILD_REF))
+    assert not bench.redis.exists(bench.container.store.keys.cancellations(CHILD_REF))
 
 
-def test_a_detached_sub_flow_runs_on_when_another_parent_cancels_it(bench: Bench) -> None:
+def test_a_detached_sub_flow_continues_when_a_parent_cancels_it(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     bench.start(PARENT.format(pattern="requestResponse", name="kid"), {"seconds": 1000}, name="starter")
-    schedule_next(bench)
+    run_until_idle(bench)
     taker = bench.start(TIMED_PARENT.format(pattern="sync", name="kid"), {"seconds": 1000}, name="taker")
-    schedule_next(bench)
+    run_until_idle(bench)
     bench.pass_time(10.5)
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.output(taker)["error"] == "FnF.TaskTimeout"
-    assert bench.status(KID) == "Running"
+    assert bench.status(CHILD_REF) == "Running"
 
 
 def test_cancellations_are_kept_as_long_as_the_sub_flow_exists(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
-    outbox_entry = OutboxEntry(KID, "a step's token")
+    outbox_entry = OutboxEntry(CHILD_REF, "a step's token")
     bench.container.store.cancel_child(outbox_entry)
-    key = bench.container.store.keys.cancellations(KID)
+    key = bench.container.store.keys.cancellations(CHILD_REF)
     assert 0 < bench.redis.ttl(key) <= 86_400
     bench.container.starter.start("child", {"seconds": 1000}, "kid")
     assert bench.redis.ttl(key) == -1
@@ -112,8 +111,8 @@ def test_cancellations_are_kept_as_long_as_the_sub_flow_exists(bench: Bench) -> 
 @pytest.mark.parametrize("name", ["bad\\nname", "bad name", "kid/other"])
 def test_an_invalid_name_leaves_no_outbox_entry(bench: Bench, name: str) -> None:
     bench.deploy(WAIT, "child")
-    ref = bench.start(GOING_ON.format(pattern="sync", name=f'"{name}"'), {"seconds": 1000})
-    schedule_next(bench)
+    ref = bench.start(CONTINUING_PARENT.format(pattern="sync", name=f'"{name}"'), {"seconds": 1000})
+    run_until_idle(bench)
     assert bench.status(ref) == "Running"
     assert bench.container.reading.outbox(ref) == ()
     assert set(bench.wakes(ref)) == {"r"}
@@ -122,30 +121,30 @@ def test_an_invalid_name_leaves_no_outbox_entry(bench: Bench, name: str) -> None
 def test_a_sweep_that_dies_after_a_timeout_leaves_the_outbox_entry(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(TIMED_PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-    schedule_next(bench)
+    run_until_idle(bench)
     bench.pass_time(11)
     die_at_commit(bench, ref, committed=True)
     with pytest.raises(SystemExit):
         bench.sweep()
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.output(ref)["error"] == "FnF.TaskTimeout"
-    assert bench.status(KID) == "Stopped"
+    assert bench.status(CHILD_REF) == "Stopped"
 
 
 @pytest.mark.parametrize("script", ["end", "outbox_done"])
 def test_an_outbox_entry_is_completed_by_a_later_sweep(bench: Bench, script: str) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(TIMED_PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-    schedule_next(bench)
+    run_until_idle(bench)
     bench.pass_time(11)
     bench.sweep()
-    before(bench, script, die)
+    before_script(bench, script, die)
     with pytest.raises(SystemExit):
         bench.sweep()
     assert "!outbox" in bench.wakes(ref)
     bench.pass_time(3)
-    schedule_next(bench)
-    assert bench.status(KID) == "Stopped"
+    run_until_idle(bench)
+    assert bench.status(CHILD_REF) == "Stopped"
     assert "!outbox" not in bench.wakes(ref)
     assert bench.container.reading.outbox(ref) == ()
 
@@ -153,12 +152,12 @@ def test_an_outbox_entry_is_completed_by_a_later_sweep(bench: Bench, script: str
 def test_a_timeout_that_loses_to_a_report_leaves_the_sub_flow_running(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(TIMED_PARENT.format(pattern="waitForCallback", name="kid"), {"seconds": 1000})
-    schedule_next(bench)
+    run_until_idle(bench)
     bench.pass_time(10.5)
     token = token_of(bench, ref)
-    before(bench, "advance", lambda: bench.container.engine.report(token, ReportedSucceeded({"v": 1})))
-    schedule_next(bench)
-    assert (bench.status(ref), bench.status(KID)) == ("Succeeded", "Running")
+    before_script(bench, "advance", lambda: bench.container.engine.report(token, ReportedSucceeded({"v": 1})))
+    run_until_idle(bench)
+    assert (bench.status(ref), bench.status(CHILD_REF)) == ("Succeeded", "Running")
 
 
 def test_a_sub_flow_whose_start_crashed_too_often_is_stopped(bench: Bench) -> None:
@@ -167,11 +166,11 @@ def test_a_sub_flow_whose_start_crashed_too_often_is_stopped(bench: Bench) -> No
     for _ in range(5):
         die_at_commit(bench, ref)
         with pytest.raises(SystemExit):
-            schedule_next(bench)
+            run_until_idle(bench)
         bench.pass_time(4)
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.output(ref)["error"] == "FC.Unknown"
-    assert bench.status(KID) == "Stopped"
+    assert bench.status(CHILD_REF) == "Stopped"
 
 
 def test_a_sub_flow_continues_for_another_parent_when_its_starter_stops(bench: Bench) -> None:
@@ -182,28 +181,28 @@ def test_a_sub_flow_continues_for_another_parent_when_its_starter_stops(bench: B
     other = bench.start(text, {"seconds": 1000}, name="other")
     bench.work()
     bench.container.engine.end(bench.key(starter), Status.STOPPED, "", "")
-    schedule_next(bench)
-    assert (bench.status(other), bench.status(KID)) == ("Running", "Running")
+    run_until_idle(bench)
+    assert (bench.status(other), bench.status(CHILD_REF)) == ("Running", "Running")
     bench.container.engine.end(bench.key(other), Status.STOPPED, "", "")
-    schedule_next(bench)
-    assert bench.status(KID) == "Stopped"
+    run_until_idle(bench)
+    assert bench.status(CHILD_REF) == "Stopped"
 
 
-def test_a_parent_that_joins_during_a_stop_keeps_the_sub_flow_running(bench: Bench) -> None:
+def test_a_second_parent_during_a_stop_keeps_the_sub_flow_running(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     text = PARENT.format(pattern="sync", name="kid")
     starter = bench.start(text, {"seconds": 1000}, name="starter")
-    schedule_next(bench)
+    run_until_idle(bench)
     bench.container.engine.end(bench.key(starter), Status.STOPPED, "", "")
 
     def join() -> None:
         bench.start(text, {"seconds": 1000}, name="other")
         bench.work()
 
-    before(bench, "end", join)
-    schedule_next(bench)
+    before_script(bench, "end", join)
+    run_until_idle(bench)
     assert bench.status(ExecutionRef("flow", "other")) == "Running"
-    assert bench.status(KID) == "Running"
+    assert bench.status(CHILD_REF) == "Running"
 
 
 def test_a_sub_flow_started_after_a_timeout_serves_the_next_attempt(bench: Bench) -> None:
@@ -214,10 +213,10 @@ def test_a_sub_flow_started_after_a_timeout_serves_the_next_attempt(bench: Bench
         bench.pass_time(10.1)
         bench.sweep()
 
-    before(bench, "start", pause)
-    bench.container.engine.advance(claim_next(bench))
+    before_script(bench, "start", pause)
+    bench.container.engine.advance(bench.claim())
     bench.pass_time(1.1)
     bench.work()
-    schedule_next(bench)
-    assert "!orphan" not in bench.wakes(KID)
-    assert (bench.status(ref), bench.status(KID)) == ("Running", "Running")
+    run_until_idle(bench)
+    assert "!orphan" not in bench.wakes(CHILD_REF)
+    assert (bench.status(ref), bench.status(CHILD_REF)) == ("Running", "Running")

@@ -1,10 +1,10 @@
-"""A clock that jumps and is put right delays no wait by more than the correction; history never goes back."""
+"""A clock that jumps and is corrected delays no wait by more than the correction. History times never decrease."""
 
 from __future__ import annotations
 
 import pytest
 
-from pollflow.store import ExecutionRef, MessageKey
+from pollflow.store import ExecutionRef
 from tests.contract.conftest import Bench
 from tests.contract.flows import WAIT
 
@@ -12,13 +12,12 @@ HOUR = 3600.0
 
 
 def run_until_ended(bench: Bench, ref: ExecutionRef, limit: int) -> int:
-    """Work and sweep once a second. Return after how many seconds the execution has ended."""
+    """Work and sweep once per second. Return the seconds until the execution has ended, at most `limit`."""
     for second in range(limit):
         bench.sweep()
         for _ in range(len(bench.queued())):
             key = bench.take()
-            assert isinstance(key, MessageKey)
-            # As a worker that waits for the countdown of a message: it does not try before the time.
+            # A worker handles a message only after its countdown.
             frame = bench.container.reading.frame(ref, "r")
             if frame is None or frame.due <= bench.container.reading.now():
                 bench.container.engine.handle(key)
@@ -30,43 +29,35 @@ def run_until_ended(bench: Bench, ref: ExecutionRef, limit: int) -> int:
 
 @pytest.mark.parametrize("wait", [5, 30])
 def test_a_jump_forward_during_one_transition_delays_only_that_wait(bench: Bench, wait: int) -> None:
-    """The clock jumps while the first wait begins, and is put right; the waits after it end in time."""
+    """The clock jumps during the transition before the wait, and is corrected; the wait ends in time."""
     text = WAIT.replace("steps:", "steps:\n  - {type: pass, name: Before}")
     ref = bench.start(text, {"seconds": wait})
-    key = bench.take()
-    assert key is not None
     bench.pass_time(HOUR)
-    bench.container.engine.handle(key)
+    bench.handle_next()
     bench.pass_time(-HOUR)
-    # The transition that saw the jump entered the step; the wait itself begins with the right clock.
+    # The transition under the wrong clock only entered the step. The wait starts with the right clock.
     assert wait <= run_until_ended(bench, ref, 200) <= wait + 5
 
 
 def test_a_wait_that_began_in_a_jump_is_late_by_the_correction_at_most(bench: Bench) -> None:
     ref = bench.start(WAIT, {"seconds": 10})
-    key = bench.take()
-    assert key is not None
     bench.pass_time(100)
-    bench.container.engine.handle(key)
+    bench.handle_next()
     bench.pass_time(-100)
     assert run_until_ended(bench, ref, 300) <= 100 + 10 + 5
 
 
 @pytest.mark.parametrize("seconds", [5, 90])
-def test_a_failover_to_a_server_ten_seconds_behind_delays_a_wait_by_ten_seconds(bench: Bench, seconds: int) -> None:
+def test_a_failover_to_a_clock_ten_seconds_behind_delays_a_wait_by_that(bench: Bench, seconds: int) -> None:
     ref = bench.start(WAIT, {"seconds": seconds})
-    key = bench.take()
-    assert key is not None
-    bench.container.engine.handle(key)
+    bench.handle_next()
     bench.pass_time(-10)
     assert seconds <= run_until_ended(bench, ref, 300) <= seconds + 10 + 5
 
 
-def test_the_times_of_a_history_never_go_back(bench: Bench) -> None:
+def test_the_times_of_a_history_never_decrease(bench: Bench) -> None:
     ref = bench.start(WAIT, {"seconds": 5})
-    key = bench.take()
-    assert key is not None
-    bench.container.engine.handle(key)
+    bench.handle_next()
     bench.pass_time(-HOUR)
     run_until_ended(bench, ref, 10)
     bench.pass_time(HOUR)

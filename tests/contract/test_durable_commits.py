@@ -1,11 +1,10 @@
-"""Durable starts and commits wait until the append-only file has them."""
+"""Durable starts and commits wait until they are in the append-only file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-from redis import Redis
 
 from pollflow import Client, ConfigurationError, NotDurable
 from pollflow.runtime.health import check_durability
@@ -17,16 +16,14 @@ from tests.contract.flows import PASSES
 
 
 @pytest.fixture
-def server(store_url: str) -> Iterator[Bench]:
-    with Redis.from_url(store_url, decode_responses=True) as client:
-        client.config_set("appendfsync", "always")
-        if not client.eval("return redis.pcall('COMMAND', 'INFO', 'waitaof')[1]", 0):
-            pytest.skip("this server does not know WAITAOF")
-        try:
-            yield Bench(client)
-        finally:
-            client.config_set("appendonly", "yes")
-            client.config_set("appendfsync", "everysec")
+def server(server: Bench) -> Iterator[Bench]:
+    server.redis.config_set("appendfsync", "always")
+    if not server.redis.eval("return redis.pcall('COMMAND', 'INFO', 'waitaof')[1]", 0):
+        pytest.skip("this server does not support WAITAOF")
+    yield server
+    # Other tests use this server.
+    server.redis.config_set("appendonly", "yes")
+    server.redis.config_set("appendfsync", "everysec")
 
 
 def waits(bench: Bench) -> int:
@@ -69,7 +66,7 @@ def test_a_durable_start_without_an_aof_is_refused(server: Bench, store_url: str
 def test_a_durable_start_without_acknowledgement_may_be_repeated(server: Bench) -> None:
     server.deploy(PASSES)
     store = server.container.store
-    # Redis syncs when the operating system does, not within 50 ms.
+    # With `no`, the operating system decides when to sync; it does not within 50 ms.
     server.redis.config_set("appendfsync", "no")
     store.durability = Durability(server.redis, Keys().mark(), seconds=0.05)
     with pytest.raises(NotDurable, match=r"not acknowledged it within 0.05 s, so it may be lost"):
@@ -81,7 +78,7 @@ def test_a_durable_start_without_acknowledgement_may_be_repeated(server: Bench) 
 
 def test_a_server_without_waitaof_is_named_in_the_error(bench: Bench) -> None:
     if bench.redis.__class__.__name__ != "FakeRedis":
-        pytest.skip("only the fake does not know WAITAOF")
+        pytest.skip("only fakeredis does not support WAITAOF")
     bench.deploy(PASSES)
     with pytest.raises(NotDurable, match="does not know WAITAOF"):
         bench.container.starter.start("flow", {}, "x", durable=True)
@@ -96,7 +93,7 @@ def test_commits_wait_for_the_aof_when_the_setting_says_so(server: Bench) -> Non
     before = waits(server)
     ref = server.start(PASSES)
     server.work()
-    # The question whether the server can, the start, and the commits of A, of B and of the end.
+    # One check of the server; then the start, the commit of A, and the commit of B with the end.
     assert waits(server) == before + 1 + 3
     assert (server.status(ref), reported) == ("Succeeded", [])
 

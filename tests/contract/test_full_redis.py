@@ -7,24 +7,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from redis import Redis
 
 from pollflow import StoreFull, StoreUnavailable
 from pollflow.machine import Status
-from pollflow.store import Claimed, ExecutionKey, ExecutionRef, MessageKey, RetryPolicy, connect
+from pollflow.store import ExecutionKey, ExecutionRef, MessageKey, RetryPolicy, connect
 from pollflow.store.commands import Script
 from pollflow.store.retrying import with_retry
 from tests.contract.conftest import Bench
 from tests.contract.flows import EACH, PASSES, TASK
 
-Act = Callable[[], Any]
+Action = Callable[[], Any]
 
 
 @pytest.fixture
-def server(store_url: str) -> Iterator[Bench]:
-    with Redis.from_url(store_url, decode_responses=True) as client:
-        yield Bench(client)
-        client.config_set("maxmemory", 0)  # also when the test fails: other tests use this server
+def server(server: Bench) -> Iterator[Bench]:
+    yield server
+    server.redis.config_set("maxmemory", 0)  # other tests use this server
 
 
 @contextmanager
@@ -37,7 +35,7 @@ def full(bench: Bench) -> Iterator[None]:
 
 
 def everything(bench: Bench) -> dict[str, Any]:
-    """Each key with its value. Not DUMP: it gives a hash in the order of its table, which a mere read may change."""
+    """Return all keys with their values. DUMP is not comparable: a read may change the order of a hash."""
     redis = bench.redis
     readers: dict[str, Callable[[str], Any]] = {
         "string": redis.get,
@@ -49,81 +47,67 @@ def everything(bench: Bench) -> dict[str, Any]:
     return {key: readers[redis.type(key)](key) for key in redis.scan_iter("*")}
 
 
-def take(bench: Bench) -> MessageKey:
-    key = bench.take()
-    assert key is not None
-    return key
-
-
-def claimed(bench: Bench, key: MessageKey) -> Claimed:
-    answer = bench.container.store.claim(key, "w.1")
-    assert isinstance(answer, Claimed)
-    return answer
-
-
-def move_after(bench: Bench, handled: int) -> Act:
+def advance_after(bench: Bench, handled: int) -> Action:
     for _ in range(handled):
-        bench.container.engine.handle(take(bench))
-    continued = claimed(bench, take(bench))
-    return lambda: bench.container.engine.advance(continued)
+        bench.handle_next()
+    claimed = bench.claim()
+    return lambda: bench.container.engine.advance(claimed)
 
 
-def start(bench: Bench) -> Act:
+def start(bench: Bench) -> Action:
     bench.deploy(PASSES)
     return lambda: bench.container.starter.start("flow", {}, "x")
 
 
-def claim(bench: Bench) -> Act:
+def claim(bench: Bench) -> Action:
     bench.start(TASK)
-    key = take(bench)
+    key = bench.take()
     return lambda: bench.container.store.claim(key, "w.1")
 
 
-def advance(bench: Bench) -> Act:
+def advance(bench: Bench) -> Action:
     bench.start(PASSES)
-    return move_after(bench, 0)
+    return advance_after(bench, 0)
 
 
-def fan_out(bench: Bench) -> Act:
+def fan_out(bench: Bench) -> Action:
     bench.start(EACH, {"items": [1, 2]})
-    return move_after(bench, 0)
+    return advance_after(bench, 0)
 
 
-def join(bench: Bench) -> Act:
+def fan_in(bench: Bench) -> Action:
     bench.returns("call", {"v": 1})
     bench.start(EACH, {"items": [1, 2]})
-    return move_after(bench, 1)
+    return advance_after(bench, 1)
 
 
-def go_on_after_joining(bench: Bench) -> Act:
+def continue_after_fan_in(bench: Bench) -> Action:
     bench.returns("call", {"v": 1})
     bench.start(EACH, {"items": [1, 2]})
-    return move_after(bench, 3)
+    return advance_after(bench, 3)
 
 
-def end(bench: Bench) -> Act:
+def end(bench: Bench) -> Action:
     ref = bench.start(PASSES)
     return lambda: bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
 
 
-@pytest.mark.parametrize("prepare", [start, claim, advance, fan_out, join, go_on_after_joining, end])
-def test_a_refused_script_changes_nothing_and_succeeds_when_there_is_room(
-    server: Bench, prepare: Callable[[Bench], Act]
-) -> None:
-    act = prepare(server)
+@pytest.mark.parametrize("prepare", [start, claim, advance, fan_out, fan_in, continue_after_fan_in, end])
+def test_a_refused_script_changes_nothing_and_succeeds_later(server: Bench, prepare: Callable[[Bench], Action]) -> None:
+    action = prepare(server)
     before = everything(server)
     with full(server):
         with pytest.raises(StoreFull):
-            act()
+            action()
         assert everything(server) == before
-    act()
+    action()
     assert everything(server) != before
 
 
 def test_leases_are_renewed_while_redis_is_full(server: Bench) -> None:
     server.start(TASK)
-    key = take(server)
-    claimed(server, key)
+    key = server.take()
+    server.claim(key)
     with full(server):
         for _ in range(5):
             server.pass_time(2)
@@ -136,8 +120,8 @@ def test_a_sweep_of_a_full_redis_still_purges(server: Bench) -> None:
     server.work()
     server.sweep()
     server.pass_time(31 * 86_400)
-    crashes = server.start(PASSES, name="lost")
-    take(server)
+    lost = server.start(PASSES, name="lost")
+    server.take()
     server.pass_time(3)
     with full(server):
         with pytest.raises(StoreFull):
@@ -146,49 +130,49 @@ def test_a_sweep_of_a_full_redis_still_purges(server: Bench) -> None:
     server.pass_time(2.1)
     server.sweep()
     server.work()
-    assert server.status(crashes) == "Succeeded"
+    assert server.status(lost) == "Succeeded"
 
 
 def test_an_interrupted_call_is_released_while_redis_is_full(server: Bench) -> None:
     ref = server.start(TASK)
-    continued = claimed(server, take(server))
+    claimed = server.claim()
     with full(server):
-        server.container.engine.release(continued)
+        server.container.engine.release(claimed)
     server.returns("call", {})
     server.work()
     assert server.status(ref) == "Succeeded"
 
 
-def test_a_worker_keeps_a_result_until_there_is_room(server: Bench) -> None:
+def test_a_worker_keeps_a_result_until_redis_accepts_writes(server: Bench) -> None:
     ref = server.start(TASK)
     server.build_container(retry_policy=RetryPolicy(claim_seconds=30, commit_seconds=float("inf")))
     scripts = server.container.store.scripts
-    asked: list[str] = []
+    scripts_run: list[str] = []
     run = scripts.run
 
-    def watched(script: Script[Any], keys: Any) -> Any:
-        asked.append(script.NAME)
-        server.redis.config_set("maxmemory", 1_000_000 if 1 < len(asked) < 4 else 0)
+    def run_with_full_redis(script: Script[Any], keys: Any) -> Any:
+        scripts_run.append(script.NAME)
+        server.redis.config_set("maxmemory", 1_000_000 if 1 < len(scripts_run) < 4 else 0)
         return run(script, keys)
 
-    scripts.run = watched  # type: ignore[method-assign]
+    scripts.run = run_with_full_redis  # type: ignore[method-assign]
     inputs = server.returns("call", {"done": True})
-    server.container.engine.handle(take(server))
-    assert asked == ["claim", "end", "end", "end"]
+    server.handle_next()
+    assert scripts_run == ["claim", "end", "end", "end"]
     assert server.output(ref) == {"done": True}
     assert len(inputs) == 1
 
 
 def test_a_permanent_error_is_not_retried() -> None:
-    tries = []
+    calls = []
 
     def attempt() -> None:
-        tries.append(1)
+        calls.append(1)
         raise StoreUnavailable("WRONGTYPE", is_temporary=False)
 
     with pytest.raises(StoreUnavailable):
         with_retry(attempt, float("inf"))
-    assert len(tries) == 1
+    assert len(calls) == 1
 
 
 def test_retries_of_a_claim_are_bounded() -> None:

@@ -1,3 +1,5 @@
+"""History compaction: all events are kept, in less memory."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -33,7 +35,7 @@ steps:
 
 
 def test_compaction_keeps_every_event(bench: Bench) -> None:
-    kept: list[Any] = []
+    events: list[Any] = []
 
     def count(input: dict[str, Any], context: object) -> dict[str, Any]:
         return {"n": input.get("n", 0) + 1, "long": "x" * 500}
@@ -41,16 +43,17 @@ def test_compaction_keeps_every_event(bench: Bench) -> None:
     bench.functions.register("count", count)
     ref = bench.start(LOOP)
     store, reading = bench.container.store, bench.container.reading
-    while (key := bench.take()) is not None:
+    while (key := bench.take_or_none()) is not None:
         bench.container.engine.handle(key)
-        kept += reading.history(bench.key(ref), after=len(kept))
-    assert len(kept) > 3 * BLOCK
-    assert bench.redis.llen(store.keys.blocks(ref)) == len(kept) // BLOCK - 1
+        events += reading.history(bench.key(ref), after=len(events))
+    assert len(events) > 3 * BLOCK
+    assert bench.redis.llen(store.keys.blocks(ref)) == len(events) // BLOCK - 1
     assert bench.redis.llen(store.keys.history(ref)) < 2 * BLOCK
-    assert [event.id for event in kept] == list(range(1, len(kept) + 1))
-    assert list(reading.whole_history(bench.key(ref))) == kept
-    for after, limit in [(0, 1), (BLOCK - 1, 2), (BLOCK, 5), (2 * BLOCK - 3, 7), (len(kept) - 2, 10), (len(kept), 3)]:
-        assert reading.history(bench.key(ref), after, limit) == kept[after : after + limit]
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    assert list(reading.whole_history(bench.key(ref))) == events
+    count = len(events)
+    for after, limit in [(0, 1), (BLOCK - 1, 2), (BLOCK, 5), (2 * BLOCK - 3, 7), (count - 2, 10), (count, 3)]:
+        assert reading.history(bench.key(ref), after, limit) == events[after : after + limit]
 
 
 def test_a_day_of_polling_needs_less_than_two_megabytes(store_url: str) -> None:
@@ -71,7 +74,7 @@ def test_a_day_of_polling_needs_less_than_two_megabytes(store_url: str) -> None:
         keys = bench.container.store.keys
         compacted = BLOCK * client.llen(keys.blocks(ref))
         kept = {key: client.memory_usage(key, samples=0) for key in client.scan_iter(f"*{ref}*")}
-    # Beside the blocks there are at most two blocks' worth of newer events, however long the history is.
+    # Blocks grow with the history; the events that are not compacted fill two blocks at most.
     blocks = kept.pop(keys.blocks(ref))
     assert 130_000 * blocks / compacted + sum(kept.values()) < 2_000_000
 
@@ -94,7 +97,10 @@ def test_concurrent_compactions_compact_once(bench: Bench) -> None:
 
 
 def test_a_failed_compaction_drops_no_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    compactions = []
+
     def fail(*_: object) -> None:
+        compactions.append(1)
         raise StoreUnavailable("full")
 
     monkeypatch.setattr("pollflow.store.compaction.BLOCK", 1)
@@ -102,4 +108,5 @@ def test_a_failed_compaction_drops_no_call(bench: Bench, monkeypatch: pytest.Mon
     calls = bench.returns("status", {"job_status": "success"})
     ref = bench.start(POLLING, {})
     bench.work()
+    assert compactions
     assert (len(calls), bench.status(ref)) == (1, "Succeeded")

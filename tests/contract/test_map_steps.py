@@ -1,3 +1,5 @@
+"""Parallel and foreach steps: order of results, concurrency, duplicates and failures."""
+
 from __future__ import annotations
 
 from pollflow import TaskError
@@ -5,13 +7,12 @@ from tests.contract.conftest import Bench
 from tests.contract.flows import BRANCHES, EACH
 
 
-def test_iterations_join_in_order_however_they_end(bench: Bench) -> None:
+def test_results_of_iterations_are_in_order_whichever_ends_first(bench: Bench) -> None:
     ref = bench.start(EACH, {"items": [0, 1, 2]})
     bench.functions.register("call", lambda input, context: {"v": input["i"] * 10})
-    bench.container.engine.handle(bench.take())  # type: ignore[arg-type]
-    keys_of_messages = [bench.take() for _ in range(3)]
-    for key in reversed(keys_of_messages):
-        assert key is not None
+    bench.handle_next()
+    keys = [bench.take() for _ in range(3)]
+    for key in reversed(keys):
         bench.container.engine.handle(key)
     bench.work()
     assert bench.output(ref) == {"all": [0, 10, 20]}
@@ -20,16 +21,16 @@ def test_iterations_join_in_order_however_they_end(bench: Bench) -> None:
 def test_iterations_run_at_most_max_concurrency_at_once(bench: Bench) -> None:
     bench.build_container(max_concurrency=4)
     ref = bench.start(EACH, {"items": list(range(50))})
-    limit = 0
+    highest = 0
 
     def call(input: dict[str, int], context: object) -> dict[str, int]:
-        nonlocal limit
-        limit = max(limit, bench.redis.scard(bench.container.store.keys.frames(ref)) - 1)
+        nonlocal highest
+        highest = max(highest, bench.redis.scard(bench.container.store.keys.frames(ref)) - 1)
         return {"v": input["item"]}
 
     bench.functions.register("call", call)
     bench.work()
-    assert limit == 4
+    assert highest == 4
     assert bench.output(ref) == {"all": list(range(50))}
 
 
@@ -37,7 +38,7 @@ def test_duplicates_of_every_message_change_nothing(bench: Bench) -> None:
     bench.build_container(max_concurrency=4)
     ref = bench.start(EACH, {"items": list(range(20))})
     bench.functions.register("call", lambda input, context: {"v": input["item"]})
-    while (key := bench.take()) is not None:
+    while (key := bench.take_or_none()) is not None:
         bench.container.engine.handle(key)
         bench.container.engine.handle(key)
     assert bench.output(ref) == {"all": list(range(20))}
@@ -51,7 +52,7 @@ def test_every_message_lost_once_is_redelivered(bench: Bench) -> None:
     bench.functions.register("call", lambda input, context: {"v": input["item"]})
     seen: set[str] = set()
     for _ in range(400):
-        key = bench.take()
+        key = bench.take_or_none()
         if key is None:
             if bench.status(ref) != "Running":
                 break
@@ -66,10 +67,9 @@ def test_every_message_lost_once_is_redelivered(bench: Bench) -> None:
 def test_a_branch_that_fails_ends_the_execution_and_its_siblings(bench: Bench) -> None:
     ref = bench.start(BRANCHES)
     bench.returns("left", TaskError("Broken", "badly"))
-    bench.container.engine.handle(bench.take())  # type: ignore[arg-type]
-    for key in [bench.take(), bench.take()]:
-        assert key is not None
-        bench.container.engine.handle(key)
+    bench.handle_next()
+    bench.handle_next()
+    bench.handle_next()
     record = bench.container.reading.execution(ref)
     assert (record.status.value, record.error, record.cause) == ("Failed", "Broken", "badly")
     failed = [event.step for event in bench.history(ref) if event.type == "StepFailed"]
@@ -92,8 +92,8 @@ def test_stored_data_does_not_grow_with_ended_iterations(bench: Bench) -> None:
     assert sorted(key.split(":")[2] for key in keys) == ["execution", "history"]
 
 
-def test_consecutive_map_steps_each_join_their_own_children(bench: Bench) -> None:
-    second = EACH.partition("steps:\n")[2].replace("name: Each", "name: Again").replace("$local[*].v", "$local[*].v")
+def test_consecutive_map_steps_have_their_own_children(bench: Bench) -> None:
+    second = EACH.partition("steps:\n")[2].replace("name: Each", "name: Again")
     ref = bench.start(EACH + second, {"items": [1, 2]})
     bench.functions.register("call", lambda input, context: {"v": input["item"]})
     bench.work()

@@ -1,4 +1,4 @@
-"""A purged execution and one that was started again under its name: nothing meant for the first touches the second."""
+"""Nothing that belongs to a purged execution changes its namesake, a later execution of the same name."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pollflow.machine.callback import task_token
 from pollflow.store import ExecutionKey, ExecutionRef, FrameRecord, WakeUp, commands
 from pollflow.store.commands import Script
 from tests.contract.conftest import Bench
+from tests.scripts import SCRIPTS
 
 FLOW = """
 version: v1
@@ -24,18 +25,11 @@ steps:
     pattern: waitForCallback
 """
 REF = ExecutionRef("flow", "x")
-
-
-def _scripts() -> dict[str, Any]:
-    kinds = [kind for kind in vars(commands).values() if isinstance(kind, type) and issubclass(kind, Script)]
-    return {kind.NAME: kind for kind in kinds if "execution" in getattr(kind, "__dataclass_fields__", {})}
-
-
-SCRIPTS = _scripts()
+GUARDED = sorted(name for name, kind in SCRIPTS.items() if name != "start" and "execution" in kind.__dataclass_fields__)
 
 
 def arguments(name: str, key: ExecutionKey, frame: FrameRecord) -> Script[Any]:
-    """Return arguments that fit the namesake in all but its identity: its token, its claim, its counts."""
+    """Return script arguments with the given key that otherwise match the namesake: token, claim and counts."""
     message = commands.MessageText("head", "tail")
     entry = commands.NextEntry(
         token="next", layout=1, state="{}", kind="step", metadata="[]", step="Call", attempt=1, message=message
@@ -67,10 +61,10 @@ def arguments(name: str, key: ExecutionKey, frame: FrameRecord) -> Script[Any]:
     }
     fallbacks: dict[str, Any] = {"str": "text", "int": 0, "float": 1.0}
     kind = SCRIPTS[name]
-    taken = {}
+    arguments = {}
     for field in fields(kind):
-        taken[field.name] = values[field.name] if field.name in values else fallbacks.get(str(field.type))
-    return kind(**taken)  # type: ignore[no-any-return]
+        arguments[field.name] = values.get(field.name, fallbacks.get(str(field.type)))
+    return kind(**arguments)  # type: ignore[no-any-return]
 
 
 def keys_of(bench: Bench, name: str) -> dict[str, Any]:
@@ -86,13 +80,13 @@ def keys_of(bench: Bench, name: str) -> dict[str, Any]:
         "child_keys": [],
         "frame_keys": [keys.frame(REF)],
     }
-    for wanted in SCRIPTS[name].KEYS:
-        wanted = wanted.rstrip("*")
-        if wanted.endswith("index"):
-            named[wanted] = keys.index(REF.shard, None, Status.RUNNING)
-        elif wanted not in named:
-            named[wanted] = getattr(keys, wanted)(REF)
-    return {wanted.rstrip("*"): named[wanted.rstrip("*")] for wanted in SCRIPTS[name].KEYS}
+    names = [key.rstrip("*") for key in SCRIPTS[name].KEYS]
+    for key in names:
+        if key.endswith("index"):
+            named[key] = keys.index(REF.shard, None, Status.RUNNING)
+        elif key not in named:
+            named[key] = getattr(keys, key)(REF)
+    return {key: named[key] for key in names}
 
 
 def contents(bench: Bench) -> dict[str, Any]:
@@ -100,7 +94,7 @@ def contents(bench: Bench) -> dict[str, Any]:
 
 
 def recreated(bench: Bench) -> tuple[ExecutionKey, ExecutionKey]:
-    """Start an execution, purge it, and start another one under its name, whose call runs. Return the keys of both."""
+    """Purge an execution and start a namesake, whose call runs. Return the keys of both."""
     bench.returns("call", {})
     bench.start(FLOW)
     first = bench.key(REF)
@@ -108,15 +102,13 @@ def recreated(bench: Bench) -> tuple[ExecutionKey, ExecutionKey]:
     bench.container.maintenance.purge(bench.container.reading.execution(REF))
     bench.work()
     bench.start(FLOW)
-    key = bench.take()
-    assert key is not None
-    bench.container.store.claim(key, "w.1")
+    bench.claim()
     second = bench.key(REF)
     assert first.ref == second.ref and first.id != second.id
     return first, second
 
 
-@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - {"start"}))
+@pytest.mark.parametrize("name", GUARDED)
 def test_no_script_for_a_purged_execution_touches_its_namesake(bench: Bench, name: str) -> None:
     first, _ = recreated(bench)
     frame = bench.container.reading.frame(REF, "r")
@@ -126,7 +118,7 @@ def test_no_script_for_a_purged_execution_touches_its_namesake(bench: Bench, nam
     assert contents(bench) == before, reply
 
 
-@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - {"start"}))
+@pytest.mark.parametrize("name", GUARDED)
 def test_no_script_for_a_later_incarnation_touches_the_execution(bench: Bench, name: str) -> None:
     _, second = recreated(bench)
     frame = bench.container.reading.frame(REF, "r")
@@ -137,7 +129,7 @@ def test_no_script_for_a_later_incarnation_touches_the_execution(bench: Bench, n
     assert contents(bench) == before
 
 
-def test_a_wake_up_of_a_purged_execution_is_forgotten(bench: Bench) -> None:
+def test_a_wake_up_of_a_purged_execution_is_removed(bench: Bench) -> None:
     first, second = recreated(bench)
     wake = bench.container.store.keys.wake(REF.shard)
     for stale in (WakeUp(first, frame="r"), WakeUp(first, job="deadline"), WakeUp(first, job="cleanup")):

@@ -1,14 +1,13 @@
-"""Map steps inside map steps, their queues, and slices that conflict."""
+"""Nested map steps, the queues of children, and fan-outs that conflict."""
 
 from __future__ import annotations
 
 import json
 
 from pollflow.runtime.routes import Routes
-from pollflow.store import MessageKey
 from tests.contract.conftest import Bench
 from tests.contract.flows import EACH
-from tests.contract.sub_flows import before
+from tests.contract.sub_flows import before_script, snapshot
 
 NESTED = """
 version: v1
@@ -42,12 +41,6 @@ steps:
 """
 
 
-def take(bench: Bench) -> MessageKey:
-    key = bench.take()
-    assert key is not None
-    return key
-
-
 def test_an_ended_iteration_leaves_nothing_of_its_inner_map_step(bench: Bench) -> None:
     ref = bench.start(NESTED, {"rows": [[1, 2], [3]]})
     bench.functions.register("call", lambda input, context: {"v": input["item"]})
@@ -71,13 +64,13 @@ def test_results_of_a_purged_execution_are_not_read_by_its_namesake(bench: Bench
 def test_children_go_to_the_queues_of_their_steps(bench: Bench) -> None:
     bench.build_container(routes=Routes(queues={"task": "calls", "foreach": "celery"}))
     bench.start(EACH, {"items": [1, 2]})
-    bench.container.engine.handle(take(bench))
+    bench.handle_next()
     assert bench.queued() == []
     messages = [json.loads(text) for text in bench.redis.lrange("calls", 0, -1)]
     assert [message["properties"]["delivery_info"]["routing_key"] for message in messages] == ["calls"] * 2
 
 
-def test_event_ids_of_a_slice_are_right_after_a_conflict(bench: Bench) -> None:
+def test_event_ids_of_children_are_right_after_a_conflict(bench: Bench) -> None:
     bench.build_container(max_concurrency=2)
     seen: dict[int, int] = {}
 
@@ -87,33 +80,27 @@ def test_event_ids_of_a_slice_are_right_after_a_conflict(bench: Bench) -> None:
 
     bench.functions.register("call", call)
     ref = bench.start(NUMBERED, {"items": [0, 1, 2, 3]})
-    bench.container.engine.handle(take(bench))
-    first, second = take(bench), take(bench)
+    bench.handle_next()
+    first, second = bench.take(), bench.take()
     bench.container.engine.handle(first)
-    before(bench, "fan_out", lambda: bench.container.engine.handle(second))
+    before_script(bench, "fan_out", lambda: bench.container.engine.handle(second))
     bench.work()
     entered = [event for event in bench.history(ref) if event.type == "StepEntered" and event.step == "Call"]
     assert seen == {event.detail["input"]["item"]: event.id for event in entered}
 
 
-def test_a_join_read_from_lost_writes_is_not_committed(bench: Bench) -> None:
-    """Redis goes back in time between the claim of the parent and its commit: an iteration runs again."""
+def test_results_read_before_lost_writes_are_not_committed(bench: Bench) -> None:
+    """Redis loses writes between the claim of the parent and its commit: an iteration runs again."""
     bench.build_container(max_concurrency=2)
     bench.functions.register("call", lambda input, context: {"v": input["item"]})
     ref = bench.start(EACH, {"items": [0, 1]})
-    bench.container.engine.handle(take(bench))
-    bench.container.engine.handle(take(bench))
-    older = {key: bench.redis.dump(key) for key in bench.redis.keys("*")}
-    bench.container.engine.handle(take(bench))
-
-    def go_back() -> None:
-        bench.redis.flushall()
-        for key, text in older.items():
-            bench.redis.restore(key, 0, text)
-
-    before(bench, "advance", go_back)
-    before(bench, "end", go_back)
-    bench.container.engine.handle(take(bench))
+    bench.handle_next()
+    bench.handle_next()
+    restore = snapshot(bench)
+    bench.handle_next()
+    before_script(bench, "advance", restore)
+    before_script(bench, "end", restore)
+    bench.handle_next()
     assert bench.status(ref) == "Running"
     bench.pass_time(3)
     bench.sweep()

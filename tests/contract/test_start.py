@@ -1,8 +1,11 @@
+"""Starts of executions, and lists of them."""
+
 from __future__ import annotations
 
 import pytest
 
 from pollflow import EntityTooLarge, ExecutionAlreadyExists, FlowNotExists, InvalidArgument
+from pollflow.machine import Status
 from pollflow.store import ExecutionRef
 from tests.contract.conftest import Bench
 from tests.contract.flows import PASSES, TASK
@@ -72,14 +75,15 @@ def test_an_execution_keeps_the_definition_that_it_started_with(bench: Bench) ->
 
 
 def test_executions_are_listed_by_flow_and_status_latest_first(bench: Bench) -> None:
-    refs = [bench.start(PASSES, name=f"n{number}") for number in range(5)]
+    refs = []
+    for number in range(5):
+        refs.append(bench.start(PASSES, name=f"n{number}"))
+        bench.pass_time(1)
     bench.work()
     running = bench.start(PASSES, name="runs")
 
-    def found(flow: str | None, status: object = None, limit: int = 10) -> list[ExecutionRef]:
-        return [r.ref for r in bench.container.reading.executions(flow=flow, status=status, limit=limit)]  # type: ignore[arg-type]
-
-    from pollflow.machine import Status
+    def found(flow: str | None, status: Status | None = None, limit: int = 10) -> list[ExecutionRef]:
+        return [r.ref for r in bench.container.reading.executions(flow=flow, status=status, limit=limit)]
 
     assert found("flow") == [running, *reversed(refs)]
     assert found(None, Status.RUNNING) == [running]

@@ -20,21 +20,20 @@ from tests.contract.flows import (
     WAIT,
 )
 from tests.contract.sub_flows import (
-    KID,
+    CHILD_REF,
     ask,
-    before,
-    claim_next,
+    before_script,
     die_at_commit,
-    schedule_next,
+    run_until_idle,
     token_of,
 )
 
 
-def test_a_report_counts_when_the_call_returns_first(bench: Bench) -> None:
+def test_a_report_is_accepted_when_the_call_returns_first(bench: Bench) -> None:
     bench.returns("ask", {})
     ref = bench.start(CALLBACK)
-    claimed = claim_next(bench)
-    before(bench, "end", lambda: bench.container.engine.advance(claimed))
+    claimed = bench.claim()
+    before_script(bench, "end", lambda: bench.container.engine.advance(claimed))
     bench.container.engine.report(task_token(claimed.info, claimed.state), ReportedSucceeded({"by": "boss"}))
     assert bench.output(ref) == {"by": "boss"}
 
@@ -42,22 +41,22 @@ def test_a_report_counts_when_the_call_returns_first(bench: Bench) -> None:
 def test_a_sub_flow_that_ends_before_its_start_returned_notifies_parent(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
-    claimed = claim_next(bench)
-    continued: list[Callable[[], Any]] = []
+    claimed = bench.claim()
+    postponed: list[Callable[[], Any]] = []
     commit = bench.container.store.commit
 
     def commit_later(*args: Any, **options: Any) -> Any:
-        if args[0] is claimed and not continued:
-            continued.append(lambda: commit(*args, **options))
+        if args[0] is claimed and not postponed:
+            postponed.append(lambda: commit(*args, **options))
             return STALE
         return commit(*args, **options)
 
     bench.container.store.commit = commit_later  # type: ignore[method-assign]
     bench.container.engine.advance(claimed)
     bench.work()
-    assert bench.status(KID) == "Succeeded"
-    before(bench, "advance", continued[0])
-    schedule_next(bench)
+    assert bench.status(CHILD_REF) == "Succeeded"
+    before_script(bench, "advance", postponed[0])
+    run_until_idle(bench)
     assert bench.status(ref) == "Succeeded"
 
 
@@ -72,10 +71,10 @@ def test_a_sub_flow_notifies_its_parent_before_it_is_purged(bench: Bench) -> Non
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
     bench.work()
-    bench.container.maintenance.purge(bench.container.reading.execution(KID))
-    schedule_next(bench)
+    bench.container.maintenance.purge(bench.container.reading.execution(CHILD_REF))
+    run_until_idle(bench)
     assert bench.status(ref) == "Succeeded"
-    assert bench.wakes(KID) == {}
+    assert bench.wakes(CHILD_REF) == {}
 
 
 @pytest.mark.parametrize("own", ["client", "parent"])
@@ -90,18 +89,18 @@ def test_a_step_that_shares_a_sub_flow_is_notified_of_its_end(bench: Bench, own:
     ref = bench.start(text, {"seconds": 1000}, name="second")
     bench.work()
     assert bench.status(ref) == "Running"
-    bench.container.engine.end(bench.key(KID), Status.STOPPED, "Broken", "by hand")
-    schedule_next(bench)
+    bench.container.engine.end(bench.key(CHILD_REF), Status.STOPPED, "Broken", "by hand")
+    run_until_idle(bench)
     assert bench.output(ref) == {"error": "Broken", "cause": "by hand"}
 
 
-def test_stopping_a_parent_leaves_executions_of_others_alone(bench: Bench) -> None:
+def test_stopping_a_parent_does_not_stop_executions_of_others(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     bench.container.starter.start("child", {"seconds": 1000}, "kid")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
     bench.container.engine.end(bench.key(ref), Status.STOPPED, "", "")
-    schedule_next(bench)
-    assert bench.status(KID) == "Running"
+    run_until_idle(bench)
+    assert bench.status(CHILD_REF) == "Running"
 
 
 def test_stopping_a_purged_execution_raises_execution_not_exists(bench: Bench) -> None:
@@ -114,35 +113,35 @@ def test_stopping_a_purged_execution_raises_execution_not_exists(bench: Bench) -
 def test_a_sub_flow_of_a_lost_parent_is_stopped(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
-    before(bench, "start", lambda: bench.redis.delete(bench.container.store.keys.execution(ref)))
+    before_script(bench, "start", lambda: bench.redis.delete(bench.container.store.keys.execution(ref)))
     bench.work()
-    assert bench.status(KID) == "Running"
+    assert bench.status(CHILD_REF) == "Running"
     bench.sweep()
-    assert bench.status(KID) == "Stopped"
-    assert set(bench.wakes(KID)) <= {"!cleanup", "!purge", "!notify"}
+    assert bench.status(CHILD_REF) == "Stopped"
+    assert set(bench.wakes(CHILD_REF)) <= {"!cleanup", "!purge", "!notify"}
 
 
 def test_the_orphan_check_of_an_awaited_sub_flow_runs_once(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 1000})
     bench.work()
-    assert "!orphan" in bench.wakes(KID)
+    assert "!orphan" in bench.wakes(CHILD_REF)
     bench.sweep()
-    assert "!orphan" not in bench.wakes(KID)
-    assert bench.status(KID) == "Running"
+    assert "!orphan" not in bench.wakes(CHILD_REF)
+    assert bench.status(CHILD_REF) == "Running"
 
 
 def test_the_end_of_a_sub_flow_notifies_its_parent_at_once(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     ref = bench.start(PARENT.format(pattern="sync", name="kid"), {"seconds": 0})
     bench.work()
-    assert (bench.status(KID), bench.status(ref)) == ("Succeeded", "Succeeded")
-    assert "!notify" not in bench.wakes(KID)
+    assert (bench.status(CHILD_REF), bench.status(ref)) == ("Succeeded", "Succeeded")
+    assert "!notify" not in bench.wakes(CHILD_REF)
 
 
 def test_a_finished_maintenance_job_is_kept_for_a_namesake(bench: Bench) -> None:
     ref = bench.start(WAIT + "timeoutSeconds: 25\n", {"seconds": 3600})
-    bench.container.store.job_done(ExecutionKey(ref, "the id of the one before"), "deadline")
+    bench.container.store.job_done(ExecutionKey(ref, "the id of an earlier execution"), "deadline")
     assert "!deadline" in bench.wakes(ref)
     bench.container.store.job_done(bench.key(ref), "deadline")
     assert "!deadline" not in bench.wakes(ref)
@@ -166,10 +165,10 @@ def test_a_repeated_start_finds_its_sub_flow_after_it_ended(bench: Bench) -> Non
     die_at_commit(bench, ref)
     with pytest.raises(SystemExit):
         bench.work()
-    schedule_next(bench)
-    assert bench.status(KID) == "Succeeded"
+    run_until_idle(bench)
+    assert bench.status(CHILD_REF) == "Succeeded"
     bench.pass_time(4)
-    schedule_next(bench)
+    run_until_idle(bench)
     assert bench.output(ref) == {"FlowName": "child", "Name": "kid", "Status": "Succeeded"}
 
 
@@ -184,26 +183,26 @@ def test_a_sub_flow_continues_after_its_callback_was_reported(bench: Bench, more
         bench.container.engine.report(token, ReportedSucceeded({}))
 
     if is_early:
-        before(bench, "advance", report)
-        schedule_next(bench)
+        before_script(bench, "advance", report)
+        run_until_idle(bench)
     else:
-        schedule_next(bench)
+        run_until_idle(bench)
         report()
-    schedule_next(bench)
-    assert (bench.status(ref), bench.status(KID)) == ("Running" if more else "Succeeded", "Running")
+    run_until_idle(bench)
+    assert (bench.status(ref), bench.status(CHILD_REF)) == ("Running" if more else "Succeeded", "Running")
 
 
 def test_a_parent_without_definition_does_not_block_other_parents(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
     text = PARENT.format(pattern="sync", name="kid")
-    crashes = bench.start(text + "# another definition\n", {"seconds": 1000}, name="lost")
+    broken = bench.start(text + "# another definition\n", {"seconds": 1000}, name="lost")
     bench.work()
     other = bench.start(text, {"seconds": 1000}, name="other")
     bench.work()
-    digest = bench.container.reading.execution(crashes).digest
+    digest = bench.container.reading.execution(broken).digest
     bench.redis.delete(bench.container.store.keys.definition(digest))
     bench.build_container()
-    bench.container.engine.end(bench.key(KID), Status.STOPPED, "Broken", "by hand")
-    schedule_next(bench)
+    bench.container.engine.end(bench.key(CHILD_REF), Status.STOPPED, "Broken", "by hand")
+    run_until_idle(bench)
     assert bench.output(other) == {"error": "Broken", "cause": "by hand"}
-    assert "!notify" not in bench.wakes(KID)
+    assert "!notify" not in bench.wakes(CHILD_REF)

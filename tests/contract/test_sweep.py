@@ -1,4 +1,4 @@
-"""The sweep and the background jobs of a worker: bad entries, slow sweeps and clocks that jump."""
+"""The sweep, lease renewal and background jobs: unreadable entries, slow sweeps and clocks that jump."""
 
 from __future__ import annotations
 
@@ -14,20 +14,14 @@ from pollflow import ExecutionNotExists, StoreUnavailable, TaskError, Unreadable
 from pollflow.machine import ReportedSucceeded, Status
 from pollflow.runtime.background import run_in_background
 from pollflow.runtime.leases import LeaseRenewer, worker_name
-from pollflow.store import LEASED, Claimed, ExecutionRef, MessageKey, Reading, WakeUp, commands
+from pollflow.store import LEASED, Claimed, ExecutionRef, Reading, WakeUp, commands
 from tests.contract.conftest import Bench
 from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
 from tests.contract.sub_flows import token_of
 
 
-def take(bench: Bench) -> MessageKey:
-    key = bench.take()
-    assert key is not None
-    return key
-
-
-def of_a_later_layout(bench: Bench, ref: ExecutionRef) -> str:
-    """Makes the state of an execution's root frame one of a later release; the state as it was."""
+def set_later_layout(bench: Bench, ref: ExecutionRef) -> str:
+    """Give the root frame the layout of a later release. Return its own layout."""
     key = bench.container.store.keys.frame(ref, "r")
     layout: str = bench.redis.hget(key, "layout")
     bench.redis.hset(key, "layout", 999)
@@ -35,13 +29,13 @@ def of_a_later_layout(bench: Bench, ref: ExecutionRef) -> str:
 
 
 @pytest.mark.parametrize("bad", ["layout", "definition", "state"])
-def test_a_wake_up_that_fails_does_not_block_the_others(bench: Bench, bad: str) -> None:
+def test_a_wake_up_that_fails_does_not_block_others(bench: Bench, bad: str) -> None:
     refs = [bench.start(TIMED_TASK, name=f"n{number}") for number in range(40)]
     for _ in refs:
-        bench.container.store.claim(take(bench), "dead.1")
+        bench.container.store.claim(bench.take(), "dead.1")
     for ref in refs[:20]:
         if bad == "layout":
-            of_a_later_layout(bench, ref)
+            set_later_layout(bench, ref)
         elif bad == "state":
             bench.redis.hset(bench.container.store.keys.frame(ref, "r"), "state", "{")
         else:
@@ -66,8 +60,8 @@ def test_a_sweep_without_redis_raises_store_unavailable(bench: Bench, monkeypatc
 
 def test_a_call_with_a_later_layout_is_neither_leased_nor_counted(bench: Bench) -> None:
     ref = bench.start(TASK)
-    key = take(bench)
-    layout = of_a_later_layout(bench, ref)
+    key = bench.take()
+    layout = set_later_layout(bench, ref)
     before = bench.history(ref)
     for _ in range(3):
         with pytest.raises(UnreadableRecord):
@@ -80,7 +74,7 @@ def test_a_call_with_a_later_layout_is_neither_leased_nor_counted(bench: Bench) 
 
 def test_an_expired_call_that_is_queued_is_not_published_again(bench: Bench) -> None:
     bench.start(TASK)
-    bench.container.store.claim(take(bench), "dead.1")
+    bench.container.store.claim(bench.take(), "dead.1")
     for _ in range(600):
         bench.pass_time(1)
         bench.sweep()
@@ -90,19 +84,19 @@ def test_an_expired_call_that_is_queued_is_not_published_again(bench: Bench) -> 
 def test_an_expired_call_is_published_again_after_a_second_loss(bench: Bench) -> None:
     ref = bench.start(TASK)
     bench.returns("call", {})
-    bench.container.store.claim(take(bench), "dead.1")
+    bench.container.store.claim(bench.take(), "dead.1")
     for _ in range(2):
         while not bench.queued():
             bench.pass_time(1)
             bench.sweep()
-        crashes = take(bench)
-    bench.container.engine.handle(crashes)
+        key = bench.take()
+    bench.container.engine.handle(key)
     assert bench.status(ref) == "Succeeded"
 
 
 def test_a_lease_holds_after_the_redis_clock_went_back(bench: Bench) -> None:
     bench.start(TASK)
-    key = take(bench)
+    key = bench.take()
     bench.container.store.claim(key, "alive.1")
     bench.pass_time(-3600)
     assert bench.container.store.renew(key, "alive")
@@ -113,9 +107,9 @@ def test_a_lease_expires_in_time_after_the_redis_clock_went_back(bench: Bench) -
     call = 'type: task, name: B, resourceArn: "acs:fc:::services/s/functions/call"'
     ref = bench.start(PASSES.replace("type: pass, name: B", call))
     bench.returns("call", {})
-    bench.container.engine.handle(take(bench))
+    bench.handle_next()
     bench.pass_time(-3600)
-    bench.container.store.claim(take(bench), "dead.1")
+    bench.container.store.claim(bench.take(), "dead.1")
     bench.pass_time(3.1)
     bench.sweep()
     bench.work()
@@ -123,7 +117,7 @@ def test_a_lease_expires_in_time_after_the_redis_clock_went_back(bench: Bench) -
 
 
 def test_a_deadline_does_not_end_a_namesake(bench: Bench) -> None:
-    """A sweep has taken the job, and before it runs, the execution is purged and its name is used again."""
+    """After the sweep has read the job, the execution is purged and its name is used again."""
     text = WAIT + "timeoutSeconds: 25\n"
     ref = bench.start(text, {"seconds": 3600})
     bench.pass_time(26)
@@ -142,20 +136,20 @@ def test_a_deadline_does_not_end_a_namesake(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("text", [WAIT, RETRIES.replace(": 10,", ": 86400,")], ids=["wait", "retry"])
-def test_a_long_wait_that_begins_during_a_sweep_is_not_published(bench: Bench, text: str) -> None:
+def test_a_long_wait_that_starts_during_a_sweep_is_not_published(bench: Bench, text: str) -> None:
     bench.returns("call", TaskError("Busy"), {})
     ref = bench.start(text, {"seconds": 86_400})
-    key = take(bench)
+    key = bench.take()
     bench.pass_time(3)
     due = bench.container.store.due
 
-    def due_and_then_moved(shard: int, limit: int) -> commands.DueDone:
+    def due_then_advance(shard: int, limit: int) -> commands.DueDone:
         found = due(shard, limit)
         if found.members:
             bench.container.engine.handle(key)
         return found
 
-    bench.container.store.due = due_and_then_moved  # type: ignore[method-assign]
+    bench.container.store.due = due_then_advance  # type: ignore[method-assign]
     bench.sweep()
     bench.container.store.due = due  # type: ignore[method-assign]
     assert bench.queued() == []
@@ -168,7 +162,7 @@ def test_a_long_wait_that_begins_during_a_sweep_is_not_published(bench: Bench, t
 def test_an_entry_whose_claim_was_lost_runs_again(bench: Bench) -> None:
     bench.returns("call", {})
     ref = bench.start(TASK)
-    key = take(bench)
+    key = bench.take()
     keys = bench.container.store.keys
     fields, wakes = bench.redis.hgetall(keys.frame(ref, "r")), bench.wakes(ref)
     bench.container.store.claim(key, "alive.1")
@@ -186,8 +180,8 @@ def test_an_entry_whose_claim_was_lost_runs_again(bench: Bench) -> None:
 
 def test_a_duplicate_message_does_not_renew_the_next_step(bench: Bench) -> None:
     ref = bench.start(WAIT, {"seconds": 1})
-    bench.container.engine.handle(take(bench))
-    key = take(bench)
+    bench.handle_next()
+    key = bench.take()
     bench.pass_time(1)
     commit = bench.container.store.commit
 
@@ -251,7 +245,7 @@ def test_a_background_job_continues_after_an_error() -> None:
 
 @dataclass(eq=False)
 class Request:
-    """A step message as Celery holds it."""
+    """The request of a step task in Celery."""
 
     args: list[Any] = field(default_factory=lambda: ["flow", "x", "id", 1, "r", "token"])
     request_dict: dict[str, Any] = field(default_factory=dict)
@@ -262,7 +256,7 @@ class Request:
 
 
 class Renewals:
-    """A store that refuses every renewal. `on_third` is called at the third."""
+    """A store that refuses every renewal and calls `on_third` at the third one."""
 
     def __init__(self, on_third: Callable[[], None]) -> None:
         self.count, self.on_third = 0, on_third
@@ -278,7 +272,7 @@ class Renewals:
 def test_only_a_running_call_is_terminated(is_active: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     active, ended = {Request()}, list[int]()
     monkeypatch.setattr("pollflow.runtime.celery_internals.worker_state.active_requests", active)
-    # A call that ends while Redis is asked is not active any more when the answer comes.
+    # A call may end between the request to Redis and the reply.
     store: Any = Renewals(lambda: None if is_active else active.clear())
     renewer = LeaseRenewer(store, store, ended.append)
     for _ in range(5):
@@ -289,8 +283,8 @@ def test_only_a_running_call_is_terminated(is_active: bool, monkeypatch: pytest.
 def run_next(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, *, since_seconds: float = 0
 ) -> tuple[LeaseRenewer, list[int]]:
-    """Claim the call of the next message. Return the lease renewer of its worker, and the processes that it ends."""
-    headers, key, ended = bench.queued()[0]["headers"], take(bench), list[int]()
+    """Claim the next message. Return the lease renewer of its worker, and the list of processes that it ends."""
+    headers, key, ended = bench.queued()[0]["headers"], bench.take(), list[int]()
     bench.container.store.claim(key, f"{worker_name()}.1")
     execution = key.execution
     args = [key.ref.flow, key.ref.name, execution.id, execution.incarnation, key.frame, key.token]

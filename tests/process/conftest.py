@@ -13,6 +13,6 @@ from tests.servers import RedisServer
 
 @pytest.fixture
 def jobs(redis_server: RedisServer, processes: Processes) -> Iterator[Jobs]:
-    made = Jobs(redis_server, processes)
-    yield made
-    made.client.close()
+    jobs = Jobs(redis_server, processes)
+    yield jobs
+    jobs.client.close()

@@ -1,4 +1,4 @@
-"""The workers of `tests.apps.jobs`, and a client."""
+"""Workers that run `tests.apps.jobs`, and a client."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Jobs:
         return self.workers.start(*options, app=app, env={"POLLFLOW_TEST_CONF": json.dumps(conf)}, name=name)
 
     def until(self, execution: Execution, type: str, step: str, count: int = 1, timeout: float = 20) -> None:
-        """Wait for the event."""
+        """Wait until the history has `count` events of a type and step."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             found = [e for e in execution.history() if e.type == type and e.step == step]

@@ -1,4 +1,4 @@
-"""Failure modes of Celery: a test or a refusal for each that can affect a user (docs/celery.md)."""
+"""Celery failure modes that affect users (docs/celery.md): each is handled, or refused at start."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from tests.workers import PROJECT
 
 pytestmark = pytest.mark.process
 
-HASTY = {"unacked_restore_interval": 1, "unacked_restore_throttle": 1}
+FAST_RESTORE = {"unacked_restore_interval": 1, "unacked_restore_throttle": 1}
 
 
 def test_the_broken_celery_release_is_excluded() -> None:
     (text,) = re.findall(r'^ *"(celery\[redis\][^"]*)"', (PROJECT / "pyproject.toml").read_text(), re.M)
     celery = Requirement(text)
-    tried = ("5.5.0", "5.6.3", "5.7.0", "5.7.1")
-    assert [version for version in tried if version in celery.specifier] == ["5.5.0", "5.6.3", "5.7.1"]
+    versions = ("5.5.0", "5.6.3", "5.7.0", "5.7.1")
+    assert [version for version in versions if version in celery.specifier] == ["5.5.0", "5.6.3", "5.7.1"]
     assert importlib.metadata.version("celery") in celery.specifier
 
 
-def test_a_worker_without_step_tasks_delays_but_stops_nothing(jobs: Jobs) -> None:
+def test_a_worker_without_pollflow_delays_executions_but_stops_none(jobs: Jobs) -> None:
     plain = jobs.workers.start(app="tests.apps.plain", name="plain")
-    # Every second message is dropped, sometimes six of one entry in a row: the redelivery timeout must stay short.
+    # The plain worker drops about half of the messages, so the redelivery timeout must stay short.
     jobs.worker(pollflow_redelivery_timeout=0.5, pollflow_max_redelivery_timeout=1.0)
     executions = [jobs.client.start("polling", {"wait": 0.1, "done_at": 1}) for _ in range(3)]
     for execution in executions:
@@ -50,8 +50,8 @@ def test_a_worker_without_step_tasks_delays_but_stops_nothing(jobs: Jobs) -> Non
 
 
 def test_an_app_with_a_shorter_visibility_timeout_duplicates_no_call(jobs: Jobs) -> None:
-    """An app that puts the unacknowledged countdowns of other workers back into the queue."""
-    conf = {"broker_transport_options": {"visibility_timeout": 1, **HASTY}, "task_default_queue": "other"}
+    """The other app restores the unacknowledged countdowns of pollflow's workers to the queue."""
+    conf = {"broker_transport_options": {"visibility_timeout": 1, **FAST_RESTORE}, "task_default_queue": "other"}
     jobs.workers.start(app="tests.apps.plain", name="plain", env={"POLLFLOW_TEST_CONF": json.dumps(conf)})
     for _ in range(2):
         jobs.worker()
@@ -73,7 +73,7 @@ def test_acks_late_workers_killed_under_load_lose_nothing(jobs: Jobs) -> None:
     with Redis.from_url(jobs.url) as client:
         for kill in range(1, 4):
             worker = jobs.worker(**conf)
-            wait_until(lambda kill=kill: client.llen("test:calls") > 30 * kill, "work")  # type: ignore[misc]
+            wait_until(lambda kill=kill: client.llen("test:calls") > 30 * kill, "calls")  # type: ignore[misc]
             worker.kill_group()
     jobs.worker(**conf)
     for execution in executions:
@@ -83,9 +83,9 @@ def test_acks_late_workers_killed_under_load_lose_nothing(jobs: Jobs) -> None:
 
 @pytest.fixture
 def cluster_url(processes: Processes) -> Iterator[str]:
-    """A Redis that runs as a cluster of one."""
+    """Return the URL of a Redis Cluster with one node."""
     port = free_port()
-    # By default the bus takes the port 10,000 above, which there may not be.
+    # The default port of the bus is 10,000 higher, which may be out of range.
     bus = str(free_port())
     options = [
         "--port",

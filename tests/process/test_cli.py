@@ -1,4 +1,4 @@
-"""The command as users run it: in a new project, on the embedded server, with piped output."""
+"""The command in a new project, on the embedded server, with piped output."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FLOW = "flows/task_polling.yaml"
 
 
 class Project:
-    """A project as `pollflow init` writes it, with shorter waits, and commands that run in it."""
+    """A project from `pollflow init` with shorter waits, and commands that run in it."""
 
     def __init__(self, folder: Path, processes: Processes) -> None:
         self.folder = folder
@@ -45,16 +45,16 @@ class Project:
         worker.write_text(worker.read_text().replace("pollflow.attach(", lines + "pollflow.attach(", 1))
 
     def command(self, *words: str, **env: str) -> Started:
-        # With an empty URL the embedded server of the project is used.
+        # With an empty URL, commands use the embedded server of the project.
         return self._processes.start("pollflow", [*COMMAND, *words], cwd=self.folder, env={ENV: "", **env})
 
-    def ends(self, *words: str, **env: str) -> tuple[int, str]:
-        """The exit status and the output of a command."""
+    def run(self, *words: str, **env: str) -> tuple[int, str]:
+        """Run a command and return its exit status and output."""
         started = self.command(*words, **env)
         return started.process.wait(60), started.output()
 
     def json(self, *words: str) -> object:
-        status, output = self.ends(*words, "--json")
+        status, output = self.run(*words, "--json")
         assert status == 0, output
         return json.loads(output)
 
@@ -69,13 +69,12 @@ ENV = "POLLFLOW_REDIS_URL"
 
 @pytest.fixture
 def project(tmp_path: Path, processes: Processes) -> Iterator[Project]:
-    made = Project(tmp_path / "project", processes)
-    yield made
-    assert living_in(tmp_path) == []
+    yield Project(tmp_path / "project", processes)
+    assert processes_in(tmp_path) == []
 
 
-def living_in(folder: Path) -> list[str]:
-    """The processes with a working directory below a folder."""
+def processes_in(folder: Path) -> list[str]:
+    """Return the running processes with a working directory below a folder."""
     if not PROC.is_dir():
         return []
     found = []
@@ -95,14 +94,14 @@ def assert_no_traceback(output: str) -> None:
 
 
 def follow_command(output: str) -> list[str]:
-    """The arguments of the command that the output says to type."""
+    """Return the arguments of the follow command that the output shows."""
     match = re.search(r"^  pollflow (run --follow \S+)$", output, re.MULTILINE)
     assert match, output
     return match[1].split()
 
 
 def test_a_run_prints_a_line_per_step_and_the_next_commands(project: Project) -> None:
-    status, output = project.ends("run", FLOW, "--input", '{"delay": 1.5}', "--name", "one")
+    status, output = project.run("run", FLOW, "--input", '{"delay": 1.5}', "--name", "one")
     assert status == 0, output
     lines = [re.sub(r"^ *\+[0-9.]+s  |[0-9.]+ s$", "", line).split() for line in output.splitlines() if " (" in line]
     left = [line[1] for line in lines if line[0] == "left"]
@@ -133,7 +132,7 @@ def test_a_run_prints_one_json_document(project: Project) -> None:
 
 def test_a_failed_execution_gives_status_one(project: Project) -> None:
     project.set_wait("0.1")
-    status, output = project.ends("run", FLOW, "--input", '{"delay": 300}')
+    status, output = project.run("run", FLOW, "--input", '{"delay": 300}')
     assert status == 1
     assert output.count("left    GetJobStatus") == 4
     assert "\nFailed after " in output
@@ -145,7 +144,7 @@ def test_a_bad_flow_gives_status_two_with_every_problem(project: Project) -> Non
     bad.write_text(
         "version: v1\ntype: flow\nsteps:\n  - type: wait\n    name: A\n    duration: ten\n    goto: Nowhere\n"
     )
-    status, output = project.ends("run", "flows/bad.yaml")
+    status, output = project.run("run", "flows/bad.yaml")
     assert status == 2
     lines = output.splitlines()
     assert lines[0].startswith("flows/bad.yaml:6:15: steps[0].duration: ")
@@ -156,7 +155,7 @@ def test_a_bad_flow_gives_status_two_with_every_problem(project: Project) -> Non
 
 @pytest.mark.parametrize("input", ["[1]", "{", "@missing.json", '{"a": NaN}'])
 def test_bad_input_gives_status_two_and_starts_nothing(project: Project, input: str) -> None:
-    status, output = project.ends("run", FLOW, "--input", input)
+    status, output = project.run("run", FLOW, "--input", input)
     assert status == 2
     assert_no_traceback(output)
     assert not (project.folder / ".pollflow").exists()
@@ -178,38 +177,38 @@ def test_the_settings_of_the_project_limit_flows(project: Project) -> None:
     project.configure(pollflow_max_events=5000, pollflow_max_wait=9.0)
     (project.folder / "endless.yaml").write_text(ENDLESS.replace("duration: 10", "duration: 9"))
     environment = {ENV: "redis://127.0.0.1/0"}  # `attach` requires a URL
-    status, output = project.ends("lint", "endless.yaml", **environment)
+    status, output = project.run("lint", "endless.yaml", **environment)
     assert status == 0, output
     assert "before the limit of 5,000 events" in output
     project.set_wait("10")
     refusal = "must be a number of seconds from 0 to 9"
-    status, output = project.ends("lint", FLOW, **environment)
+    status, output = project.run("lint", FLOW, **environment)
     assert (status, refusal in output) == (1, True), output
-    status, output = project.ends("run", FLOW)
+    status, output = project.run("run", FLOW)
     assert status == 2, output
     assert re.search(rf"^{FLOW}:\d+:\d+: steps\[2\].duration: {refusal}", output, re.MULTILINE), output
     project.set_wait("9")
-    assert project.ends("deploy", FLOW)[0] == 0
+    assert project.run("deploy", FLOW)[0] == 0
     project.set_wait("10")
-    status, output = project.ends("deploy", FLOW)
+    status, output = project.run("deploy", FLOW)
     assert (status, refusal in output) == (2, True), output
 
 
 def test_the_maximum_wait_is_a_setting(project: Project) -> None:
     project.configure(pollflow_max_wait=1e9)
     project.set_wait("40000000")
-    assert project.ends("lint", FLOW, **{ENV: "redis://127.0.0.1/0"})[0] == 0
+    assert project.run("lint", FLOW, **{ENV: "redis://127.0.0.1/0"})[0] == 0
     run = project.command("run", FLOW)
     run.wait_for_output("entered Wait10s")
     run.signal_group(signal.SIGINT)
     assert run.process.wait(60) == 130
-    assert project.ends("deploy", FLOW)[0] == 0
+    assert project.run("deploy", FLOW)[0] == 0
 
 
 def test_a_missing_function_is_reported_with_near_names(project: Project) -> None:
     flow = project.folder / FLOW
     flow.write_text(flow.read_text().replace("functions/GetJobStatus", "functions/GetJobState"))
-    status, output = project.ends("run", FLOW)
+    status, output = project.run("run", FLOW)
     assert status == 2
     assert "step GetJobStatus: no function is registered as 'fnf-demo/GetJobState'" in output
     assert "fnf-demo/GetJobStatus" in output.partition("similar names: ")[2]
@@ -219,7 +218,7 @@ def test_a_missing_function_is_reported_with_near_names(project: Project) -> Non
 
 def test_a_worker_that_cannot_start_is_reported_with_its_log(project: Project) -> None:
     (project.folder / "tasks" / "polling.py").write_text("import no_such_module\n")
-    status, output = project.ends("run", FLOW)
+    status, output = project.run("run", FLOW)
     assert status == 2
     assert "the worker exited with status " in output
     assert "No module named 'no_such_module'" in output
@@ -231,8 +230,8 @@ def test_a_worker_that_is_not_ready_in_time_is_reported_with_its_log(
     monkeypatch.setattr(workers, "START_SECONDS", 0.0)
     started = processes.start("slow", [sys.executable, "-c", "import time; time.sleep(60)"], cwd=tmp_path)
     log = tmp_path / "worker.log"
-    log.write_text("of an earlier worker\nCannot connect to amqp://elsewhere\n")
-    worker = workers.Worker(started.process, log, len("of an earlier worker\n"), -1, 0.0)
+    log.write_text("from an earlier worker\nCannot connect to amqp://elsewhere\n")
+    worker = workers.Worker(started.process, log, len("from an earlier worker\n"), -1, 0.0)
     with pytest.raises(workers.CommandError) as raised:
         worker.wait_until_ready()
     lines = str(raised.value).splitlines()
@@ -242,7 +241,7 @@ def test_a_worker_that_is_not_ready_in_time_is_reported_with_its_log(
 
 def test_an_app_that_cannot_be_imported_is_reported_in_a_line(project: Project) -> None:
     (project.folder / "tasks" / "polling.py").write_text("import no_such_module\n")
-    status, output = project.ends("worker")
+    status, output = project.run("worker")
     assert status == 2
     message = (
         f"{project.folder / 'worker.py'} cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"
@@ -253,11 +252,11 @@ def test_an_app_that_cannot_be_imported_is_reported_in_a_line(project: Project) 
 def test_without_a_project_the_remedies_are_printed(tmp_path: Path, processes: Processes) -> None:
     project = Project(tmp_path / "project", processes)
     (project.folder / "worker.py").unlink()
-    status, output = project.ends("run", FLOW)
+    status, output = project.run("run", FLOW)
     assert status == 2
     assert "pollflow init DIR" in output
     assert "--no-worker" in output
-    status, output = project.ends("worker")
+    status, output = project.run("worker")
     assert status == 2
     assert "pollflow init DIR" in output
     assert "--no-worker" not in output
@@ -266,7 +265,7 @@ def test_without_a_project_the_remedies_are_printed(tmp_path: Path, processes: P
 
 @pytest.mark.parametrize("words", [["run", FLOW], ["list"], ["show", "a/b"], ["deploy", FLOW]])
 def test_a_wrong_redis_url_is_an_error_without_a_traceback(project: Project, words: list[str]) -> None:
-    status, output = project.ends(*words, "--redis", f"redis://127.0.0.1:{free_port()}/0")
+    status, output = project.run(*words, "--redis", f"redis://127.0.0.1:{free_port()}/0")
     assert status == 2
     assert "pollflow: Redis cannot serve: " in output
     assert "Connection refused" in output
@@ -281,16 +280,16 @@ def test_a_run_continues_after_redis_was_killed(project: Project) -> None:
     assert run.process.wait(60) == 2
     assert "pollflow: Redis cannot serve: " in run.output()
     assert_no_traceback(run.output())
-    assert living_in(project.folder) == []
-    status, output = project.ends(*follow_command(run.output()))
+    assert processes_in(project.folder) == []
+    status, output = project.run(*follow_command(run.output()))
     assert status == 0, output
     assert output.count("left    GetJobStatus") == 1
 
 
 def test_redis_lost_during_a_list_is_an_error_without_a_traceback(project: Project, redis_server: RedisServer) -> None:
-    with Cutter(redis_server.url, b"ZREVRANGEBYSCORE") as cutter:
-        status, output = project.ends("list", "--redis", cutter.url)
-    assert cutter.has_cut
+    with CuttingProxy(redis_server.url, b"ZREVRANGEBYSCORE") as proxy:
+        status, output = project.run("list", "--redis", proxy.url)
+    assert proxy.has_cut
     assert status == 2
     assert "pollflow: Redis cannot serve: " in output
     assert_no_traceback(output)
@@ -304,9 +303,9 @@ def test_an_interrupted_run_stops_all_and_prints_how_to_follow(project: Project,
     run.signal_group(number)
     assert run.process.wait(60) == expected
     assert_no_traceback(run.output())
-    assert living_in(project.folder) == []
+    assert processes_in(project.folder) == []
     assert follow_command(run.output()) == ["run", "--follow", "task-polling/one"]
-    status, output = project.ends(*follow_command(run.output()))
+    status, output = project.run(*follow_command(run.output()))
     assert status == 0, output
     assert "followed; 14 events so far, at Wait10s" in output
     assert output.count("left    Wait10s") == 1
@@ -314,9 +313,9 @@ def test_an_interrupted_run_stops_all_and_prints_how_to_follow(project: Project,
 
 def test_a_run_with_the_name_of_a_running_execution_follows_it(project: Project) -> None:
     project.set_wait("1")
-    assert project.ends("deploy", FLOW)[0] == 0
-    assert project.ends("start", "task-polling", "--name", "one", "--input", '{"delay": 0}')[0] == 0
-    status, output = project.ends("run", FLOW, "--name", "one", "--input", '{"delay": 1000}')
+    assert project.run("deploy", FLOW)[0] == 0
+    assert project.run("start", "task-polling", "--name", "one", "--input", '{"delay": 0}')[0] == 0
+    status, output = project.run("run", FLOW, "--name", "one", "--input", '{"delay": 1000}')
     assert status == 0, output
     assert 'task-polling/one  {"delay": 0}\n' in output
     assert re.search(r"already running; \d+ events so far", output)
@@ -327,14 +326,14 @@ def test_the_worker_and_server_of_a_killed_run_are_stopped(project: Project) -> 
     run = project.command("run", FLOW, "--name", "one")
     run.wait_for_output("entered Wait10s")
     run.kill_group()
-    wait_until(lambda: not any("celery" in line for line in living_in(project.folder)), "the end of the worker")
-    assert project.ends("stop", "task-polling/one")[0] == 0
-    assert living_in(project.folder) == []
+    wait_until(lambda: not any("celery" in line for line in processes_in(project.folder)), "end of the worker")
+    assert project.run("stop", "task-polling/one")[0] == 0
+    assert processes_in(project.folder) == []
 
 
 def test_a_run_with_a_timeout_prints_how_to_follow(project: Project) -> None:
     project.set_wait("60")
-    status, output = project.ends("run", FLOW, "--timeout", "1", "--name", "one")
+    status, output = project.run("run", FLOW, "--timeout", "1", "--name", "one")
     assert status == 1
     assert "task-polling/one has not ended after 1 seconds" in output
     assert follow_command(output) == ["run", "--follow", "task-polling/one"]
@@ -343,11 +342,11 @@ def test_a_run_with_a_timeout_prints_how_to_follow(project: Project) -> None:
 def test_a_worker_serves_the_commands_of_another_terminal(project: Project) -> None:
     worker = project.command("worker")
     worker.wait_for_output(" ready.")
-    assert project.ends("deploy", FLOW)[0] == 0
-    status, output = project.ends("start", "task-polling", "--input", '{"delay": 0}', "--name", "one", "--wait")
+    assert project.run("deploy", FLOW)[0] == 0
+    status, output = project.run("start", "task-polling", "--input", '{"delay": 0}', "--name", "one", "--wait")
     assert status == 0, output
-    assert project.ends("start", "task-polling", "--name", "one")[0] == 2
-    assert project.ends("run", FLOW, "--input", '{"delay": 0}', "--no-worker")[0] == 0
+    assert project.run("start", "task-polling", "--name", "one")[0] == 2
+    assert project.run("run", FLOW, "--input", '{"delay": 0}', "--no-worker")[0] == 0
     worker.signal_group(signal.SIGINT)
     assert worker.process.wait(30) == 0
 
@@ -355,33 +354,33 @@ def test_a_worker_serves_the_commands_of_another_terminal(project: Project) -> N
 def test_deploy_skips_flow_tests(project: Project) -> None:
     test_file = "flows/task_polling.flowtest.yaml"
     (project.folder / test_file).write_text("cases: []\n")
-    status, output = project.ends("deploy", test_file, FLOW)
+    status, output = project.run("deploy", test_file, FLOW)
     assert status == 0, output
     assert f"skipped: {test_file} is a flow test; run it with: pollflow test {test_file}\n" in output
     assert "deployed task-polling from flows/task_polling.yaml" in output
 
 
 def test_an_execution_can_be_listed_shown_stopped_and_purged(project: Project) -> None:
-    assert project.ends("deploy", FLOW)[0] == 0
+    assert project.run("deploy", FLOW)[0] == 0
     flows = project.json("flows")
     assert isinstance(flows, list)
     assert [flow["name"] for flow in flows] == ["task-polling"]
-    assert project.ends("start", "task-polling", "--name", "one")[0] == 0
-    status, output = project.ends("start", "task-polling", "--name", "one")
+    assert project.run("start", "task-polling", "--name", "one")[0] == 0
+    status, output = project.run("start", "task-polling", "--name", "one")
     assert (status, output.splitlines()[0]) == (0, "already running: task-polling/one")
-    status, output = project.ends("start", "task-polling", "--name", "one", "--input", '{"delay": 1}')
+    status, output = project.run("start", "task-polling", "--name", "one", "--input", '{"delay": 1}')
     assert (status, output.splitlines()[0]) == (0, "task-polling/one is already running, with the input {}")
     assert "the new input is not used" in output
-    assert project.ends("purge", "task-polling/one")[0] == 2
+    assert project.run("purge", "task-polling/one")[0] == 2
     stopped = project.json("stop", "task-polling/one", "--error", "NotNeeded", "--cause", "a test")
     assert isinstance(stopped, dict)
     assert (stopped["status"], stopped["error"], stopped["cause"]) == ("Stopped", "NotNeeded", "a test")
-    status, output = project.ends("list", "--status", "stopped")
+    status, output = project.run("list", "--status", "stopped")
     assert (status, output.split()[-1]) == (0, "NotNeeded")
-    status, output = project.ends("show", "task-polling/one")
+    status, output = project.run("show", "task-polling/one")
     assert "cause      a test" in output
-    assert project.ends("purge", "task-polling/one")[0] == 0
-    assert project.ends("show", "task-polling/one") == (2, 'pollflow: execution "task-polling/one" does not exist\n')
+    assert project.run("purge", "task-polling/one")[0] == 0
+    assert project.run("show", "task-polling/one") == (2, 'pollflow: execution "task-polling/one" does not exist\n')
 
 
 def test_the_demo_checks_the_recovery_and_leaves_nothing(tmp_path: Path, processes: Processes) -> None:
@@ -394,7 +393,7 @@ def test_the_demo_checks_the_recovery_and_leaves_nothing(tmp_path: Path, process
     assert "Each transition was committed exactly once." in demo.output()
     assert "pollflow init my-project" in demo.output()
     assert list(folder.iterdir()) == []
-    assert living_in(folder) == []
+    assert processes_in(folder) == []
 
 
 def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, processes: Processes) -> None:
@@ -406,11 +405,11 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, processes: Processes
     assert demo.process.wait(60) == 130
     assert_no_traceback(demo.output())
     assert list(folder.iterdir()) == []
-    assert living_in(folder) == []
+    assert processes_in(folder) == []
 
 
-class Cutter:
-    """A proxy in front of a Redis that closes all connections when it sees a word in a request."""
+class CuttingProxy:
+    """A proxy for Redis that closes all connections when a request contains a word."""
 
     def __init__(self, url: str, word: bytes) -> None:
         match = re.fullmatch(r"(redis://.*@)127\.0\.0\.1:(\d+)(/\d+)", url)
@@ -421,7 +420,7 @@ class Cutter:
         self.has_cut = False
         self._thread = threading.Thread(target=self._serve)
 
-    def __enter__(self) -> Cutter:
+    def __enter__(self) -> CuttingProxy:
         self._thread.start()
         return self
 
@@ -430,14 +429,14 @@ class Cutter:
         self._listener.close()
 
     def _serve(self) -> None:
-        """Serve one connection at a time, as a command opens them."""
+        """Serve one connection at a time, as a command opens one after another."""
         while not self.has_cut:
-            near, _ = self._listener.accept()
-            with near, socket.create_connection(("127.0.0.1", self._target)) as far:
-                while data := near.recv(65_536):
+            client, _ = self._listener.accept()
+            with client, socket.create_connection(("127.0.0.1", self._target)) as server:
+                while data := client.recv(65_536):
                     if self._word in data:
                         self.has_cut = True
                         break
-                    far.sendall(data)
-                    near.sendall(far.recv(65_536))
+                    server.sendall(data)
+                    client.sendall(server.recv(65_536))
         self._listener.close()

@@ -1,7 +1,6 @@
-"""docker-compose.yml without Docker: each service's own command, as a process, and its own health check.
+"""docker-compose.yml without Docker: the command and the health check of each service run as processes.
 
-What stands in for the containers: host names and ports are this machine's, and a folder of wrappers on the PATH runs
-`redis-server` and `redis-cli` on a port of the test's own.
+Host names and ports are those of this machine. Wrappers on the PATH run `redis-server` and `redis-cli` on a free port.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 APPLICATION = ("worker.py", "beat_config.py", "tasks", "flows")
 
-# Where redis-cli is not installed: as much of it as a health check may need.
+# Replaces redis-cli where it is not installed; it can do what the health check needs.
 REDIS_CLI = """\
 import sys
 from redis import Redis
@@ -44,7 +43,7 @@ print("PONG" if answer is True else answer)
 
 @dataclass
 class Machine:
-    """Run the services on this machine as in their containers."""
+    """Run the services on this machine instead of in containers."""
 
     folder: Path
     processes: Processes
@@ -129,7 +128,7 @@ def redis(machine: Machine) -> Started:
     return started
 
 
-def test_redis_keeps_what_it_has_acknowledged(machine: Machine, redis: Started) -> None:
+def test_redis_keeps_acknowledged_writes_after_a_kill(machine: Machine, redis: Started) -> None:
     with Redis(port=machine.redis_port) as client:
         client.set("key", "value")
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
@@ -173,7 +172,7 @@ def test_every_service_has_a_health_check() -> None:
     assert all("healthcheck" in service for service in SERVICES.values())
 
 
-def test_nothing_is_published_beyond_this_machine() -> None:
+def test_ports_are_published_on_this_machine_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)

@@ -23,7 +23,7 @@ from pollflow.server import EmbeddedServer, ProjectServer, ServerBinary, find_se
 
 pytestmark = pytest.mark.process
 
-# Uses the project's server until its input ends, like a command in another terminal.
+# Uses the server of the project until its input ends, as a command in another terminal does.
 COMMAND = """
 import sys
 from pathlib import Path
@@ -173,7 +173,7 @@ def test_an_unreadable_address_file_of_an_ended_server_is_ignored(tmp_path: Path
 
 
 def test_many_concurrent_commands_share_one_server(tmp_path: Path) -> None:
-    def use_server(token: int) -> None:
+    def use_server(number: int) -> None:
         with ProjectServer(tmp_path) as server, connected(server.url) as client:
             client.incr("visits")
 
@@ -215,7 +215,7 @@ def test_the_password_is_not_in_the_process_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a folder with spaces", 'with "quotes"', "ü" * 60], ids=["spaces", "quotes", "long"])
-def test_folder_names_may_have_any_characters(tmp_path: Path, name: str) -> None:
+def test_folder_names_may_have_spaces_and_quotes(tmp_path: Path, name: str) -> None:
     project = tmp_path / name
     with ProjectServer(project) as server:
         put(server.url, "served")
@@ -224,9 +224,9 @@ def test_folder_names_may_have_any_characters(tmp_path: Path, name: str) -> None
 
 def test_a_server_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
     broken = tmp_path / "broken-server"
-    broken.write_text("#!/bin/sh\necho 'Fatal: the disk is on fire'\nexit 1\n")
+    broken.write_text("#!/bin/sh\necho 'Fatal: cannot open the log'\nexit 1\n")
     broken.chmod(0o755)
-    expected = r"broken-server.* did not start.*\nFatal: the disk is on fire"
+    expected = r"broken-server.* did not start.*\nFatal: cannot open the log"
     with pytest.raises(StoreUnavailable, match=expected), ProjectServer(tmp_path, ServerBinary(broken, "test")):
         pass
     assert not is_running(tmp_path)

@@ -1,4 +1,4 @@
-"""The fixtures of the tests."""
+"""The fixtures of the tests start, kill and clean up servers and processes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_celery_worker_and_beat_run_on_the_url_of_the_embedded_server(
     assert beat.stop() == 0
 
 
-def test_killing_a_group_ends_the_pool_s_children_too(workers: Workers, folder: Path) -> None:
+def test_killing_a_group_ends_the_pool_processes_too(workers: Workers, folder: Path) -> None:
     worker = workers.start("-c", "3", cwd=folder)
     assert len(group_members(worker.pid)) >= 4
     worker.kill_group(signal.SIGKILL)
@@ -78,6 +78,6 @@ def test_a_process_that_outlives_its_leader_fails_the_test(tmp_path: Path) -> No
     orphan = "import os, time\nif os.fork() == 0:\n    time.sleep(600)"
     started = processes.start("orphan", [sys.executable, "-c", orphan], cwd=tmp_path)
     started.process.wait()
-    with pytest.raises(AssertionError, match="left processes behind"):
+    with pytest.raises(AssertionError, match="processes outlived their leader"):
         processes.end_all()
     assert group_members(started.pid) == []

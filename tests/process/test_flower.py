@@ -1,4 +1,4 @@
-"""A real Flower beside a running execution: its REST API shows which execution and step a row is."""
+"""The REST API of Flower shows flow, execution, step, attempt and parent of each message."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_flower_shows_flow_execution_step_attempt_and_parent(jobs: Jobs) -> None
         except (URLError, ConnectionError):
             return None
 
-    wait_until(lambda: ask("tasks") is not None, "Flower")
+    wait_until(lambda: ask("tasks") is not None, "reply from Flower")
     jobs.worker("-E")
-    wait_until(lambda: ask("workers?refresh=1"), "Flower sees the worker")
+    wait_until(lambda: ask("workers?refresh=1"), "worker in Flower")
     execution = jobs.client.start("polling", {"wait": 1, "done_at": 2, "password": "hunter2"}, name="mine").wait(30)
-    wait_until(lambda: "pollflow.succeed" in {row["name"] for row in ask("tasks").values()}, "the last step")
-    wait_until(lambda: {row["state"] for row in ask("tasks").values()} == {"SUCCESS"}, "all rows end")
+    wait_until(lambda: "pollflow.succeed" in {row["name"] for row in ask("tasks").values()}, "last step in Flower")
+    wait_until(lambda: {row["state"] for row in ask("tasks").values()} == {"SUCCESS"}, "success of all rows")
     rows = {row["uuid"]: row for row in ask("tasks").values()}
     shown = [(row["name"], row["args"]) for row in sorted(rows.values(), key=lambda row: row["received"])]
     assert shown == [

@@ -1,4 +1,4 @@
-"""`pollflow test --redis`: the flow tests pass on a Redis that the user names, and leave no key there."""
+"""`pollflow test --redis`: the flow tests pass on the Redis of the user, and leave no keys there."""
 
 from __future__ import annotations
 

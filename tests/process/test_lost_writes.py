@@ -30,10 +30,10 @@ def test_an_older_append_only_file_is_restored_under_running_workers(
     jobs.until(executions[0], "StepStarted", "Wait", count=8)
     known = {execution.name: len(execution.history()) for execution in executions}
     redis_server.kill()
-    for kept in older.iterdir():
-        if kept.is_dir():
-            shutil.rmtree(redis_server.folder / kept.name)
-            shutil.copytree(kept, redis_server.folder / kept.name)
+    for entry in older.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(redis_server.folder / entry.name)
+            shutil.copytree(entry, redis_server.folder / entry.name)
     redis_server.start()
     assert any(len(execution.history()) < known[execution.name] for execution in executions)
     for execution in executions:
@@ -41,6 +41,6 @@ def test_an_older_append_only_file_is_restored_under_running_workers(
         assert execution.status == "Succeeded"
         assert execution.output is not None and execution.output["tries"] == 12
         assert_sound(execution)
-    # The calls that Redis forgot were made again, under the same keys: that is what the key is for.
+    # Calls that Redis lost were repeated under the same idempotency keys.
     keys = Counter(call["key"] for call in calls(jobs.url) if call["step"] == "Status")
     assert len(keys) == 12 * len(executions)

@@ -1,4 +1,4 @@
-"""Pools other than prefork, and brokers other than the Redis of the state."""
+"""Pools other than prefork, and brokers in another database or without acknowledgements."""
 
 from __future__ import annotations
 

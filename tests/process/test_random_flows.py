@@ -1,4 +1,4 @@
-"""Random flows on real workers write the history that the pure machine writes in virtual time."""
+"""Generated flows write the same history on Celery workers as in virtual time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.workers import PROJECT, Workers
 
 pytestmark = pytest.mark.process
 
-LONGEST_SECONDS = 6
+MAX_SECONDS = 6
 
 
 @dataclass
@@ -32,16 +32,16 @@ class Sample:
     expected: RunResult
 
     @property
-    def is_map_step(self) -> bool:
+    def has_map_step(self) -> bool:
         return any(isinstance(s, ParallelStep | ForeachStep) for x in self.flow.series.values() for s in x.steps)
 
 
-def samples(seed_examples: int) -> list[Sample]:
-    """Return short flows with their expected results; the same ones each time."""
+def samples(count: int) -> list[Sample]:
+    """Return short flows with their expected results, the same ones in each run."""
     found: list[Sample] = []
 
     @settings(
-        max_examples=seed_examples,
+        max_examples=count,
         phases=[Phase.generate],
         derandomize=True,
         database=None,
@@ -49,14 +49,14 @@ def samples(seed_examples: int) -> list[Sample]:
         suppress_health_check=list(HealthCheck),
     )
     @given(flows(), inputs, functions, st.none())
-    def collect(flow: Flow, given_input: Any, answers: Any, _: None) -> None:
-        # One answer for each function, at once: calls of branches that run together have no order of their own.
+    def collect(flow: Flow, input: Any, answers: Any, _: None) -> None:
+        # One reply per function, without a duration, since the order of calls in parallel branches is not defined.
         fixed = {name: [Reply(r[0].returns, r[0].raises)] for name, r in answers.items()}
-        run = VirtualRun(flow, given_input, functions=fixed, limits=LIMITS).run()
-        # A time limit that a loaded machine could meet says nothing.
+        run = VirtualRun(flow, input, functions=fixed, limits=LIMITS).run()
+        # On a busy machine a shorter timeout could expire.
         has_time = flow.timeout_seconds is None or flow.timeout_seconds > 30
-        if has_time and run.status.ended and run.seconds <= LONGEST_SECONDS and len(run.history) > 6:
-            found.append(Sample(flow, given_input, {name: r[0] for name, r in fixed.items()}, run))
+        if has_time and run.status.ended and run.seconds <= MAX_SECONDS and len(run.history) > 6:
+            found.append(Sample(flow, input, {name: r[0] for name, r in fixed.items()}, run))
 
     collect()
     return found
@@ -93,11 +93,13 @@ def test_random_flows_write_the_history_of_virtual_time(redis_server: RedisServe
         execution = execution.wait(120)
         expected = sample.expected
         assert execution.status == expected.status.value, (sample.flow.text, sample.input, execution.history())
-        assert (execution.output, execution.error or None) == (expected.output, expected.error or None)
         history = execution.history()
         assert [event.id for event in history] == list(range(1, len(history) + 1))
-        # Of branches that run together, which one fails first is nobody's to say; nor what an event's number is.
-        if not sample.is_map_step or (execution.status == "Succeeded" and "eventId" not in sample.flow.text):
+        # With parallel branches, the first branch to fail and the ids of events are not deterministic.
+        if sample.has_map_step and execution.status == "Failed":
+            continue
+        assert (execution.output, execution.error or None) == (expected.output, expected.error or None)
+        if not sample.has_map_step or "eventId" not in sample.flow.text:
             assert texts(history) == texts(expected.history), sample.flow.text
             succeeded += execution.status == "Succeeded"
     assert succeeded > 20

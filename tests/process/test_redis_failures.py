@@ -1,4 +1,4 @@
-"""A Redis that is full, read-only, loading or without its data: workers survive and recover."""
+"""Workers recover from a Redis that is full, read-only, loading or empty."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CELERY = [sys.executable, "-m", "celery", "-A", "tests.apps.jobs"]
 
 @contextmanager
 def full(url: str) -> Iterator[None]:
-    """Redis is at its memory limit, and evicts nothing."""
+    """Set Redis to its memory limit; it evicts nothing."""
     with Redis.from_url(url) as client:
         client.config_set("maxmemory", 1_000_000)
         try:
@@ -35,7 +35,7 @@ def full(url: str) -> Iterator[None]:
 
 @contextmanager
 def read_only(url: str) -> Iterator[None]:
-    """Redis is the replica of a primary that is away."""
+    """Make Redis the replica of a primary that does not exist."""
     with Redis.from_url(url) as client:
         client.replicaof("127.0.0.1", free_port())
         try:
@@ -45,21 +45,21 @@ def read_only(url: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("ack_emulation", [True, False])
-@pytest.mark.parametrize(("edge", "line"), [(full, "Redis is full"), (read_only, "read-only replica")])
-def test_a_result_is_kept_while_redis_refuses_writes(jobs: Jobs, edge: Any, line: str, ack_emulation: bool) -> None:
+@pytest.mark.parametrize(("failure", "line"), [(full, "Redis is full"), (read_only, "read-only replica")])
+def test_a_result_is_kept_while_redis_refuses_writes(jobs: Jobs, failure: Any, line: str, ack_emulation: bool) -> None:
     worker = jobs.worker(broker_transport_options={"ack_emulation": ack_emulation})
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 2, "done_at": 1})
     jobs.until(execution, "TaskStarted", "Status")
-    with edge(jobs.url):
+    with failure(jobs.url):
         worker.wait_for_output(line)
-        # Until the function has ended and its commit was refused.
+        # Only pool processes commit: the function has ended.
         wait_until(lambda: _refused_commits(worker, line), "a refused commit")
         assert worker.process.poll() is None
         assert execution.refresh().status == "Running"
     execution = execution.wait(30)
     assert execution.status == "Succeeded"
     assert_sound(execution)
-    if edge is full:
+    if failure is full:
         assert [call["step"] for call in calls(jobs.url)] == ["Start", "Status"]
     assert worker.process.poll() is None
     after = jobs.client.start("polling", {"wait": 0.1}).wait(20)
@@ -70,7 +70,7 @@ def _refused_commits(worker: Started, line: str) -> bool:
     return any("ForkPoolWorker" in text and line in text for text in worker.output().splitlines())
 
 
-def test_a_worker_started_on_a_full_redis_continues_when_there_is_room(jobs: Jobs) -> None:
+def test_a_worker_started_on_a_full_redis_continues_later(jobs: Jobs) -> None:
     execution = jobs.client.start("polling", {"wait": 0.1})
     with full(jobs.url):
         worker = jobs.processes.start("worker", [*CELERY, "worker", "-l", "INFO", "-c", "2"], cwd=PROJECT)
@@ -92,7 +92,7 @@ def test_workers_wait_while_redis_loads_its_data(jobs: Jobs, redis_server: Redis
     with redis_server.killed_and_loading(8):
         with pytest.raises(StoreUnavailable, match="Redis is loading its data"):
             jobs.client.start("polling", {"wait": 0.1}, name="refused")
-        # The function ended meanwhile, and its result is kept until Redis takes it.
+        # The function has ended, and the worker keeps its result until Redis accepts writes.
         worker.wait_for_output("Redis is loading its data; retrying")
     for execution in (waiting, calling, jobs.client.start("polling", {"wait": 0.1}, name="refused")):
         assert execution.wait(30).status == "Succeeded"
@@ -112,12 +112,12 @@ def test_routes_are_announced_again_after_redis_lost_its_data(jobs: Jobs, redis_
     lost = jobs.client.start("polling", {"wait": 0.1, "block": 300})
     jobs.until(lost, "TaskStarted", "Status")
     redis_server.lose_everything()
-    # Nothing of it comes back, and the call that belonged to it is ended.
+    # The execution does not exist any more, so the worker terminates its call.
     worker.wait_for_output("terminated a call that can no longer commit")
     with pytest.raises(LookupError):
         jobs.client.execution("polling", lost.name)
     with Redis.from_url(jobs.url) as client:
-        wait_until(lambda: client.exists("pollflow:route", "pollflow:functions") == 2, "the workers' word")
+        wait_until(lambda: client.exists("pollflow:route", "pollflow:functions") == 2, "announcements of the worker")
     jobs.client.deploy_text(FLOW, "polling")
     execution = jobs.client.start("polling", {"wait": 0.1}).wait(20)
     assert execution.status == "Succeeded"

@@ -1,4 +1,4 @@
-"""The reference application: its two functions, and the ways to start it."""
+"""The reference application: its two functions, its worker and its beat."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def test_a_job_expires_when_it_is_not_polled(jobs: Redis) -> None:
     ("seconds_ago", "delay", "status"),
     [(19, 20, "running"), (21, 20, "success"), (59, None, "running"), (61, None, "success"), (0, -1, "success")],
 )
-def test_a_job_succeeds_after_its_delay(jobs: Redis, seconds_ago: int, delay: int | None, status: str) -> None:
+def test_a_job_succeeds_after_its_delay(
+    jobs: Redis, monkeypatch: pytest.MonkeyPatch, seconds_ago: int, delay: int | None, status: str
+) -> None:
+    monkeypatch.setattr(polling, "now", lambda: 1000.0)
     set_started(jobs, "some-job", seconds_ago)
     answer = polling.get_job_status({"job_id": "some-job", "delay": delay, "try_count": 2}, context("key"))
     assert answer == {"job_id": "some-job", "job_status": status, "try_count": 3}
@@ -70,7 +73,7 @@ def test_a_job_succeeds_exactly_when_its_delay_has_passed(jobs: Redis, monkeypat
     assert answer["job_status"] == "success"
 
 
-def test_optional_inputs_may_be_left_out(jobs: Redis) -> None:
+def test_inputs_of_the_polling_functions_are_optional(jobs: Redis) -> None:
     set_started(jobs, "some-job", 0)
     answer = polling.get_job_status({"job_id": "some-job"}, context("key"))
     assert answer == {"job_id": "some-job", "job_status": "running", "try_count": 1}

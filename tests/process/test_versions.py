@@ -1,4 +1,4 @@
-"""Deployments over running executions, and workers of two releases at once."""
+"""Workers of two releases at once, and deployments while executions run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.process
 EXECUTIONS = 12
 
 
-def test_a_worker_of_this_release_works_beside_one_of_a_later_release(jobs: Jobs) -> None:
+def test_workers_of_two_releases_share_executions(jobs: Jobs) -> None:
     workers = [
         jobs.worker("-c", "1", name="worker-now"),
         jobs.worker("-c", "1", name="worker-later", app="tests.apps.later"),
@@ -30,9 +30,9 @@ def test_running_executions_keep_their_definition_after_a_deployment(jobs: Jobs)
     before = [jobs.client.start("polling", {"wait": 1, "done_at": 2}) for _ in range(EXECUTIONS)]
     jobs.worker()
     jobs.until(before[-1], "StepStarted", "Wait")
-    jobs.client.deploy_text(FLOW.replace("name: Done", "name: DoneAnew"), "polling")
+    jobs.client.deploy_text(FLOW.replace("name: Done", "name: DoneLater"), "polling")
     after = [jobs.client.start("polling", {"wait": 0.1, "done_at": 2}) for _ in range(EXECUTIONS)]
-    for executions, last in ((before, "Done"), (after, "DoneAnew")):
+    for executions, last in ((before, "Done"), (after, "DoneLater")):
         for execution in executions:
             assert execution.wait(30).status == "Succeeded"
             assert [event.step for event in execution.history() if event.step][-1] == last

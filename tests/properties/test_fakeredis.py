@@ -1,4 +1,4 @@
-"""fakeredis, which replaces a server where none is installed: generated flows write the same history as on a server."""
+"""Generated flows write the same history on fakeredis as on a server."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def fake_client() -> Connection:
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(flow=flows(), given_input=inputs, answers=functions, done=stimuli)
+@given(flow=flows(), input=inputs, answers=functions, actions=stimuli)
 def test_fakeredis_gives_the_result_of_a_server(
-    fake_client: Connection, flow: Flow, given_input: Any, answers: Any, done: Any
+    fake_client: Connection, flow: Flow, input: Any, answers: Any, actions: Any
 ) -> None:
-    options: dict[str, Any] = {"functions": answers, "stimuli": done, "limits": LIMITS}
-    on_server = VirtualRun(flow, given_input, **options).run()
-    assert VirtualRun(flow, given_input, **options, client=fake_client).run() == on_server
+    options: dict[str, Any] = {"functions": answers, "stimuli": actions, "limits": LIMITS}
+    on_server = VirtualRun(flow, input, **options).run()
+    assert VirtualRun(flow, input, **options, client=fake_client).run() == on_server

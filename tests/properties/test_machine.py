@@ -1,4 +1,4 @@
-"""Random valid flows in virtual time: nothing gets stuck, lost, duplicated or out of order."""
+"""Random valid flows in virtual time: histories and wake-ups keep the invariants of the protocol."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def policies(draw: Any) -> list[dict[str, Any]]:
 
 @st.composite
 def series(draw: Any, names: list[str], depth: int) -> list[dict[str, Any]]:
-    """One `steps` list; its gotos lead anywhere within it, so some loop until they are stopped."""
+    """Generate a series. Its gotos may lead to any of its steps, so some flows loop until they are stopped."""
     count = draw(st.integers(1, 3))
     own = [f"s{len(names) + number}" for number in range(count)]
     names.extend(own)
@@ -84,8 +84,8 @@ def steps(draw: Any, name: str, own: list[str], names: list[str], depth: int) ->
     kind = draw(st.sampled_from(kinds + (["choice", "parallel", "foreach"] if depth else [])))
     made: dict[str, Any] = {"type": kind, "name": name}
     for field in ("inputMappings", "outputMappings"):
-        if kind != "fail" and (given_mappings := draw(mappings)) is not None:
-            made[field] = given_mappings
+        if kind != "fail" and (drawn := draw(mappings)) is not None:
+            made[field] = drawn
     if kind not in ("succeed", "fail") and draw(st.integers(0, 7)) == 0:
         made["end"] = True
     made.update(draw(_fields(kind, own, names, depth)))
@@ -159,7 +159,7 @@ thorough = settings(max_examples=150, deadline=None, suppress_health_check=[Heal
 
 
 class ObservedRun(VirtualRun):
-    """Keeps the frames that are left at the end."""
+    """Keep the frames that are open at the end."""
 
     frames: Mapping[str, FrameRecord]
 
@@ -168,21 +168,21 @@ class ObservedRun(VirtualRun):
         return super()._result(until)
 
 
-def run_of(flow: Flow, given_input: Any, answers: Any, done: Any) -> tuple[ObservedRun, RunResult]:
-    run = ObservedRun(flow, given_input, functions=answers, stimuli=done, limits=LIMITS)
+def run_of(flow: Flow, input: Any, answers: Any, actions: Any) -> tuple[ObservedRun, RunResult]:
+    run = ObservedRun(flow, input, functions=answers, stimuli=actions, limits=LIMITS)
     return run, run.run()
 
 
 @thorough
 @given(flows(), inputs, functions, stimuli)
-def test_a_run_repeated_at_another_time_has_the_same_history(flow: Flow, input: Any, answers: Any, done: Any) -> None:
-    assert run_of(flow, input, answers, done)[1] == run_of(flow, input, answers, done)[1]
+def test_a_repeated_run_has_the_same_history(flow: Flow, input: Any, answers: Any, actions: Any) -> None:
+    assert run_of(flow, input, answers, actions)[1] == run_of(flow, input, answers, actions)[1]
 
 
 @thorough
 @given(flows(), inputs, functions, stimuli)
-def test_history_has_no_gap_and_one_end(flow: Flow, input: Any, answers: Any, done: Any) -> None:
-    _, result = run_of(flow, input, answers, done)
+def test_history_has_no_gap_and_one_end(flow: Flow, input: Any, answers: Any, actions: Any) -> None:
+    _, result = run_of(flow, input, answers, actions)
     history = result.history
     assert [event.id for event in history] == list(range(1, len(history) + 1))
     assert [event.cause for event in history[:1]] == [0]
@@ -196,13 +196,13 @@ def test_history_has_no_gap_and_one_end(flow: Flow, input: Any, answers: Any, do
 
 @thorough
 @given(flows(), inputs, functions, stimuli)
-def test_a_succeeded_execution_has_exited_every_step(flow: Flow, input: Any, answers: Any, done: Any) -> None:
-    _, result = run_of(flow, input, answers, done)
+def test_a_succeeded_execution_has_exited_every_step(flow: Flow, input: Any, answers: Any, actions: Any) -> None:
+    _, result = run_of(flow, input, answers, actions)
     kinds = Counter(event.type for event in result.history)
     assert kinds["StepExited"] <= kinds["StepEntered"]
     if result.status is Status.SUCCEEDED:
-        for what in ("Step", "Branch", "Iteration"):
-            assert kinds[f"{what}Entered"] == kinds[f"{what}Exited"]
+        for subject in ("Step", "Branch", "Iteration"):
+            assert kinds[f"{subject}Entered"] == kinds[f"{subject}Exited"]
         assert isinstance(result.output, dict) and result.error is None
     elif result.status.ended:
         assert result.output is None and result.error in KNOWN_ERRORS
@@ -210,8 +210,8 @@ def test_a_succeeded_execution_has_exited_every_step(flow: Flow, input: Any, ans
 
 @thorough
 @given(flows(), inputs, functions, stimuli)
-def test_every_open_frame_has_a_wake_up(flow: Flow, input: Any, answers: Any, done: Any) -> None:
-    run, result = run_of(flow, input, answers, done)
+def test_every_open_frame_has_a_wake_up(flow: Flow, input: Any, answers: Any, actions: Any) -> None:
+    run, result = run_of(flow, input, answers, actions)
     if result.status.ended:
         return
     assert run.frames
@@ -227,12 +227,12 @@ def test_every_open_frame_has_a_wake_up(flow: Flow, input: Any, answers: Any, do
 @given(flows(), inputs, functions)
 def test_a_step_knows_the_number_of_the_event_that_entered_it(flow: Flow, input: Any, answers: Any) -> None:
     _, result = run_of(flow, input, answers, ())
-    required = {
+    targets_of = {
         step.name: targets for each in flow.series.values() for step in each.steps if (targets := _ids_of(step))
     }
     for event in result.history:
         if event.type == "StepStarted":
-            assert all(event.detail["input"][target] == event.id - 1 for target in required.get(event.step, ()))
+            assert all(event.detail["input"][target] == event.id - 1 for target in targets_of.get(event.step, ()))
 
 
 @thorough
@@ -257,6 +257,6 @@ def _steps_of_one_frame(series: Series) -> Iterator[Step]:
 
 
 def _ids_of(step: Step) -> list[str]:
-    """Return the keys under which a step gets the id of its StepEntered event; of two mappings the later wins."""
+    """Return the input keys that hold the id of the StepEntered event. The last mapping of a key wins."""
     sources = {mapping.target: mapping.source for mapping in step.input_mappings or ()}
     return [key for key, source in sources.items() if isinstance(source, Path) and source.text.endswith("eventId")]

@@ -1,6 +1,6 @@
-"""Flows without time against an interpreter of their own: sections 2 and 3 of the reference, written a second time.
+"""Flows without tasks and waits, against an independent interpreter of the data rules in docs/language.md.
 
-It knows nothing of frames, levels and events; it walks the definition as parsed from JSON and recurses.
+The interpreter has no frames, levels or events: it recurses over the definition as parsed from JSON.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Fails(Exception):
     pass
 
 
-def interpret(definition: dict[str, Any], given_input: dict[str, Any]) -> tuple[list[str], Any]:
+def interpret(definition: dict[str, Any], input: dict[str, Any]) -> tuple[list[str], Any]:
     """Return the steps in the order entered, and the output, or None for a failure."""
     visited: list[str] = []
     try:
-        return visited, run_series(definition["steps"], given_input, visited)
+        return visited, run_series(definition["steps"], input, visited)
     except Fails:
         return visited, None
 
@@ -38,11 +38,11 @@ def run_series(steps: list[Any], parent_input: Any, visited: list[str]) -> dict[
     while position < len(steps):
         step = steps[position]
         visited.append(step["name"])
-        taken = {**parent_input, **local}
+        step_input = {**parent_input, **local}
         if "inputMappings" in step:
-            taken = mapped(step["inputMappings"], parent_input, local)
-        own, goto = run_step(step, taken, visited)
-        output = mapped(step["outputMappings"], taken, own) if "outputMappings" in step else own
+            step_input = mapped(step["inputMappings"], parent_input, local)
+        own, goto = run_step(step, step_input, visited)
+        output = mapped(step["outputMappings"], step_input, own) if "outputMappings" in step else own
         local = {**local, **output}
         if goto is not None:
             position = next(at for at, other in enumerate(steps) if other["name"] == goto)
@@ -53,42 +53,42 @@ def run_series(steps: list[Any], parent_input: Any, visited: list[str]) -> dict[
     return local
 
 
-def run_step(step: dict[str, Any], taken: Any, visited: list[str]) -> tuple[dict[str, Any], str | None]:
+def run_step(step: dict[str, Any], step_input: Any, visited: list[str]) -> tuple[dict[str, Any], str | None]:
     if step["type"] == "fail":
         raise Fails
     if step["type"] != "choice":
         return {}, None
     for option in [*step["choices"], step.get("default")]:
-        if option is not None and holds(option.get("condition"), taken):
-            inner = run_series(option["steps"], taken, visited) if "steps" in option else {}
+        if option is not None and holds(option.get("condition"), step_input):
+            inner = run_series(option["steps"], step_input, visited) if "steps" in option else {}
             return inner, option.get("goto")
     return {}, None
 
 
-def holds(condition: str | None, taken: Any) -> bool:
+def holds(condition: str | None, step_input: Any) -> bool:
     if condition is None:
         return True
     path, _, number = condition.partition(" == ")
-    value = taken.get(path[2:])
+    value = step_input.get(path[2:])
     return isinstance(value, int) and value == int(number)
 
 
-def mapped(mappings: list[Any], input_: Any, local: Any) -> dict[str, Any]:
-    made = {}
+def mapped(mappings: list[Any], step_input: Any, local: Any) -> dict[str, Any]:
+    result = {}
     for mapping in mappings:
         source = mapping["source"]
         if not isinstance(source, str):
-            made[mapping["target"]] = source
+            result[mapping["target"]] = source
             continue
         root, *keys = source[1:].split(".")
-        value = input_ if root == "input" else local
+        value = step_input if root == "input" else local
         for key in keys:
             if not isinstance(value, dict) or key not in value:
                 break
             value = value[key]
         else:
-            made[mapping["target"]] = value
-    return made
+            result[mapping["target"]] = value
+    return result
 
 
 mappings = st.lists(
@@ -109,31 +109,31 @@ def series(draw: Any, names: list[str], depth: int) -> list[dict[str, Any]]:
 @st.composite
 def steps(draw: Any, position: int, own: list[str], names: list[str], depth: int) -> dict[str, Any]:
     kinds = ["pass"] * 3 + ["choice"] * 4 * (depth > 0) + ["succeed", "fail"]
-    made: dict[str, Any] = {"type": draw(st.sampled_from(kinds)), "name": own[position]}
+    result: dict[str, Any] = {"type": draw(st.sampled_from(kinds)), "name": own[position]}
     for field in ("inputMappings", "outputMappings"):
-        if made["type"] != "fail" and draw(st.booleans()):
-            made[field] = draw(mappings)
-    if made["type"] in ("pass", "choice") and draw(st.integers(0, 5)) == 0:
-        made["end"] = True
-    if made["type"] == "choice":
-        # Only ahead: the interpreter has no clock and no limit that would end a loop.
+        if result["type"] != "fail" and draw(st.booleans()):
+            result[field] = draw(mappings)
+    if result["type"] in ("pass", "choice") and draw(st.integers(0, 5)) == 0:
+        result["end"] = True
+    if result["type"] == "choice":
+        # Only forward gotos: the interpreter has no limit that would end a loop.
         ahead = own[position + 1 :]
-        made["choices"] = [draw(options(ahead, names, depth, True)) for _ in range(draw(st.integers(0, 2)))]
-        if draw(st.booleans()) or not made["choices"]:
-            made["default"] = draw(options(ahead, names, depth, False))
-    return made
+        result["choices"] = [draw(options(ahead, names, depth, True)) for _ in range(draw(st.integers(0, 2)))]
+        if draw(st.booleans()) or not result["choices"]:
+            result["default"] = draw(options(ahead, names, depth, False))
+    return result
 
 
 @st.composite
 def options(draw: Any, ahead: list[str], names: list[str], depth: int, conditional: bool) -> dict[str, Any]:
-    made: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     if conditional:
-        made["condition"] = f"$.{draw(st.sampled_from(KEYS))} == {draw(st.integers(0, 2))}"
+        result["condition"] = f"$.{draw(st.sampled_from(KEYS))} == {draw(st.integers(0, 2))}"
     if draw(st.integers(0, 3)):
-        made["steps"] = draw(series(names, depth - 1))
+        result["steps"] = draw(series(names, depth - 1))
     if ahead and draw(st.booleans()):
-        made["goto"] = draw(st.sampled_from(ahead))
-    return made
+        result["goto"] = draw(st.sampled_from(ahead))
+    return result
 
 
 @settings(max_examples=500, deadline=None)

@@ -1,7 +1,7 @@
-"""Every schedule of two workers and a sweep, with faults, on the real scripts: nothing lost, nothing twice.
+"""Model check: every schedule of two workers and a sweep, with faults, loses and duplicates nothing.
 
-`POLLFLOW_MODEL_FAULTS` and `POLLFLOW_MODEL_STEPS` raise the bounds: the number of faults in one schedule, and of
-steps tried for each scenario. `POLLFLOW_MODEL_SEED` chooses which schedules are tried where not all can be.
+`POLLFLOW_MODEL_FAULTS` adds faults to each schedule. `POLLFLOW_MODEL_STEPS` is the maximum of steps per scenario.
+`POLLFLOW_MODEL_SEED` selects the schedules where the maximum does not allow all of them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import pytest
 
 from tests.properties.protocol.explore import Explorer
 from tests.properties.protocol.rules import Rules
-from tests.properties.protocol.world import World, made_determined
+from tests.properties.protocol.world import World, deterministic
 
 pytestmark = pytest.mark.slow
 
 _MORE_FAULTS = int(os.environ.get("POLLFLOW_MODEL_FAULTS", "0"))
 _SEED = int(os.environ.get("POLLFLOW_MODEL_SEED", "0"))
-_MOST_STEPS = int(os.environ.get("POLLFLOW_MODEL_STEPS", "3000"))
+_MAX_STEPS = int(os.environ.get("POLLFLOW_MODEL_STEPS", "3000"))
 
 THREE_STEPS = """
 version: v1
@@ -110,7 +110,7 @@ class Scenario:
     stops: int = 0
     pauses: tuple[float, ...] = (3,)
     is_complete: bool = False
-    """Return whether CI tries every schedule, or as many as the bound allows."""
+    """Whether CI tries every schedule; otherwise it tries as many as the maximum allows."""
 
 
 _THREE = Scenario(
@@ -127,7 +127,7 @@ _EACH = Scenario(
     input={"items": [1, 2, 3]},
     settings={"max_concurrency": 2},
 )
-# The end of the sub-flow may come before the call has returned: then nothing was submitted.
+# The sub-flow may end before the call returns; then there is no TaskSubmitted event.
 _SUB = Scenario(PARENT, ({"v": 1},), frozenset({"Call/r.1"}), {"TaskSucceeded": 2})
 _TIMED = Scenario(
     TIMED, ({"v": 1}, {"v": "late"}), frozenset({"Call/r.1"}), {"ExecutionSucceeded": 1}, pauses=(3, 10), faults=2
@@ -135,16 +135,18 @@ _TIMED = Scenario(
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(name: str, like: Scenario, **changes: Any) -> None:
-    SCENARIOS[name] = replace(like, **changes)
+def add_scenario(name: str, base: Scenario, **changes: Any) -> None:
+    SCENARIOS[name] = replace(base, **changes)
 
 
-scenario("three steps, one fault at any point", _THREE, is_complete=True)
-scenario("three steps, two faults", _THREE, faults=2)
-scenario("three steps, a wait beyond the maximum countdown", _THREE, settings={"max_countdown": 2.0}, is_complete=True)
-scenario("three steps, stopped", _THREE, stops=1, outputs=({"v": 1}, "Cancelled"))
-scenario("a foreach of three, two at once", _EACH)
-scenario(
+add_scenario("three steps, one fault at any point", _THREE, is_complete=True)
+add_scenario("three steps, two faults", _THREE, faults=2)
+add_scenario(
+    "three steps, a wait beyond the maximum countdown", _THREE, settings={"max_countdown": 2.0}, is_complete=True
+)
+add_scenario("three steps, stopped", _THREE, stops=1, outputs=({"v": 1}, "Cancelled"))
+add_scenario("a foreach of three, two at once", _EACH)
+add_scenario(
     "a foreach of four, two at once",
     _EACH,
     input={"items": [1, 2, 3, 4]},
@@ -152,11 +154,11 @@ scenario(
     calls=_EACH.calls | {"Call/r.1.3.1"},
     counts={"IterationEntered": 4, "TaskSucceeded": 4, "IterationExited": 4, "StepExited": 5},
 )
-scenario("a foreach of three, stopped", _EACH, stops=1, faults=0, outputs=(*_EACH.outputs, "Cancelled"))
-scenario("a sub-flow", _SUB)
-scenario("a sub-flow, stopped", _SUB, stops=1, outputs=({"v": 1}, "Cancelled"))
-# Nobody ever reports, so neither ends by itself: the parent times out, and the sub-flow is stopped, or not started.
-scenario(
+add_scenario("a foreach of three, stopped", _EACH, stops=1, faults=0, outputs=(*_EACH.outputs, "Cancelled"))
+add_scenario("a sub-flow", _SUB)
+add_scenario("a sub-flow, stopped", _SUB, stops=1, outputs=({"v": 1}, "Cancelled"))
+# No report is made: the parent times out, and the sub-flow is stopped or never started.
+add_scenario(
     "a sub-flow that is cancelled",
     _SUB,
     flow=ASKING_PARENT,
@@ -166,8 +168,8 @@ scenario(
     counts={"ExecutionSucceeded": 1},
     pauses=(11,),
 )
-scenario("a step with a deadline", _TIMED)
-scenario(
+add_scenario("a step with a deadline", _TIMED)
+add_scenario(
     "a step with a deadline, retried",
     _TIMED,
     flow=RETRIED,
@@ -178,35 +180,36 @@ scenario(
 
 @pytest.fixture
 def world_of(store_url: str) -> Iterator[Callable[[Scenario], World]]:
-    made: list[World] = []
+    worlds: list[World] = []
 
-    def make(required: Scenario) -> World:
+    def make(scenario: Scenario) -> World:
         functions = {
             "call": lambda input, context: {"v": 1},
             "item": lambda input, context: {"v": input["item"] * 10},
         }
-        made.append(World(store_url, {"flow": required.flow, "child": required.child}, functions, **required.settings))
-        return made[-1]
+        flows = {"flow": scenario.flow, "child": scenario.child}
+        worlds.append(World(store_url, flows, functions, **scenario.settings))
+        return worlds[-1]
 
-    with made_determined(lambda: made[-1]):
+    with deterministic(lambda: worlds[-1]):
         yield make
-    for world in made:
+    for world in worlds:
         world.close()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_schedule_ends_as_the_machine_decides(name: str, world_of: Callable[[Scenario], World]) -> None:
-    required = SCENARIOS[name]
-    world = world_of(required)
-    world.container.starter.start("flow", required.input, "x")
+    scenario = SCENARIOS[name]
+    world = world_of(scenario)
+    world.container.starter.start("flow", scenario.input, "x")
     explorer = Explorer(
         world,
-        Rules(required.outputs, required.calls, required.counts),
-        faults=required.faults + _MORE_FAULTS,
-        stops=required.stops,
-        pauses=required.pauses,
+        Rules(scenario.outputs, scenario.calls, scenario.counts),
+        faults=scenario.faults + _MORE_FAULTS,
+        stops=scenario.stops,
+        pauses=scenario.pauses,
     )
-    found = explorer.explore(_MOST_STEPS, _SEED)
+    found = explorer.explore(_MAX_STEPS, _SEED)
     print(name, found)  # noqa: T201
     assert found.ends
-    assert found.is_complete or not required.is_complete
+    assert found.is_complete or not scenario.is_complete

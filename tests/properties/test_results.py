@@ -1,4 +1,4 @@
-"""Hostile inputs, results and exceptions of functions: only documented errors, within bounds of time and memory."""
+"""Hostile inputs, results and exceptions of functions raise documented errors only, within CPU and memory limits."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pollflow.machine import Status
 from pollflow.testing import VirtualRun
 from tests import hostile
 from tests.bounds import bounded_time
+from tests.hostile import nested
 
 FLOW = read_flow("""
 version: v1
@@ -36,13 +37,6 @@ KNOWN = {"Bad", "FnF.InvalidLocal", "FnF.RuntimeError", "FnF.DataLimitExceeded",
 class Odd(Exception):
     def __str__(self) -> str:
         raise ValueError("no text")
-
-
-def nested(depth: int) -> Any:
-    value: Any = 1
-    for _ in range(depth):
-        value = [value]
-    return value
 
 
 texts = st.text(max_size=20) | st.sampled_from(["\ud800", "\x00", "\x00\x00a", "a" * 40_000, "'; DROP", "{}"])
@@ -79,10 +73,10 @@ def run_once(input: Any, function: Callable[..., Any]) -> None:
     assert result.status is Status.SUCCEEDED or result.error in KNOWN
 
 
-@hostile.only_where_memory_is_bounded
+@hostile.requires_memory_limit
 def test_hostile_payloads_are_refused_in_bounded_memory_and_time() -> None:
     expected = {name: [of_input, of_result] for name, (of_input, of_result, _) in hostile.VALUES.items()}
-    assert hostile.came_of("values") == expected
+    assert hostile.results_of("values") == expected
 
 
 @pytest.mark.parametrize(

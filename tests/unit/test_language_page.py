@@ -1,4 +1,4 @@
-"""docs/language.md: its flows are valid and without warnings, its Python runs, its tables agree with the code."""
+"""docs/language.md: its flows are valid without warnings, its Python runs, and its tables match the code."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def as_flow(steps: str) -> str:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Return workers and their Redis; the page's Python connects to it and registers its functions there."""
+    """Return a bench on fakeredis; the Python of the page uses its Redis and its functions."""
     server = fakeredis.FakeServer()
 
     def from_url(url: str, *, decode_responses: bool = False, **_: Any) -> fakeredis.FakeRedis:
@@ -74,18 +74,18 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
     monkeypatch.setattr(redis.Redis, "from_url", from_url)
     monkeypatch.setenv("POLLFLOW_REDIS_URL", "redis://nowhere.invalid/0")
-    made = Bench(redis.Redis.from_url("redis://nowhere.invalid/0", decode_responses=True))
-    monkeypatch.setattr(pollflow, "function", made.functions.function)
-    return made
+    bench = Bench(redis.Redis.from_url("redis://nowhere.invalid/0", decode_responses=True))
+    monkeypatch.setattr(pollflow, "function", bench.functions.function)
+    return bench
 
 
-def ran(block: str) -> Namespace:
+def run_block(block: str) -> Namespace:
     namespace: Namespace = {"__name__": "page"}
     exec(compile(block, "docs/language.md", "exec"), namespace)  # noqa: S102
     return namespace
 
 
-def test_every_code_block_is_of_a_tested_kind() -> None:
+def test_every_code_block_is_tested() -> None:
     assert len(FLOWS) + len(STEPS) + len(PYTHON) == len(BLOCKS) == PAGE.count("```") / 2
     assert FLOWS and STEPS and PYTHON
 
@@ -103,11 +103,11 @@ def test_steps_are_valid_within_a_flow(text: str) -> None:
 
 @pytest.mark.parametrize("block", PYTHON)
 def test_python_runs_and_registers_its_functions(block: str, bench: Bench) -> None:
-    ran(block)
+    run_block(block)
     assert list(bench.functions)
 
 
-def test_the_flow_moves_data_as_the_table_says() -> None:
+def test_the_data_of_the_flow_matches_the_table() -> None:
     replies = {"Start": [Reply({"job": {"id": "J1"}})], "Status": [Reply({"status": "done"})]}
     result = run_flow(block_with("exports/functions", FLOWS), {"table": "orders"}, functions=replies)
     assert result.status == "Succeeded"
@@ -168,13 +168,13 @@ def test_the_limits_are_those_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize("raised", ["ConnectionResetError", "TaskError"])
-def test_exceptions_match_as_the_table_says(raised: str) -> None:
+def test_exceptions_match_the_errors_of_the_table(raised: str) -> None:
     (row,) = (row for row in rows(section("Errors")) if f"{raised}(" in row[0])
     call, error, cause, matching = row
-    (made,) = named(call)
+    (expression,) = named(call)
 
     def function(input: dict[str, Any], context: pollflow.Context) -> Any:
-        raise eval(made, {"pollflow": pollflow})  # noqa: S307
+        raise eval(expression, {"pollflow": pollflow})  # noqa: S307
 
     for name in named(error) | named(matching):
         result = run_flow(catching(name), functions={"f": function})
@@ -192,12 +192,12 @@ def catching(name: str) -> str:
     )
 
 
-class Office:
-    """The callback example: its flow is deployed, and one execution waits for an answer about order 7."""
+class CallbackExample:
+    """The callback example: its flow is deployed, and one execution waits for the approval of order 7."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.page = ran(block_with("report_succeeded", PYTHON))
+        self.page = run_block(block_with("report_succeeded", PYTHON))
         self.answer: Callable[..., str] = self.page["answer"]
         self.ref = bench.start(block_with("waitForCallback", FLOWS), {"order": "7"})
         bench.work()
@@ -209,34 +209,34 @@ class Office:
 
 
 def test_the_callback_example_approves_once(bench: Bench) -> None:
-    office = Office(bench)
-    assert office.outcome()[0] == "Running"
-    yes = partial(office.answer, "7", "Ann", True)
+    example = CallbackExample(bench)
+    assert example.outcome()[0] == "Running"
+    yes = partial(example.answer, "7", "Ann", True)
     assert yes() == "thank you"
     assert yes() == "too late"
-    assert office.outcome()[:2] == ("Succeeded", {"approved_by": "Ann"})
+    assert example.outcome()[:2] == ("Succeeded", {"approved_by": "Ann"})
     assert yes() == "too late"
 
 
 def test_the_callback_example_refuses(bench: Bench) -> None:
-    office = Office(bench)
-    assert office.answer("7", "Ann", False) == "thank you"
-    assert office.outcome() == ("Failed", None, "NotApproved", "refused by Ann")
+    example = CallbackExample(bench)
+    assert example.answer("7", "Ann", False) == "thank you"
+    assert example.outcome() == ("Failed", None, "NotApproved", "refused by Ann")
 
 
 def test_the_callback_example_refuses_late_and_forged_answers(bench: Bench) -> None:
-    office = Office(bench)
-    assert office.answer("8", "Ann", True) == "nobody asked"
+    example = CallbackExample(bench)
+    assert example.answer("8", "Ann", True) == "nobody asked"
     bench.pass_time(86_401)
     bench.sweep()
-    assert office.answer("7", "Ann", True) == "too late"
-    assert office.outcome()[2] == "NotApproved"
-    assert office.answer("7", "Ann", True) == "too late"
+    assert example.answer("7", "Ann", True) == "too late"
+    assert example.outcome()[2] == "NotApproved"
+    assert example.answer("7", "Ann", True) == "too late"
 
 
 def test_invalid_reports_raise_the_errors_of_the_table(bench: Bench) -> None:
-    office = Office(bench)
-    token = office.page["tokens"].get("approval:7")
+    example = CallbackExample(bench)
+    token = example.page["tokens"].get("approval:7")
     client = pollflow.Client()
     with pytest.raises(pollflow.InvalidTaskToken):
         client.report_succeeded(token[:-8] + "AAAAAAAA", {})
@@ -247,9 +247,9 @@ def test_invalid_reports_raise_the_errors_of_the_table(bench: Bench) -> None:
     for error in ("", "x" * 129):
         with pytest.raises(pollflow.InvalidArgument):
             client.report_failed(token, error)
-    assert office.outcome()[0] == "Running"
-    client.execution("flow", office.ref.name).stop()
-    client.execution("flow", office.ref.name).purge()
+    assert example.outcome()[0] == "Running"
+    client.execution("flow", example.ref.name).stop()
+    client.execution("flow", example.ref.name).purge()
     with pytest.raises(pollflow.InvalidTaskToken):
         client.report_succeeded(token, {})
 
@@ -272,7 +272,7 @@ def test_the_failure_of_a_sub_flow_is_caught_at_its_step(ship: str, error: str) 
 
 
 def test_the_functions_of_the_page_return_results(bench: Bench) -> None:
-    ran(block_with("fc_handler", PYTHON))
+    run_block(block_with("fc_handler", PYTHON))
     both = """- {type: task, name: A, resourceArn: "acs:fc:::services/s/functions/render"}
 - {type: task, name: B, resourceArn: "acs:fc:::services/shop/functions/Total"}"""
     result = run_flow(as_flow(both), {"prices": [1, 2]}, functions=bench.functions)

@@ -1,4 +1,4 @@
-"""What `pip install pollflow` puts into an environment."""
+"""The content of the wheel."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "celery.md").read_text()
 
 def test_the_page_lists_the_settings_and_their_defaults() -> None:
     listed = dict(re.findall(r"^\| `(pollflow_\w+)` \| ([^|]+) \|", PAGE, re.M))
-    made = {PREFIX + field.name: field.default for field in fields(Settings)}
-    assert set(listed) == set(made)
-    for name, default in made.items():
+    defaults = {PREFIX + field.name: field.default for field in fields(Settings)}
+    assert set(listed) == set(defaults)
+    for name, default in defaults.items():
         if isinstance(default, int | float) and not isinstance(default, bool):
             assert float(listed[name]) == default

@@ -1,8 +1,8 @@
-"""A Redis that can be put back to any earlier state, and processes that are cut at every question they ask it.
+"""A Redis that can be restored to any earlier state, and processes that are interrupted at every command they send.
 
-A process is not a thread: it is what it was asked to do and the answers it has had so far. To let it go one step
-further it is begun anew, is given those answers again, may ask one question more, and is cut off at the next. So a
-state of the whole world is a value, and every schedule can be tried from it.
+A process is not a thread: it is a value of its work and of the replies it has received so far. To continue it by one
+command, the world runs it again from the start, replays those replies, lets it send one more command, and interrupts it
+at the next one. A state of the whole world is therefore a value, and every schedule can be tried from it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pollflow.runtime.settings import Settings
 from pollflow.store import Clock, ExecutionRef, MessageKey
 from pollflow.store import scripts as store_scripts
 
-BEGINNING = 1_000_000_000.0
+START_AT = 1_000_000_000.0
 _SNAPSHOT = """
 local found, dump = {}, {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
@@ -51,22 +51,22 @@ for _, pair in ipairs(cmsgpack.unpack(ARGV[1])) do redis.call('RESTORE', pair[1]
 """
 
 
-class Cut(BaseException):
+class Interrupted(BaseException):
     """The process may not send another command in this step."""
 
 
-class Broken(AssertionError):
+class RuleViolated(AssertionError):
     """A rule of the protocol is violated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process: `work` is `handle`, `sweep` or `stop`, `answers` are the replies so far."""
+    """A process: `work` is `handle`, `sweep` or `stop`; `replies` are the replies so far."""
 
     actor: str
     work: str
     key: MessageKey | None = None
-    answers: tuple[tuple[str, Any], ...] = ()
+    replies: tuple[tuple[str, Any], ...] = ()
     renewed_at: float = 0.0
 
 
@@ -80,7 +80,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Snapshot:
     """The content of Redis: type and value by key, and a dump to restore it."""
 
     content: dict[str, tuple[str, Any]]
@@ -105,12 +105,12 @@ class World:
     def __init__(self, url: str, flows: dict[str, str], functions: dict[str, Callable[..., Any]], **settings: Any):
         self.redis, self.raw = Redis.from_url(url, decode_responses=True), Redis.from_url(url)
         self.raw.flushdb()
-        self.clock = Clock(frozen_at=BEGINNING)
+        self.clock = Clock(frozen_at=START_AT)
         self.tokens = 0
         self.wire = Wire(self)
         registry = Functions()
         for name, function in functions.items():
-            registry.register(name, self._asked(name, function))
+            registry.register(name, self._wrapped(name, function))
         self.container = build_container(
             self.wire,
             Settings(**settings),
@@ -120,10 +120,10 @@ class World:
             worker=lambda: self.wire.actor,
             clock=self.clock,
         )
-        # The sweep looks which shards are due in the same instant in which it takes what is due.
+        # The sweep reads which shards are due and takes their due entries in one step.
         store = self.container.store
         due_shards = store.due_shards
-        store.due_shards = lambda: self.wire.note("due_shards", due_shards)  # type: ignore[method-assign]
+        store.due_shards = lambda: self.wire.send_unobserved("due_shards", due_shards)  # type: ignore[method-assign]
         for name, text in flows.items():
             flow = read_flow(text)
             self.container.definitions.deploy(name, flow.digest, flow.text, 0)
@@ -133,26 +133,26 @@ class World:
         self.redis.close()
         self.raw.close()
 
-    def _asked(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        # A process that dies in a call is one that dies after its claim.
+    def _wrapped(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        # A process that dies during a call is equal to one that dies after its claim.
         def call(input: Any, context: Any) -> Any:
-            return self.wire.note("call", lambda: function(input, context), context.idempotency_key)
+            return self.wire.send_unobserved("call", lambda: function(input, context), context.idempotency_key)
 
         return call
 
-    def picture(self) -> Picture:
+    def snapshot(self) -> Snapshot:
         found, dump = self.raw.eval(_SNAPSHOT, 0)
         content = {key: (kind, _content(kind, texts)) for key, kind, texts in json.loads(found)}
         _, queue = content.get(DEFAULT_QUEUE, ("list", []))
-        return Picture(content, dump, tuple(map(_message, reversed(queue))))
+        return Snapshot(content, dump, tuple(map(_message, reversed(queue))))
 
-    def put_back(self, picture: Picture) -> None:
-        self.raw.eval(_RESTORE, 0, picture.dump)
+    def restore(self, snapshot: Snapshot) -> None:
+        self.raw.eval(_RESTORE, 0, snapshot.dump)
 
-    def go_on(self, process: Process, *, twice: bool = False) -> Process | None:
-        """Let a process send one more command; return None if it has ended."""
+    def continue_process(self, process: Process, *, twice: bool = False) -> Process | None:
+        """Let a process send one more command. Return None if it has ended."""
         wire, engine = self.wire, self.container.engine
-        wire.begin(process, twice)
+        wire.connect(process, twice)
         try:
             if process.work == "sweep":
                 self.container.sweeper.sweep(at_once=True)
@@ -161,68 +161,68 @@ class World:
                 engine.end(key, Status.STOPPED, "Cancelled", "by hand")
             elif process.key is not None:
                 engine.handle(process.key)
-        except Cut:
-            return replace(process, answers=tuple(wire.answers))
+        except Interrupted:
+            return replace(process, replies=tuple(wire.replies))
         return None
 
     def renew(self, process: Process) -> None:
         if process.key is not None:
-            self.wire.begin(process, False, retrying=True)
+            self.wire.connect(process, False, retrying=True)
             self.container.store.renew(process.key, process.actor)
 
 
 class Wire:
-    """The connection between a process and Redis, which can be cut."""
+    """The connection between a process and Redis, which replays replies and can be interrupted."""
 
     def __init__(self, world: World) -> None:
         self.world, self.actor = world, "setup"
-        self.answers: list[tuple[str, Any]] = []
-        self.position, self.left, self.twice = 0, 1_000_000, False
-        self.asked: tuple[str, Any, Any] | None = None
-        self.noted: list[tuple[str, Any]] = []
+        self.replies: list[tuple[str, Any]] = []
+        self.position, self.remaining, self.twice = 0, 1_000_000, False
+        self.sent: tuple[str, Any, Any] | None = None
+        self.unobserved: list[tuple[str, Any]] = []
 
-    def begin(self, process: Process, twice: bool, *, retrying: bool = False) -> None:
-        self.actor, self.twice, self.asked, self.noted = process.actor, twice, None, []
-        self.answers, self.position = ([] if retrying else list(process.answers)), 0
-        self.left = 1_000_000 if retrying else 1
+    def connect(self, process: Process, twice: bool, *, retrying: bool = False) -> None:
+        self.actor, self.twice, self.sent, self.unobserved = process.actor, twice, None, []
+        self.replies, self.position = ([] if retrying else list(process.replies)), 0
+        self.remaining = 1_000_000 if retrying else 1
 
-    def ask(self, name: str, do: Callable[[], Any], info: Any = None) -> Any:
-        if self.position == len(self.answers):
-            if self.left == 0:
-                raise Cut
-            self.left -= 1
-            answer = do()
+    def send(self, name: str, run: Callable[[], Any], info: Any = None) -> Any:
+        if self.position == len(self.replies):
+            if self.remaining == 0:
+                raise Interrupted
+            self.remaining -= 1
+            reply = run()
             if self.twice:
-                answer = do()
-            self.asked = (name, info, answer)
-            self.answers.append((name, answer))
-        return self._again(name)
+                reply = run()
+            self.sent = (name, info, reply)
+            self.replies.append((name, reply))
+        return self._replay(name)
 
-    def note(self, name: str, do: Callable[[], Any], info: Any = None) -> Any:
-        """Send a command that no other process can notice, as part of the step before or after it."""
-        if self.position == len(self.answers):
-            if self.left == 0 and name != "call":
-                raise Cut
-            answer = do()
-            self.noted.append((name, info))
-            self.answers.append((name, answer))
-        return self._again(name)
+    def send_unobserved(self, name: str, run: Callable[[], Any], info: Any = None) -> Any:
+        """Send a command that no other process can observe, as part of the step before or after it."""
+        if self.position == len(self.replies):
+            if self.remaining == 0 and name != "call":
+                raise Interrupted
+            reply = run()
+            self.unobserved.append((name, info))
+            self.replies.append((name, reply))
+        return self._replay(name)
 
-    def _again(self, name: str) -> Any:
-        asked, answer = self.answers[self.position]
-        if asked != name:
-            raise Broken(f"a process asked {name} where it had asked {asked}: it is not determined by its answers")
+    def _replay(self, name: str) -> Any:
+        sent, reply = self.replies[self.position]
+        if sent != name:
+            raise RuleViolated(f"a process sent {name} instead of {sent}: it is not deterministic")
         self.position += 1
-        return answer
+        return reply
 
     def token(self) -> str:
-        """A token is an answer too, but costs no question."""
-        if self.position == len(self.answers):
+        """Return the next token. It is replayed like a reply, but it is no command."""
+        if self.position == len(self.replies):
             self.world.tokens += 1
-            self.answers.append(("token", f"T{self.world.tokens:06d}"))
-        name, token = self.answers[self.position]
+            self.replies.append(("token", f"T{self.world.tokens:06d}"))
+        name, token = self.replies[self.position]
         if name != "token":
-            raise Broken(f"a process made a token where it had asked {name}")
+            raise RuleViolated(f"a process made a token instead of sending {name}: it is not deterministic")
         self.position += 1
         return str(token)
 
@@ -230,25 +230,25 @@ class Wire:
         script, name = self.world.redis.register_script(text), _names()[text]
 
         def run(keys: Any, args: Any, **options: Any) -> Any:
-            return self.ask(name, lambda: script(keys=keys, args=args, **options), info=(keys, json.loads(args[1])))
+            return self.send(name, lambda: script(keys=keys, args=args, **options), info=(keys, json.loads(args[1])))
 
         return run
 
     def hscan_iter(self, *args: Any, **options: Any) -> Any:
-        return self.ask("hscan", lambda: list(self.world.redis.hscan_iter(*args, **options)))
+        return self.send("hscan", lambda: list(self.world.redis.hscan_iter(*args, **options)))
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.world.redis, name)
         if name == "pipeline":
             return method
         if name == "lrange" or name == "get":
-            return lambda *args, **options: self.note(name, lambda: method(*args, **options))
+            return lambda *args, **options: self.send_unobserved(name, lambda: method(*args, **options))
 
-        def ask(*args: Any, **options: Any) -> Any:
+        def send(*args: Any, **options: Any) -> Any:
             is_fixed = ":flow:" in str(args[0])
-            return (self.note if is_fixed else self.ask)(name, lambda: method(*args, **options))
+            return (self.send_unobserved if is_fixed else self.send)(name, lambda: method(*args, **options))
 
-        return ask
+        return send
 
 
 def _names() -> dict[str, str]:
@@ -259,7 +259,7 @@ def _names() -> dict[str, str]:
 
 
 def _not_in_script(message: Any) -> None:
-    raise Broken(f"left to be published: {message}")
+    raise RuleViolated(f"published outside a script: {message}")
 
 
 def _content(kind: str, texts: list[str]) -> Any:
@@ -279,7 +279,7 @@ def _message(text: str) -> Message:
 
 
 @contextmanager
-def made_determined(world_of: Callable[[], World]) -> Iterator[None]:
+def deterministic(world_of: Callable[[], World]) -> Iterator[None]:
     """Replace random values and local clocks, and put all executions on one shard."""
 
     def eta_of(message: Any) -> datetime | None:
@@ -300,7 +300,7 @@ def made_determined(world_of: Callable[[], World]) -> Iterator[None]:
         yield
 
 
-_DROPPED = {
+_IRRELEVANT = {
     *("events", "last", "at", "started_at", "secret", "timeout", "parent", "state", "input"),
     *("metadata", "parent_metadata", "step", "since"),
 }
@@ -308,54 +308,54 @@ _TOKEN = re.compile(r"T\d{6}")
 _MOMENT = re.compile(r"\b\d{10}\.\d+")
 
 
-def identity(picture: Picture, processes: tuple[Process, ...], now: float, rest: Any) -> str:
-    """A text that is the same for two states of the world from which the same follows.
+def identity(snapshot: Snapshot, processes: tuple[Process, ...], now: float, rest: Any) -> str:
+    """Return a text that is equal for two states of the world that behave alike.
 
-    Tokens are numbered by their appearance, moments are counted from now, and what nobody decides by is left out:
-    history, and the numbers of its events.
+    Tokens are numbered by their first occurrence, and times are relative to now. Data that no decision depends on is
+    omitted: history, and the numbers of its events.
     """
-    container: list[Any] = []
-    for key in sorted(picture.content):
-        _, value = picture.content[key]
+    parts: list[Any] = []
+    for key in sorted(snapshot.content):
+        _, value = snapshot.content[key]
         if ":history:" in key or ":values:" in key or ":index:" in key or ":definition:" in key:
             continue
         if ":execution:" in key or ":frame:" in key:
-            container.append((key, _told(value), _place(value)))
+            parts.append((key, _relevant(value), _position(value)))
         elif ":wake" in key:
             members = [(*member.split("|")[::2], member, f"{score:.6f}") for member, score in value.items()]
-            container.append(sorted(members))
+            parts.append(sorted(members))
         elif ":results:" in key or ":cancellations:" in key or ":parents:" in key or ":outbox:" in key:
-            container.append((key, sorted(value)))
-    container.append([(message.key, f"{message.eta:.6f}") for message in picture.messages])
-    container.append([messages.sent_at(message.text) for message in picture.messages])
+            parts.append((key, sorted(value)))
+    parts.append([(message.key, f"{message.eta:.6f}") for message in snapshot.messages])
+    parts.append([messages.sent_at(message.text) for message in snapshot.messages])
     for process in processes:
-        answers = [(name, _answer(name, answer)) for name, answer in process.answers]
-        container.append((process.actor, process.work, process.key, answers, f"{process.renewed_at:.6f}"))
-    text = repr((container, rest))
+        replies = [(name, _reply(name, reply)) for name, reply in process.replies]
+        parts.append((process.actor, process.work, process.key, replies, f"{process.renewed_at:.6f}"))
+    text = repr((parts, rest))
     text = _MOMENT.sub(lambda match: f"{max(-700.0, float(match[0]) - now):.3f}", text)
     seen: dict[str, str] = {}
     return _TOKEN.sub(lambda match: seen.setdefault(match[0], f"#{len(seen)}"), text)
 
 
-def _told(fields: dict[str, str]) -> list[tuple[str, str]]:
-    return sorted((name, value) for name, value in fields.items() if name not in _DROPPED)
+def _relevant(fields: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted((name, value) for name, value in fields.items() if name not in _IRRELEVANT)
 
 
-def _place(fields: dict[str, str]) -> Any:
+def _position(fields: dict[str, str]) -> Any:
     if "state" not in fields:
         return None
     state = json.loads(fields["state"])
     return [level[:2] for level in state["levels"]], state["entry"], state["phase"], state["attempt"]
 
 
-def _answer(name: str, answer: Any) -> Any:
+def _reply(name: str, reply: Any) -> Any:
     if name in ("claim", "advance"):
-        return answer[0], _told(reply_fields(answer)), _place(reply_fields(answer))
-    if isinstance(answer, dict):
-        return _told(answer), _place(answer)
-    return answer
+        return reply[0], _relevant(reply_fields(reply)), _position(reply_fields(reply))
+    if isinstance(reply, dict):
+        return _relevant(reply), _position(reply)
+    return reply
 
 
-def reply_fields(answer: list[Any]) -> dict[str, Any]:
-    """The fields of a script's reply by name."""
-    return dict(zip(answer[1::2], answer[2::2], strict=True))
+def reply_fields(reply: list[Any]) -> dict[str, Any]:
+    """Return the fields of a script's reply by name."""
+    return dict(zip(reply[1::2], reply[2::2], strict=True))

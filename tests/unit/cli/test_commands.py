@@ -1,4 +1,4 @@
-"""Commands without a server: usage, input, existing files, problems of flows."""
+"""Commands that need no server: usage, input, existing files and problems of flows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_help_lists_every_command_in_its_group() -> None:
     assert names == list(BY_NAME)
 
 
-def test_a_misspelt_command_is_answered_with_the_near_name() -> None:
+def test_a_misspelt_command_is_refused_with_the_near_name() -> None:
     result = runner.invoke(app, ["simulat"])
     assert (result.exit_code, "Did you mean 'simulate'?" in result.output) == (2, True)
 
@@ -180,7 +180,7 @@ def test_lint_succeeds_if_there_are_only_warnings(tmp_path: Path) -> None:
 
 @pytest.fixture
 def flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a flow and its test."""
+    """Return a folder with a flow and a flow test."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "flows"
     folder.mkdir()
@@ -300,7 +300,7 @@ def test_a_history_prints_the_date_when_it_changes() -> None:
     assert [line.strip().partition(" ")[0] for line in lines_of(events)] == ["2026-01-31", "1", "2", "2026-02-01", "3"]
 
 
-def test_countdowns_columns_counts_and_control_characters() -> None:
+def test_countdowns_columns_and_counts_are_formatted() -> None:
     assert [countdown(9.2), countdown(0), countdown(-3), countdown(75.5)] == ["10 s", "0 s", "0 s", "1 min 16 s"]
     assert clean("a\x1b[2J\nb") == "a\\x1b[2J b"
     assert columns([("a", "b"), ("ccc", "d")]) == ["a    b", "ccc  d"]

@@ -1,4 +1,4 @@
-"""Lines of output, from recorded events of a history."""
+"""The lines that `pollflow run` prints for the events of a history."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pollflow.cli.progress import Line, Progress, steps_of
 from pollflow.cli.views import done_line, open_lines, plain_line, width_of_names
 from pollflow.fdl import read_flow
 
-BEGIN = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+START_TIME = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 FLOW = """
 version: v1
 type: flow
@@ -36,11 +36,11 @@ steps:
 EventTuple = tuple[float, int, str, str, dict[str, Any]]
 
 
-def fed(*recorded: EventTuple) -> tuple[Progress, list[Line]]:
-    """Progress and lines of events: seconds, cause, type, step, detail."""
+def progress_of(*recorded: EventTuple) -> tuple[Progress, list[Line]]:
+    """Return progress and lines for events of seconds, cause, type, step and detail."""
     progress = Progress(steps_of(read_flow(FLOW)))
     events = [
-        HistoryEntry(number, cause, BEGIN + timedelta(seconds=seconds), type, step, detail)
+        HistoryEntry(number, cause, START_TIME + timedelta(seconds=seconds), type, step, detail)
         for number, (seconds, cause, type, step, detail) in enumerate(recorded, start=1)
     ]
     lines = [progress.feed(event) for event in events]
@@ -48,11 +48,11 @@ def fed(*recorded: EventTuple) -> tuple[Progress, list[Line]]:
 
 
 def plain(lines: list[Line]) -> list[str]:
-    return [plain_line(line, BEGIN).strip() for line in lines]
+    return [plain_line(line, START_TIME).strip() for line in lines]
 
 
 def entered(seconds: float, cause: int, step: str, **input: Any) -> tuple[EventTuple, EventTuple]:
-    """The two events of entering a step. `cause` is the id of the event that caused them."""
+    """Return the two events of entering a step. `cause` is the id of the event that caused the first one."""
     detail = {"input": input}
     return (seconds, cause, "StepEntered", step, detail), (seconds, cause + 1, "StepStarted", step, detail)
 
@@ -61,7 +61,7 @@ START: EventTuple = (0, 0, "ExecutionStarted", "", {})
 
 
 def test_a_step_has_a_line_when_entered_and_when_left() -> None:
-    progress, lines = fed(
+    progress, lines = progress_of(
         START,
         *entered(0, 1, "Ask"),
         (0, 3, "TaskScheduled", "Ask", {"attempt": 1}),
@@ -77,11 +77,11 @@ def test_a_step_has_a_line_when_entered_and_when_left() -> None:
         "+0.25s  entered Wait (wait) waits 1 min 30 s",
     ]
     (visit,) = progress.open.values()
-    assert (visit.step, visit.until) == ("Wait", BEGIN + timedelta(seconds=90.25))
+    assert (visit.step, visit.until) == ("Wait", START_TIME + timedelta(seconds=90.25))
 
 
 def test_the_visits_of_a_step_are_counted() -> None:
-    _, lines = fed(
+    _, lines = progress_of(
         START,
         *entered(0, 1, "Ask"),
         (1, 3, "StepExited", "Ask", {}),
@@ -100,7 +100,7 @@ def test_the_visits_of_a_step_are_counted() -> None:
 
 
 def test_a_failed_call_and_its_retry_have_one_line() -> None:
-    progress, lines = fed(
+    progress, lines = progress_of(
         START,
         *entered(0, 1, "Ask"),
         (0, 3, "TaskStarted", "Ask", {"attempt": 1, "start": 1}),
@@ -111,11 +111,11 @@ def test_a_failed_call_and_its_retry_have_one_line() -> None:
         "+1.00s  retry   Ask (task) visit 1 Busy: later\\x1b[2J please; attempt 2 in 3.00 s",
     ]
     (visit,) = progress.open.values()
-    assert (visit.note, visit.until) == ("attempt 2", BEGIN + timedelta(seconds=4))
+    assert (visit.note, visit.until) == ("attempt 2", START_TIME + timedelta(seconds=4))
 
 
 def test_a_call_that_is_repeated_after_a_crash_has_a_line() -> None:
-    _, lines = fed(
+    _, lines = progress_of(
         START,
         *entered(0, 1, "Ask"),
         (0, 3, "TaskStarted", "Ask", {"attempt": 1, "start": 1}),
@@ -128,12 +128,12 @@ def test_a_failure_fails_the_enclosing_steps_unless_caught() -> None:
     detail = {"error": "E", "cause": "c"}
     failed = (1, 3, "TaskFailed", "Ask", {**detail, "attempt": 1})
     caught = (1, 4, "StepFailed", "Ask", {**detail, "goto": "Check"})
-    _, lines = fed(START, *entered(0, 1, "Ask"), failed, caught, (1, 5, "StepExited", "Ask", {}))
+    _, lines = progress_of(START, *entered(0, 1, "Ask"), failed, caught, (1, 5, "StepExited", "Ask", {}))
     assert plain(lines)[1:] == [
         "+1.00s  error   Ask (task) visit 1 E: c; caught, goes to Check",
         "+1.00s  left    Ask (task) visit 1 after 1.00 s",
     ]
-    progress, lines = fed(
+    progress, lines = progress_of(
         START,
         *entered(0, 1, "Check"),
         *entered(0, 3, "Done"),
@@ -150,7 +150,7 @@ def test_a_failure_fails_the_enclosing_steps_unless_caught() -> None:
 
 def test_a_failure_without_retry_has_one_line() -> None:
     detail = {"error": "E", "cause": "c"}
-    _, lines = fed(
+    _, lines = progress_of(
         START,
         *entered(0, 1, "Ask"),
         (1, 3, "TaskTimedOut", "Ask", {**detail, "attempt": 1}),
@@ -160,7 +160,7 @@ def test_a_failure_without_retry_has_one_line() -> None:
 
 
 def test_parallel_iterations_have_indexes_and_separate_visits() -> None:
-    _, lines = fed(
+    _, lines = progress_of(
         START,
         *entered(0, 1, "Each"),
         (0, 3, "IterationEntered", "Each", {"index": 0}),
@@ -182,7 +182,7 @@ def test_parallel_iterations_have_indexes_and_separate_visits() -> None:
 
 def test_step_names_have_space_for_indents_and_indexes() -> None:
     width = width_of_names(read_flow(FLOW))
-    _, lines = fed(
+    _, lines = progress_of(
         START,
         *entered(0, 1, "Each"),
         (0, 3, "IterationEntered", "Each", {"index": 12}),
@@ -196,30 +196,30 @@ def test_step_names_have_space_for_indents_and_indexes() -> None:
 
 
 def test_an_open_wait_is_drawn_with_its_remaining_time() -> None:
-    progress, _ = fed(START, *entered(0, 1, "Wait", long=10))
+    progress, _ = progress_of(START, *entered(0, 1, "Wait", long=10))
     assert drawn(progress, 4) == " * Wait  wait                        6 s  ━━━━━━━━━━━━━━━━━━━━━━━━"
     assert drawn(progress, 12).split()[3] == "due"
 
 
-def test_of_many_open_visits_the_newest_are_drawn() -> None:
+def test_only_the_newest_open_visits_are_drawn() -> None:
     iterations = [
         event
         for index in range(50)
         for event in ((0, 3, "IterationEntered", "Each", {"index": index}), *entered(0, 4 + 3 * index, "Inner"))
     ]
-    progress, _ = fed(START, *entered(0, 1, "Each"), *iterations)
+    progress, _ = progress_of(START, *entered(0, 1, "Each"), *iterations)
     lines = drawn(progress, 1).splitlines()
     assert len(lines) == 7
     assert lines[-1].strip() == "and 45 more"
 
 
-def test_a_left_step_stays_as_a_line() -> None:
-    _, (_, left) = fed(START, *entered(0, 1, "Ask"), (1.5, 3, "StepExited", "Ask", {}))
+def test_an_exited_step_has_a_line() -> None:
+    _, (_, left) = progress_of(START, *entered(0, 1, "Ask"), (1.5, 3, "StepExited", "Ask", {}))
     assert done_line(left, 8).plain == " ✓ Ask       task      visit 1        1.50 s"
 
 
 def drawn(progress: Progress, seconds: float) -> str:
     console = Console(width=100, no_color=True)
     with console.capture() as capture:
-        console.print(open_lines(progress, BEGIN + timedelta(seconds=seconds), 4, "*"))
+        console.print(open_lines(progress, START_TIME + timedelta(seconds=seconds), 4, "*"))
     return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())

@@ -1,4 +1,4 @@
-"""Which modules commands import. Times depend on the machine; what makes a start slow does not."""
+"""Commands import slow packages only if they use them. Unlike the start time, this does not depend on the machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ finally:
 
 
 def imported_by(folder: Path, *words: str) -> set[str]:
-    """The modules that a command has imported when it ends."""
+    """Return the modules that a command has imported at its end."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=60
     )

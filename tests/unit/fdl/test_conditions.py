@@ -3,11 +3,11 @@ from __future__ import annotations
 import contextlib
 import pickle
 import sys
-import time
 
 import pytest
 
 from pollflow.fdl.expr import Condition, ExpressionError, ExpressionSyntaxError, compile_condition
+from tests.bounds import bounded_time
 
 INPUT = {
     "n": 2,
@@ -124,7 +124,7 @@ def test_conditions_that_are_false(text: str) -> None:
         ("$.inf % 2 == 0", "% gives a number that is out of range"),
     ],
 )
-def test_values_that_do_not_fit_are_an_expression_error(text: str, cause: str) -> None:
+def test_values_of_a_wrong_type_are_an_expression_error(text: str, cause: str) -> None:
     with pytest.raises(ExpressionError) as failed:
         compile_condition(text).holds(INPUT)
     assert failed.value.cause == str(failed.value) == cause
@@ -180,7 +180,7 @@ def test_a_condition_has_at_most_fifty_levels(nested: object) -> None:
         compile_condition(nested(51))
 
 
-def test_fifty_levels_leave_room_on_pythons_stack() -> None:
+def test_fifty_levels_need_a_small_part_of_the_stack() -> None:
     text = "false || true && 1 == 1 + 0 * -(1) ? true : true"
     for _ in range(15):
         text = f"(false || true && 1 == 1 + 0 * 1 && !({text}) || true)"
@@ -196,11 +196,9 @@ def test_fifty_levels_leave_room_on_pythons_stack() -> None:
 
 
 @pytest.mark.parametrize("text", ["1+" * 2047 + "1", "$.a||" * 800 + "true", "(" * 4096, "!" * 4096, "[" * 4096])
-def test_the_longest_texts_are_compared_quickly(text: str) -> None:
-    begun = time.process_time()
-    with contextlib.suppress(ExpressionError, ExpressionSyntaxError):
+def test_the_longest_conditions_are_evaluated_quickly(text: str) -> None:
+    with bounded_time(2), contextlib.suppress(ExpressionError, ExpressionSyntaxError):
         compile_condition(text).holds({})
-    assert time.process_time() - begun < 2
 
 
 def test_repeated_concatenation_is_bounded() -> None:
@@ -208,7 +206,7 @@ def test_repeated_concatenation_is_bounded() -> None:
         compile_condition("+".join(["$.s"] * 1000) + " == 1").holds({"s": "x" * 32_768})
 
 
-def test_a_condition_is_a_value_of_its_text() -> None:
+def test_conditions_are_equal_if_their_texts_are_equal() -> None:
     assert Condition("$.a == 1") == compile_condition("$.a == 1")
     assert len({Condition("true"), Condition("true"), Condition("false")}) == 2
     assert repr(Condition("true")) == "Condition(text='true')"

@@ -13,7 +13,7 @@ from pollflow.fdl import (
     read_flow,
     read_yaml,
 )
-from tests.unit.fdl.texts import HEAD, problems_of, text_of, wrong
+from tests.unit.fdl.texts import HEAD, problems_of, problems_of_steps, text_of
 
 ROOT = FilePath(__file__).parents[3]
 
@@ -127,11 +127,11 @@ def test_a_problem_says_file_line_column_and_field() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_step_gives_exactly_these_problems(step: str, problems: list[str]) -> None:
-    assert wrong(step) == problems
+    assert problems_of_steps(step) == problems
 
 
 def test_a_goto_across_levels_is_refused_with_the_reason() -> None:
-    assert wrong(
+    assert problems_of_steps(
         "type: parallel, name: p, branches: [{steps: [{type: pass, name: deep}]}]",
         "type: foreach, name: f, iterationMapping: {collection: $.x, item: i}, steps: [{type: choice, name: c, "
         "default: {goto: p}}]",
@@ -181,13 +181,13 @@ def test_the_longest_wait_is_a_setting() -> None:
 
 def test_a_flow_has_at_most_ten_thousand_steps() -> None:
     steps = [f"type: pass, name: s{number}" for number in range(10_001)]
-    assert wrong(*steps) == ["10004:5: steps[10000]: a flow has at most 10,000 steps"]
-    assert wrong(*steps[:-1]) == []
+    assert problems_of_steps(*steps) == ["10004:5: steps[10000]: a flow has at most 10,000 steps"]
+    assert problems_of_steps(*steps[:-1]) == []
 
 
 def test_the_number_of_reported_problems_is_bounded() -> None:
     steps = [f"type: choice, name: s{number}, default: {{goto: t{number}}}, x{number}: 1" for number in range(2000)]
-    assert len(wrong(*steps)) == 200
+    assert len(problems_of_steps(*steps)) == 200
 
 
 def test_a_file_that_cannot_be_read_is_an_invalid_argument(tmp_path: FilePath) -> None:

@@ -44,7 +44,7 @@ ROOT = FilePath(__file__).parents[3]
 FLOWTESTS = sorted((ROOT / "tests/flowtests").glob("*.flowtest.yaml"))
 
 
-def test_the_public_names_are_sorted_and_there() -> None:
+def test_the_public_names_are_sorted_and_exist() -> None:
     names = pollflow.fdl.__all__
     assert names == sorted(names, key=lambda name: (not name.isupper(), name))
     assert all(hasattr(pollflow.fdl, name) for name in pollflow.fdl.__all__)
@@ -262,7 +262,7 @@ def test_a_timestamp_that_is_not_rfc_3339_is_refused(text: str) -> None:
     assert parse_moment(text) is None
 
 
-def test_texts_may_look_like_other_things() -> None:
+def test_text_fields_accept_scalars_of_other_types() -> None:
     step = flow_of("type: fail, name: no, error: 1.50, cause: yes").steps.steps[0]
     assert (step.name, step.error, step.cause) == ("no", "1.50", "yes")  # type: ignore[attr-defined]
 

@@ -1,4 +1,4 @@
-"""Whatever is read: only the documented errors come out, within bounds of time and memory."""
+"""Generated and hostile definitions raise documented errors only, within CPU and memory limits."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def flows() -> list[str]:
     return found
 
 
-def only_documented_errors(text: str) -> None:
+def check_errors(text: str) -> None:
     with bounded_time():
         read_or_refused(text)
 
@@ -66,28 +66,28 @@ def test_a_mutated_flow_is_read_or_refused(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(flows()))
     for _ in range(data.draw(st.integers(1, 5))):
         start = data.draw(st.integers(0, len(text)))
-        cut = data.draw(st.integers(0, 40))
-        put = data.draw(st.sampled_from([*PIECES, text[start : start + cut] * 2, ""]))
-        text = text[:start] + put + text[start + cut * data.draw(st.integers(0, 1)) :]
-    only_documented_errors(text)
+        length = data.draw(st.integers(0, 40))
+        inserted = data.draw(st.sampled_from([*PIECES, text[start : start + length] * 2, ""]))
+        text = text[:start] + inserted + text[start + length * data.draw(st.integers(0, 1)) :]
+    check_errors(text)
 
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=40).map("".join))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    only_documented_errors(text)
+    check_errors(text)
 
 
 @settings(deadline=None, max_examples=100)
 @given(JSON)
 def test_any_document_is_read_or_refused(document: Any) -> None:
-    only_documented_errors(json.dumps(document))
-    only_documented_errors(json.dumps({"version": "v1", "type": "flow", "steps": [document]}))
+    check_errors(json.dumps(document))
+    check_errors(json.dumps({"version": "v1", "type": "flow", "steps": [document]}))
 
 
 @settings(deadline=None, max_examples=100)
 @given(JSON.filter(lambda document: document is not None and "NaN" not in json.dumps(document)))
-def test_json_is_read_as_json_reads_it(document: Any) -> None:
+def test_json_is_read_as_by_the_json_module(document: Any) -> None:
     text = json.dumps(document)
     if "Infinity" not in text and "\\u" not in text and "e+" not in text:
         assert read_yaml(text) == json.loads(text)
@@ -117,10 +117,10 @@ def test_any_path_is_refused_or_reads(root: str, rest: str, value: Any) -> None:
             assert 1 <= error.column <= len(root + rest) + 1
 
 
-@hostile.only_where_memory_is_bounded
+@hostile.requires_memory_limit
 def test_hostile_definitions_are_refused_in_bounded_memory_and_time() -> None:
-    assert hostile.came_of("documents") == {name: code for name, (code, _) in hostile.DOCUMENTS.items()}
-    assert hostile.came_of("expressions") == dict.fromkeys(hostile.EXPRESSIONS, True)
+    assert hostile.results_of("documents") == {name: code for name, (code, _) in hostile.DOCUMENTS.items()}
+    assert hostile.results_of("expressions") == dict.fromkeys(hostile.EXPRESSIONS, True)
 
 
 @settings(deadline=None, max_examples=200)

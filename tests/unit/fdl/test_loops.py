@@ -1,12 +1,12 @@
-"""Which steps can be visited more than once."""
+"""`Flow.looping` has the steps that can be visited more than once."""
 
 from __future__ import annotations
 
 import pytest
 
 from pollflow.fdl import read_flow
+from tests.unit.fdl.texts import HEAD
 
-HEAD = "version: v1\ntype: flow\nsteps:\n"
 CHOICE = "  - {type: choice, name: C, choices: [{condition: $.x, goto: %s}]}\n"
 CATCH = "  - {type: task, name: T, resourceArn: 'f', catch: [{errors: [E], goto: %s}]}\n"
 INSIDE = "  - {type: choice, name: C, choices: [{condition: $.x, steps: [{type: pass, name: I}], goto: %s}]}\n"

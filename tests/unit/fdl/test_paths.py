@@ -51,14 +51,14 @@ def test_a_path_without_its_root_reads_missing() -> None:
     assert compile_path("$local.a").read({"": {}}) is MISSING
 
 
-def test_a_path_is_a_value_of_its_text_root_and_parts() -> None:
+def test_paths_are_equal_if_text_root_and_parts_are_equal() -> None:
     path = compile_path('$local.a[0][*]["b.c"]')
     assert path == Path('$local.a[0][*]["b.c"]', "local", ("a", 0, Wildcard.ALL, "b.c"))
     assert str(path) == path.text
     assert len({path, compile_path(path.text)}) == 1
 
 
-def test_a_value_that_looks_like_a_wildcard_is_not_one() -> None:
+def test_a_quoted_asterisk_is_a_key() -> None:
     assert compile_path('$["*"]').read({"": {"*": 1}}) == 1
 
 

@@ -42,7 +42,7 @@ from tests.unit.fdl.texts import HEAD, problems_of, text_of
         ("[1, {a: b}]", [1, {"a": "b"}]),
     ],
 )
-def test_scalars_mean_what_yaml_1_2_says(written: str, value: object) -> None:
+def test_scalars_are_read_as_in_yaml_1_2(written: str, value: object) -> None:
     read = read_yaml(f"x: {written}")
     assert read == {"x": value}
     assert type(read["x"]) is type(value)
@@ -57,7 +57,7 @@ def test_json_is_read_even_with_tabs() -> None:
     assert read_flow(text).steps.steps[0].name == "é😀"
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+def test_a_byte_order_mark_is_removed() -> None:
     assert read_flow(b"\xef\xbb\xbf" + text_of("type: pass, name: a").encode()).text.startswith("version")
 
 

@@ -19,7 +19,7 @@ TYPES: dict[str, Any] = {
 
 
 def accepts(schema: dict[str, Any], value: Any) -> bool:
-    """As much of JSON Schema as ours uses."""
+    """Validate a value by the subset of JSON Schema that the schema of flows uses."""
     return all(CHECKS[word](rule, value, schema) for word, rule in schema.items() if word in CHECKS)
 
 
@@ -82,7 +82,7 @@ def test_the_schema_accepts_every_valid_flow_of_the_tests() -> None:
         "type: succeed, name: a, end: true",
     ],
 )
-def test_the_schema_refuses_what_the_table_refuses(step: str) -> None:
+def test_the_schema_refuses_invalid_steps(step: str) -> None:
     assert not accepts(SCHEMA, read_yaml(text_of(step)))
 
 

@@ -6,11 +6,11 @@ from pollflow.errors import DefinitionError
 from pollflow.fdl import Flow, lint, read_flow
 
 HEAD = "version: v1\ntype: flow\nsteps:\n"
-"""Three lines; the first step stands in line 4."""
+"""Three lines, so that the first step is in line 4."""
 
 
 def flow_of(*steps: str, head: str = HEAD) -> Flow:
-    """A flow of steps that are given one a line, in braces."""
+    """Return a flow of the steps, one per line and in braces."""
     return read_flow(text_of(*steps, head=head))
 
 
@@ -19,7 +19,7 @@ def text_of(*steps: str, head: str = HEAD) -> str:
 
 
 def problems_of(text: str | bytes, **options: float) -> list[str]:
-    """Every problem of a definition as a user sees it, without the file's name."""
+    """Return the problems of a definition as text, without the file name."""
     try:
         read_flow(text, **options)
     except DefinitionError as error:
@@ -27,10 +27,10 @@ def problems_of(text: str | bytes, **options: float) -> list[str]:
     return []
 
 
-def wrong(*steps: str) -> list[str]:
+def problems_of_steps(*steps: str) -> list[str]:
     return problems_of(text_of(*steps))
 
 
 def codes_of(flow: Flow, **options: object) -> list[tuple[str, str]]:
-    """Code and field of each warning."""
+    """Return code and field of each warning."""
     return [(problem.code, problem.field) for problem in lint(flow, **options)]  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Parallel and foreach: children in slices, their ends, their join."""
+"""Parallel and foreach steps: fan-out, ends of children and fan-in."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pollflow.machine import (
     ScheduleStep,
     Status,
 )
-from tests.unit.machine.sentences import ABOUT, after, at, at_next, entered, event, failed, flow_of, left, maps, step
+from tests.unit.machine.builders import INFO, after, at, at_next, entered, event, failed, flow_of, left, maps, step
 
 BOTH = flow_of(
     step(
@@ -49,7 +49,7 @@ def child(name: str, series: str, input: Any, entered_by: int) -> FrameState:
     return FrameState(name, input, (Level(series, 0, {}, entered=entered_by),), parent=parent)
 
 
-def test_branches_begin_with_the_input_of_the_step_and_no_local() -> None:
+def test_branches_start_with_the_input_of_the_step_and_no_local() -> None:
     spawned = tuple(
         Decision(
             (event("BranchEntered", "P", index=index), *entered(name, {"g": 1})),
@@ -79,7 +79,7 @@ def test_an_iteration_has_its_element_and_index_besides_the_input() -> None:
     )
 
 
-def test_children_begin_up_to_max_concurrency() -> None:
+def test_children_start_up_to_max_concurrency() -> None:
     input = {"list": list(range(10))}
     decision = after(EACH, at(input=input), Arrived(), max_concurrency=3)
     assert [state.frame for state in states(decision)] == ["r.1.0", "r.1.1", "r.1.2"]
@@ -87,12 +87,13 @@ def test_children_begin_up_to_max_concurrency() -> None:
 
 
 @pytest.mark.parametrize(
-    ("join", "begun"), [(Join(10, 3, 1), [3]), (Join(10, 3, 3), [3, 4, 5]), (Join(10, 9, 9), [9]), (Join(10, 3, 0), [])]
+    ("join", "started"),
+    [(Join(10, 3, 1), [3]), (Join(10, 3, 3), [3, 4, 5]), (Join(10, 9, 9), [9]), (Join(10, 3, 0), [])],
 )
-def test_further_slices_fill_free_places(join: Join, begun: list[int]) -> None:
+def test_further_children_start_as_others_end(join: Join, started: list[int]) -> None:
     state = at(input={"list": list(range(10))}, phase=Phase.JOINING)
     decision = after(EACH, state, Arrived(join), max_concurrency=3)
-    assert [child.input["i"] for child in states(decision)] == begun
+    assert [child.input["i"] for child in states(decision)] == started
     assert (decision.wake, decision.state) == (AwaitChildren(MessageMetadata("foreach", "F")), state)
 
 
@@ -168,7 +169,7 @@ def test_a_step_in_a_branch_knows_the_event_that_entered_it() -> None:
     flow = flow_of(step("parallel", "P", branches=[branch, branch]))
     decision = after(flow, at(), Arrived())
     events = [event for spawned in decision.spawn for event in spawned.history]
-    ids = [ABOUT.events + 1 + position for position, event in enumerate(events) if event.type == "StepEntered"]
+    ids = [INFO.events + 1 + position for position, event in enumerate(events) if event.type == "StepEntered"]
     assert [event.detail["input"]["id"] for event in events if event.type == "StepStarted"] == ids
 
 

@@ -1,4 +1,4 @@
-"""Pass, wait, choice, succeed and fail: an event goes in, and the whole decision is compared."""
+"""Pass, wait, choice, succeed and fail steps: each test compares the whole decision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pollflow.machine import (
     begin,
 )
 from pollflow.machine.limits import Limits
-from tests.unit.machine.sentences import ABOUT, after, at, at_next, entered, event, failed, flow_of, left, maps, step
+from tests.unit.machine.builders import INFO, after, at, at_next, entered, event, failed, flow_of, left, maps, step
 
 
 def succeeded(*history: Any, output: Any = None) -> Decision:
@@ -39,7 +39,7 @@ def broken(*names: str, error: str, cause: str = "", before: tuple[Any, ...] = (
 
 def test_an_execution_begins_at_the_first_step_of_the_flow() -> None:
     flow = flow_of(step("pass", "A"))
-    assert begin(flow, {"a": 1}, replace(ABOUT, events=0), Limits()) == Decision(
+    assert begin(flow, {"a": 1}, replace(INFO, events=0), Limits()) == Decision(
         (event("ExecutionStarted", input={"a": 1}), *entered("A", {"a": 1})),
         state=replace(at(input={"a": 1}), levels=(Level("steps", 0, {}, entered=2),)),
         wake=ScheduleStep(MessageMetadata("pass", "A")),
@@ -48,7 +48,7 @@ def test_an_execution_begins_at_the_first_step_of_the_flow() -> None:
 
 def test_the_flows_mappings_make_its_input() -> None:
     flow = flow_of(step("pass", "A"), inputMappings=maps(b="$input.a", who="$context.execution.name", c=1))
-    decision = begin(flow, {"a": 1}, ABOUT, Limits())
+    decision = begin(flow, {"a": 1}, INFO, Limits())
     assert decision.history[0] == event("ExecutionStarted", input={"a": 1})
     assert decision.state is not None and decision.state.input == {"b": 1, "who": "x", "c": 1}
 
@@ -169,7 +169,7 @@ CHOICE = flow_of(
             {"condition": "$.a == 4"},
         ],
         default={"steps": [step("fail", "Other", error="E")]},
-        outputMappings=maps(came="$local.one", a="$input.a"),
+        outputMappings=maps(one="$local.one", a="$input.a"),
     ),
     step("pass", "Next"),
     step("pass", "Last"),
@@ -190,7 +190,7 @@ def test_a_choice_ends_with_the_output_of_its_option() -> None:
     inner = Level("steps[0].choices[0].steps", 0, {}, entered=11)
     outer = at(input={"a": 1}, entry=2)
     state = replace(outer, levels=(*outer.levels, inner))
-    local = {"came": 1, "a": 1}
+    local = {"one": 1, "a": 1}
     assert after(CHOICE, state, Arrived()) == Decision(
         (*left("One", {"one": 1}, {"one": 1}), *left("C", local, local), *entered("Next", {"a": 1}, local)),
         state=at_next(state, 1, local, events=4),
@@ -262,7 +262,7 @@ ASK = step("task", "Ask", pattern="waitForCallback", timeoutSeconds=5)
 
 
 def in_default(phase: Phase = Phase.READY, *further: Level) -> FrameState:
-    """The root frame at the first step of the first choice's default, or farther in."""
+    """Return the root frame at the first step of the default of the first choice, or at an inner level."""
     outer = at(entry=2 + len(further), phase=phase)
     return replace(outer, levels=(*outer.levels, Level("steps[0].default.steps", 0, {}), *further))
 
@@ -326,7 +326,7 @@ def test_the_event_limit_fails_the_execution() -> None:
     assert decision == broken("A", error="FnF.EventLimitExceeded", cause=cause)
 
 
-def test_the_same_arguments_give_the_same_decision() -> None:
+def test_equal_arguments_give_equal_decisions() -> None:
     state = at(input={"a": 1})
     assert after(CHOICE, state, Arrived()) == after(CHOICE, state, Arrived())
 

@@ -32,9 +32,9 @@ from pollflow.machine import (
     verify,
 )
 from pollflow.machine.retry import delay_before_retry
-from tests.unit.machine.sentences import (
-    ABOUT,
+from tests.unit.machine.builders import (
     ARN,
+    INFO,
     after,
     at,
     at_next,
@@ -157,10 +157,10 @@ def test_an_exhausted_retry_is_caught_with_error_mappings() -> None:
     )
 
 
-@pytest.mark.parametrize(("error", "goes_to"), [("Fatal", 1), ("Never", 2), ("Other", 2)])
-def test_the_first_matching_catch_chooses_the_next_step(error: str, goes_to: int) -> None:
+@pytest.mark.parametrize(("error", "target"), [("Fatal", 1), ("Never", 2), ("Other", 2)])
+def test_the_first_matching_catch_chooses_the_next_step(error: str, target: int) -> None:
     state = after(CAUGHT, at(), Raised(error)).state
-    assert state is not None and state.levels[0].step == goes_to
+    assert state is not None and state.levels[0].step == target
 
 
 def test_an_error_matches_by_base_class_too() -> None:
@@ -251,15 +251,15 @@ def test_a_reported_failure_is_retried() -> None:
 
 def test_a_retry_has_a_new_task_token_and_refuses_the_old_one() -> None:
     first, second = at(), at(attempt=2)
-    tokens = [call_of(CALLBACK, state, ABOUT).payload["token"] for state in (first, second)]  # type: ignore[union-attr]
+    tokens = [call_of(CALLBACK, state, INFO).payload["token"] for state in (first, second)]  # type: ignore[union-attr]
     one, two = map(read_task_token, tokens)
     assert (is_awaited(one, first), is_awaited(one, second), is_awaited(two, second)) == (True, False, True)
 
 
 def test_a_token_is_verified_by_the_execution_that_signed_it() -> None:
-    token = call_of(CALLBACK, at(), ABOUT).payload["token"]  # type: ignore[union-attr]
-    verify(read_task_token(token), ABOUT)
-    for other in (replace(ABOUT, secret="other"), replace(ABOUT, execution_id="other")):
+    token = call_of(CALLBACK, at(), INFO).payload["token"]  # type: ignore[union-attr]
+    verify(read_task_token(token), INFO)
+    for other in (replace(INFO, secret="other"), replace(INFO, execution_id="other")):
         with pytest.raises(InvalidTaskToken):
             verify(read_task_token(token), other)
 
@@ -275,13 +275,13 @@ def test_an_invalid_task_token_is_refused(token: str) -> None:
 
 def test_no_other_step_has_a_task_token() -> None:
     flow = flow_of(step("task", "T", inputMappings=maps(token="$context.task.token", who="$context.step.name")))
-    request = call_of(flow, at(), ABOUT)
+    request = call_of(flow, at(), INFO)
     assert request is not None and request.payload == {"who": "T"}
 
 
 def test_a_call_has_the_input_of_the_step_and_an_idempotency_key() -> None:
     flow = flow_of(step("task", "T", inputMappings=maps(a="$input.a", b="$local.b"), timeoutSeconds=7))
-    request = call_of(flow, at(input={"a": 1}, local={"b": 2}, entry=3), ABOUT)
+    request = call_of(flow, at(input={"a": 1}, local={"b": 2}, entry=3), INFO)
     assert request is not None
     assert (request.step, request.payload, request.params, request.attempt) == ("T", {"a": 1, "b": 2}, None, 1)
     assert (request.idempotency_key, request.timeout_seconds, request.pattern) == (
@@ -292,26 +292,26 @@ def test_a_call_has_the_input_of_the_step_and_an_idempotency_key() -> None:
 
 
 def test_a_retry_has_its_own_idempotency_key() -> None:
-    request = call_of(flow_of(step("task", "T")), at(attempt=2), ABOUT)
+    request = call_of(flow_of(step("task", "T")), at(attempt=2), INFO)
     assert request is not None and request.idempotency_key == "id/T/r.1/2"
 
 
 def test_an_action_is_called_with_its_parameters_alone() -> None:
     params = {"Id": "$.job.id", "All": "$", "Gone": "$.nope", "List": ["$.nope", "$.job.id", 1], "Text": "$5"}
     flow = flow_of(step("task", "T", action="ocr:Read", serviceParams=params))
-    request = call_of(flow, at(input={"job": {"id": 7}}), ABOUT)
+    request = call_of(flow, at(input={"job": {"id": 7}}), INFO)
     assert request is not None
     assert request.payload == {"Id": 7, "All": {"job": {"id": 7}}, "List": [7, 1], "Text": "$5"}
 
 
 def test_a_function_ignores_service_parameters() -> None:
     flow = flow_of(step("task", "T", serviceParams={"InvocationType": "Async"}))
-    request = call_of(flow, at(input={"a": 1}), ABOUT)
+    request = call_of(flow, at(input={"a": 1}), INFO)
     assert request is not None and (request.payload, request.ignore_result) == ({"a": 1}, True)
 
 
 def test_other_steps_call_nothing() -> None:
-    assert call_of(flow_of(step("pass", "A")), at(), ABOUT) is None
+    assert call_of(flow_of(step("pass", "A")), at(), INFO) is None
 
 
 def test_a_task_in_an_option_has_the_input_of_the_choice() -> None:
@@ -319,5 +319,5 @@ def test_a_task_in_an_option_has_the_input_of_the_choice() -> None:
     choice = step("choice", "C", inputMappings=maps(a="$input.x"), default={"steps": [inner]})
     state = at(input={"x": 1})
     state = replace(state, levels=(*state.levels, Level("steps[0].default.steps", 0, {"b": 2})))
-    request = call_of(flow_of(choice), state, ABOUT)
+    request = call_of(flow_of(choice), state, INFO)
     assert request is not None and request.payload == {"a": 1, "b": 2}

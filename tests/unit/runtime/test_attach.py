@@ -16,15 +16,15 @@ def no_redis_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def app(broker: str = REDIS, **conf: object) -> Celery:
-    made = Celery("app", broker=broker)
-    made.conf.update(conf)
-    return made
+    celery = Celery("app", broker=broker)
+    celery.conf.update(conf)
+    return celery
 
 
 def test_attach_adds_a_celery_task_per_step_type_and_for_the_sweep() -> None:
-    made = app()
-    attach(made, REDIS)
-    assert {name for name in made.tasks if name.startswith("pollflow.")} == {
+    celery = app()
+    attach(celery, REDIS)
+    assert {name for name in celery.tasks if name.startswith("pollflow.")} == {
         "pollflow.task",
         "pollflow.pass",
         "pollflow.wait",
@@ -38,24 +38,24 @@ def test_attach_adds_a_celery_task_per_step_type_and_for_the_sweep() -> None:
 
 
 def test_attach_requires_a_visibility_timeout_of_twice_max_countdown() -> None:
-    made = app(broker_transport_options={"visibility_timeout": 100})
+    celery = app(broker_transport_options={"visibility_timeout": 100})
     with pytest.raises(
         ConfigurationError, match=r"visibility_timeout.* is 100 s.*pollflow_max_countdown to 50 or less"
     ):
-        attach(made, REDIS)
-    made.conf.pollflow_max_countdown = 50
-    attach(made, REDIS)
+        attach(celery, REDIS)
+    celery.conf.pollflow_max_countdown = 50
+    attach(celery, REDIS)
 
 
 def test_a_redis_behind_sentinels_has_a_visibility_timeout_too() -> None:
-    made = app("sentinel://127.0.0.1:1", broker_transport_options={"visibility_timeout": 100, "master_name": "m"})
+    celery = app("sentinel://127.0.0.1:1", broker_transport_options={"visibility_timeout": 100, "master_name": "m"})
     with pytest.raises(ConfigurationError, match=r"visibility_timeout.* is 100 s"):
-        attach(made, "redis://127.0.0.1:1/0")
+        attach(celery, "redis://127.0.0.1:1/0")
 
 
 def test_a_broker_other_than_redis_has_no_visibility_timeout() -> None:
-    made = app("amqp://127.0.0.1:1", broker_transport_options={"visibility_timeout": 1})
-    assert not attach(made, REDIS).container.routes.in_script
+    celery = app("amqp://127.0.0.1:1", broker_transport_options={"visibility_timeout": 1})
+    assert not attach(celery, REDIS).container.routes.in_script
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_scripts_publish_only_if_broker_and_state_share_a_database(broker: str, 
 
 
 def test_messages_follow_the_routes_and_the_key_prefix_of_the_app() -> None:
-    made = app(
+    celery = app(
         task_default_queue="mine",
         task_routes={"pollflow.task": {"queue": "slow"}},
         broker_transport_options={"global_keyprefix": "team-"},
     )
-    routes = attach(made, REDIS).container.routes
+    routes = attach(celery, REDIS).container.routes
     assert (routes.queue_of("task"), routes.queue_of("wait")) == ("slow", "mine")
     assert routes.lists() == {"team-slow", "team-mine"}
 
@@ -103,7 +103,7 @@ def test_state_that_is_not_in_redis_is_refused_without_showing_a_password() -> N
         ("pollflow_sweep_in_workers", "no", "must be of type bool"),
     ],
 )
-def test_a_setting_of_the_wrong_kind_is_refused_by_name(name: str, value: object, message: str) -> None:
+def test_an_invalid_setting_is_refused_by_name(name: str, value: object, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
         attach(app(**{name: value}), REDIS)
     assert name in str(caught.value) or "pollflow_sweep_interval" in str(caught.value)

@@ -1,4 +1,4 @@
-"""The private parts of Celery, kombu and billiard: they are in the installed versions, and missing ones are named."""
+"""The private parts of Celery, kombu and billiard that pollflow uses exist; a missing part is named."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
 from pollflow.machine.state import ExecutionInfo, FrameState, Level
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.functions import Function, invoke, missing_cause
-from pollflow.store import Claimed, ExecutionRef, MessageKey
+from pollflow.store import Claimed, ExecutionKey, ExecutionRef, MessageKey
 
 RESOURCE = FunctionResource("acs:fc:cn:1:services/jobs/functions/status", "jobs", "status")
 CONTEXT = Context("id", "x", "f", "step", 1, "id/step/r.1", None, logging.LoggerAdapter(logging.getLogger("t"), {}))
@@ -77,7 +77,7 @@ def test_a_result_becomes_plain_json() -> None:
 
 def test_a_handler_of_function_compute_runs_unedited() -> None:
     def handler(event: bytes, context: Any) -> str:
-        asked = json.loads(event)
+        request = json.loads(event)
         documented = [
             *(context.function.name, context.function.handler, context.function.memory, context.function.timeout),
             *(context.function.qualifier, context.function.version_id, context.credentials.access_key_id),
@@ -85,18 +85,18 @@ def test_a_handler_of_function_compute_runs_unedited() -> None:
             *(context.service.name, context.service.log_project, context.service.log_store),
             *(context.service.qualifier, context.service.version_id, context.account_id, context.retry_count),
         ]
-        context.logger.info("asked for %s", documented)
-        return json.dumps({"asked": asked, "request_id": context.request_id})
+        context.logger.info("request for %s", documented)
+        return json.dumps({"request": request, "request_id": context.request_id})
 
     result = invoke(fc_handler(handler), {"a": 1}, CONTEXT)
-    assert result == {"asked": {"a": 1}, "request_id": "id/step/r.1"}
+    assert result == {"request": {"a": 1}, "request_id": "id/step/r.1"}
 
 
 def test_a_handler_of_function_compute_may_return_an_object() -> None:
     assert invoke(fc_handler(lambda event, context: {"ok": True}), {}, CONTEXT) == {"ok": True}
 
 
-def test_a_handler_that_returns_no_json_fails_as_in_the_original() -> None:
+def test_a_handler_that_returns_no_json_fails_the_step() -> None:
     with pytest.raises(TaskError) as caught:
         invoke(fc_handler(lambda event, context: "oops"), {}, CONTEXT)
     assert caught.value.error == "FnF.InvalidLocal"
@@ -108,8 +108,9 @@ def call(function: Function | None, *, starts: int = 1, **changes: Any) -> Event
         functions.register("jobs/status", function)
     info = ExecutionInfo("f", "x", "id", 0, "secret")
     state = FrameState("r", {}, (Level("steps", 0, {}),))
-    claimed = Claimed(MessageKey(ExecutionRef("f", "x"), "r", "t"), "n", "call", state, info, "d", 0, starts)
-    asked: dict[str, Any] = {
+    key = MessageKey(ExecutionKey(ExecutionRef("f", "x"), "id"), "r", "t")
+    claimed = Claimed(key, "n", "call", state, info, "d", 0, starts)
+    request: dict[str, Any] = {
         "step": "step",
         "resource": RESOURCE,
         "pattern": Pattern.REQUEST_RESPONSE,
@@ -120,7 +121,7 @@ def call(function: Function | None, *, starts: int = 1, **changes: Any) -> Event
         "timeout_seconds": None,
         "ignore_result": False,
     }
-    return Caller(functions, None, 3).call(claimed, CallRequest(**{**asked, **changes}))  # type: ignore[arg-type]
+    return Caller(functions, None, 3).call(claimed, CallRequest(**{**request, **changes}))  # type: ignore[arg-type]
 
 
 def test_the_return_value_of_a_function_is_the_result_of_the_call() -> None:
@@ -160,7 +161,7 @@ def test_a_task_error_cause_is_converted_to_text() -> None:
 
 
 class BusyError(TaskError):
-    """A class of a user's own."""
+    """A subclass, as users define it."""
 
 
 def test_a_task_error_is_matched_by_its_class_too() -> None:

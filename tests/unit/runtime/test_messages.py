@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from celery import Celery
@@ -17,25 +17,25 @@ MESSAGE = Message(
 )
 
 
-def wire(message: Message, at: float = 1.5) -> dict[str, object]:
-    encoded = messages.encode(message, queue="steps", list_key="steps")
-    found: dict[str, object] = json.loads(f"{encoded.head}{at}{encoded.tail}")
-    return found
+def encoded(message: Message, at: float = 1.5) -> dict[str, object]:
+    wire = messages.encode(message, queue="steps", list_key="steps")
+    decoded: dict[str, object] = json.loads(f"{wire.head}{at}{wire.tail}")
+    return decoded
 
 
 def test_a_message_has_every_header_that_celery_writes() -> None:
     app = Celery(broker="memory://")
-    theirs = app.amqp.as_task_v2(
+    celery = app.amqp.as_task_v2(
         "id", "pollflow.task", args=["a"], kwargs={}, root_id="0123", argsrepr="x", kwargsrepr="{}", ignore_result=True
     )
-    ours = wire(MESSAGE)["headers"]
-    assert isinstance(ours, dict)
-    assert set(theirs.headers) - set(ours) == set()
-    assert set(ours) - set(theirs.headers) == {messages.SENT_AT, messages.CALLBACK}
+    headers = encoded(MESSAGE)["headers"]
+    assert isinstance(headers, dict)
+    assert set(celery.headers) - set(headers) == set()
+    assert set(headers) - set(celery.headers) == {messages.SENT_AT, messages.CALLBACK}
 
 
 def test_a_message_names_flow_execution_step_and_attempt_but_no_token() -> None:
-    headers = wire(MESSAGE)["headers"]
+    headers = encoded(MESSAGE)["headers"]
     assert isinstance(headers, dict)
     assert headers["task"] == "pollflow.task"
     assert headers["argsrepr"] == "('polling', 'mine', 'Get status', 'attempt 2')"
@@ -63,25 +63,27 @@ def test_the_parent_of_a_message_is_the_step_before(frame: str, entry: int, atte
 
 
 def test_every_message_has_its_own_delivery_tag() -> None:
-    tags = {json.dumps(wire(MESSAGE)["properties"]) for _ in range(100)}
+    tags = {json.dumps(encoded(MESSAGE)["properties"]) for _ in range(100)}
     assert len(tags) == 100
 
 
-def test_the_time_of_sending_is_read_from_a_queued_message() -> None:
-    encoded = messages.encode(MESSAGE, queue="q", list_key="q")
-    assert messages.sent_at(f"{encoded.head}1795518190.331195{encoded.tail}") == 1795518190.331195
+def test_the_publication_time_is_read_from_a_queued_message() -> None:
+    wire = messages.encode(MESSAGE, queue="q", list_key="q")
+    assert messages.sent_at(f"{wire.head}1795518190.331195{wire.tail}") == 1795518190.331195
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"headers": {}}', '{"headers": null}', '{"headers": {"id": "x"}}'])
-def test_a_message_of_another_app_has_no_time_of_sending(text: str) -> None:
+def test_a_message_of_another_app_has_no_publication_time(text: str) -> None:
     assert messages.sent_at(text) is None
 
 
-def test_a_countdown_becomes_an_eta_and_none_no_eta() -> None:
+def test_only_a_message_with_a_countdown_has_an_eta() -> None:
     later = Message(MESSAGE.key, MESSAGE.metadata, countdown=10)
+    before = datetime.now(timezone.utc)
     eta = messages.eta_of(later)
+    after = datetime.now(timezone.utc)
     assert eta is not None
-    assert 9 < (eta - datetime.now(timezone.utc)).total_seconds() < 10.1
+    assert before + timedelta(seconds=10) <= eta <= after + timedelta(seconds=10.1)
     assert messages.eta_of(MESSAGE) is None
 
 
@@ -92,6 +94,6 @@ def test_an_invalid_message_key_is_refused(args: object) -> None:
 
 
 def test_a_message_key_round_trips() -> None:
-    body = wire(MESSAGE)["body"]
+    body = encoded(MESSAGE)["body"]
     assert isinstance(body, str)
     assert messages.key_of(json.loads(body)[0]) == MESSAGE.key

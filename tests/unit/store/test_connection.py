@@ -18,7 +18,7 @@ def test_a_database_that_is_not_a_number_is_refused(url: str) -> None:
     ("url", "database"),
     [("redis://host", 0), ("redis://host/", 0), ("redis://host/7", 7), ("redis://host//7", 7), ("unix:///a/b?db=3", 3)],
 )
-def test_a_url_names_its_database(url: str, database: int) -> None:
+def test_a_url_selects_its_database(url: str, database: int) -> None:
     with connect(url) as client:
         assert client.get_connection_kwargs().get("db", 0) == database
 

@@ -1,4 +1,4 @@
-"""Every Lua file parses, after the prelude that the loader puts in front of it."""
+"""Every Lua file parses."""
 
 from __future__ import annotations
 

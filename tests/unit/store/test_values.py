@@ -20,7 +20,7 @@ json_values = st.recursive(
 details = st.dictionaries(st.sampled_from(["input", "local", "output", "error"]), json_values)
 
 
-def there_and_back(detail: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def round_trip(detail: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, str] = {}
     text = deduplicate(HistoryEvent("Type", "Step", detail), values)
     type_, step, summarized = json.loads(text)
@@ -32,15 +32,15 @@ def there_and_back(detail: dict[str, Any]) -> tuple[dict[str, Any], dict[str, st
 
 @given(details)
 def test_deduplicated_values_are_restored(detail: dict[str, Any]) -> None:
-    assert there_and_back(detail)[0] == detail
+    assert round_trip(detail)[0] == detail
 
 
 def test_a_long_value_is_stored_once() -> None:
     values: dict[str, str] = {}
-    shown = [deduplicate(HistoryEvent("T", "S", {"input": {"items": LONG, "i": i}}), values) for i in range(50)]
+    texts = [deduplicate(HistoryEvent("T", "S", {"input": {"items": LONG, "i": i}}), values) for i in range(50)]
     assert list(values.values()) == [json.dumps(LONG, separators=(",", ":"))]
-    assert max(map(len, shown)) < 120
+    assert max(map(len, texts)) < 120
 
 
 def test_a_short_value_stays_in_its_event() -> None:
-    assert there_and_back({"input": {"a": "b" * 100}})[1] == {}
+    assert round_trip({"input": {"a": "b" * 100}})[1] == {}

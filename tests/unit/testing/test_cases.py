@@ -1,4 +1,4 @@
-"""Reading of flow test files, and their problems with lines."""
+"""Flow test files are read, and their problems are reported with lines."""
 
 from __future__ import annotations
 

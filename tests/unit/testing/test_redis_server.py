@@ -1,4 +1,4 @@
-"""The Redis of runs in virtual time: started at the first use, empty, shut down with the last process."""
+"""The Redis server for virtual time starts at its first use, is empty, and stops with the last process."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_without_server_and_fakeredis_the_error_has_the_remedy(monkeypatch: pyte
         RedisServer().client()
 
 
-def test_a_server_that_is_named_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_server_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLLFLOW_SERVER", "no-such-server")
     with pytest.raises(ConfigurationError, match="POLLFLOW_SERVER names 'no-such-server'"):
         RedisServer().client()

@@ -1,4 +1,4 @@
-"""Running of flow test files: differences, the report, JUnit XML, the commands."""
+"""Runs of flow test files: differences, reports, JUnit XML and the commands."""
 
 from __future__ import annotations
 
@@ -168,18 +168,18 @@ def test_a_simulation_asks_for_replies(tmp_path: Path) -> None:
     flow = tmp_path / "f.yaml"
     flow.write_text("\n".join(line[2:] for line in FLOW.splitlines()[1:-1]), encoding="utf-8")
     answers = iter(["{a: ", "raise FC.X boom", "!", "[1]", "{a: 2}"])
-    asked: list[str] = []
+    prompts: list[str] = []
 
     def ask(prompt: str) -> str:
-        asked.append(prompt)
+        prompts.append(prompt)
         return next(answers)
 
     result = command.simulate(flow, {"x": "é"}, ask=ask, write=lambda text: None)
-    assert (result.output, len(asked)) == ({"a": 2}, 5)
-    assert asked[0].startswith('acs:fc:::services/s/functions/call is called with {"x": "é"}\n')
-    assert all(question.endswith("\n  reply: ") for question in asked[1:])
-    assert ["that is not a reply; write " in question for question in asked[1:]] == [False, True, False, True]
-    assert "the error is missing" in asked[3]
+    assert (result.output, len(prompts)) == ({"a": 2}, 5)
+    assert prompts[0].startswith('acs:fc:::services/s/functions/call is called with {"x": "é"}\n')
+    assert all(prompt.endswith("\n  reply: ") for prompt in prompts[1:])
+    assert ["that is not a reply; write " in prompt for prompt in prompts[1:]] == [False, True, False, True]
+    assert "the error is missing" in prompts[3]
     failed = command.simulate(flow, ask=lambda prompt: "! Mine because", write=lambda text: None)
     assert (failed.error, failed.cause) == ("Mine", "because")
 

@@ -1,4 +1,4 @@
-"""Virtual time: histories with numbers, causes and times, and what flow test files cannot express."""
+"""Virtual time: ids, causes and times of events, and cases that flow test files cannot express."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_causes_of_the_events_of_branches() -> None:
     ]
 
 
-def test_fractions_of_seconds_do_not_add_up_to_noise() -> None:
+def test_fractions_of_seconds_add_up_exactly() -> None:
     steps = [{"type": "wait", "name": f"W{n}", "duration": 0.1} for n in range(3)]
     assert run_flow(flow(*steps)).seconds == 0.3
 
@@ -150,7 +150,7 @@ def test_a_run_can_be_repeated_exactly() -> None:
     assert (one.status, one.seconds, one.output) == (Status.SUCCEEDED, 5, {"a": 1})
 
 
-def test_a_run_inside_a_function_of_a_run() -> None:
+def test_a_function_may_run_another_flow() -> None:
     def function(input: dict[str, Any], context: Any) -> Any:
         return run_flow(flow({**TASK, "name": "Inner"}), functions={"f": [Reply({"inner": context.step})]}).output
 

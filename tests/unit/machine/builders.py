@@ -1,4 +1,4 @@
-"""Words for tests of the machine: a flow in few lines, a frame at one of its steps, an event, the whole decision."""
+"""Builders of flows, frame states, events and decisions for the tests of the machine."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pollflow.machine import (
     decide,
 )
 
-ABOUT = ExecutionInfo("polling", "x", "id", started_at=1_767_225_600.0, secret="s", events=10)
+INFO = ExecutionInfo("polling", "x", "id", started_at=1_767_225_600.0, secret="s", events=10)
 ARN = "acs:fc:::services/s/functions/f"
 
 
 def flow_of(*steps: dict[str, Any], **fields: Any) -> Flow:
-    """A flow of steps as the language spells them; what is no field of a step gets its default."""
+    """Return a flow of the steps; `fields` are further fields of the flow."""
     return read_flow(json.dumps({"version": "v1", "type": "flow", "steps": list(steps), **fields}))
 
 
@@ -40,42 +40,42 @@ def maps(**sources: Any) -> list[dict[str, Any]]:
 
 
 def at(position: int = 0, input: Any = None, local: Any = None, **changes: Any) -> FrameState:
-    """The root frame at a step of the flow's own series, which was entered by event 9."""
+    """Return the root frame at a step of the top-level series that was entered by event 9."""
     return FrameState(ROOT, input or {}, (Level("steps", position, local or {}, entered=9),), **changes)
 
 
 def after(flow: Flow, state: FrameState, event: Event, **limits: Any) -> Decision:
-    return decide(flow, state, event, info=ABOUT, limits=Limits(**limits))
+    return decide(flow, state, event, info=INFO, limits=Limits(**limits))
 
 
 def event(type_: str, step_name: str = "", **detail: Any) -> HistoryEvent:
     return HistoryEvent(type_, step_name, detail)
 
 
-def entered(name: str, input: Any = None, local: Any = None, taken: Any = None) -> tuple[HistoryEvent, ...]:
-    """The events of entering a step that is no task. `taken` is its input, if mapped."""
+def entered(name: str, input: Any = None, local: Any = None, mapped: Any = None) -> tuple[HistoryEvent, ...]:
+    """Return the events of entering a step other than a task. `mapped` is its input after input mappings."""
     input, local = input or {}, local or {}
-    taken = {**input, **local} if taken is None else taken
-    return event("StepEntered", name, input=input, local=local), event("StepStarted", name, input=taken)
+    mapped = {**input, **local} if mapped is None else mapped
+    return event("StepEntered", name, input=input, local=local), event("StepStarted", name, input=mapped)
 
 
-def scheduled(name: str, input: Any = None, local: Any = None, taken: Any = None) -> tuple[HistoryEvent, ...]:
-    """The events of entering a task step."""
-    return (*entered(name, input, local, taken), event("TaskScheduled", name, resourceArn=ARN, attempt=1))
+def scheduled(name: str, input: Any = None, local: Any = None, mapped: Any = None) -> tuple[HistoryEvent, ...]:
+    """Return the events of entering a task step."""
+    return (*entered(name, input, local, mapped), event("TaskScheduled", name, resourceArn=ARN, attempt=1))
 
 
 def left(name: str, output: Any = None, local: Any = None) -> tuple[HistoryEvent, ...]:
-    """The events of leaving a step; `local` is the parent's, afterwards."""
+    """Return the events of leaving a step. `local` is the local of its series afterwards."""
     return event("StepSucceeded", name, output=output or {}), event("StepExited", name, local=local or {})
 
 
 def failed(*names: str, error: str, cause: str = "") -> tuple[HistoryEvent, ...]:
-    """The events of a failure that nothing catches, from the innermost step out."""
+    """Return the events of a failure that is not caught, from the innermost step outwards."""
     steps = tuple(event("StepFailed", name, error=error, cause=cause) for name in names)
     return (*steps, event("ExecutionFailed", error=error, cause=cause))
 
 
 def at_next(state: FrameState, position: int, local: Any = None, events: int = 0) -> FrameState:
-    """The state after entering the step at `position`, `events` events after those the frame knew of."""
-    level = Level("steps", position, local or {}, entered=ABOUT.events + events + 1)
+    """Return the state after entering the step at `position`, `events` events after the last known one."""
+    level = Level("steps", position, local or {}, entered=INFO.events + events + 1)
     return replace(state, levels=(level,), entry=state.entry + 1, phase=Phase.READY, attempt=1, retries=())
