@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from tests.chaos.harness import Order, run, say
+from tests.chaos.harness import RunOptions, run, say
 from tests.servers import choose_server
 
 
@@ -32,16 +32,16 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     choose_server()
     seed = random.randrange(2**31) if options.seed is None else options.seed
-    order = Order(seed, options.duration, options.executions_per_minute, options.durability)
-    summary = run(order)
+    run_options = RunOptions(seed, options.duration, options.executions_per_minute, options.durability)
+    summary = run(run_options)
     say(str(summary))
     if options.summary is not None:
         options.summary.write_text(summary.as_json())
     if summary.problems or summary.unexpected_exits or options.keep:
-        (order.folder / "summary.json").write_text(summary.as_json())
-        say(f"the logs are in {order.folder}")
+        (run_options.folder / "summary.json").write_text(summary.as_json())
+        say(f"the logs are in {run_options.folder}")
     else:
-        shutil.rmtree(order.folder, ignore_errors=True)
+        shutil.rmtree(run_options.folder, ignore_errors=True)
     return 1 if summary.problems else 0
 
 

@@ -32,7 +32,7 @@ _MEASURE_EVERY_SECONDS, _WATCH_EVERY_ROUNDS = 0.05, 40
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunOptions:
     """The parameters of a run. `durability` is `appendfsync`: with `everysec` a crash may lose the last second."""
 
     seed: int
@@ -58,24 +58,24 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def run(order: Order) -> Summary:
+def run(options: RunOptions) -> Summary:
     """Run, check and return the summary. All started processes end, also after an error."""
-    say(f"seed {order.seed}: {order.count} executions in {order.duration:g} s; logs in {order.folder}")
+    say(f"seed {options.seed}: {options.count} executions in {options.duration:g} s; logs in {options.folder}")
     say(f"clocks of workers are {'wrong, by ' + str(library()) if library() else 'right: no libfaketime found'}")
-    with _servers(order) as (server, ledger_server):
+    with _servers(options) as (server, ledger_server):
         ledger = Ledger(ledger_server.url)
-        fleet = Fleet(order.folder, {"POLLFLOW_REDIS_URL": server.url, LEDGER_URL: ledger_server.url})
+        fleet = Fleet(options.folder, {"POLLFLOW_REDIS_URL": server.url, LEDGER_URL: ledger_server.url})
         try:
-            return _Run(order, server, ledger, fleet).run()
+            return _Run(options, server, ledger, fleet).run()
         finally:
             fleet.end()
 
 
 @contextmanager
-def _servers(order: Order) -> Iterator[tuple[ChaosServer, ChaosServer]]:
+def _servers(options: RunOptions) -> Iterator[tuple[ChaosServer, ChaosServer]]:
     server, ledger_server = (
-        ChaosServer(order.folder / "redis", order.durability),
-        ChaosServer(order.folder / "ledger", "no"),
+        ChaosServer(options.folder / "redis", options.durability),
+        ChaosServer(options.folder / "ledger", "no"),
     )
     try:
         server.start()
@@ -87,13 +87,13 @@ def _servers(order: Order) -> Iterator[tuple[ChaosServer, ChaosServer]]:
 
 
 class _Run:
-    def __init__(self, order: Order, server: ChaosServer, ledger: Ledger, fleet: Fleet) -> None:
-        self._order = order
+    def __init__(self, options: RunOptions, server: ChaosServer, ledger: Ledger, fleet: Fleet) -> None:
+        self._options = options
         self._server = server
         self._ledger = ledger
         self._fleet = fleet
         self._nemesis = Nemesis(fleet, server, say=say, on_loss=ledger.record_loss)
-        self._planned = executions(order.seed, order.count)
+        self._planned = executions(options.seed, options.count)
         self._is_over = threading.Event()
 
     def run(self) -> Summary:
@@ -101,7 +101,7 @@ class _Run:
         watcher = threading.Thread(target=self._watch, daemon=True)
         watcher.start()
         try:
-            self._nemesis.run(self._faults(), self._order.duration)
+            self._nemesis.run(self._faults(), self._options.duration)
             ended_at = time.time()
             say("no more faults")
             problems = self._wait_until_idle()
@@ -113,8 +113,8 @@ class _Run:
         findings = Checker(self._server.url, self._ledger, self._planned).check()
         findings.problems += [*problems, *(f"a process is left over: {text}" for text in self._fleet.left_over)]
         return summarize(
-            seed=self._order.seed,
-            duration=self._order.duration,
+            seed=self._options.seed,
+            duration=self._options.duration,
             idle_after=idle_after,
             findings=findings,
             nemesis=self._nemesis,
@@ -125,7 +125,7 @@ class _Run:
 
     def _faults(self) -> list[Fault]:
         frequent = "kill redis" if self._server.may_lose else ""
-        return faults(self._order.seed, self._order.duration, frequent)
+        return faults(self._options.seed, self._options.duration, frequent)
 
     def _start(self) -> None:
         client = Client(self._server.url)
@@ -140,9 +140,9 @@ class _Run:
         self._fleet.beat("beat-b")
         self._fleet.start()
         if not wait_for(lambda: len(self._ledger.workers_ready()) == 4, _READY_SECONDS):
-            logs = "\n".join(tail(log) for log in self._order.folder.glob("*.log"))
+            logs = "\n".join(tail(log) for log in self._options.folder.glob("*.log"))
             raise AssertionError(f"not all workers became ready: {self._ledger.workers_ready()}\n{logs}")
-        self._fleet.client(str(self._order.seed), str(self._order.count), repr(self._order.interval))
+        self._fleet.client(str(self._options.seed), str(self._options.count), repr(self._options.interval))
 
     def _wait_until_idle(self) -> list[str]:
         """Wait until all executions have started, ended and been cleaned up. Return what took too long."""

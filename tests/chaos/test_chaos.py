@@ -1,4 +1,4 @@
-"""The harness, as CI runs it: three minutes of faults, and nothing lost and nothing twice.
+"""A chaos run as CI does it: three minutes of faults lose no work and commit nothing twice.
 
 POLLFLOW_CHAOS_SEED repeats the load and the faults of an earlier run.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.harness import Order, run
+from tests.chaos.harness import RunOptions, run
 
 pytestmark = pytest.mark.process
 
@@ -21,7 +21,7 @@ DURATION = 60 if os.environ.get("POLLFLOW_TEST_SERVER") else 185
 
 def test_a_chaos_run_loses_and_duplicates_no_work(tmp_path: Path) -> None:
     seed = int(os.environ.get("POLLFLOW_CHAOS_SEED") or random.randrange(2**31))
-    summary = run(Order(seed, DURATION, folder=tmp_path))
+    summary = run(RunOptions(seed, DURATION, folder=tmp_path))
     print(summary)  # noqa: T201 - what pytest shows when this fails
     assert summary.problems == [], f"seed {seed}: {summary}"
     assert summary.executions >= min(200, DURATION)

@@ -205,4 +205,4 @@ def test_a_function_may_continue_after_it_reported_its_callback(jobs: Jobs) -> N
     assert execution.output == {"v": 1}
     with Redis.from_url(jobs.url, socket_timeout=30) as client:
         assert client.blpop(["test:calls"], timeout=20)
-    assert "is ended" not in jobs.log()
+    assert "terminated a call" not in jobs.log()
