@@ -45,7 +45,6 @@ def samples(count: int) -> list[Sample]:
         phases=[Phase.generate],
         derandomize=True,
         database=None,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(flows(), inputs, functions, st.none())

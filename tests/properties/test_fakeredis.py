@@ -6,7 +6,7 @@ from typing import Any
 
 import fakeredis
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from pollflow.fdl import Flow
 from pollflow.store import Connection
@@ -19,7 +19,7 @@ def fake_client() -> Connection:
     return fakeredis.FakeRedis(decode_responses=True)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(flow=flows(), input=inputs, answers=functions, actions=stimuli)
 def test_fakeredis_gives_the_result_of_a_server(
     fake_client: Connection, flow: Flow, input: Any, answers: Any, actions: Any

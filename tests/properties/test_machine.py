@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pollflow import TaskError
@@ -155,7 +155,7 @@ stimuli = st.lists(
     max_size=3,
 )
 inputs = objects.map(lambda input: {**input, "list": [1, 2, 3, 4]})
-thorough = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=150)
 
 
 class ObservedRun(VirtualRun):

@@ -136,7 +136,7 @@ def options(draw: Any, ahead: list[str], names: list[str], depth: int, condition
     return result
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.builds(lambda steps: {"version": "v1", "type": "flow", "steps": steps}, series([], 3)),
     st.dictionaries(st.sampled_from(KEYS), st.integers(0, 2) | st.just({"a": 2}), max_size=3),

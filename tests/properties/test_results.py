@@ -52,7 +52,7 @@ objects = st.fixed_dictionaries({}, optional={"a": values, "list": values, "why"
 raised = st.sampled_from([Odd(), TaskError("Strange", "\ud800"), TaskError("Strange", "x" * 100_000), None, None, None])
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 @given(input=objects, result=objects | values, error=raised)
 def test_only_documented_errors_are_raised(input: Any, result: Any, error: Any) -> None:
     def function(_: Any, context: Any) -> Any:

@@ -60,7 +60,7 @@ def read_or_refused(text: str) -> None:
     assert read_flow(text) == flow
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data())
 def test_a_mutated_flow_is_read_or_refused(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(flows()))
@@ -72,20 +72,20 @@ def test_a_mutated_flow_is_read_or_refused(data: st.DataObject) -> None:
     check_errors(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=40).map("".join))
 def test_any_text_is_read_or_refused(text: str) -> None:
     check_errors(text)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(JSON)
 def test_any_document_is_read_or_refused(document: Any) -> None:
     check_errors(json.dumps(document))
     check_errors(json.dumps({"version": "v1", "type": "flow", "steps": [document]}))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(JSON.filter(lambda document: document is not None and "NaN" not in json.dumps(document)))
 def test_json_is_read_as_by_the_json_module(document: Any) -> None:
     text = json.dumps(document)
@@ -93,7 +93,7 @@ def test_json_is_read_as_by_the_json_module(document: Any) -> None:
         assert read_yaml(text) == json.loads(text)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.lists(st.sampled_from(TOKENS), max_size=25).map("".join), JSON)
 def test_any_condition_is_refused_true_false_or_an_error(text: str, step_input: Any) -> None:
     with bounded_time():
@@ -105,7 +105,7 @@ def test_any_condition_is_refused_true_false_or_an_error(text: str, step_input: 
             assert error.cause
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.sampled_from(["$", "$input", "$local", "$context", ""]), st.text(alphabet=".[]*\"'a0- \\é", max_size=15), JSON
 )
@@ -123,7 +123,7 @@ def test_hostile_definitions_are_refused_in_bounded_memory_and_time() -> None:
     assert hostile.results_of("expressions") == dict.fromkeys(hostile.EXPRESSIONS, True)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(JSON, JSON)
 def test_equality_is_symmetric_and_negation_is_its_opposite(left: Any, right: Any) -> None:
     values = {"a": left, "b": right}
