@@ -1,6 +1,7 @@
 """Retries of store calls while Redis cannot serve: unreachable, loading, full or read-only.
 
-redis-py retries a lost connection a few times, but does not wait for a full or read-only server.
+redis-py retries a lost connection a few times, but does not wait for a full or read-only server. tenacity would replace
+the ten lines of the loop, not the rules of what is retried, at the price of a dependency in every worker.
 """
 
 from __future__ import annotations
