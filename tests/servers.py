@@ -12,8 +12,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, ConnectionError
+from redis.retry import Retry
 
 from pollflow.server import EmbeddedServer, embedded
+from tests.processes import wait_until
 
 CHOICE = "POLLFLOW_TEST_SERVER"
 _COMMANDS_PER_EVENT_LOOP = 1024
@@ -69,8 +73,19 @@ class RedisServer:
         slow = f"{embedded.CONFIGURATION}key-load-delay {200_000 // _COMMANDS_PER_EVENT_LOOP}\n"
         with patch.object(embedded, "CONFIGURATION", slow), ThreadPoolExecutor(1) as pool:
             started = pool.submit(self.start)
+            wait_until(self._is_loading, "start of the loading")
             yield
             started.result()
+
+    def _is_loading(self) -> bool:
+        with Redis.from_url(self.url, retry=Retry(NoBackoff(), 0)) as client:
+            try:
+                client.ping()
+            except BusyLoadingError:
+                return True
+            except ConnectionError:
+                return False
+        raise AssertionError("the server has loaded its data already")
 
     def restart(self) -> None:
         """Restart the server. All connections break; no data is lost."""
