@@ -1,6 +1,6 @@
 # make demo       run the polling flow on an embedded Redis
 # make check      style, types, layers, Lua files and the workflow file of the hosted CI
-# make test       make check, then the fast tests and the process tests of the main promise (under 8 minutes)
+# make test       make check, then the fast tests and the process tests of the main promise (5 minutes)
 # make test-all   make test, then everything else: all process tests, chaos, model check, Debian's redis-server,
 #                 the oldest and newest Python, the oldest supported dependencies, the demo
 # make chaos      inject faults for DURATION seconds, then check that nothing was lost or done twice
