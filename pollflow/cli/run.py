@@ -124,7 +124,7 @@ def _run(
         watched.execution = execution = request.start(session.client)
         progress = Progress(steps_of(flow))
         with view(stdout_console(), flow, silent=as_json) as output:
-            _print_start(execution, progress, output, "followed" if request.is_existing else "already running")
+            _print_start(execution, progress, output, "following" if request.is_existing else "already running")
             follow(execution, progress, output, timeout=timeout, check=worker.check if worker else lambda: None)
         watched.execution = execution = execution.refresh()
         if as_json:

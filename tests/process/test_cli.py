@@ -307,7 +307,7 @@ def test_an_interrupted_run_stops_all_and_prints_how_to_follow(project: Project,
     assert follow_command(run.output()) == ["run", "--follow", "task-polling/one"]
     status, output = project.run(*follow_command(run.output()))
     assert status == 0, output
-    assert "followed; 14 events so far, at Wait10s" in output
+    assert "following; 14 events so far, at Wait10s" in output
     assert output.count("left    Wait10s") == 1
 
 
