@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tests.flows import EACH_PASS
+
 JsonObject = dict[str, Any]
 
 CHILD = "chaos-child"
@@ -196,17 +198,6 @@ steps:
   - {{type: task, name: After, resourceArn: "{_FUNCTION}work"}}
 """
 
-WIDE = """
-version: v1
-type: flow
-steps:
-  - type: foreach
-    name: Each
-    iterationMapping: {collection: $.items, item: item}
-    steps:
-      - {type: pass, name: Look}
-"""
-
 DAY = f"""
 version: v1
 type: flow
@@ -248,11 +239,11 @@ KINDS = {
     "chaos-long-wait": Kind(LONG_WAIT, 8, lambda d: {"wait": _half_seconds(d, 8, 25)}),
 }
 
-GIANTS: dict[str, JsonObject] = {"chaos-wide": {"items": [0] * 10_000}, "chaos-day": {"done_at": 8_667}}
+GIANTS: dict[str, JsonObject] = {"chaos-large-map": {"items": [0] * 10_000}, "chaos-day": {"done_at": 8_667}}
 """The largest executions, one of each in a long run: ten thousand iterations, and 130,000 events."""
 
 DEFINITIONS = {name: kind.definition for name, kind in KINDS.items()} | {
     CHILD: CHILD_FLOW,
-    "chaos-wide": WIDE,
+    "chaos-large-map": EACH_PASS,
     "chaos-day": DAY,
 }

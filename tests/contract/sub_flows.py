@@ -10,7 +10,7 @@ from pollflow.machine.callback import task_token
 from pollflow.store import Claimed, ExecutionRef
 from pollflow.store.commands import Script
 from tests.contract.conftest import Bench
-from tests.contract.flows import CALLBACK
+from tests.flows import CALLBACK
 
 CHILD_REF = ExecutionRef("child", "kid")
 

@@ -10,8 +10,8 @@ import pytest
 from pollflow import Context, InvalidTaskToken, TaskAlreadyCompleted, TaskError
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status, call_of
 from tests.contract.conftest import Bench
-from tests.contract.flows import CALLBACK, PARENT, TASK, WAIT
 from tests.contract.sub_flows import CHILD_REF, ask, run_until_idle
+from tests.flows import CALLBACK, PARENT, TASK, WAIT
 
 
 def test_a_report_succeeds_the_task_with_its_output(bench: Bench) -> None:

@@ -7,14 +7,6 @@ import pytest
 from pollflow.machine import ReportedSucceeded, Status
 from pollflow.store import ExecutionRef, OutboxEntry
 from tests.contract.conftest import Bench
-from tests.contract.flows import (
-    CONTINUING_PARENT,
-    MAP_PARENT,
-    PARENT,
-    RETRYING_PARENT,
-    TIMED_PARENT,
-    WAIT,
-)
 from tests.contract.sub_flows import (
     CHILD_REF,
     before_script,
@@ -23,6 +15,14 @@ from tests.contract.sub_flows import (
     run_until_idle,
     stop_before_start,
     token_of,
+)
+from tests.flows import (
+    CONTINUING_PARENT,
+    MAP_PARENT,
+    PARENT,
+    RETRYING_PARENT,
+    TIMED_PARENT,
+    WAIT,
 )
 
 

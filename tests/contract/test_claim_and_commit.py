@@ -10,7 +10,7 @@ from pollflow.machine import Limits, Returned, Status, decide
 from pollflow.store import LEASED, STALE, Claimed, Committed, Conflict, Early
 from pollflow.store.commands import Script
 from tests.contract.conftest import Bench
-from tests.contract.flows import EACH, PASSES, TASK, WAIT
+from tests.flows import EACH, PASSES, TASK, WAIT
 
 
 def commit(bench: Bench, claimed: Claimed, value: object) -> object:

@@ -6,7 +6,7 @@ import pytest
 
 from pollflow.store import ExecutionRef
 from tests.contract.conftest import Bench
-from tests.contract.flows import WAIT
+from tests.flows import WAIT
 
 HOUR = 3600.0
 

@@ -12,7 +12,7 @@ from pollflow.machine import Status
 from pollflow.runtime.leases import worker_name
 from pollflow.store import ExecutionRef
 from tests.contract.conftest import Bench
-from tests.contract.flows import CALLBACK, EACH, LOOP, RETRIES, TASK, TIMED_TASK, WAIT
+from tests.flows import CALLBACK, EACH, LOOP, RETRIES, TASK, TIMED_TASK, WAIT
 
 
 def only_step(bench: Bench, ref: ExecutionRef) -> Any:

@@ -12,7 +12,7 @@ from pollflow.runtime.settings import Settings
 from pollflow.store import Keys, RetryPolicy
 from pollflow.store.durability import Durability
 from tests.contract.conftest import Bench
-from tests.contract.flows import PASSES
+from tests.flows import PASSES
 
 
 @pytest.fixture

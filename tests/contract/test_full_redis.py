@@ -14,7 +14,7 @@ from pollflow.store import ExecutionKey, ExecutionRef, MessageKey, RetryPolicy, 
 from pollflow.store.commands import Script
 from pollflow.store.retrying import with_retry
 from tests.contract.conftest import Bench
-from tests.contract.flows import EACH, PASSES, TASK
+from tests.flows import EACH, PASSES, TASK
 
 Action = Callable[[], Any]
 

@@ -8,8 +8,8 @@ from pollflow import TaskAlreadyCompleted
 from pollflow.machine import ReportedSucceeded
 from pollflow.store import OutboxEntry
 from tests.contract.conftest import Bench
-from tests.contract.flows import WAIT
 from tests.contract.sub_flows import CHILD_REF, before_script, run_until_idle, snapshot, token_of
+from tests.flows import WAIT
 
 PASS_THEN_SUB = """
 version: v1

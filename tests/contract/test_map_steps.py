@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pollflow import TaskError
 from tests.contract.conftest import Bench
-from tests.contract.flows import BRANCHES, EACH
+from tests.flows import BRANCHES, EACH
 
 
 def test_results_of_iterations_are_in_order_whichever_ends_first(bench: Bench) -> None:

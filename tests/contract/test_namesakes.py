@@ -13,17 +13,9 @@ from pollflow.machine.callback import task_token
 from pollflow.store import ExecutionKey, ExecutionRef, FrameRecord, WakeUp, commands
 from pollflow.store.commands import Script
 from tests.contract.conftest import Bench
+from tests.flows import ASK
 from tests.scripts import SCRIPTS
 
-FLOW = """
-version: v1
-type: flow
-steps:
-  - type: task
-    name: Call
-    resourceArn: acs:fc:::services/s/functions/call
-    pattern: waitForCallback
-"""
 REF = ExecutionRef("flow", "x")
 GUARDED = sorted(name for name, kind in SCRIPTS.items() if name != "start" and "execution" in kind.__dataclass_fields__)
 
@@ -96,12 +88,12 @@ def contents(bench: Bench) -> dict[str, Any]:
 def recreated(bench: Bench) -> tuple[ExecutionKey, ExecutionKey]:
     """Purge an execution and start a namesake, whose call runs. Return the keys of both."""
     bench.returns("call", {})
-    bench.start(FLOW)
+    bench.start(ASK)
     first = bench.key(REF)
     bench.container.engine.end(first, Status.STOPPED, "", "")
     bench.container.maintenance.purge(bench.container.reading.execution(REF))
     bench.work()
-    bench.start(FLOW)
+    bench.start(ASK)
     bench.claim()
     second = bench.key(REF)
     assert first.ref == second.ref and first.id != second.id
@@ -141,13 +133,13 @@ def test_a_wake_up_of_a_purged_execution_is_removed(bench: Bench) -> None:
 
 def test_a_task_token_of_a_purged_execution_reports_nothing(bench: Bench) -> None:
     bench.returns("call", {})
-    bench.start(FLOW)
+    bench.start(ASK)
     record, frame = bench.container.reading.execution(REF), bench.container.reading.frame(REF, "r")
     assert frame is not None
     token = task_token(record.info, frame.state)
     bench.container.engine.end(record.key, Status.STOPPED, "", "")
     bench.container.maintenance.purge(bench.container.reading.execution(REF))
-    bench.start(FLOW)
+    bench.start(ASK)
     with pytest.raises(InvalidTaskToken):
         bench.container.engine.report(token, ReportedSucceeded({}))
     assert bench.status(REF) == "Running"

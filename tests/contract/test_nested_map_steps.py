@@ -6,8 +6,8 @@ import json
 
 from pollflow.runtime.routes import Routes
 from tests.contract.conftest import Bench
-from tests.contract.flows import EACH
 from tests.contract.sub_flows import before_script, snapshot
+from tests.flows import EACH
 
 NESTED = """
 version: v1

@@ -11,7 +11,7 @@ import pytest
 from pollflow.runtime.routes import DEFAULT_QUEUE
 from pollflow.store import ExecutionRef
 from tests.contract.conftest import EPOCH, Bench
-from tests.contract.flows import PASSES, WAIT
+from tests.flows import PASSES, WAIT
 
 # The second run of CI, on another server, is shorter.
 ENTRIES = 2_000 if os.environ.get("POLLFLOW_TEST_SERVER") else 20_000

@@ -8,7 +8,7 @@ from pollflow import EntityTooLarge, ExecutionAlreadyExists, FlowNotExists, Inva
 from pollflow.machine import Status
 from pollflow.store import ExecutionRef
 from tests.contract.conftest import Bench
-from tests.contract.flows import PASSES, TASK
+from tests.flows import PASSES, TASK
 
 
 def test_a_start_publishes_the_message_of_the_first_step(bench: Bench) -> None:

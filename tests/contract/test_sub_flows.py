@@ -12,13 +12,6 @@ from pollflow.machine import ReportedSucceeded, Status
 from pollflow.machine.callback import task_token
 from pollflow.store import STALE, ExecutionKey
 from tests.contract.conftest import Bench
-from tests.contract.flows import (
-    CALLBACK,
-    CALLBACK_PARENT,
-    PARENT,
-    TASK,
-    WAIT,
-)
 from tests.contract.sub_flows import (
     CHILD_REF,
     ask,
@@ -26,6 +19,13 @@ from tests.contract.sub_flows import (
     die_at_commit,
     run_until_idle,
     token_of,
+)
+from tests.flows import (
+    CALLBACK,
+    CALLBACK_PARENT,
+    PARENT,
+    TASK,
+    WAIT,
 )
 
 

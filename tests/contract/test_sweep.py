@@ -16,8 +16,8 @@ from pollflow.runtime.background import run_in_background
 from pollflow.runtime.leases import LeaseRenewer, worker_name
 from pollflow.store import LEASED, Claimed, ExecutionRef, Reading, WakeUp, commands
 from tests.contract.conftest import Bench
-from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
 from tests.contract.sub_flows import token_of
+from tests.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
 
 
 def set_later_layout(bench: Bench, ref: ExecutionRef) -> str:

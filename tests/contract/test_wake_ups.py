@@ -12,7 +12,7 @@ from pollflow import Context, TaskError
 from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
 from pollflow.store import Early
 from tests.contract.conftest import Bench
-from tests.contract.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
+from tests.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
 
 
 def test_a_lost_message_is_published_again_after_its_timeout(bench: Bench) -> None:

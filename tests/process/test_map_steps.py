@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from redis import Redis
 
+from tests.flows import EACH_PASS
 from tests.process.jobs import Jobs
 
 pytestmark = pytest.mark.process
@@ -15,20 +16,9 @@ pytestmark = pytest.mark.process
 # The second pass of CI, on another server, need not take as long.
 ITERATIONS = 1_000 if os.environ.get("POLLFLOW_TEST_SERVER") else 10_000
 
-FLOW = """
-version: v1
-type: flow
-steps:
-  - type: foreach
-    name: Each
-    iterationMapping: {collection: $.items, item: item}
-    steps:
-      - {type: pass, name: Look}
-"""
-
 
 def test_ten_thousand_iterations_end_and_never_block_redis(jobs: Jobs) -> None:
-    jobs.client.deploy_text(FLOW, "map")
+    jobs.client.deploy_text(EACH_PASS, "map")
     jobs.worker("-c", "2")
     with Redis.from_url(jobs.url) as client:
         client.config_set("slowlog-log-slower-than", 50_000)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.flows import ASK, TASK
 from tests.properties.protocol.explore import Explorer
 from tests.properties.protocol.rules import Rules
 from tests.properties.protocol.world import World, deterministic
@@ -48,12 +49,6 @@ type: flow
 steps:
   - {type: task, name: Sub, resourceArn: "acs:fnf:::flow/child", pattern: sync, serviceParams: {ExecutionName: kid}}
 """
-CHILD = """
-version: v1
-type: flow
-steps:
-  - {type: task, name: Call, resourceArn: "acs:fc:::services/s/functions/call"}
-"""
 ASKING_PARENT = """
 version: v1
 type: flow
@@ -66,12 +61,6 @@ steps:
     timeoutSeconds: 10
     catch: [{errors: [FnF.TaskTimeout], goto: late}]
   - {type: pass, name: late, outputMappings: [{target: v, source: late}]}
-"""
-ASKING_CHILD = """
-version: v1
-type: flow
-steps:
-  - {type: task, name: Ask, resourceArn: "acs:fc:::services/s/functions/call", pattern: waitForCallback}
 """
 TIMED = """
 version: v1
@@ -104,7 +93,7 @@ class Scenario:
     calls: frozenset[str]
     counts: dict[str, int]
     input: dict[str, Any] = field(default_factory=dict)
-    child: str = CHILD
+    child: str = TASK
     settings: dict[str, Any] = field(default_factory=dict)
     faults: int = 1
     stops: int = 0
@@ -162,9 +151,9 @@ add_scenario(
     "a sub-flow that is cancelled",
     _SUB,
     flow=ASKING_PARENT,
-    child=ASKING_CHILD,
+    child=ASK,
     outputs=({"v": "late"},),
-    calls=frozenset({"Ask/r.1"}),
+    calls=frozenset({"Call/r.1"}),
     counts={"ExecutionSucceeded": 1},
     pauses=(11,),
 )

@@ -10,7 +10,18 @@ PROJECT = Path(__file__).parents[2]
 GLOSSARY = PROJECT / "docs" / "glossary.md"
 # The files directly in this folder are shared copies; only those in `own/` belong to this project.
 SHARED = PROJECT / "tests" / "flowtests"
-PLACES = ("pollflow", "tests", "docs", "benchmarks", "README.md", "CHANGELOG.md")
+FOLDERS = ("pollflow", "tests", "docs", "benchmarks", "flows", "tasks", ".github")
+FILES = (
+    "Makefile",
+    "Dockerfile",
+    ".ci/run",
+    ".ci/pythons",
+    "pyproject.toml",
+    "docker-compose.yml",
+    ".pre-commit-config.yaml",
+)
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")
+MODULES = ("worker.py", "beat_config.py")
 SUFFIXES = {".py", ".lua", ".md", ".yaml", ".yml", ".toml", ".template", ".svg"}
 
 
@@ -21,9 +32,9 @@ def replaced_words() -> list[str]:
 
 
 def files() -> Iterator[Path]:
-    for place in PLACES:
-        path = PROJECT / place
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+    yield from (PROJECT / name for name in (*FILES, *PAGES, *MODULES))
+    for folder in FOLDERS:
+        for file in sorted((PROJECT / folder).rglob("*")):
             if file.suffix in SUFFIXES and file not in (GLOSSARY, Path(__file__)) and file.parent != SHARED:
                 yield file
 

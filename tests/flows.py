@@ -1,10 +1,20 @@
-"""Small flows for contract tests."""
+"""Small flows that several tests use."""
 
 TASK = """
 version: v1
 type: flow
 steps:
   - {type: task, name: Call, resourceArn: "acs:fc:::services/s/functions/call"}
+"""
+
+ASK = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Call
+    resourceArn: acs:fc:::services/s/functions/call
+    pattern: waitForCallback
 """
 
 TIMED_TASK = """
@@ -50,6 +60,17 @@ steps:
     steps:
       - {type: task, name: Call, resourceArn: "acs:fc:::services/s/functions/call"}
     outputMappings: [{target: all, source: "$local[*].v"}]
+"""
+
+EACH_PASS = """
+version: v1
+type: flow
+steps:
+  - type: foreach
+    name: Each
+    iterationMapping: {collection: $.items, item: item}
+    steps:
+      - {type: pass, name: Look}
 """
 
 BRANCHES = """
