@@ -16,7 +16,7 @@ from pollflow.cli.session import connected, find_location, find_used_location
 from pollflow.cli.texts import moment
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
-from pollflow.fdl import ANY_WAIT, Flow, Problem, load_flow
+from pollflow.fdl import ANY_SIZE, ANY_WAIT, Flow, Problem, load_flow
 
 FlowFiles = Annotated[list[Path], typer.Argument(metavar="FLOWFILE...", help="The flows' YAML files.")]
 FlowName = Annotated[
@@ -40,9 +40,10 @@ def deploy(
     flow_files = without_flow_tests(flow_files)
     if name is not None and len(flow_files) > 1:
         raise CommandError("--name needs exactly one flow file; deploy several files one by one")
-    _load_all(flow_files, ANY_WAIT)  # an invalid flow is reported without starting a server
+    _load_all(flow_files, ANY_WAIT, ANY_SIZE)  # an invalid flow is reported without starting a server
     with connected(find_location(redis, project, near=flow_files[0])) as session:
-        flows = _load_all(flow_files, session.client.settings.max_wait)
+        settings = session.client.settings
+        flows = _load_all(flow_files, settings.max_wait, settings.max_definition_bytes)
         deployed = [
             session.client.deploy_text(flow.text, name or name_of_file(path), path=str(path))
             for path, flow in zip(flow_files, flows, strict=True)
@@ -67,13 +68,13 @@ def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolde
     print_table(("FLOW", "DEPLOYED", "DIGEST", "DESCRIPTION"), rows, empty="no flows are deployed")
 
 
-def _load_all(paths: list[Path], max_wait_seconds: float) -> list[Flow]:
+def _load_all(paths: list[Path], max_wait_seconds: float, max_bytes: float) -> list[Flow]:
     """Return the flows of all files. Raises DefinitionError with the problems of all files."""
     found: list[Flow] = []
     problems: list[Problem] = []
     for path in paths:
         try:
-            found.append(load_flow(path, max_wait_seconds=max_wait_seconds))
+            found.append(load_flow(path, max_wait_seconds=max_wait_seconds, max_bytes=max_bytes))
         except DefinitionError as error:
             problems.extend(error.problems)
     if problems:

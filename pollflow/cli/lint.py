@@ -17,7 +17,7 @@ from pollflow.cli.session import APP_FILE, find_location
 from pollflow.cli.texts import counted
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
-from pollflow.fdl import MAX_PROBLEMS, Problem, load_flow
+from pollflow.fdl import MAX_PROBLEMS, Flow, Problem, load_flow
 from pollflow.fdl import lint as warnings_of
 from pollflow.testing.files import is_flow_test
 
@@ -74,7 +74,7 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
 def problems_of(file: Path, app: ProjectApp | None = None) -> tuple[Problem, ...]:
     """Return the errors of a file, or its warnings if it has no errors. The app provides functions and limits."""
     try:
-        flow = load_flow(file, max_wait_seconds=app.settings.max_wait) if app else load_flow(file)
+        flow = _loaded(file, app)
     except DefinitionError as error:
         return error.problems
     flow_name, path = name_of_file(file), str(file)
@@ -87,6 +87,13 @@ def problems_of(file: Path, app: ProjectApp | None = None) -> tuple[Problem, ...
         event_limit=app.settings.max_events,
         path=path,
     )
+
+
+def _loaded(file: Path, app: ProjectApp | None) -> Flow:
+    if app is None:
+        return load_flow(file)
+    settings = app.settings
+    return load_flow(file, max_wait_seconds=settings.max_wait, max_bytes=settings.max_definition_bytes)
 
 
 def _app_near(files: Sequence[Path]) -> ProjectApp | None:

@@ -25,7 +25,7 @@ from pollflow.cli.views import View, busy, stdout_console, view
 from pollflow.cli.watching import Watched, watching
 from pollflow.cli.workers import Worker, check_project, working
 from pollflow.client import name_of_file
-from pollflow.fdl import ANY_WAIT, NO_FILE, Flow, load_flow, read_flow
+from pollflow.fdl import ANY_SIZE, ANY_WAIT, NO_FILE, Flow, load_flow, read_flow
 
 if TYPE_CHECKING:
     from pollflow.client import Client, Execution
@@ -56,7 +56,9 @@ class Request:
     def definition(self, client: Client) -> Flow:
         """Return the flow of the file, or the one of the existing execution."""
         return self.flow or read_flow(
-            client.execution(self.flow_name, self.name or "").definition, max_wait_seconds=ANY_WAIT
+            client.execution(self.flow_name, self.name or "").definition,
+            max_wait_seconds=ANY_WAIT,
+            max_bytes=ANY_SIZE,
         )
 
     def start(self, client: Client) -> Execution:
@@ -104,8 +106,8 @@ def _request(flow_file: Path | None, input: str, name: str | None, existing: str
     if flow_file is None:
         raise CommandError("no flow file given; example: pollflow run flows/task_polling.yaml")
     refuse_flow_test(flow_file)
-    # The maximum wait is a setting of the app, so the deployment checks it.
-    flow = load_flow(flow_file, max_wait_seconds=ANY_WAIT)
+    # The longest wait and the size are settings of the app, so the deployment checks them.
+    flow = load_flow(flow_file, max_wait_seconds=ANY_WAIT, max_bytes=ANY_SIZE)
     return Request(flow, name_of_file(flow_file), read_input(input), name, path=str(flow_file))
 
 

@@ -90,12 +90,14 @@ class Client:
         The default of `name` is the file name with `-` for `_`. Raises DefinitionError with all problems.
         """
         path = Path(definition)
-        flow = load_flow(path, max_wait_seconds=self.settings.max_wait)
+        settings = self.settings
+        flow = load_flow(path, max_wait_seconds=settings.max_wait, max_bytes=settings.max_definition_bytes)
         return self._deploy(flow, name or name_of_file(path), description, str(path))
 
     def deploy_text(self, text: str, name: str, *, description: str = "", path: str = NO_FILE) -> DeployedFlow:
         """Deploy a flow from the text of its definition. Problems show `path` as its file."""
-        flow = read_flow(text, path=path, max_wait_seconds=self.settings.max_wait)
+        settings = self.settings
+        flow = read_flow(text, path=path, max_wait_seconds=settings.max_wait, max_bytes=settings.max_definition_bytes)
         return self._deploy(flow, name, description, path)
 
     def flow(self, name: str) -> DeployedFlow:

@@ -1,6 +1,6 @@
 """Layer 0: read definitions from YAML to a checked, immutable model with compiled expressions. See `docs/fdl.md`."""
 
-from pollflow.fdl.definition import ANY_WAIT, NO_FILE, load_flow, read_flow, read_yaml
+from pollflow.fdl.definition import ANY_SIZE, ANY_WAIT, NO_FILE, load_flow, read_flow, read_yaml
 from pollflow.fdl.lint import LINT_CODES, lint
 from pollflow.fdl.model import (
     Catch,
@@ -30,6 +30,7 @@ from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.schema import json_schema
 
 __all__ = [
+    "ANY_SIZE",
     "ANY_WAIT",
     "LINT_CODES",
     "MAX_PROBLEMS",

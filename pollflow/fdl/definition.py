@@ -14,22 +14,30 @@ from pollflow.fdl.fields import YEAR_SECONDS
 from pollflow.fdl.loops import looping_steps
 from pollflow.fdl.model import Flow
 from pollflow.fdl.problems import Problem, in_order
-from pollflow.fdl.reader import MAX_BYTES, read_nodes, to_json
+from pollflow.fdl.reader import MAX_BYTES, read_nodes, to_json, too_large
 
 NO_FILE = "<definition>"
 """The path that problems show for a definition without a file."""
 
 ANY_WAIT = float("inf")
 """The `max_wait_seconds` without a limit, for callers that do not know it or have checked it before."""
+ANY_SIZE = float("inf")
+"""The `max_bytes` without a limit, for definitions that were checked when they were deployed."""
 
 
-def read_flow(text: str | bytes, *, path: str = NO_FILE, max_wait_seconds: float = YEAR_SECONDS) -> Flow:
+def read_flow(
+    text: str | bytes,
+    *,
+    path: str = NO_FILE,
+    max_wait_seconds: float = YEAR_SECONDS,
+    max_bytes: float = MAX_BYTES,
+) -> Flow:
     """Return the flow of a definition; raises `DefinitionError` with every problem.
 
-    Problems show `path`. `max_wait_seconds` limits the constant durations of waits.
+    Problems show `path`. `max_wait_seconds` limits the constant durations of waits, `max_bytes` the size of the text.
     """
     decoded = _decoded(text, path)
-    root, problems = read_nodes(decoded, path)
+    root, problems = read_nodes(decoded, path, max_bytes)
     checker = Checker(path, max_wait_seconds=max_wait_seconds)
     values = checker.read(root) if root is not None else {}
     reported = {(problem.line, problem.column) for problem in problems}
@@ -50,21 +58,24 @@ def read_flow(text: str | bytes, *, path: str = NO_FILE, max_wait_seconds: float
     )
 
 
-def load_flow(path: str | os.PathLike[str], *, max_wait_seconds: float = YEAR_SECONDS) -> Flow:
+def load_flow(
+    path: str | os.PathLike[str], *, max_wait_seconds: float = YEAR_SECONDS, max_bytes: float = MAX_BYTES
+) -> Flow:
     """Return the flow in a file; raises `InvalidArgument` if it cannot be read, `DefinitionError` if it is invalid."""
     name = os.fspath(path)
     try:
+        size = FilePath(path).stat().st_size
         with FilePath(path).open("rb") as file:
             # One byte over the limit is enough to detect a file that is too large.
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read() if max_bytes == ANY_SIZE else file.read(int(max_bytes) + 1)
     except FileNotFoundError:
         raise InvalidArgument(f"{name}: the file does not exist") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InvalidArgument(f"{name}: cannot be read: {reason}") from error
-    if len(raw) > MAX_BYTES:
-        raise DefinitionError([Problem(name, 1, 1, "", f"a definition has at most {MAX_BYTES:,} bytes", "too-large")])
-    return read_flow(raw, path=name, max_wait_seconds=max_wait_seconds)
+    if len(raw) > max_bytes:
+        raise DefinitionError([too_large(name, max(size, len(raw)), max_bytes)])
+    return read_flow(raw, path=name, max_wait_seconds=max_wait_seconds, max_bytes=max_bytes)
 
 
 def read_yaml(text: str | bytes, *, path: str = NO_FILE) -> Any:

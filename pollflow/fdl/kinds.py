@@ -13,6 +13,7 @@ from typing import Any
 
 from typing_extensions import assert_never
 
+from pollflow.amounts import duration, over_limit
 from pollflow.fdl.expr import ExpressionSyntaxError, Path, compile_condition, compile_path
 from pollflow.fdl.expr.path import starts_path
 from pollflow.fdl.fields import ACTION_PATTERN, MAX_NAME, MAX_TEXT, NAME_PATTERN, Field, Kind
@@ -162,6 +163,9 @@ def _duration(node: Node, field: Field) -> Path | float:
     expected = f"a number of seconds from 0 to {field.maximum:.0f}, or a $ path"
     value = number_of(node)
     if value is not None:
+        if field.maximum is not None and value > field.maximum:
+            statement = f"the wait takes {duration(value)}"
+            raise InvalidValue(over_limit(statement, duration(field.maximum), "max_wait"), node)
         if not _within(value, field):
             raise _must_be(expected, node)
         return value

@@ -17,10 +17,16 @@ _YAML = re.compile(
     re.ASCII,
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_FIRST = (datetime.min.replace(tzinfo=timezone.utc) - _EPOCH).total_seconds()
+_LAST = (datetime(9999, 12, 31, tzinfo=timezone.utc) - _EPOCH).total_seconds()
+"""A day before the last date, so that a short margin may be added."""
 
 
 def parse_moment(text: str) -> float | None:
-    """Return the epoch seconds of an RFC 3339 time, which has an offset; None for any other text."""
+    """Return the epoch seconds of an RFC 3339 time, which has an offset; None for any other text.
+
+    A time that is outside the years 1 to 9999 in UTC is no time either, since no date can represent it.
+    """
     return _seconds(_RFC_3339.fullmatch(text))
 
 
@@ -44,4 +50,5 @@ def _seconds(found: re.Match[str] | None) -> float | None:
         return None
     whole = (local - _EPOCH).total_seconds() + leap
     ahead = offset.total_seconds() * (-1 if sign == "-" else 1)
-    return whole - ahead + float(f"0.{fraction or 0}")
+    moment = whole - ahead + float(f"0.{fraction or 0}")
+    return moment if _FIRST <= moment <= _LAST else None

@@ -15,11 +15,12 @@ from typing import Any, TypeAlias
 import yaml
 from typing_extensions import assert_never
 
+from pollflow.amounts import over_limit
 from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.scalars import NotJson, resolve
 
 MAX_BYTES = 1 << 20
-"""The largest definition in UTF-8; the limit of a request to Alibaba Cloud's service."""
+"""The default for the largest definition in UTF-8; the limit of a request to Alibaba Cloud's service."""
 MAX_DEPTH = 64
 """The deepest nesting of lists and objects."""
 MAX_NODES = 100_000
@@ -47,6 +48,11 @@ class Scalar:
     """Columns between `column` and the first character of `text`; None for a text with line breaks or escapes."""
     size: int = 1
 
+    @property
+    def length(self) -> int:
+        """The number of characters with aliases expanded."""
+        return len(self.text)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequence:
@@ -56,6 +62,7 @@ class Sequence:
     column: int
     items: tuple[Node, ...]
     size: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +73,7 @@ class Object:
     column: int
     entries: tuple[tuple[Scalar, Node], ...]
     size: int
+    length: int
 
     def get(self, key: str) -> Node | None:
         """Return the value under the key, or None."""
@@ -88,16 +96,24 @@ def to_json(node: Node) -> Any:
             assert_never(node)
 
 
-def read_nodes(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
-    """Return the document and its problems as YAML; None as the document if it cannot be read at all."""
+def read_nodes(text: str, path: str, max_bytes: float = MAX_BYTES) -> tuple[Node | None, tuple[Problem, ...]]:
+    """Return the document and its problems as YAML; None as the document if it cannot be read at all.
+
+    `max_bytes` limits the size of the text, and the characters of all values after aliases are expanded.
+    """
     try:
         size = len(text.encode("utf-8", "surrogatepass"))
-        if size > MAX_BYTES:
-            message = f"a definition has at most {MAX_BYTES:,} bytes, this one has {size:,}"
-            return None, (Problem(path, 1, 1, "", message, "too-large"),)
-        return _composed(_without_tabs(text), path)
+        if size > max_bytes:
+            return None, (too_large(path, size, max_bytes),)
+        return _composed(_without_tabs(text), path, max_bytes)
     except _Stop as stop:
         return None, (Problem(path, stop.line, stop.column, "", stop.message, stop.code),)
+
+
+def too_large(path: str, size: int, max_bytes: float) -> Problem:
+    """Return the problem of a definition that has too many bytes."""
+    message = over_limit(f"the definition has {size:,} bytes", max_bytes, "max_definition_bytes")
+    return Problem(path, 1, 1, "", message, "too-large")
 
 
 class _Stop(Exception):
@@ -122,9 +138,9 @@ def _without_tabs(text: str) -> str:
     return text.replace("\t", " ")
 
 
-def _composed(text: str, path: str) -> tuple[Node | None, tuple[Problem, ...]]:
+def _composed(text: str, path: str, max_bytes: float) -> tuple[Node | None, tuple[Problem, ...]]:
     try:
-        composer = _Composer(text, path)
+        composer = _Composer(text, path, max_bytes)
         return composer.compose(_SLOW if _ESCAPED_HALF.search(text) else _FAST), tuple(composer.problems)
     except yaml.YAMLError as first:
         # The slow parser has better messages; if it finds no error, the error of the fast parser is reported.
@@ -174,12 +190,14 @@ class _Open:
 class _Composer:
     """Build the nodes of one document from events."""
 
-    def __init__(self, text: str, path: str) -> None:
+    def __init__(self, text: str, path: str, max_bytes: float) -> None:
         self.text = text
         self.path = path
+        self.max_bytes = max_bytes
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}
         self.nodes = 0
+        self.length = 0
 
     def compose(self, loader: Any) -> Node:
         """Return the root; raises `_Stop` and YAML's own errors."""
@@ -216,9 +234,9 @@ class _Composer:
             node = self.anchors.get(event.anchor or "")
             if node is None:
                 raise _Stop(event.start_mark, f"the alias *{event.anchor} has no complete anchor before it")
-            self._count(event, node.size)
+            self._count(event, node.size, node.length)
             return node
-        self._count(event, 1)
+        self._count(event, 1, len(event.value) if isinstance(event, yaml.ScalarEvent) else 0)
         opened = event
         if isinstance(event, yaml.ScalarEvent):
             node = self._scalar(event)
@@ -230,11 +248,15 @@ class _Composer:
             self.anchors[opened.anchor] = node
         return node
 
-    def _count(self, event: Any, size: int) -> None:
+    def _count(self, event: Any, size: int, length: int) -> None:
         self.nodes += size
+        self.length += length
         if self.nodes > MAX_NODES:
-            message = f"more than {MAX_NODES:,} values after aliases are expanded"
+            message = over_limit(f"the definition has {self.nodes:,} values after aliases are expanded", MAX_NODES)
             raise _Stop(event.start_mark, message, "too-large")
+        if self.length > self.max_bytes:
+            statement = f"the definition has {self.length:,} characters after aliases are expanded"
+            raise _Stop(event.start_mark, over_limit(statement, self.max_bytes, "max_definition_bytes"), "too-large")
 
     def _problem(self, mark: Any, message: str, code: str = "syntax") -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -277,8 +299,9 @@ class _Composer:
     def _collection(self, closed: _Open) -> Node:
         mark = closed.event.start_mark
         size = 1 + sum(child.size for child in closed.children)
+        length = sum(child.length for child in closed.children)
         if isinstance(closed.event, yaml.SequenceStartEvent):
-            return Sequence(mark.line + 1, mark.column + 1, tuple(closed.children), size)
+            return Sequence(mark.line + 1, mark.column + 1, tuple(closed.children), size, length)
         entries: dict[str, tuple[Scalar, Node]] = {}
         merged: list[Object] = []
         for key, value in zip(closed.children[::2], closed.children[1::2], strict=True):
@@ -293,7 +316,7 @@ class _Composer:
         for other in merged:
             for key, value in other.entries:
                 entries.setdefault(key.text, (key, value))
-        return Object(mark.line + 1, mark.column + 1, tuple(entries.values()), size)
+        return Object(mark.line + 1, mark.column + 1, tuple(entries.values()), size, length)
 
     def _merged(self, value: Node) -> list[Object]:
         sources = value.items if isinstance(value, Sequence) else (value,)

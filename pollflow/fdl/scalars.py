@@ -11,6 +11,8 @@ import math
 import re
 from typing import Any
 
+from pollflow.amounts import over_limit
+
 MAX_DIGITS = 1000
 """The most digits of a number; Python itself refuses more than a few thousand."""
 
@@ -59,7 +61,7 @@ def old_boolean(text: str) -> bool | None:
 def _integer(text: str) -> int:
     digits = text.lstrip("+-").replace("_", "")
     if len(digits) > MAX_DIGITS:
-        raise NotJson(f"a number has at most {MAX_DIGITS} digits")
+        raise NotJson(over_limit(f"the number has {len(digits):,} digits", MAX_DIGITS))
     sign = -1 if text.startswith("-") else 1
     base = _BASES.get(digits[:2])
     if base is not None:

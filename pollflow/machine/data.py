@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping as MappingABC
 from datetime import datetime, timezone
 
+from pollflow.amounts import over_limit
 from pollflow.fdl.expr import MISSING, Path
 from pollflow.fdl.model import (
     Constant,
@@ -130,9 +131,11 @@ def size_of(*values: Json) -> int:
     return size
 
 
-def size_text(size: int) -> str:
-    """Return a size as text for messages."""
-    return f"more than {MAX_DEPTH} levels" if size == TOO_DEEP else f"{size} bytes"
+def over_size(name: str, size: int, limit: int) -> str:
+    """Return the message for a value that is too deep, or larger than the limit of bytes."""
+    if size == TOO_DEEP:
+        return f"{name} is nested more than {MAX_DEPTH} levels deep, the limit of every value"
+    return over_limit(f"{name} has {size:,} bytes", limit, "max_payload_bytes")
 
 
 def _is_deep(value: Json) -> bool:

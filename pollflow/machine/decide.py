@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from pollflow.amounts import over_limit
 from pollflow.errors import PollflowError
 from pollflow.fdl.model import (
     ChoiceStep,
@@ -90,7 +91,7 @@ def decide(flow: Flow, state: FrameState, event: Event, *, info: ExecutionInfo, 
     if rule is None:
         raise IllegalEvent(f"a {ctx.step.type} step has no rule for the event {type(event).__name__}")
     if info.events >= limits.events:
-        cause = f"the execution has {info.events} events; {limits.events} are allowed"
+        cause = over_limit(f"the execution has {info.events:,} events", limits.events, "max_events")
         return ctx.fail("FnF.EventLimitExceeded", cause)
     try:
         return rule(ctx, ctx.step, event)

@@ -17,3 +17,5 @@ class Limits:
     """The number of children of one map step that run at once."""
     max_wait_seconds: float = 365 * 86_400
     """The length of one wait."""
+    max_execution_seconds: float = 365 * 86_400
+    """The time from the start of an execution to its end."""

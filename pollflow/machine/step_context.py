@@ -24,9 +24,9 @@ from pollflow.machine.data import (
     context_object,
     flow_output,
     map_values,
+    over_size,
     parent_input,
     size_of,
-    size_text,
     step_at,
     step_input,
 )
@@ -161,8 +161,7 @@ class StepContext:
         """Raise StepRefused if the values together exceed the payload limit."""
         size = size_of(*values)
         if size > self.limits.payload_bytes:
-            limit = f"{self.limits.payload_bytes} bytes are allowed"
-            cause = f"step {self.step.name!r} holds {size_text(size)} of data; {limit}"
+            cause = over_size(f"the data of step {self.step.name!r}", size, self.limits.payload_bytes)
             raise StepRefused("FnF.DataLimitExceeded", cause)
 
     def _record_exit(self, output: JsonObject) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.engine import Engine
+from pollflow.runtime.engine_errors import EngineErrors
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.maintenance import MaintenanceJobs
 from pollflow.runtime.routes import Publish, Routes
@@ -70,7 +71,8 @@ def build_container(
     flows = FlowCache(definitions)
     starter = Starter(store, reading, definitions, flows, limits, publish, new_identity)
     caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes)
-    engine = Engine(store, reading, flows, caller, limits, publish, worker, is_stopping)
+    errors = EngineErrors(store, settings.max_engine_errors)
+    engine = Engine(store, reading, flows, caller, limits, publish, worker, is_stopping, errors)
     maintenance = MaintenanceJobs(engine)
     sweeper = Sweeper(engine, maintenance, routes, QueueReader(client), settings.sweep_interval)
     return Container(settings, store, reading, definitions, directory, starter, engine, maintenance, sweeper, routes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from pollflow.fdl import ANY_WAIT, Flow, read_flow
+from pollflow.fdl import ANY_SIZE, ANY_WAIT, Flow, read_flow
 from pollflow.store import Definitions
 
 _MAX_FLOWS = 200
@@ -25,8 +25,9 @@ class FlowCache:
             if digest in self._flows:
                 self._flows.move_to_end(digest)
                 return self._flows[digest]
-        # The longest wait was checked at deployment. A deployed definition stays readable if the setting changes.
-        flow = read_flow(self._definitions.text(digest), path=f"definition {digest[:12]}", max_wait_seconds=ANY_WAIT)
+        # Longest wait and size were checked at deployment. A deployed definition stays readable if a setting changes.
+        path, text = f"definition {digest[:12]}", self._definitions.text(digest)
+        flow = read_flow(text, path=path, max_wait_seconds=ANY_WAIT, max_bytes=ANY_SIZE)
         self.add(flow)
         return flow
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 
 from pollflow.errors import (
     ExecutionNotExists,
-    FlowNotExists,
-    InvalidTaskToken,
     StoreUnavailable,
     TaskAlreadyCompleted,
     UnreadableRecord,
@@ -28,7 +26,9 @@ from pollflow.machine import (
     Raised,
     ReportedFailed,
     ReportedSucceeded,
+    Returned,
     Status,
+    Submitted,
     TimedOut,
     call_of,
     decide,
@@ -36,10 +36,13 @@ from pollflow.machine import (
 )
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
+from pollflow.runtime.engine_errors import EngineErrors, passes, stage
+from pollflow.runtime.notifying import notify_parents
 from pollflow.runtime.parents import token_target
 from pollflow.runtime.routes import Publish
 from pollflow.runtime.subflows import awaited_by
 from pollflow.store import (
+    LATE,
     Claimed,
     Committed,
     Conflict,
@@ -62,6 +65,9 @@ _MAX_SLEEP_SECONDS = 0.25
 """The engine waits for a message that is early by at most this, and publishes any other early message again."""
 _REQUEUE_STEP_SECONDS, _MAX_REQUEUE_SECONDS = 0.1, 10.0
 
+_RESULTS = (Returned, Raised, Submitted, ReportedSucceeded, ReportedFailed)
+"""The events that count only until the deadline of their attempt."""
+
 logger = logging.getLogger("pollflow")
 
 
@@ -80,6 +86,7 @@ class Engine:
     publish: Publish
     worker: Callable[[], str]
     is_stopping: Callable[[], bool]
+    errors: EngineErrors
 
     def handle(self, key: MessageKey) -> None:
         """Process a message: advance its frame. A stale or duplicate message changes nothing."""
@@ -93,9 +100,10 @@ class Engine:
 
         The default of `event` is the result of the frame's call, or the arrival of its message.
         """
-        flow = self.flows.get(claimed.digest)
+        flow = self._flow(claimed.digest)
         try:
-            event = event or self._event(flow, claimed)
+            with stage("call"):
+                event = event or self._event(flow, claimed)
         except Exception:
             raise
         except BaseException:
@@ -107,6 +115,8 @@ class Engine:
         # The message that ends a wait also starts the next step, which runs in the same Celery task.
         inline_nonce = self._nonce() if claimed.state.phase is Phase.WAITING else ""
         result = self._commit(flow, claimed, event, continue_inline=inline_nonce)
+        if result is LATE:
+            self._commit(flow, claimed, TimedOut(), from_outside=True)
         return result.continued if isinstance(result, Committed) else None
 
     def release(self, claimed: Claimed) -> None:
@@ -127,8 +137,9 @@ class Engine:
 
     def time_out_step(self, record: FrameRecord, execution: ExecutionRecord) -> None:
         """Commit that the attempt's deadline has passed."""
-        claimed = _from_outside(record, execution)
-        self._commit(self.flows.get(execution.digest), claimed, TimedOut(), from_outside=True)
+        with stage("decoding of the state"):
+            claimed = _from_outside(record, execution)
+        self._commit(self._flow(execution.digest), claimed, TimedOut(), from_outside=True)
 
     def end(
         self,
@@ -155,61 +166,47 @@ class Engine:
 
         Raises InvalidTaskToken for a token that was never issued, TaskAlreadyCompleted for a second or late report.
         """
-        fields, execution = token_target(self.reading, token)
-        flow, entry_token = self.flows.get(execution.digest), ""
+        self.report_by(self.reading, token, event)
+
+    def report_by(self, reading: Reading, token: str, event: Event) -> None:
+        """Do the same; read the execution and its frame by `reading`, which may have read them before."""
+        fields, execution = token_target(reading, token)
+        flow, entry_token = self._flow(execution.digest), ""
         while True:
-            record = self.reading.frame(execution.ref, fields.frame)
+            record = reading.frame(execution.ref, fields.frame)
             if record is None or record.token == entry_token or not is_awaited(fields, record.state):
                 raise TaskAlreadyCompleted
             # If the commit is refused, the call has returned in the meantime, and the step waits under another token.
             entry_token = record.token
-            claimed = _from_outside(record, execution)
-            if isinstance(self._commit(flow, claimed, event, from_outside=True), Committed):
+            with stage("decoding of the state"):
+                claimed = _from_outside(record, execution)
+            result = self._commit(flow, claimed, event, from_outside=True)
+            if isinstance(result, Committed):
                 return
-
-    def notify_parents(self, record: ExecutionRecord) -> bool:
-        """Report the end of an execution to the steps that wait for it. Return whether all are notified."""
-        if not record.status.ended:
-            return False
-        links = self.reading.parent_links(record.ref)
-        is_notified = all([self._notify(link, record) for link in links])
-        if is_notified:
-            self.store.job_done(record.key, "notify")
-        return is_notified
-
-    def _notify(self, parent_link: ParentLink, record: ExecutionRecord) -> bool:
-        if record.status is Status.SUCCEEDED and not parent_link.notify_on_success:
-            return True
-        extra = {"execution": str(record.ref)}
-        try:
-            self.report(parent_link.token, _end_event(record))
-        except (InvalidTaskToken, TaskAlreadyCompleted, FlowNotExists):
-            # A step whose definition Redis has lost never continues.
-            logger.info("the parent no longer waits for this execution", extra=extra)
-        except UnreadableRecord:
-            logger.warning("the state of the parent needs a later release", extra=extra, exc_info=True)
-            return False
-        return True
-
-    def _notify_parents_now(self, key: ExecutionKey) -> None:
-        try:
-            self.notify_parents(self.reading.execution(key.ref))
-        except (ExecutionNotExists, StoreUnavailable) as error:
-            logger.warning("%s; the sweep notifies the parents", error, extra={"execution": str(key.ref)})
+            if result is LATE:
+                self._commit(flow, claimed, TimedOut(), from_outside=True)
+                raise TaskAlreadyCompleted
+            reading = self.reading
 
     def _run_entry(self, key: MessageKey) -> None:
+        current, nonce = key, self._nonce()
         try:
-            claimed = self._claim(key)
+            with stage("claim"):
+                claimed = self._claim(key, nonce)
             while claimed is not None:
+                current, nonce = claimed.key, claimed.nonce
                 claimed = self.advance(claimed)
         except UnreadableRecord:
             logger.warning(
                 "the state needs a later release; publishing the message again", extra=_ids(key), exc_info=True
             )
             self._leave_to_later_release(key)
+        except Exception as error:
+            if passes(error):
+                raise
+            self.errors.count(current, error, nonce=nonce)
 
-    def _claim(self, key: MessageKey) -> Claimed | None:
-        nonce = self._nonce()
+    def _claim(self, key: MessageKey, nonce: str) -> Claimed | None:
         reply = self.store.claim(key, nonce)
         if isinstance(reply, Early) and reply.seconds <= _MAX_SLEEP_SECONDS:
             time.sleep(reply.seconds)
@@ -261,17 +258,21 @@ class Engine:
     ) -> Committed | Refusal:
         # Any other event means that the sub-flow has ended or the step was reported.
         cancels = isinstance(event, TimedOut | Raised)
-        outbox_entry = awaited_by(flow, claimed.state, claimed.info) if cancels else None
+        with stage("decision"):
+            outbox_entry = awaited_by(flow, claimed.state, claimed.info) if cancels else None
         while True:
-            decision = decide(flow, claimed.state, event, info=claimed.info, limits=self.limits)
-            result = self.store.commit(
-                claimed,
-                decision,
-                from_outside=from_outside,
-                continue_inline="" if decision.outcome is not None else continue_inline,
-                expect_events=flow.uses_event_ids,
-                outbox_entry=outbox_entry,
-            )
+            with stage("decision"):
+                decision = decide(flow, claimed.state, event, info=claimed.info, limits=self.limits)
+            with stage("commit"):
+                result = self.store.commit(
+                    claimed,
+                    decision,
+                    from_outside=from_outside,
+                    continue_inline="" if decision.outcome is not None else continue_inline,
+                    expect_events=flow.uses_event_ids,
+                    outbox_entry=outbox_entry,
+                    is_result=isinstance(event, _RESULTS),
+                )
             if not isinstance(result, Conflict):
                 break
             claimed = replace(claimed, info=replace(claimed.info, events=result.events))
@@ -280,19 +281,23 @@ class Engine:
             level = logging.INFO if claimed.join is None else logging.DEBUG
             logger.log(level, "a commit came too late", extra={**_ids(claimed.key), "reason": str(result)})
             return result
+        try:
+            self._after_commit(claimed, decision, result)
+        except Exception as error:  # the transition is committed: the sweep does what is left
+            logger.warning("%s; the sweep does what follows a commit", error, extra=_ids(claimed.key), exc_info=True)
+        return result
+
+    def _after_commit(self, claimed: Claimed, decision: Decision, result: Committed) -> None:
         for message in result.messages:
             self.publish(message)
         if result.has_parents:
-            self._notify_parents_now(claimed.key.execution)
+            notify_parents(self, self.reading.execution(claimed.key.ref))
         if is_time_to_compact(claimed.info.events, claimed.info.events + _events_in(decision)):
-            self._compact(claimed.key.execution)
-        return result
+            self.store.compact(claimed.key.execution)
 
-    def _compact(self, key: ExecutionKey) -> None:
-        try:
-            self.store.compact(key)
-        except StoreUnavailable as error:
-            logger.warning("%s; old events are compacted with the next block", error, extra={"execution": str(key.ref)})
+    def _flow(self, digest: str) -> Flow:
+        with stage("reading of the definition"):
+            return self.flows.get(digest)
 
     def _nonce(self) -> str:
         return f"{self.worker()}.{new_token()}"
@@ -314,12 +319,6 @@ def _from_outside(record: FrameRecord, execution: ExecutionRecord) -> Claimed:
         parent_token=record.parent_token,
         parent_metadata=record.parent_metadata,
     )
-
-
-def _end_event(record: ExecutionRecord) -> Event:
-    if record.status is Status.SUCCEEDED:
-        return ReportedSucceeded(record.output or {})
-    return ReportedFailed(record.error or "", record.cause or "")
 
 
 def _ids(key: MessageKey) -> dict[str, str]:

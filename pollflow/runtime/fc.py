@@ -80,7 +80,7 @@ def fc_handler(handler: Handler) -> Function:
             return result
         try:
             return json.loads(result)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TaskError("FnF.InvalidLocal", f"the handler returned text that is not JSON: {error}") from error
 
     call.__name__ = getattr(handler, "__name__", "handler")

@@ -7,7 +7,7 @@ from typing import Any
 
 from pollflow.errors import EntityTooLarge, InvalidArgument
 from pollflow.fdl.model import JsonObject
-from pollflow.machine.data import size_of, size_text
+from pollflow.machine.data import TOO_DEEP, over_size, size_of
 
 
 def checked_object(name: str, value: Any, limit_bytes: int) -> JsonObject:
@@ -16,9 +16,11 @@ def checked_object(name: str, value: Any, limit_bytes: int) -> JsonObject:
         raise InvalidArgument(f"the {name} must be a JSON object, not {type(value).__name__}")
     try:
         plain: JsonObject = json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise EntityTooLarge(over_size(f"the {name}", TOO_DEEP, limit_bytes)) from None
+    except (TypeError, ValueError) as error:
         raise InvalidArgument(f"the {name} must be a JSON object: {error}") from error
     size = size_of(plain)
     if size > limit_bytes:
-        raise EntityTooLarge(f"the {name} has {size_text(size)}; the limit is {limit_bytes} bytes")
+        raise EntityTooLarge(over_size(f"the {name}", size, limit_bytes))
     return plain

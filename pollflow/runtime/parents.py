@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 
 from pollflow.errors import InvalidTaskToken
@@ -18,6 +19,18 @@ def token_target(reading: Reading, token: str) -> tuple[TaskTokenFields, Executi
         raise InvalidTaskToken("the execution that the task token names does not exist") from error
     verify(fields, execution.info)
     return fields, execution
+
+
+def prefetched(reading: Reading, links: Sequence[ParentLink]) -> Reading:
+    """Return a reader that has read the executions and frames of these steps in one round trip."""
+    frames = []
+    for link in links:
+        try:
+            fields = read_task_token(link.token)
+        except InvalidTaskToken:
+            continue
+        frames.append((ExecutionRef(fields.flow_name, fields.execution_name), fields.frame))
+    return reading.prefetched(frames)
 
 
 class ChildDecision(Enum):

@@ -13,6 +13,8 @@ from pollflow.machine import Limits
 from pollflow.store import Keys, Timing
 
 PREFIX = "pollflow_"
+MAX_SECONDS = 1e11
+"""The longest time of a setting: 3,000 years, so that every due time is a date."""
 _LOCAL = {"redis_url", "key_prefix"}
 
 
@@ -38,6 +40,8 @@ class Settings:
     """Whether workers sweep. Otherwise beat must schedule the sweep."""
     max_crashes: int = 5
     """How many calls of an attempt may end with their process before the step fails with `FC.Unknown`."""
+    max_engine_errors: int = 5
+    """How many errors of the engine itself an entry may have before its execution fails with `FnF.RuntimeError`."""
     retention: float = 30.0 * 86_400
     """How long an ended execution is kept."""
     durable: bool = False
@@ -46,6 +50,10 @@ class Settings:
     """The maximum size of a step's input, output and local together, and of an execution's input."""
     max_events: int = 250_000
     """The maximum number of events of an execution."""
+    max_definition_bytes: int = 1 << 20
+    """The maximum size of a definition, as written and after its aliases are expanded."""
+    max_execution_time: float = 365.0 * 86_400
+    """The longest time that an execution may run, also without a timeout of its flow."""
     max_wait: float = 365.0 * 86_400
     """The longest wait of a wait step."""
     max_concurrency: int = 100
@@ -56,6 +64,8 @@ class Settings:
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
                 raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0, not {value!r}")
+            if isinstance(value, float) and not value <= MAX_SECONDS:
+                raise ConfigurationError(f"{PREFIX}{field.name} must be at most {MAX_SECONDS:g} seconds, not {value!r}")
         if self.max_countdown < 2 * self.sweep_interval:
             raise ConfigurationError(
                 f"{PREFIX}max_countdown ({self.max_countdown:g} s) must be at least twice {PREFIX}sweep_interval "
@@ -106,6 +116,7 @@ class Settings:
             events=self.max_events,
             max_concurrency=self.max_concurrency,
             max_wait_seconds=self.max_wait,
+            max_execution_seconds=self.max_execution_time,
         )
 
     @property

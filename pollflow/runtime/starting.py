@@ -7,6 +7,7 @@ import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from pollflow.errors import ExecutionAlreadyExists, InvalidArgument
 from pollflow.fdl.model import JsonObject
@@ -64,7 +65,7 @@ class Starter:
             begin(flow, input, info, self.limits),
             digest=record.digest,
             execution_input=input,
-            time_limit=flow.timeout_seconds,
+            time_limit=min(flow.timeout_seconds or inf, self.limits.max_execution_seconds),
             parent=parent,
             parent_link=parent_link,
             durable=durable,

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 
 from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument, TaskAlreadyCompleted
-from pollflow.fdl.model import Flow, FlowResource, JsonObject, Pattern
+from pollflow.fdl.model import Flow, FlowResource, Json, JsonObject, Pattern
 from pollflow.machine import (
     CallRequest,
     Event,
@@ -24,6 +24,7 @@ from pollflow.machine import (
     call_of,
 )
 from pollflow.machine.callback import task_token
+from pollflow.runtime.engine_errors import stage
 from pollflow.runtime.starting import Starter, ref_of
 from pollflow.store import Claimed, ExecutionKey, MessageKey, OutboxEntry, ParentLink, Reading
 
@@ -48,10 +49,11 @@ class SubFlows:
         # With waitForCallback the sub-flow's success does not end the step, but its failure does.
         parent_link = ParentLink(token, notify_on_success=request.pattern is Pattern.SYNC)
         try:
-            if not waits:
-                key, _ = self.starter.start(flow_name, input, name, parent=token)
-            else:
-                key = self._start_awaited(claimed, flow_name, input, name, parent_link)
+            with stage("start of the sub-flow"):
+                if not waits:
+                    key, _ = self.starter.start(flow_name, input, name, parent=token)
+                else:
+                    key = self._start_awaited(claimed, flow_name, input, name, parent_link)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
             return Raised(f"fnf.{type(error).__name__}", str(error))
         except TaskAlreadyCompleted as error:
@@ -105,10 +107,20 @@ def requested_start(request: CallRequest, resource: FlowResource) -> tuple[str, 
     name = params.get("ExecutionName") or _name_of(request)
     input = params.get("Input", request.payload)
     if isinstance(input, str):
-        input = json.loads(input)
+        input = _decoded(input)
     if not isinstance(name, str) or not isinstance(input, dict):
         raise ValueError("serviceParams: ExecutionName must be a string and Input an object")
     return flow_name, name, input
+
+
+def _decoded(text: str) -> Json:
+    try:
+        decoded: Json = json.loads(text)
+    except RecursionError:
+        raise ValueError("serviceParams.Input is nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"serviceParams.Input is not JSON: {error}") from error
+    return decoded
 
 
 def _name_of(request: CallRequest) -> str:

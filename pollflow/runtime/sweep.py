@@ -10,9 +10,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pollflow.errors import ExecutionNotExists, StoreFull, StoreUnavailable, UnreadableRecord
+from pollflow.errors import ExecutionNotExists, StoreFull, UnreadableRecord
 from pollflow.runtime import messages
 from pollflow.runtime.engine import Engine
+from pollflow.runtime.engine_errors import passes, stage
 from pollflow.runtime.maintenance import MaintenanceJobs
 from pollflow.runtime.routes import Routes
 from pollflow.store import (
@@ -76,16 +77,35 @@ class Sweeper:
             self._process(WakeUp.parse(member), at, oldest)
         except StoreFull as error:
             return error
-        except StoreUnavailable:
-            raise
         except UnreadableRecord as error:
             logger.warning("a wake-up needs a later release: %s", error, extra={"member": member})
-        except Exception:  # one broken entry must not block the others; it is due again later
-            logger.warning("a wake-up could not be processed", extra={"member": member}, exc_info=True)
+        except Exception as error:  # one broken entry must not block the others; it is due again later
+            if passes(error):
+                raise
+            self._count(member, error)
         return None
+
+    def _count(self, member: str, error: Exception) -> None:
+        """Count an error of the engine, so that the entry is due again after a pause, or its execution ends."""
+        try:
+            wake_up = WakeUp.parse(member)
+            key = wake_up.execution
+            if wake_up.frame is not None:
+                token = self.engine.reading.token(key.ref, wake_up.frame)
+                self.engine.errors.count(MessageKey(key, wake_up.frame, token), error)
+                return
+            logger.error("a maintenance job failed: %s", error, extra={"member": member}, exc_info=error)
+            self.engine.store.count_job_error(key, wake_up.job or "")
+        except Exception as problem:
+            if passes(problem):
+                raise
+            logger.error("a wake-up could not be processed: %s", problem, extra={"member": member}, exc_info=error)
 
     def _process(self, wake_up: WakeUp, at: float, oldest: dict[str, float]) -> None:
         ref = wake_up.execution.ref
+        if wake_up.job == "deadline":
+            self.maintenance.time_out(wake_up.execution)
+            return
         try:
             execution = self.engine.reading.execution(ref)
         except ExecutionNotExists:
@@ -109,11 +129,12 @@ class Sweeper:
             MessageKey(key, record.frame, record.token), record.metadata, countdown=max(0.0, record.due - at)
         )
         queue = self.routes.queue_of(record.metadata.type)
-        reply = self.engine.store.redeliver(message, record.sent, oldest.get(queue))
+        with stage("publication of the message"):
+            reply = self.engine.store.redeliver(message, record.sent, oldest.get(queue))
+            if isinstance(reply, Sent) and reply.unpublished:
+                self.engine.publish(message)
         if not isinstance(reply, Sent):
             return
-        if reply.unpublished:
-            self.engine.publish(message)
         if record.sent:
             extra = {
                 "execution": str(key.ref),

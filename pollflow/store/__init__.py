@@ -12,6 +12,7 @@ from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys, WakeUp
 from pollflow.store.messages import EncodedMessage, Message, MessageKey
 from pollflow.store.reading import Reading
 from pollflow.store.records import (
+    LATE,
     LEASED,
     STALE,
     Claimed,
@@ -31,9 +32,12 @@ from pollflow.store.scripts import translated
 from pollflow.store.server_info import ServerInfo, read_server_info
 from pollflow.store.state import dump_json
 from pollflow.store.store import Store
+from pollflow.store.transitions import MAX_PARENTS
 
 __all__ = [
+    "LATE",
     "LEASED",
+    "MAX_PARENTS",
     "NO_RETRY",
     "SHARDS",
     "STALE",

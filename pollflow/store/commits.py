@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from pollflow.machine import AwaitChildren, Decision, ExecutionInfo, HistoryEvent, Outcome
+from pollflow.machine import ROOT, AwaitChildren, Decision, ExecutionInfo, HistoryEvent, Outcome
 from pollflow.store import commands, script_keys
 from pollflow.store.commands import Conflict
 from pollflow.store.core import Core
 from pollflow.store.encode import EncodedEntry, encode_events, encode_next, kind_of, message_text, state_of
 from pollflow.store.keys import ExecutionKey
 from pollflow.store.messages import Message, MessageKey, encode_nothing
-from pollflow.store.records import STALE, Claimed, Committed, OutboxEntry, ParentLink, Refusal
+from pollflow.store.records import LATE, STALE, Claimed, Committed, OutboxEntry, ParentLink, Refusal
 from pollflow.store.state import LAYOUT, dump_json, dump_metadata, dump_state
 
 
 def new_token() -> str:
     """Return a random text that cannot be guessed and does not repeat."""
     return secrets.token_hex(10)
+
+
+@dataclass(frozen=True, slots=True)
+class EndingEntry:
+    """The entry whose transition ends an execution, and the guards of the script; no token for a stop from outside."""
+
+    frame: str = ROOT
+    token: str | None = None
+    nonce: str | None = None
+    join_nonce: str | None = None
+    is_result: bool = False
+
+
+FROM_OUTSIDE = EndingEntry()
 
 
 class Commits(Core):
@@ -34,6 +48,7 @@ class Commits(Core):
         inline_nonce: str,
         expect_events: bool,
         outbox_entry: OutboxEntry | None,
+        is_result: bool,
     ) -> Committed | Conflict | Refusal:
         key = claimed.key
         token, values = new_token(), dict[str, str]()
@@ -47,6 +62,7 @@ class Commits(Core):
             token=key.token,
             nonce=nonce,
             join_nonce=_join_nonce(claimed),
+            is_result=is_result,
             expected_events=claimed.info.events if expect_events else None,
             inline_nonce=inline_nonce or None,
             lease_seconds=self.timing.lease,
@@ -59,8 +75,8 @@ class Commits(Core):
         )
         keys = script_keys.advance_keys(self.keys, key.ref, key.frame, self._queue(key.ref, encoded.queue))
         reply = self._commit(script, keys)
-        if isinstance(reply, commands.Stale):
-            return STALE
+        if isinstance(reply, commands.Stale | commands.Late):
+            return _refusal(reply)
         if isinstance(reply, Conflict):
             return reply
         if not inline_nonce:
@@ -108,7 +124,9 @@ class Commits(Core):
         messages = (own, *(encoded.message for _, encoded in children))
         return Committed(tuple(message for message, left in zip(messages, flags, strict=True) if message and left))
 
-    def _fan_in(self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None) -> Committed | Refusal:
+    def _fan_in(
+        self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None, *, is_result: bool
+    ) -> Committed | Refusal:
         key, values = claimed.key, dict[str, str]()
         parent = claimed.state.parent
         if parent is None or claimed.parent_metadata is None:
@@ -121,6 +139,7 @@ class Commits(Core):
             token=key.token,
             nonce=nonce,
             join_nonce=_join_nonce(claimed),
+            is_result=is_result,
             parent_frame=parent.frame,
             parent_token=claimed.parent_token,
             index=parent.index,
@@ -133,27 +152,26 @@ class Commits(Core):
         queue = self._queue(key.ref, encoded.queue if encoded else None)
         keys = script_keys.fan_in_keys(self.keys, key.ref, key.frame, parent.frame, queue)
         reply = self._commit(script, keys)
-        return STALE if isinstance(reply, commands.Stale) else Committed(unpublished(message, reply.unpublished))
+        if isinstance(reply, commands.Stale | commands.Late):
+            return _refusal(reply)
+        return Committed(unpublished(message, reply.unpublished))
 
     def _end_by_transition(
-        self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None
+        self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None, *, is_result: bool
     ) -> Committed | Refusal:
-        key = claimed.key
-        reply = self._end(
-            key.execution, key.frame, outcome, decision.history, token=key.token, nonce=nonce, claimed=claimed
-        )
-        return Committed(has_parents=reply.has_parents) if isinstance(reply, commands.EndDone) else STALE
+        entry = EndingEntry(claimed.key.frame, claimed.key.token, nonce, _join_nonce(claimed), is_result)
+        reply = self._end(claimed.key.execution, outcome, decision.history, entry=entry)
+        if isinstance(reply, commands.EndDone):
+            return Committed(has_parents=reply.has_parents)
+        return _refusal(reply)
 
     def _end(
         self,
         key: ExecutionKey,
-        frame: str,
         outcome: Outcome,
         history: Sequence[HistoryEvent],
         *,
-        token: str | None = None,
-        nonce: str | None = None,
-        claimed: Claimed | None = None,
+        entry: EndingEntry = FROM_OUTSIDE,
         expected_parents: Sequence[ParentLink] | None = None,
     ) -> commands.EndReply:
         values: dict[str, str] = {}
@@ -162,10 +180,11 @@ class Commits(Core):
             fields = {"output": dump_json(outcome.output)}
         script = commands.End(
             execution=key,
-            frame=frame,
-            token=token,
-            nonce=nonce,
-            join_nonce=_join_nonce(claimed) if claimed else None,
+            frame=entry.frame,
+            token=entry.token,
+            nonce=entry.nonce,
+            join_nonce=entry.join_nonce,
+            is_result=entry.is_result,
             end_id=new_token(),
             status=outcome.status.value,
             fields=fields,
@@ -174,12 +193,16 @@ class Commits(Core):
             events=encode_events(history, values),
             values=values,
         )
-        return self._commit(script, script_keys.end_keys(self.keys, key.ref, frame, outcome.status))
+        return self._commit(script, script_keys.end_keys(self.keys, key.ref, entry.frame, outcome.status))
 
     def _encode_next(
         self, info: ExecutionInfo, decision: Decision, token: str, *, publishes: bool = True
     ) -> EncodedEntry:
         return encode_next(info, decision, token, self._encode if publishes else encode_nothing)
+
+
+def _refusal(reply: object) -> Refusal:
+    return LATE if isinstance(reply, commands.Late) else STALE
 
 
 def unpublished(message: Message | None, is_left: bool) -> tuple[Message, ...]:

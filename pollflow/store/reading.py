@@ -32,8 +32,7 @@ class Reading:
 
     def execution(self, ref: ExecutionRef) -> ExecutionRecord:
         """Return one execution. Raises ExecutionNotExists."""
-        with translated():
-            fields: dict[str, str] = self.client.hgetall(self.keys.execution(ref))
+        fields = self._hash(self.keys.execution(ref))
         if not fields:
             raise ExecutionNotExists(f'execution "{ref}" does not exist')
         return ExecutionRecord.load(ref, fields)
@@ -74,15 +73,35 @@ class Reading:
 
     def frame(self, ref: ExecutionRef, frame: str) -> FrameRecord | None:
         """Return one frame; None if it has ended."""
-        with translated():
-            fields: dict[str, str] = self.client.hgetall(self.keys.frame(ref, frame))
+        fields = self._hash(self.keys.frame(ref, frame))
         return FrameRecord.load(frame, fields) if fields else None
+
+    def token(self, ref: ExecutionRef, frame: str) -> str:
+        """Return the token of a frame whose record may be broken; empty without one."""
+        with translated():
+            return self.client.hget(self.keys.frame(ref, frame), "token") or ""
+
+    def time_limit(self, ref: ExecutionRef) -> float | None:
+        """Return how long an execution may run, in seconds; None if that is not stored."""
+        with translated():
+            text: str | None = self.client.hget(self.keys.execution(ref), "time_limit")
+        return float(text) if text else None
+
+    def prefetched(self, frames: Sequence[tuple[ExecutionRef, str]]) -> Reading:
+        """Return a reader that has read these executions and frames already, in one round trip."""
+        names = [key for ref, frame in frames for key in (self.keys.execution(ref), self.keys.frame(ref, frame))]
+        with translated():
+            pipe = self.client.pipeline(transaction=False)
+            for name in names:
+                pipe.hgetall(name)
+            found = pipe.execute() if names else []
+        return _Prefetched(self.client, self.keys, self.clock, self.scripts, dict(zip(names, found, strict=True)))
 
     def parent_links(self, ref: ExecutionRef) -> tuple[ParentLink, ...]:
         """Return the steps that wait for the end of an execution."""
         with translated():
             found: dict[str, str] = self.client.hgetall(self.keys.parents(ref))
-        return tuple(ParentLink(token, flag == "1") for token, flag in sorted(found.items()))
+        return tuple(ParentLink(token, flag[:1] == "1", flag[1:] == "n") for token, flag in sorted(found.items()))
 
     def outbox(self, ref: ExecutionRef) -> tuple[OutboxEntry, ...]:
         """Return the sub-executions that an execution still has to stop."""
@@ -152,7 +171,22 @@ class Reading:
         _, found = self.snapshots(self.refs(flow=flow, status=status, limit=limit, before=before))
         return [snapshot.execution for snapshot in found]
 
+    def _hash(self, key: str) -> dict[str, str]:
+        with translated():
+            return self.client.hgetall(key) or {}
+
     def now(self) -> float:
         """Return the current time by Redis' clock, in epoch seconds."""
         with translated():
             return self.clock.read(self.client)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefetched(Reading):
+    """A reader of hashes that were read before, by key."""
+
+    hashes: dict[str, dict[str, str]]
+
+    def _hash(self, key: str) -> dict[str, str]:
+        # The arguments of `super` do not work in a dataclass with slots.
+        return self.hashes[key] if key in self.hashes else Reading._hash(self, key)

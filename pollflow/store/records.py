@@ -43,6 +43,7 @@ class ParentLink:
 
     token: str
     notify_on_success: bool = True
+    is_notified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +59,20 @@ class OutboxEntry:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionRecord:
-    """An execution as stored."""
+    """An execution as stored.
+
+    Input and output are decoded on access, so that an execution whose input cannot be decoded can be ended and purged.
+    """
 
     key: ExecutionKey
     digest: str
     status: Status
     started_at: float
-    input: JsonObject
+    encoded_input: str
     events: int
     secret: str
     ended_at: float | None = None
-    output: JsonObject | None = None
+    encoded_output: str | None = None
     error: str | None = None
     cause: str | None = None
     parent: str = ""
@@ -82,15 +86,27 @@ class ExecutionRecord:
             digest=fields["digest"],
             status=Status(fields["status"]),
             started_at=float(fields["started_at"]),
-            input=json.loads(fields["input"]),
+            encoded_input=fields["input"],
             events=int(fields["events"]),
             secret=fields["secret"],
             ended_at=float(fields["ended_at"]) if "ended_at" in fields else None,
-            output=json.loads(fields["output"]) if "output" in fields else None,
+            encoded_output=fields.get("output"),
             error=fields.get("error"),
             cause=fields.get("cause"),
             parent=fields.get("parent", ""),
         )
+
+    @property
+    def input(self) -> JsonObject:
+        """The input of the execution."""
+        decoded: JsonObject = json.loads(self.encoded_input)
+        return decoded
+
+    @property
+    def output(self) -> JsonObject | None:
+        """The output of the execution; None unless it succeeded."""
+        decoded: JsonObject | None = None if self.encoded_output is None else json.loads(self.encoded_output)
+        return decoded
 
     @property
     def ref(self) -> ExecutionRef:
@@ -210,12 +226,16 @@ class Early:
 
 
 class Refusal(str):
-    """Why a message may not act: `stale` (its entry is over) or `leased` (a worker runs it)."""
+    """Why a message or a commit may not act: `stale` (its entry is over), `leased` (a worker runs it), or `late`.
+
+    `late`: the deadline of the attempt has passed, so that its result does not count.
+    """
 
     __slots__ = ()
 
 
 STALE = Refusal("stale")
+LATE = Refusal("late")
 LEASED = Refusal("leased")
 
 

@@ -10,17 +10,21 @@ from collections.abc import Sequence
 
 from typing_extensions import assert_never
 
-from pollflow.errors import TaskAlreadyCompleted, UnreadableRecord
+from pollflow.amounts import over_limit
+from pollflow.errors import InvalidArgument, TaskAlreadyCompleted, UnreadableRecord
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import ROOT, AwaitChildren, Decision, ExecutionInfo, HistoryEvent, Outcome, Status
 from pollflow.store import commands, script_keys
 from pollflow.store.commands import Conflict
-from pollflow.store.commits import Commits, new_token, unpublished
+from pollflow.store.commits import Commits, EndingEntry, new_token, unpublished
 from pollflow.store.encode import encode_events
 from pollflow.store.keys import ExecutionKey
 from pollflow.store.messages import MessageKey
 from pollflow.store.records import LEASED, STALE, Claimed, Committed, Early, OutboxEntry, ParentLink, Refusal, Started
 from pollflow.store.state import LAYOUT, dump_json, load_join, load_metadata, load_state
+
+MAX_PARENTS = 1000
+"""The most steps that wait for the end of one execution: each end notifies all of them."""
 
 
 class Transitions(Commits):
@@ -33,7 +37,7 @@ class Transitions(Commits):
         *,
         digest: str,
         execution_input: JsonObject,
-        time_limit: float | None,
+        time_limit: float,
         parent: str = "",
         parent_link: ParentLink | None = None,
         durable: bool = False,
@@ -49,9 +53,10 @@ class Transitions(Commits):
         encoded = self._encode_next(info, decision, new_token())
         script = commands.Start(
             execution=key,
-            fields=_fields(info, digest, execution_input, parent),
+            fields=_fields(info, digest, execution_input, time_limit=time_limit, parent=parent),
             time_limit=time_limit,
             parent_link=commands.Parent(parent_link.token, parent_link.notify_on_success) if parent_link else None,
+            max_parents=MAX_PARENTS,
             events=encode_events(decision.history, values),
             values=values,
             next=encoded.entry,
@@ -63,6 +68,9 @@ class Transitions(Commits):
         match reply:
             case commands.Cancelled():
                 raise TaskAlreadyCompleted
+            case commands.Crowded():
+                statement = f'{MAX_PARENTS + 1:,} steps would wait for execution "{ref}"'
+                raise InvalidArgument(over_limit(statement, MAX_PARENTS))
             case commands.Exists(id, incarnation, status):
                 existing = ExecutionKey(ref, id, incarnation)
                 # The same start, repeated because its reply was lost, finds its own execution.
@@ -110,20 +118,21 @@ class Transitions(Commits):
         continue_inline: str = "",
         expect_events: bool = False,
         outbox_entry: OutboxEntry | None = None,
+        is_result: bool = False,
     ) -> Committed | Conflict | Refusal:
         """Commit a decision for a claimed frame.
 
         `from_outside`: the event did not come from the call, so its lease does not matter. `continue_inline`: the nonce
         under which the caller continues with the next entry at once, without a message. `expect_events`: return
         Conflict if the number of events has changed. `outbox_entry`: a sub-execution to stop, if the execution
-        continues.
+        continues. `is_result`: return LATE if the deadline of the attempt has passed.
         """
         nonce = None if from_outside else (claimed.nonce if claimed.kind == "call" else "")
         if decision.outcome is not None:
             ends_execution = claimed.key.frame == ROOT or decision.outcome.status is Status.FAILED
             if ends_execution:
-                return self._end_by_transition(claimed, decision, decision.outcome, nonce)
-            return self._fan_in(claimed, decision, decision.outcome, nonce)
+                return self._end_by_transition(claimed, decision, decision.outcome, nonce, is_result=is_result)
+            return self._fan_in(claimed, decision, decision.outcome, nonce, is_result=is_result)
         if isinstance(decision.wake, AwaitChildren):
             return self._fan_out(claimed, decision, decision.wake, expect_events=expect_events)
         return self._advance(
@@ -133,6 +142,7 @@ class Transitions(Commits):
             inline_nonce=continue_inline,
             expect_events=expect_events,
             outbox_entry=outbox_entry,
+            is_result=is_result,
         )
 
     def end(
@@ -148,7 +158,7 @@ class Transitions(Commits):
         Return the status that it had before: Running if this call ended it, None if it no longer exists.
         `parent_links`: end it only while exactly these steps wait for it; otherwise return None as well.
         """
-        reply = self._end(key, ROOT, outcome, history, expected_parents=parent_links)
+        reply = self._end(key, outcome, history, expected_parents=parent_links)
         match reply:
             case commands.EndDone():
                 return Status.RUNNING
@@ -157,8 +167,15 @@ class Transitions(Commits):
             case _:
                 return None
 
+    def fail(self, key: MessageKey, history: Sequence[HistoryEvent], outcome: Outcome) -> bool:
+        """End an execution because of an entry that cannot continue. Return False if the entry is over."""
+        reply = self._end(key.execution, outcome, history, entry=EndingEntry(key.frame, key.token))
+        return isinstance(reply, commands.EndDone)
 
-def _fields(info: ExecutionInfo, digest: str, execution_input: JsonObject, parent: str) -> dict[str, str]:
+
+def _fields(
+    info: ExecutionInfo, digest: str, execution_input: JsonObject, *, time_limit: float, parent: str
+) -> dict[str, str]:
     return {
         "flow": info.flow_name,
         "name": info.execution_name,
@@ -166,6 +183,7 @@ def _fields(info: ExecutionInfo, digest: str, execution_input: JsonObject, paren
         "secret": info.secret,
         "started_at": repr(info.started_at),
         "input": dump_json(execution_input),
+        "time_limit": repr(time_limit),
         "parent": parent,
     }
 

@@ -5,7 +5,7 @@ These methods move a wake-up or publish a message again. None of them makes a tr
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from pollflow.store import commands
 from pollflow.store.core import Core
@@ -14,6 +14,7 @@ from pollflow.store.keys import SHARDS, ExecutionKey, WakeUp
 from pollflow.store.messages import Message, MessageKey
 from pollflow.store.records import OutboxEntry
 from pollflow.store.scripts import translated
+from pollflow.store.state import LAYOUT
 
 _KEEP_CANCELLATION_SECONDS = 86_400
 """A worker that was paused before it starts a sub-flow resumes within this time."""
@@ -93,6 +94,47 @@ class WakeUps(Core):
             lease_seconds=self.timing.lease,
         )
         return isinstance(self._run(script, self._frame_keys(key)), commands.Renewed)
+
+    def count_error(self, key: MessageKey, nonce: str | None) -> int | None:
+        """Count an error of the engine in an entry. Return the number so far; None if the entry is over.
+
+        `nonce`: that of the worker which claimed the entry; None for a sweep or a report.
+        """
+        script = commands.CountError(
+            execution=key.execution,
+            frame=key.frame,
+            token=key.token,
+            nonce=nonce,
+            layout=LAYOUT,
+            redelivery_timeout=self.timing.redelivery_timeout,
+            max_redelivery_timeout=self.timing.max_redelivery_timeout,
+        )
+        reply = self._run(script, self._frame_keys(key))
+        return reply.count if isinstance(reply, commands.Counted) else None
+
+    def count_job_error(self, key: ExecutionKey, job: str) -> None:
+        """Count an error of a maintenance job, which is due again after a growing pause."""
+        script = commands.CountJobError(
+            execution=key,
+            job=job,
+            redelivery_timeout=self.timing.redelivery_timeout,
+            max_redelivery_timeout=self.timing.max_redelivery_timeout,
+        )
+        self._run(script, {"execution": self.keys.execution(key.ref), "wake": self.keys.wake(key.ref.shard)})
+
+    def parents_notified(self, key: ExecutionKey, tokens: Sequence[str], *, has_more: bool) -> int:
+        """Mark steps as notified, by their task tokens. Return how many others wait.
+
+        `has_more`: other steps have not been tried yet, so that the job is due at once.
+        """
+        keys = {
+            "execution": self.keys.execution(key.ref),
+            "parents": self.keys.parents(key.ref),
+            "wake": self.keys.wake(key.ref.shard),
+        }
+        script = commands.ParentsNotified(execution=key, tokens=tuple(tokens), has_more=has_more)
+        reply = self._run(script, keys)
+        return reply.left if isinstance(reply, commands.ParentsNotifiedDone) else 0
 
     def next_wake_ups(self, shards: Collection[int] = range(SHARDS)) -> dict[int, float]:
         """Return when the next entry of each shard needs attention (epoch seconds), without the empty shards."""

@@ -88,6 +88,7 @@ class VirtualRun:
             retention=_FOREVER_SECONDS,
             lease=_FOREVER_SECONDS,
             max_countdown=_FOREVER_SECONDS,
+            max_execution_time=_FOREVER_SECONDS,
             max_payload_bytes=limits.payload_bytes,
             max_events=limits.events,
             max_wait=limits.max_wait_seconds,

@@ -205,4 +205,8 @@ def test_a_parent_without_definition_does_not_block_other_parents(bench: Bench) 
     bench.container.engine.end(bench.key(CHILD_REF), Status.STOPPED, "Broken", "by hand")
     run_until_idle(bench)
     assert bench.output(other) == {"error": "Broken", "cause": "by hand"}
+    for _ in range(40):
+        bench.pass_time(1)
+        run_until_idle(bench)
     assert "!notify" not in bench.wakes(CHILD_REF)
+    assert bench.container.reading.execution(broken).error == "FnF.RuntimeError"

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pollflow import ExecutionNotExists, StoreUnavailable, TaskError, UnreadableRecord
+from pollflow import StoreUnavailable, TaskError, UnreadableRecord
 from pollflow.machine import ReportedSucceeded, Status
 from pollflow.runtime.background import run_in_background
 from pollflow.runtime.leases import LeaseRenewer, worker_name
@@ -123,12 +123,11 @@ def test_a_deadline_does_not_end_a_namesake(bench: Bench) -> None:
     bench.pass_time(26)
     wake_up = WakeUp(bench.key(ref), job="deadline")
     assert str(wake_up) in bench.container.store.due(ref.shard, 10).members
-    record = bench.container.reading.execution(ref)
-    bench.container.engine.end(record.key, Status.STOPPED, "", "")
+    key = bench.key(ref)
+    bench.container.engine.end(key, Status.STOPPED, "", "")
     bench.container.maintenance.purge(bench.container.reading.execution(ref))
     bench.start(text, {"seconds": 3600})
-    with pytest.raises(ExecutionNotExists):
-        bench.container.maintenance.run(record, "deadline")
+    bench.container.maintenance.time_out(key)
     assert bench.status(ref) == "Running"
     bench.pass_time(26)
     bench.sweep()

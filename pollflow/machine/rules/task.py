@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pollflow.amounts import duration
 from pollflow.fdl.model import JsonObject, TaskStep
 from pollflow.machine.data import context_object, map_values
 from pollflow.machine.decision import AwaitReport, Decision
@@ -49,7 +50,7 @@ def reported_failed(ctx: StepContext, step: TaskStep, event: ReportedFailed) -> 
 
 def timed_out(ctx: StepContext, step: TaskStep, event: TimedOut) -> Decision:
     """Fail the attempt, which exceeded its timeout."""
-    cause = f"no result within {step.timeout_seconds:g} seconds"
+    cause = f"no result within {duration(step.timeout_seconds or 0)}"
     return _failed(ctx, step, "FnF.TaskTimeout", cause, event_type="TaskTimedOut")
 
 

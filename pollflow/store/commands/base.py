@@ -49,6 +49,13 @@ class Leased:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """The deadline of the attempt has passed, so its result does not count; nothing was changed."""
+
+    NAME: ClassVar[str] = "late"
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """Other frames have added events, and the decision depends on their number: decide again."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from pollflow.store.commands.base import Conflict, Gone, Leased, MessageText, NextEntry, Parent, Script, Stale
+from pollflow.store.commands.base import Conflict, Gone, Late, Leased, MessageText, NextEntry, Parent, Script, Stale
 from pollflow.store.keys import ExecutionKey
 
 
@@ -15,6 +15,13 @@ class Cancelled:
     """The step that starts the execution has already cancelled it."""
 
     NAME: ClassVar[str] = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """As many steps as are allowed already wait for the end of the execution."""
+
+    NAME: ClassVar[str] = "crowded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,7 @@ class StartDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start(Script[StartDone | Exists | Cancelled]):
+class Start(Script[StartDone | Exists | Cancelled | Crowded]):
     """Starts an execution, unless its ref is in use. `fields` are those of the execution's hash."""
 
     NAME: ClassVar[str] = "start"
@@ -44,11 +51,12 @@ class Start(Script[StartDone | Exists | Cancelled]):
         *("execution", "frame", "history", "values", "frames", "wake", "queue", "cancellations", "parents"),
         *("index", "flow_index", "status_index", "status_flow_index"),
     )
-    REPLIES: ClassVar[tuple[type, ...]] = (StartDone, Exists, Cancelled)
+    REPLIES: ClassVar[tuple[type, ...]] = (StartDone, Exists, Cancelled, Crowded)
     execution: ExecutionKey
     fields: Mapping[str, str]
-    time_limit: float | None
+    time_limit: float
     parent_link: Parent | None
+    max_parents: int
     events: tuple[str, ...]
     values: Mapping[str, str]
     next: NextEntry
@@ -136,23 +144,25 @@ class AdvanceDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advance(Script[AdvanceDone | Conflict | Stale]):
+class Advance(Script[AdvanceDone | Conflict | Late | Stale]):
     """Commits a transition after which the frame continues.
 
     `nonce`: the claim of the call, or empty for a step without one; None for an event from outside the call.
-    `join_nonce`: the claim that counted the children of a map step. `inline_nonce`: claims the next call at once.
+    `join_nonce`: the claim that counted the children of a map step. `is_result`: refuse it after the deadline.
+    `inline_nonce`: claims the next call at once.
     """
 
     NAME: ClassVar[str] = "advance"
     KEYS: ClassVar[tuple[str, ...]] = (
         *("execution", "frame", "history", "values", "wake", "queue", "results", "outbox"),
     )
-    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Conflict, AdvanceDone)
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Late, Conflict, AdvanceDone)
     execution: ExecutionKey
     frame: str
     token: str
     nonce: str | None
     join_nonce: str | None
+    is_result: bool
     expected_events: int | None
     inline_nonce: str | None
     lease_seconds: float
@@ -220,7 +230,7 @@ class FanInDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FanIn(Script[FanInDone | Stale]):
+class FanIn(Script[FanInDone | Late | Stale]):
     """Commits the end of a branch or iteration."""
 
     NAME: ClassVar[str] = "fan_in"
@@ -228,12 +238,13 @@ class FanIn(Script[FanInDone | Stale]):
         *("execution", "frame", "history", "values", "wake", "queue", "frames"),
         *("parent_frame", "parent_results", "results"),
     )
-    REPLIES: ClassVar[tuple[type, ...]] = (Stale, FanInDone)
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Late, FanInDone)
     execution: ExecutionKey
     frame: str
     token: str
     nonce: str | None
     join_nonce: str | None
+    is_result: bool
     parent_frame: str
     parent_token: str
     index: int
@@ -260,7 +271,7 @@ class EndDone:
     has_parents: bool
 
 
-EndReply: TypeAlias = EndDone | Ended | Gone | Stale
+EndReply: TypeAlias = EndDone | Ended | Gone | Late | Stale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,12 +283,13 @@ class End(Script[EndReply]):
         *("execution", "frame", "history", "values", "wake", "parents"),
         *("running_index", "running_flow_index", "ended_index", "ended_flow_index"),
     )
-    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Gone, Ended, EndDone)
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Late, Gone, Ended, EndDone)
     execution: ExecutionKey
     frame: str
     token: str | None
     nonce: str | None
     join_nonce: str | None
+    is_result: bool
     end_id: str
     status: str
     fields: Mapping[str, str]

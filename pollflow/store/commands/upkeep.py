@@ -90,6 +90,43 @@ class Release(Script[Sent | Stale]):
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """The number of errors so far."""
+
+    NAME: ClassVar[str] = "counted"
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountError(Script[Counted | Stale]):
+    """Counts an error of the engine in an entry. `nonce`: the claim that failed; `layout`: the latest readable one."""
+
+    NAME: ClassVar[str] = "count_error"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake")
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Counted)
+    execution: ExecutionKey
+    frame: str
+    token: str
+    nonce: str | None
+    layout: int
+    redelivery_timeout: float
+    max_redelivery_timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountJobError(Script[Counted | Stale]):
+    """Counts an error of a maintenance job, and makes the job due again later."""
+
+    NAME: ClassVar[str] = "count_job_error"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "wake")
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Counted)
+    execution: ExecutionKey
+    job: str
+    redelivery_timeout: float
+    max_redelivery_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
 class Renewed:
     """The lease was renewed, or the entry has no claimed call."""
 
@@ -119,6 +156,26 @@ class JobDone(Script[Done | Stale]):
     REPLIES: ClassVar[tuple[type, ...]] = (Done, Stale)
     execution: ExecutionKey
     job: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParentsNotifiedDone:
+    """How many steps still wait to be notified."""
+
+    NAME: ClassVar[str] = "done"
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentsNotified(Script[ParentsNotifiedDone | Stale]):
+    """Marks steps as notified, by their task tokens. `has_more`: others have not been tried yet."""
+
+    NAME: ClassVar[str] = "parents_notified"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "parents", "wake")
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, ParentsNotifiedDone)
+    execution: ExecutionKey
+    tokens: tuple[str, ...]
+    has_more: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,16 @@
 -- Commits a transition after which the frame continues.
 -- KEYS execution frame history values wake queue results outbox
--- ARGS ref id incarnation frame token nonce join_nonce expected_events inline_nonce lease_seconds events values outbox_entry next max_countdown redelivery_timeout
+-- ARGS ref id incarnation frame token nonce join_nonce is_result expected_events inline_nonce lease_seconds events values outbox_entry next max_countdown redelivery_timeout
 -- REPLY stale
+-- REPLY late
 -- REPLY conflict events
 -- REPLY done at unpublished starts events deadline
 local frame, history, values, wake, queue, results, outbox = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local execution = find_execution(KEYS[1])
 local verdict = guard(execution, frame)
+if verdict == 'late' then
+  return reply('late')
+end
 if verdict == 'stale' then
   return reply('stale')
 end

@@ -1,7 +1,8 @@
 -- Ends an execution: by its last transition (with `token`), or from outside by a stop or its time limit (without).
 -- KEYS execution frame history values wake parents running_index running_flow_index ended_index ended_flow_index
--- ARGS ref id incarnation frame token nonce join_nonce end_id status fields expected_parents retention events values
+-- ARGS ref id incarnation frame token nonce join_nonce is_result end_id status fields expected_parents retention events values
 -- REPLY stale
+-- REPLY late
 -- REPLY gone
 -- REPLY ended status
 -- REPLY done has_parents
@@ -15,7 +16,11 @@ local before = read(KEYS[1], 'end_id', 'started_at')
 if before.end_id == args.end_id then
   return reply('done', {has_parents = has_parents})
 end
-if args.token and guard(execution, frame) == 'stale' then
+local verdict = args.token and guard(execution, frame)
+if verdict == 'late' then
+  return reply('late')
+end
+if verdict == 'stale' then
   return reply('stale')
 end
 if not execution.is_running then

@@ -1,13 +1,18 @@
 -- Commits the end of a branch or iteration: stores its local for the parent frame, and publishes the parent's message
 -- if the parent can continue.
 -- KEYS execution frame history values wake queue frames parent_frame parent_results results
--- ARGS ref id incarnation frame token nonce join_nonce parent_frame parent_token index result events values message redelivery_timeout
+-- ARGS ref id incarnation frame token nonce join_nonce is_result parent_frame parent_token index result events values message redelivery_timeout
 -- REPLY stale
+-- REPLY late
 -- REPLY done unpublished
 local frame, history, values, wake, queue, frames = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local parent, parent_results, results = KEYS[8], KEYS[9], KEYS[10]
 local execution = find_execution(KEYS[1])
-if guard(execution, frame) == 'stale' or redis.call('HGET', parent, 'token') ~= args.parent_token then
+local verdict = guard(execution, frame)
+if verdict == 'late' then
+  return reply('late')
+end
+if verdict == 'stale' or redis.call('HGET', parent, 'token') ~= args.parent_token then
   return reply('stale')
 end
 local now = clock()

@@ -22,7 +22,7 @@ local ended = is_joining and tonumber(found.ended) or 0
 local made = args.made + #args.children
 -- Children may have ended after this slice was decided. Then the frame needs another message now.
 local has_more = ended >= args.total or (made < args.total and made - ended < args.max_concurrency)
-redis.call('HDEL', frame, 'losses')
+redis.call('HDEL', frame, 'losses', 'engine_errors')
 redis.call('HSET', frame, 'token', args.joining_token, 'layout', args.layout, 'state', args.state, 'kind', 'children',
   'metadata', args.metadata, 'due', '0', 'claim', '', 'made', made, 'ended', ended, 'total', args.total,
   'max_concurrency', args.max_concurrency, 'notified', has_more and '1' or '0', 'sent', has_more and '1' or '0',

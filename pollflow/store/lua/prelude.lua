@@ -104,7 +104,7 @@ local function schedule_next(frame, name, wake, queue, next, now, last)
   local has_message = next.kind == 'step' or next.kind == 'call'
   local is_sent = has_message and due - now <= args.max_countdown
   redis.call('HDEL', frame, 'timeout', 'total', 'made', 'ended', 'max_concurrency', 'notified', 'join_nonce',
-    'not_counted', 'losses')
+    'not_counted', 'losses', 'engine_errors')
   if next.kind ~= 'report' then
     redis.call('HDEL', frame, 'deadline')
   end
@@ -147,13 +147,13 @@ end
 
 -- The guard of every commit, after the execution's identity: it runs, the frame holds the token, a call is committed by
 -- its latest claimant (`nonce` is nil for events from outside the call: a report, a timeout), and a map step by the
--- latest claim that counted its children. Returns `fresh`, `stale`, or `repeated` if the same commit was
--- already made and its reply was lost.
+-- latest claim that counted its children. A result or report (`is_result`) counts only until the deadline. Returns
+-- `fresh`, `stale`, `late`, or `repeated` if the same commit was already made and its reply was lost.
 local function guard(execution, frame)
   if not execution or not execution.is_running then
     return 'stale'
   end
-  local found = read(frame, 'token', 'claim', 'join_nonce')
+  local found = read(frame, 'token', 'claim', 'join_nonce', 'deadline')
   if args.next and found.token == args.next.token then
     return 'repeated'
   end
@@ -162,6 +162,9 @@ local function guard(execution, frame)
   end
   if args.join_nonce and found.join_nonce ~= args.join_nonce then
     return 'stale'
+  end
+  if args.is_result and found.deadline and tonumber(found.deadline) < tonumber(text(clock())) then
+    return 'late'
   end
   return 'fresh'
 end

@@ -1,9 +1,10 @@
 -- Starts an execution, unless its ref is in use.
 -- KEYS execution frame history values frames wake queue cancellations parents index flow_index status_index status_flow_index
--- ARGS ref id incarnation fields time_limit parent_link events values next max_countdown redelivery_timeout
+-- ARGS ref id incarnation fields time_limit parent_link max_parents events values next max_countdown redelivery_timeout
 -- REPLY started unpublished
 -- REPLY exists id incarnation status
 -- REPLY cancelled
+-- REPLY crowded
 local execution, frame, history, values, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local wake, queue, cancellations, parents = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local link = args.parent_link
@@ -17,10 +18,14 @@ if found.id then
   local is_linked = link and redis.call('HEXISTS', parents, link.token) == 1
   if link and found.status == 'Running' and not is_linked then
     -- A step that finds the execution running waits for its end as well.
+    if redis.call('HLEN', parents) >= args.max_parents then
+      return reply('crowded')
+    end
     redis.call('HSET', parents, link.token, notify)
   elseif is_linked and found.status ~= 'Running' then
     -- This parent may need another notification: Redis may have lost the record that it was notified.
     args.id, args.incarnation = found.id, found.incarnation
+    redis.call('HSET', parents, link.token, notify)
     redis.call('ZADD', wake, text(now), member('!notify'))
   end
   return reply('exists', found)
@@ -35,9 +40,7 @@ redis.call('SADD', frames, 'r')
 for index = 10, #KEYS do
   redis.call('ZADD', KEYS[index], text(now), args.ref)
 end
-if args.time_limit then
-  redis.call('ZADD', wake, text(now + args.time_limit), member('!deadline'))
-end
+redis.call('ZADD', wake, text(now + args.time_limit), member('!deadline'))
 redis.call('PERSIST', cancellations)
 if link then
   redis.call('HSET', parents, link.token, notify)

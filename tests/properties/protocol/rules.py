@@ -55,6 +55,9 @@ class Rules:
             keys, args = info
             if args.get("nonce") not in (None, before.snapshot.content[keys[1]][1]["claim"]):
                 raise RuleViolated(f"committed after the call was claimed again: {name} of {args['frame']}")
+            deadline = before.snapshot.content[keys[1]][1].get("deadline")
+            if args.get("is_result") and deadline is not None and float(deadline) < before.now - 1e-5:
+                raise RuleViolated(f"committed a result after its deadline: {name} of {args['frame']}")
             commit = (name, args["ref"], args["frame"], args["token"], args.get("made", ""))
             if commit in trace.commits:
                 raise RuleViolated(f"committed a second time: {commit}")

@@ -178,13 +178,14 @@ class Wire:
         self.world, self.actor = world, "setup"
         self.replies: list[tuple[str, Any]] = []
         self.position, self.remaining, self.twice = 0, 1_000_000, False
+        self.is_observed = True
         self.sent: tuple[str, Any, Any] | None = None
         self.unobserved: list[tuple[str, Any]] = []
 
     def connect(self, process: Process, twice: bool, *, retrying: bool = False) -> None:
         self.actor, self.twice, self.sent, self.unobserved = process.actor, twice, None, []
         self.replies, self.position = ([] if retrying else list(process.replies)), 0
-        self.remaining = 1_000_000 if retrying else 1
+        self.remaining, self.is_observed = 1_000_000 if retrying else 1, True
 
     def send(self, name: str, run: Callable[[], Any], info: Any = None) -> Any:
         if self.position == len(self.replies):
@@ -203,7 +204,9 @@ class Wire:
         if self.position == len(self.replies):
             if self.remaining == 0 and name != "call":
                 raise Interrupted
+            self.is_observed = False
             reply = run()
+            self.is_observed = True
             self.unobserved.append((name, info))
             self.replies.append((name, reply))
         return self._replay(name)
@@ -237,10 +240,15 @@ class Wire:
     def hscan_iter(self, *args: Any, **options: Any) -> Any:
         return self.send("hscan", lambda: list(self.world.redis.hscan_iter(*args, **options)))
 
+    def pipeline(self, **options: Any) -> Any:
+        """Return a pipeline whose execution is one command: the engine only reads in pipelines."""
+        pipe = self.world.redis.pipeline(**options)
+        execute = pipe.execute
+        pipe.execute = lambda: self.send("pipeline", execute) if self.is_observed else execute()  # type: ignore[method-assign]
+        return pipe
+
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.world.redis, name)
-        if name == "pipeline":
-            return method
         if name == "lrange" or name == "get":
             return lambda *args, **options: self.send_unobserved(name, lambda: method(*args, **options))
 
@@ -351,6 +359,8 @@ def _position(fields: dict[str, str]) -> Any:
 def _reply(name: str, reply: Any) -> Any:
     if name in ("claim", "advance"):
         return reply[0], _relevant(reply_fields(reply)), _position(reply_fields(reply))
+    if name == "pipeline":
+        return [(_relevant(fields), _position(fields)) for fields in reply]
     if isinstance(reply, dict):
         return _relevant(reply), _position(reply)
     return reply

@@ -1,0 +1,78 @@
+"""Errors of the engine itself: counted in their entry, until they end the execution.
+
+Ending depends on nothing that may have failed: it decodes no definition, state or input.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pollflow.errors import StoreUnavailable, UnreadableRecord
+from pollflow.machine import HistoryEvent, Outcome, Status
+from pollflow.store import MessageKey, Store
+
+ERROR = "FnF.RuntimeError"
+_MAX_TEXT = 1000
+_STAGE = "pollflow_stage"
+
+logger = logging.getLogger("pollflow")
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Note in an exception at which stage of the engine it was raised. The innermost stage counts."""
+    try:
+        yield
+    except Exception as error:
+        if _STAGE not in vars(error):
+            vars(error)[_STAGE] = name
+        raise
+
+
+def passes(error: Exception) -> bool:
+    """Return whether the error is none of the engine: Redis cannot serve, or a later release can continue."""
+    if isinstance(error, StoreUnavailable):
+        return error.is_temporary
+    return isinstance(error, UnreadableRecord)
+
+
+def cause_of(error: Exception) -> str:
+    """Return the cause of an execution that the error ended."""
+    try:
+        text = str(error)
+    except Exception:  # an exception may have a broken `__str__`
+        text = ""
+    shortened = text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
+    where = vars(error).get(_STAGE, "handling of the step")
+    return f"the engine failed at the {where}: {type(error).__name__}: {shortened}".removesuffix(": ")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineErrors:
+    """Counts the errors of an entry, and ends the execution after `limit` of them."""
+
+    store: Store
+    limit: int
+
+    def count(self, key: MessageKey, error: Exception, *, nonce: str | None = None) -> bool:
+        """Count an error. Return whether the entry is over, because its execution has ended or it has moved on.
+
+        `nonce`: that of the claim; None if no claim of this process failed.
+        """
+        extra = {"flow": key.ref.flow, "execution": key.ref.name, "frame": key.frame}
+        try:
+            count = self.store.count_error(key, nonce)
+            cause = cause_of(error)
+            logger.error("%s (error %s of %d)", cause, count or "-", self.limit, extra=extra, exc_info=error)
+            if count is None or count < self.limit:
+                return count is None
+            history = [HistoryEvent(f"Execution{Status.FAILED.value}", "", {"error": ERROR, "cause": cause})]
+            self.store.fail(key, history, Outcome(Status.FAILED, None, ERROR, cause))
+            logger.error("the execution has failed after %d errors of the engine", count, extra=extra)
+        except Exception as problem:  # the entry is due again, and its next error is counted
+            logger.warning("%s; an error of the engine is not counted", problem, extra=extra, exc_info=error)
+            return False
+        return True
