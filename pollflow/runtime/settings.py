@@ -6,14 +6,21 @@ import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from typing import Any
 
-from pollflow.errors import ConfigurationError
+from pollflow.errors import ConfigurationError, InvalidArgument
 from pollflow.machine import Limits
 from pollflow.store import Keys, Timing
 
 PREFIX = "pollflow_"
 _LOCAL = {"redis_url", "key_prefix"}
+_ORDER = (
+    ("max_countdown", 2, "sweep_interval", "a long wait is published in time"),
+    ("lease", 2, "sweep_interval", "a running call is renewed in time and never repeated"),
+    ("max_redelivery_timeout", 1, "redelivery_timeout", "the timeout can double with each lost message"),
+)
+"""Settings that must be at least so many times another one, each with its reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +61,19 @@ class Settings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
-                raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0, not {value!r}")
-        if self.max_countdown < 2 * self.sweep_interval:
-            raise ConfigurationError(
-                f"{PREFIX}max_countdown ({self.max_countdown:g} s) must be at least twice {PREFIX}sweep_interval "
-                f"({self.sweep_interval:g} s), so that a long wait is published in time"
-            )
+            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < inf:
+                raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0 and finite, not {value!r}")
+        try:
+            Keys(self.key_prefix)
+        except InvalidArgument as error:
+            raise ConfigurationError(f"{PREFIX}key_prefix: {error}") from error
+        for name, factor, other, reason in _ORDER:
+            value, least = getattr(self, name), getattr(self, other)
+            if value < factor * least:
+                raise ConfigurationError(
+                    f"{PREFIX}{name} ({value:g} s) must be at least {'twice ' if factor == 2 else ''}{PREFIX}{other} "
+                    f"({least:g} s), so that {reason}"
+                )
 
     @classmethod
     def of(cls, conf: Any) -> Settings:

@@ -31,6 +31,7 @@ from pollflow.store.scripts import translated
 from pollflow.store.server_info import ServerInfo, read_server_info
 from pollflow.store.state import dump_json
 from pollflow.store.store import Store
+from pollflow.store.urls import RedisLocation
 
 __all__ = [
     "LEASED",
@@ -58,6 +59,7 @@ __all__ = [
     "ParentLink",
     "QueueReader",
     "Reading",
+    "RedisLocation",
     "Refusal",
     "RetryPolicy",
     "Sent",
