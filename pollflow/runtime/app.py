@@ -10,14 +10,15 @@ from math import inf
 from typing import Any
 
 from celery import Celery, signals
-from kombu.utils.url import parse_url
 
-from pollflow.errors import ConfigurationError, NotDurable, StoreUnavailable
+from pollflow.errors import ConfigurationError, InvalidArgument, NotDurable, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
 from pollflow.runtime import functions as function_registry
 from pollflow.runtime import messages, shutdown_flag
 from pollflow.runtime.background import run_in_background
+from pollflow.runtime.broker import Broker
 from pollflow.runtime.celery_internals import DEFAULT_CONSUMER, EAGER_CONSUMER, check_internals, terminator
+from pollflow.runtime.checks import check_celery, check_consumed
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
@@ -26,10 +27,10 @@ from pollflow.runtime.registry import WorkerRegistry
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
-from pollflow.store import Message, RetryPolicy, connect
+from pollflow.runtime.step_queues import StepQueues
+from pollflow.store import Message, RedisLocation, RetryPolicy, connect
 
 SWEEP_TASK = "pollflow.sweep"
-_DEFAULT_VISIBILITY_TIMEOUT = 3600
 _WORKER_RETRY_SECONDS = 5
 _BACKGROUND_RETRY_SECONDS = 2
 _CLAIM_RETRY_SECONDS = 30
@@ -42,10 +43,13 @@ class Attached:
     """The result of `attach`: the app's settings, and the objects that its step tasks use.
 
     Step tasks retry while Redis cannot serve, since the result of a function is stored nowhere else. `background` does
-    not retry: its jobs run again in the next interval.
+    not retry: its jobs run again in the next interval. `location` is the Redis database of the state.
     """
 
     app: Celery
+    location: RedisLocation
+    broker: Broker
+    queues: StepQueues
     settings: Settings
     functions: Functions
     container: Container
@@ -58,18 +62,17 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     The Redis that keeps the state is `redis_url`, else the setting `pollflow_redis_url`, else the environment variable
     `POLLFLOW_REDIS_URL`, else the broker if it is a Redis. Raises ConfigurationError for settings that cannot work.
     """
-    settings = Settings.of(app.conf)
-    url = redis_url or settings.redis_url or os.environ.get("POLLFLOW_REDIS_URL") or _broker_url(app)
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ConfigurationError(f"the state of executions is kept in Redis; set pollflow_redis_url (now {_hide(url)})")
-    check_visibility_timeout(app, settings)
+    settings, broker = Settings.of(app.conf), Broker.of(app)
+    location = _state_location(redis_url or settings.redis_url, broker)
+    queues = StepQueues.of(app, settings.key_prefix)
+    routes = _routes(app, location, broker, queues)
+    check_celery(app, settings, broker, routes)
     registry = functions or function_registry.default
-    routes = _routes(app, url)
-    publish = _publisher(app)
+    publish = _publisher(app, queues)
 
     def container(retry_seconds: float, *, claim_seconds: float, commit_seconds: float) -> Container:
         return build_container(
-            connect(url, retry_seconds=retry_seconds),
+            connect(location, retry_seconds=retry_seconds),
             settings,
             routes=routes,
             publish=publish,
@@ -81,12 +84,15 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
 
     attached = Attached(
         app,
+        location,
+        broker,
+        queues,
         settings,
         registry,
         container(_WORKER_RETRY_SECONDS, claim_seconds=_CLAIM_RETRY_SECONDS, commit_seconds=inf),
         container(_BACKGROUND_RETRY_SECONDS, claim_seconds=0, commit_seconds=0),
     )
-    if _is_redis_transport(_broker_url(app)):
+    if broker.is_redis:
         # Otherwise a worker exits when Redis is full or read-only.
         app.conf.broker_channel_error_retry = True
     if app.conf.worker_consumer == DEFAULT_CONSUMER:
@@ -101,20 +107,6 @@ def beat_schedule(every: float = 5) -> dict[str, dict[str, Any]]:
     return {"pollflow-sweep": {"task": SWEEP_TASK, "schedule": every, "options": {"expires": every}}}
 
 
-def check_visibility_timeout(app: Celery, settings: Settings) -> None:
-    """Raise ConfigurationError if the broker would redeliver a message while a worker waits for its countdown."""
-    if not _is_redis_transport(_broker_url(app)):
-        return
-    options = app.conf.broker_transport_options or {}
-    timeout = options.get("visibility_timeout", _DEFAULT_VISIBILITY_TIMEOUT)
-    if timeout < 2 * settings.max_countdown:
-        raise ConfigurationError(
-            f"broker_transport_options['visibility_timeout'] is {timeout:g} s, but must be at least twice "
-            f"pollflow_max_countdown ({settings.max_countdown:g} s); set it to {2 * settings.max_countdown:g} "
-            f"or more, or pollflow_max_countdown to {timeout / 2:g} or less"
-        )
-
-
 def _add_tasks(app: Celery, attached: Attached) -> None:
     engine = attached.container.engine
 
@@ -122,18 +114,25 @@ def _add_tasks(app: Celery, attached: Attached) -> None:
         engine.handle(messages.key_of(args))
 
     for step_type in STEP_TYPES.values():
-        _task(app, messages.TASK_PREFIX + step_type)(step)
+        _task(app, attached.queues, messages.TASK_PREFIX + step_type)(step)
 
     def sweep() -> None:
         attached.background.sweeper.sweep()
 
-    _task(app, SWEEP_TASK)(sweep)
+    _task(app, attached.queues, SWEEP_TASK)(sweep)
 
 
-def _task(app: Celery, name: str) -> Callable[[Callable[..., None]], Any]:
+def _task(app: Celery, queues: StepQueues, name: str) -> Callable[[Callable[..., None]], Any]:
     # Messages are hints, so they are acknowledged early and have no results. The sweep publishes lost ones again.
+    # Not shared: another app of the process has step tasks of its own, with its own Redis and key prefix.
     task: Callable[[Callable[..., None]], Any] = app.task(
-        name=name, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0
+        name=name,
+        shared=False,
+        ignore_result=True,
+        acks_late=False,
+        reject_on_worker_lost=False,
+        max_retries=0,
+        **queues.send_options(app, name),
     )
     return task
 
@@ -145,12 +144,20 @@ def _add_worker_hooks(app: Celery, attached: Attached) -> None:
         name_worker(hostname)
         shutdown_flag.begin()
         check_internals()
-        check_visibility_timeout(app, attached.settings)
+        routes, broker = attached.container.routes, attached.broker
+        check_celery(app, attached.settings, broker, routes)
+        check_consumed(app, routes)
         store = attached.background.store
         check_server(store.client, "Redis of pollflow")
-        broker = _broker_url(app)
-        if broker.startswith(("redis://", "rediss://")) and not attached.container.routes.in_script:
-            check_server(connect(broker), "broker")
+        if not routes.in_script:
+            logger.info(
+                "the state (%s) and the broker (%s) are not one Redis database: steps are published over the broker "
+                "connection of workers",
+                attached.location,
+                broker.location or broker.description,
+            )
+        if broker.location is not None and not routes.in_script:
+            check_server(connect(broker.location), "broker")
         if attached.settings.durable:
             check_durability(store)
 
@@ -184,11 +191,12 @@ def _log_not_durable(problem: NotDurable) -> None:
     logger.warning("a commit was not acknowledged: %s", problem)
 
 
-def _publisher(app: Celery) -> Callable[[Message], None]:
+def _publisher(app: Celery, queues: StepQueues) -> Callable[[Message], None]:
     def publish(message: Message) -> None:
+        name = messages.task_name(message)
         try:
             app.send_task(
-                messages.task_name(message),
+                name,
                 args=messages.args_of(message),
                 task_id=messages.task_id(message),
                 eta=messages.eta_of(message),
@@ -200,6 +208,8 @@ def _publisher(app: Celery) -> Callable[[Message], None]:
                 ignore_result=True,
                 add_to_parent=False,
                 retry=False,
+                serializer="json",
+                **queues.send_options(app, name),
             )
         except Exception:  # the sweep publishes the message again
             logger.warning("a message could not be published", extra={"execution": str(message.key.ref)}, exc_info=True)
@@ -207,50 +217,28 @@ def _publisher(app: Celery) -> Callable[[Message], None]:
     return publish
 
 
-def _routes(app: Celery, url: str) -> Routes:
+def _state_location(url: str, broker: Broker) -> RedisLocation:
+    """Return where the state is. TLS and credentials of a broker in the same database are used for the state too."""
+    url = url or os.environ.get("POLLFLOW_REDIS_URL", "")
+    if not url and broker.location is not None:
+        return broker.location
+    if not url:
+        raise ConfigurationError(
+            "the state of executions is kept in one Redis database, which the broker "
+            f"({broker.description}) is not; set pollflow_redis_url"
+        )
+    try:
+        location = RedisLocation.parse(url)
+    except InvalidArgument as error:
+        raise ConfigurationError(f"the Redis URL of the state cannot be used: {error}") from error
+    return location.completed_by(broker.location) if location == broker.location and broker.location else location
+
+
+def _routes(app: Celery, location: RedisLocation, broker: Broker, queues: StepQueues) -> Routes:
     """Return where the app's step messages go."""
     options = app.conf.broker_transport_options or {}
-    queues = {step_type: _queue_of(app, messages.TASK_PREFIX + step_type) for step_type in STEP_TYPES.values()}
-    is_same = _database(_broker_url(app)) == _database(url)
-    return Routes(in_script=is_same, queues=queues, list_prefix=options.get("global_keyprefix", ""))
-
-
-def _queue_of(app: Celery, name: str) -> str:
-    queue: Any = app.amqp.router.route({}, name)["queue"]
-    return str(getattr(queue, "name", queue))
-
-
-def _broker_url(app: Celery) -> str:
-    return str(app.conf.broker_write_url or app.conf.broker_url or "amqp://")
-
-
-def _is_redis(url: str) -> bool:
-    return url.startswith(("redis://", "rediss://", "redis+socket://", "unix://"))
-
-
-def _is_redis_transport(url: str) -> bool:
-    """Return whether kombu's Redis transport serves the URL. A script cannot publish through sentinels."""
-    return _is_redis(url) or url.startswith("sentinel://")
-
-
-def _database(url: str) -> tuple[str, str, int, str]:
-    """Return what identifies a Redis database: its socket, or its host and port, and the number of the database."""
-    if not _is_redis(url):
-        return ("", url, 0, "")
-    if url.startswith(("redis+socket://", "unix://")):
-        path, _, query = url.partition("://")[2].partition("?")
-        number = next((p.partition("=")[2] for p in query.split("&") if p.startswith(("virtual_host=", "db="))), "0")
-        return (path, "", 0, number or "0")
-    parsed = parse_url(url)
-    host = parsed["hostname"] or "localhost"
-    return (
-        "",
-        "127.0.0.1" if host == "localhost" else host,
-        parsed["port"] or 6379,
-        parsed["virtual_host"] or "0",
+    return Routes(
+        in_script=location == broker.location,
+        queues=queues.by_step_type,
+        list_prefix=options.get("global_keyprefix", ""),
     )
-
-
-def _hide(url: str) -> str:
-    """Return only the scheme of a URL, since the rest may contain a password."""
-    return url.partition("://")[0] + "://…"

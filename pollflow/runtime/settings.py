@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from pollflow.errors import ConfigurationError
+from pollflow.errors import ConfigurationError, InvalidArgument
 from pollflow.machine import Limits
 from pollflow.store import Keys, Timing
 
@@ -16,6 +16,12 @@ PREFIX = "pollflow_"
 MAX_SECONDS = 1e11
 """The longest time of a setting: 3,000 years, so that every due time is a date."""
 _LOCAL = {"redis_url", "key_prefix"}
+_ORDER = (
+    ("max_countdown", 2, "sweep_interval", "a long wait is published in time"),
+    ("lease", 2, "sweep_interval", "a running call is renewed in time and never repeated"),
+    ("max_redelivery_timeout", 1, "redelivery_timeout", "the timeout can double with each lost message"),
+)
+"""Settings that must be at least so many times another one, each with its reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +72,17 @@ class Settings:
                 raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0, not {value!r}")
             if isinstance(value, float) and not value <= MAX_SECONDS:
                 raise ConfigurationError(f"{PREFIX}{field.name} must be at most {MAX_SECONDS:g} seconds, not {value!r}")
-        if self.max_countdown < 2 * self.sweep_interval:
-            raise ConfigurationError(
-                f"{PREFIX}max_countdown ({self.max_countdown:g} s) must be at least twice {PREFIX}sweep_interval "
-                f"({self.sweep_interval:g} s), so that a long wait is published in time"
-            )
+        try:
+            Keys(self.key_prefix)
+        except InvalidArgument as error:
+            raise ConfigurationError(f"{PREFIX}key_prefix: {error}") from error
+        for name, factor, other, reason in _ORDER:
+            value, least = getattr(self, name), getattr(self, other)
+            if value < factor * least:
+                raise ConfigurationError(
+                    f"{PREFIX}{name} ({value:g} s) must be at least {'twice ' if factor == 2 else ''}{PREFIX}{other} "
+                    f"({least:g} s), so that {reason}"
+                )
 
     @classmethod
     def of(cls, conf: Any) -> Settings:

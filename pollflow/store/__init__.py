@@ -33,6 +33,7 @@ from pollflow.store.server_info import ServerInfo, read_server_info
 from pollflow.store.state import dump_json
 from pollflow.store.store import Store
 from pollflow.store.transitions import MAX_PARENTS
+from pollflow.store.urls import RedisLocation
 
 __all__ = [
     "LATE",
@@ -62,6 +63,7 @@ __all__ = [
     "ParentLink",
     "QueueReader",
     "Reading",
+    "RedisLocation",
     "Refusal",
     "RetryPolicy",
     "Sent",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
@@ -19,10 +17,10 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from pollflow.errors import InvalidArgument, StoreFull, StoreUnavailable
+from pollflow.errors import StoreFull, StoreUnavailable
+from pollflow.store.urls import RedisLocation
 
 _MAX_PAUSE_SECONDS = 1.0
-_URLS = "redis://HOST:PORT/DB, rediss://… or unix:///PATH?db=N"
 
 # The error codes of conditions that pass. Older servers put the code of an error in a script anywhere in the text.
 _FULL = "OOM command not allowed"
@@ -43,40 +41,25 @@ Connection: TypeAlias = Any
 """A `redis.Redis` that decodes its replies to text, which the types of redis-py cannot express."""
 
 
-def connect(url: str, *, retry_seconds: float = 2) -> Connection:
+def connect(location: str | RedisLocation, *, retry_seconds: float = 2) -> Connection:
     """Return a client that retries for about `retry_seconds` while Redis is unreachable or loading.
 
     Retries are safe: every script of the store recognizes its own repetition. Raises InvalidArgument for an invalid
     URL.
     """
-    _check_database(url)
+    if not isinstance(location, RedisLocation):
+        location = RedisLocation.parse(location)
     retries = max(3, round(retry_seconds / _MAX_PAUSE_SECONDS) + 3)
-    try:
-        return redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            retry=Retry(ExponentialBackoff(cap=_MAX_PAUSE_SECONDS, base=0.05), retries),
-            retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError],
-            socket_connect_timeout=5,
-            socket_timeout=15,
-            socket_keepalive=True,
-            health_check_interval=30,
-        )
-    except ValueError as error:
-        raise InvalidArgument(f"{_without_password(url)!r} is not a Redis URL; use {_URLS}") from error
-
-
-def _without_password(url: str) -> str:
-    start, at, host = url.rpartition("@")
-    return f"{start.partition('://')[0]}://…@{host}" if at else url
-
-
-def _check_database(url: str) -> None:
-    """Raise InvalidArgument for a database that is not a number, for which redis-py would silently use database 0."""
-    parsed = urlsplit(url)
-    if parsed.scheme in ("redis", "rediss") and not re.fullmatch("[0-9]*", parsed.path.strip("/")):
-        # The message does not show the path: it may be the end of a password that contains a / instead of %2F.
-        raise InvalidArgument(f"the path of a Redis URL must be a database number; use {_URLS}")
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "retry": Retry(ExponentialBackoff(cap=_MAX_PAUSE_SECONDS, base=0.05), retries),
+        "retry_on_error": [ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError],
+        "socket_connect_timeout": 5,
+        "socket_timeout": 15,
+        "socket_keepalive": True,
+        "health_check_interval": 30,
+    }
+    return redis.Redis(**{**options, **location.client_options()})
 
 
 def unavailable(error: RedisError) -> StoreUnavailable:

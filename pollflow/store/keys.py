@@ -5,15 +5,18 @@ All keys of one execution share the hash tag of its shard, so that a script may 
 
 from __future__ import annotations
 
+import re
 import zlib
 from dataclasses import dataclass
 
+from pollflow.errors import InvalidArgument
 from pollflow.machine import ROOT, ExecutionInfo, Status
 
 SHARDS = 16
 """Fixed: an execution's shard is part of its keys' names."""
 
 _JOB = "!"
+_PREFIX = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,17 @@ class WakeUp:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The names of the keys, under one prefix."""
+    """The names of the keys, under one prefix. Raises InvalidArgument for an invalid prefix."""
 
     prefix: str = "pollflow"
+
+    def __post_init__(self) -> None:
+        # Without a colon, no key of one prefix is a key of another one. Without *, a pattern matches one prefix only.
+        if not isinstance(self.prefix, str) or not _PREFIX.fullmatch(self.prefix):
+            raise InvalidArgument(
+                f"{self.prefix!r} is not a valid key prefix: use letters, digits, _ and -, begin with a letter, "
+                "and use at most 64 characters"
+            )
 
     def _of(self, shard: int, kind: str, *rest: str) -> str:
         return ":".join((f"{self.prefix}:{{{shard}}}", kind, *rest))

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import ssl
+from typing import Any
+
 import pytest
 from celery import Celery
+from kombu import Exchange, Queue
+from kombu.common import Broadcast
 
 import pollflow
-from pollflow import ConfigurationError
+from pollflow import ConfigurationError, InvalidArgument
+from pollflow.machine import MessageMetadata
 from pollflow.runtime.app import attach, beat_schedule
+from pollflow.runtime.checks import check_consumed
+from pollflow.store import ExecutionKey, ExecutionRef, Message, MessageKey
 
 REDIS = "redis://127.0.0.1:1/0"
 
@@ -61,7 +69,12 @@ def test_a_broker_other_than_redis_has_no_visibility_timeout() -> None:
 @pytest.mark.parametrize(
     ("broker", "state", "in_script"),
     [
-        ("redis://localhost:1/0", "redis://127.0.0.1:1/0", True),
+        # They may be two servers, and publishing over the broker connection is right in both cases.
+        ("redis://localhost:1/0", "redis://127.0.0.1:1/0", False),
+        ("redis://localhost:1/0", "redis://localhost:1?db=0", True),
+        ("redis://[::1]:1/0", "redis://[0:0::1]:1", True),
+        ("redis://127.0.0.1:1/6", "redis://127.0.0.1:1?db=6", True),
+        ("rediss://127.0.0.1:1?ssl_cert_reqs=CERT_NONE", "rediss://127.0.0.1:1", True),
         ("redis://127.0.0.1:1", "redis://127.0.0.1:1/0", True),
         ("redis://:secret@127.0.0.1:1/0", "redis://:secret@127.0.0.1:1/0", True),
         ("redis://127.0.0.1:1/1", "redis://127.0.0.1:1/0", False),
@@ -99,6 +112,10 @@ def test_state_that_is_not_in_redis_is_refused_without_showing_a_password() -> N
         ("pollflow_max_countdown", "60", "must be of type float"),
         ("pollflow_max_countdown", -1, "must be more than 0"),
         ("pollflow_max_countdown", 1, "at least twice pollflow_sweep_interval"),
+        ("pollflow_lease", 1.5, "at least twice pollflow_sweep_interval"),
+        ("pollflow_max_redelivery_timeout", 1.0, "at least pollflow_redelivery_timeout"),
+        ("pollflow_retention", float("inf"), "must be more than 0 and finite"),
+        ("pollflow_retention", float("nan"), "must be more than 0 and finite"),
         ("pollflow_max_events", 1.5, "must be of type int"),
         ("pollflow_sweep_in_workers", "no", "must be of type bool"),
     ],
@@ -106,12 +123,180 @@ def test_state_that_is_not_in_redis_is_refused_without_showing_a_password() -> N
 def test_an_invalid_setting_is_refused_by_name(name: str, value: object, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
         attach(app(**{name: value}), REDIS)
-    assert name in str(caught.value) or "pollflow_sweep_interval" in str(caught.value)
+    assert name in str(caught.value)
 
 
 def test_a_misspelt_setting_is_refused_with_the_near_name() -> None:
     with pytest.raises(ConfigurationError, match=r"pollflow_max_countdwn.*pollflow_max_countdown"):
         attach(app(pollflow_max_countdwn=60), REDIS)
+
+
+@pytest.mark.parametrize("prefix", ["", "*", "5", "a:b", "a b", "a\n", "_a", "-a", "ä", "a" * 65, "pollflow:flow"])
+def test_a_key_prefix_that_could_meet_other_keys_is_refused(prefix: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"pollflow_key_prefix: .* is not a valid key prefix: use letters"):
+        attach(app(pollflow_key_prefix=prefix), REDIS)
+    with pytest.raises(InvalidArgument, match="is not a valid key prefix"):
+        pollflow.Client(REDIS, key_prefix=prefix)
+
+
+@pytest.mark.parametrize("prefix", ["a", "Team-2", "orders_eu", "a" * 64])
+def test_any_other_key_prefix_is_accepted(prefix: str) -> None:
+    assert attach(app(pollflow_key_prefix=prefix), REDIS).settings.key_prefix == prefix
+
+
+def test_a_key_prefix_has_a_queue_of_its_own_which_workers_consume() -> None:
+    celery = app(pollflow_key_prefix="orders", task_default_queue="mine")
+    routes = attach(celery, REDIS).container.routes
+    assert routes.lists() == {"mine.orders"}
+    assert set(celery.amqp.queues.consume_from) == {"mine", "mine.orders"}
+    # The sweep that beat sends, and steps that a worker publishes.
+    assert {task.queue for name, task in celery.tasks.items() if name.startswith("pollflow.")} == {"mine.orders"}
+
+
+def test_two_apps_of_one_process_have_step_tasks_of_their_own() -> None:
+    first, second, plain = app(), app(pollflow_key_prefix="orders"), app()
+    attach(first, REDIS)
+    attach(second, REDIS)
+    assert first.tasks["pollflow.task"].run is not second.tasks["pollflow.task"].run
+    assert second.tasks["pollflow.task"].queue == "celery.orders"
+    assert "pollflow.task" not in plain.tasks
+
+
+def test_the_default_key_prefix_keeps_the_default_queue() -> None:
+    celery = app()
+    assert attach(celery, REDIS).container.routes.lists() == {"celery"}
+    assert set(celery.amqp.queues.consume_from) == {"celery"}
+    assert not hasattr(celery.tasks["pollflow.sweep"], "queue")
+
+
+@pytest.mark.parametrize("route", [{"queue": "steps"}, "steps"])
+def test_a_route_of_the_app_replaces_the_queue_of_the_key_prefix(route: object) -> None:
+    celery = app(pollflow_key_prefix="orders", task_routes={"pollflow.*": route})
+    attached = attach(celery, REDIS)
+    assert attached.container.routes.lists() == {"steps"}
+    assert attached.queues.send_options(celery, "pollflow.task") == {}
+
+
+def test_steps_that_a_worker_publishes_go_to_the_queue_of_the_key_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    celery = app(pollflow_key_prefix="orders", task_serializer="pickle", accept_content=["json", "pickle"])
+    attached = attach(celery, "redis://127.0.0.1:1/1")
+    sent: list[dict[str, object]] = []
+    monkeypatch.setattr(celery, "send_task", lambda name, **options: sent.append(options))
+    key = MessageKey(ExecutionKey(ExecutionRef("f", "x"), "id"), "r", "token")
+    attached.container.starter.publish(Message(key, MessageMetadata("task", "A", 1, 1)))
+    assert (sent[0]["queue"], sent[0]["serializer"]) == ("celery.orders", "json")
+
+
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [
+        ({"accept_content": ["pickle"]}, r"accept_content is \['pickle'\].*add 'json' to it"),
+        ({"accept_content": ["application/x-yaml", "msgpack"]}, "add 'json' to it"),
+        ({"accept_content": []}, "add 'json' to it"),
+        (
+            {"task_create_missing_queues": False, "task_routes": {"pollflow.wait": "slow"}},
+            "pollflow.wait have no queue",
+        ),
+        ({"task_routes": {"pollflow.*": {"exchange": "x", "routing_key": "y"}}}, "name a queue instead"),
+        ({"task_queues": [Queue("celery", Exchange("x", "fanout"))]}, "the queue celery .* has a fanout exchange"),
+        ({"task_default_exchange_type": "fanout"}, "has a fanout exchange"),
+        ({"task_queues": [Broadcast("all")], "task_default_queue": "all"}, "has a fanout exchange"),
+        ({"broker_transport_options": {"priority_steps": [3, 6]}}, "priority_steps.* add 0 to it"),
+        ({"broker_transport_options": {"visibility_timeout": "3600"}}, "must be a number, not '3600'"),
+        ({"broker_use_ssl": True}, "broker_use_ssl = True has no effect on Redis; use a dict"),
+        ({"broker_use_ssl": {"cert_reqs": 0}}, "broker_use_ssl has no option 'cert_reqs'.*did you mean ssl_cert_reqs"),
+    ],
+)
+def test_a_celery_setting_with_which_no_step_runs_is_refused(conf: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        attach(app(**conf), REDIS)
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"accept_content": ["application/json", "pickle"]},
+        {"task_serializer": "pickle", "accept_content": ["json", "pickle"]},
+        {"task_create_missing_queues": False},
+        {"task_default_exchange_type": "topic"},
+        {"broker_transport_options": {"priority_steps": [0, 5], "sep": ":", "queue_order_strategy": "priority"}},
+        {"task_queues": [Queue("celery", queue_arguments={"x-max-priority": 9})]},
+        {"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_NONE}},
+        {"task_always_eager": True, "enable_utc": False, "timezone": "Asia/Shanghai", "broker_pool_limit": None},
+    ],
+)
+def test_other_celery_settings_are_accepted(conf: dict[str, object]) -> None:
+    attach(app(**conf), REDIS)
+
+
+@pytest.mark.parametrize(
+    ("broker", "message"),
+    [
+        ("redis://h/?db=6", "write the database as its path, redis://HOST:PORT/N, not as db=N"),
+        ("redis://h/3?virtual_host=4", "write the database as its path"),
+        ("redis://h/0?socket_timeout=3", "unknown option 'socket_timeout'; set it in broker_transport_options"),
+        ("rediss://h/0?ssl_cert_reqs=maybe", "ssl_cert_reqs must be CERT_REQUIRED"),
+        ("redis://h/abc", "the path of the broker URL must be the number of a database"),
+        ("redis://h:x/0", "with %-escapes in user and password"),
+        ("unix:///run/redis.sock", r"Celery has no broker unix://…; write redis\+socket:///run/redis.sock"),
+        ("redis+socket:///run/redis.sock?db=6", "db= has no effect .*; write virtual_host="),
+        ("redis+socket:///run/redis.sock?password=p", r"write redis\+socket://USER:PASSWORD@/PATH"),
+        ("nosuch://h", "No such transport: nosuch"),
+    ],
+)
+def test_a_broker_url_that_celery_cannot_use_is_refused(broker: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        attach(app(broker), REDIS)
+
+
+@pytest.mark.parametrize("broker", ["redis://a:1;redis://b:1", ["redis://a:1", "redis://b:1"], "sentinel://a:1"])
+def test_the_state_needs_a_url_of_its_own_if_the_broker_is_no_single_redis(broker: Any) -> None:
+    celery = app()
+    celery.conf.broker_url = broker
+    with pytest.raises(ConfigurationError, match=r"one Redis database, which the broker .* is not; set pollflow_redis"):
+        attach(celery)
+    attached = attach(celery, "redis://a:1")
+    assert not attached.container.routes.in_script
+
+
+def test_a_worker_that_reads_another_database_than_it_publishes_to_gets_no_message_from_scripts() -> None:
+    celery = app(broker_read_url="redis://127.0.0.1:1/1", broker_write_url=REDIS)
+    assert not attach(celery, REDIS).container.routes.in_script
+
+
+@pytest.mark.parametrize("url", ["redis://a;redis://b", "redis://h?no_such=1", "unix://a/b", "redis://h/x", "http://h"])
+def test_a_state_url_that_cannot_work_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="the Redis URL of the state cannot be used: "):
+        attach(app(pollflow_redis_url=url))
+
+
+def test_the_state_uses_the_socket_of_the_broker() -> None:
+    attached = attach(app("redis+socket://:pass@/run/redis.sock?virtual_host=6"))
+    assert attached.location.state_url() == "unix://:pass@/run/redis.sock?db=6"
+    assert attached.container.routes.in_script
+
+
+@pytest.mark.parametrize("state", [None, REDIS])
+def test_tls_and_credentials_of_the_app_are_used_for_the_state_too(state: str | None) -> None:
+    celery = app(broker_use_ssl={"ssl_cert_reqs": "none"}, broker_user="me", broker_password="p@ss")
+    location = attach(celery, state).location
+    assert location.state_url() == "rediss://me:p%40ss@127.0.0.1:1/0?ssl_cert_reqs=CERT_NONE"
+
+
+def test_the_certificate_of_the_state_is_verified_unless_the_app_says_otherwise() -> None:
+    assert attach(app("rediss://127.0.0.1:1/0")).location.tls == {}
+    assert attach(app("rediss://127.0.0.1:1/0?ssl_cert_reqs=none")).location.tls == {"ssl_cert_reqs": ssl.CERT_NONE}
+
+
+def test_a_worker_that_consumes_no_step_queue_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    celery = app(pollflow_key_prefix="orders")
+    routes = attach(celery, REDIS).container.routes
+    check_consumed(celery, routes)
+    assert not caplog.records
+    celery.amqp.queues.select(["celery"])  # as -Q celery does
+    check_consumed(celery, routes)
+    assert "this worker runs no steps" in caplog.text
+    assert "-Q celery.orders" in caplog.text
 
 
 def test_the_beat_entry_expires_when_it_is_not_consumed() -> None:
