@@ -63,7 +63,6 @@ class Worker:
         else:
             engine.handle(key)
 
-
     def _await_countdown(self, key: MessageKey) -> None:
         record = self.bench.container.reading.frame(key.ref, key.frame)
         if record is not None and record.due > self.bench.now():
