@@ -40,7 +40,7 @@ class HistoryEvent:
 
 @dataclass(frozen=True, slots=True)
 class MessageMetadata:
-    """The readable part of the next message: step type, step name, attempt and entry number.
+    """The readable part of the next message: step type, step name, attempt, entry number and visit of the step.
 
     The message of a wait names the step that follows it, which is the step it starts. With `is_callback` the step waits
     for a callback and ignores the result of its function; `timeout` then limits an attempt, in seconds.
@@ -50,6 +50,7 @@ class MessageMetadata:
     step: str
     attempt: int = 1
     entry: int = 1
+    visit: int = 1
     is_callback: bool = False
     timeout: float | None = None
 

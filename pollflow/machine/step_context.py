@@ -141,21 +141,28 @@ class StepContext:
 
     def wake(self, after: float = 0) -> Wake:
         """Return the wake that starts the current step, or its next attempt, after so many seconds."""
-        metadata = metadata_of(self.step, self.state.entry, self.state.attempt)
+        metadata = self.metadata()
         if isinstance(self.step, TaskStep):
             return ScheduleCall(metadata, after, self.step.timeout_seconds)
         return ScheduleStep(metadata, after)
 
-    def next_step(self) -> Step | None:
-        """Return the step that is entered when the current one ends without a goto; None if its frame ends with it."""
+    def metadata(self) -> MessageMetadata:
+        """Return the metadata of a message for the current step."""
+        return _metadata_of(self.step, self.state.entry, self.state.visit, self.state.attempt)
+
+    def next_metadata(self) -> MessageMetadata:
+        """Return the metadata of a message for the step that is entered when the current one ends without a goto.
+
+        If the frame ends with the current step, it is that of the current step, with the next entry's number.
+        """
         goto: str | None = None
         for level in reversed(self.state.levels):
             series = self.flow.series[level.series]
             position = series.next_position(level.step, goto)
             if position is not None:
-                return series.steps[position]
+                return _metadata_of(series.steps[position], self.state.entry + 1, self._next_visit(level, position))
             goto = self._goto_after(level)
-        return None
+        return replace(self.metadata(), entry=self.state.entry + 1)
 
     def check_size(self, *values: Json) -> None:
         """Raise StepRefused if the values together exceed the payload limit."""
@@ -163,6 +170,12 @@ class StepContext:
         if size > self.limits.payload_bytes:
             cause = over_size(f"the data of step {self.step.name!r}", size, self.limits.payload_bytes)
             raise StepRefused("FnF.DataLimitExceeded", cause)
+
+    def _next_visit(self, level: Level, position: int) -> int:
+        """Return the number of the visit that enters the step at a position of the level's series."""
+        if StepPosition(level.series, position) not in self.flow.looping:
+            return 1
+        return replace(self.state, levels=(replace(level, step=position),)).with_visit().visit
 
     def _record_exit(self, output: JsonObject) -> None:
         level = self.state.levels[-1]
@@ -220,8 +233,8 @@ class StepContext:
         return owners
 
 
-def metadata_of(step: Step, entry: int, attempt: int = 1) -> MessageMetadata:
-    """Return the metadata of a message for the step."""
+def _metadata_of(step: Step, entry: int, visit: int, attempt: int = 1) -> MessageMetadata:
+    metadata = MessageMetadata(step.type, step.name, attempt, entry, visit)
     if isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK:
-        return MessageMetadata(step.type, step.name, attempt, entry, is_callback=True, timeout=step.timeout_seconds)
-    return MessageMetadata(step.type, step.name, attempt, entry)
+        return replace(metadata, is_callback=True, timeout=step.timeout_seconds)
+    return metadata

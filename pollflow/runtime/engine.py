@@ -125,7 +125,7 @@ class Engine:
             record = self._current_frame(claimed.key)
             if record is None:
                 return
-            message = Message(claimed.key, record.metadata)
+            message = Message(claimed.key, record.metadata, delivery=record.next_delivery)
             reply = self.store.release(message, claimed.nonce, is_counted=not self.is_stopping())
         except StoreUnavailable as error:
             logger.warning("%s; an interrupted call starts again when its lease has expired", error)
@@ -234,7 +234,7 @@ class Engine:
         return record if record is not None and record.token == key.token else None
 
     def _requeue(self, key: MessageKey, record: FrameRecord, seconds: float) -> None:
-        message = Message(key, record.metadata, countdown=seconds)
+        message = Message(key, record.metadata, countdown=seconds, delivery=record.next_delivery)
         reply = self.store.redeliver(message, record.sent, None, is_returned=True)
         if isinstance(reply, Sent) and reply.unpublished:
             self.publish(message)

@@ -1,7 +1,7 @@
 """Step messages in the wire form of Celery (protocol 2) on Redis: text that a Lua script may put on a queue.
 
-The message says what Flower shows, and nothing secret: the step type is the task's name; flow, execution, step and
-attempt are its arguments as shown; the execution is its root, the step before its parent.
+The message says what Flower shows, and nothing secret: the step type is the task's name; flow, execution, step,
+visit and attempt are its arguments as shown; the execution is its root, the step before its parent.
 """
 
 from __future__ import annotations
@@ -31,14 +31,24 @@ def task_name(message: Message) -> str:
 
 
 def task_id(message: Message) -> str:
-    """Return the id of the Celery task: the same for a redelivery, so that Flower shows one row."""
+    """Return the id of the Celery task: that of the entry and attempt, and for a later message what tells it apart.
+
+    Workers remember revoked ids for hours, so a message that replaces a lost one must not have its id.
+    """
     key, metadata = message.key, message.metadata
-    return _entry_id(key.execution.id, key.frame, metadata.entry, metadata.attempt)
+    entry = _entry_id(key.execution.id, key.frame, metadata.entry, metadata.attempt)
+    return f"{entry}~{message.delivery}" if message.delivery else entry
 
 
 def parent_id(message: Message) -> str | None:
-    """Return the id of the Celery task of the step before in the frame; of a child's first step, of the map step."""
+    """Return the id of the Celery task before this one.
+
+    It is the first message of the step before in the frame; for a retry, of the attempt before; for a child's first
+    step, of the map step; for a redelivery, of the same attempt.
+    """
     key, metadata = message.key, message.metadata
+    if message.delivery:
+        return _entry_id(key.execution.id, key.frame, metadata.entry, metadata.attempt)
     if metadata.attempt > 1:
         return _entry_id(key.execution.id, key.frame, metadata.entry, metadata.attempt - 1)
     if metadata.entry > 1:
@@ -61,7 +71,7 @@ def args_of(message: Message) -> list[str | int]:
 def shown_args(message: Message) -> str:
     """Return the arguments as Flower shows them."""
     ref, metadata = message.key.ref, message.metadata
-    return repr((ref.flow, ref.name, metadata.step, f"attempt {metadata.attempt}"))
+    return repr((ref.flow, ref.name, metadata.step, f"visit {metadata.visit}", f"attempt {metadata.attempt}"))
 
 
 def callback_of(message: Message) -> float | None:

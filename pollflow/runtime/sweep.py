@@ -126,7 +126,10 @@ class Sweeper:
 
     def _redeliver(self, key: ExecutionKey, record: FrameRecord, at: float, oldest: dict[str, float]) -> None:
         message = Message(
-            MessageKey(key, record.frame, record.token), record.metadata, countdown=max(0.0, record.due - at)
+            MessageKey(key, record.frame, record.token),
+            record.metadata,
+            countdown=max(0.0, record.due - at),
+            delivery=record.next_delivery,
         )
         queue = self.routes.queue_of(record.metadata.type)
         with stage("publication of the message"):

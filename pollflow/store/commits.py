@@ -88,7 +88,11 @@ class Commits(Core):
     ) -> Committed | Conflict | Refusal:
         key, join, values = claimed.key, claimed.join, dict[str, str]()
         token = key.token if join else new_token()
-        own = Message(replace(key, token=token), wake.metadata)
+        own = Message(
+            replace(key, token=token),
+            wake.metadata,
+            delivery=f"made-{(join.made if join else 0) + len(decision.spawn)}",
+        )
         own_encoded = self._encoded(own)
         children = [(child, self._encode_next(claimed.info, child, new_token())) for child in decision.spawn]
         script = commands.FanOut(
@@ -131,7 +135,11 @@ class Commits(Core):
         parent = claimed.state.parent
         if parent is None or claimed.parent_metadata is None:
             raise TypeError(f"frame {key.frame} of {key.ref} has no parent")
-        message = Message(MessageKey(key.execution, parent.frame, claimed.parent_token), claimed.parent_metadata)
+        message = Message(
+            MessageKey(key.execution, parent.frame, claimed.parent_token),
+            claimed.parent_metadata,
+            delivery=f"child-{parent.index}",
+        )
         encoded = self._encoded(message)
         script = commands.FanIn(
             execution=key.execution,

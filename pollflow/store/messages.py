@@ -27,13 +27,15 @@ class MessageKey:
 class Message:
     """A message to be published.
 
-    `countdown` is seconds from now, 0 for at once; `at`, if set, is the due time itself (epoch seconds).
+    `countdown` is seconds from now, 0 for at once; `at`, if set, is the due time itself (epoch seconds). `delivery`
+    tells apart the messages of one entry and attempt; it is empty for the first one.
     """
 
     key: MessageKey
     metadata: MessageMetadata
     countdown: float = 0
     at: float | None = None
+    delivery: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,11 @@ class FrameRecord:
     parent_token: str = ""
     parent_metadata: MessageMetadata | None = None
 
+    @property
+    def next_delivery(self) -> str:
+        """What tells the next message of the entry from those published so far; empty for the first one."""
+        return str(self.sent + 1) if self.sent else ""
+
     @classmethod
     def load(cls, frame: str, fields: Mapping[str, str]) -> FrameRecord:
         """Return the record of a frame's hash."""

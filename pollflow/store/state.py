@@ -57,13 +57,13 @@ def load_state(frame: str, layout: int, text: str) -> FrameState:
 
 def dump_metadata(metadata: MessageMetadata) -> str:
     """Return the stored form of a message's metadata."""
-    fields: list[Json] = [metadata.type, metadata.step, metadata.attempt, metadata.entry]
+    fields: list[Json] = [metadata.type, metadata.step, metadata.attempt, metadata.entry, metadata.visit]
     return dump_json([*fields, True, metadata.timeout] if metadata.is_callback else fields)
 
 
 def load_metadata(text: str) -> MessageMetadata:
     """Return the metadata that `dump_metadata` wrote; a later release may have added fields."""
-    return MessageMetadata(*json.loads(text)[:6])
+    return MessageMetadata(*json.loads(text)[:7])
 
 
 def load_join(total: int | None, made: int | None, ended: int | None) -> Join | None:

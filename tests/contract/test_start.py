@@ -15,7 +15,7 @@ def test_a_start_publishes_the_message_of_the_first_step(bench: Bench) -> None:
     bench.start(PASSES, name="x")
     (message,) = bench.queued()
     assert message["headers"]["task"] == "pollflow.pass"
-    assert message["headers"]["argsrepr"] == "('flow', 'x', 'A', 'attempt 1')"
+    assert message["headers"]["argsrepr"] == "('flow', 'x', 'A', 'visit 1', 'attempt 1')"
 
 
 def test_a_second_start_returns_the_running_execution(bench: Bench) -> None:

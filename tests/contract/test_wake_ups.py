@@ -100,7 +100,7 @@ def test_a_short_wait_is_a_countdown_on_the_message_of_the_next_step(bench: Benc
     (message,) = bench.queued()
     headers = message["headers"]
     assert headers["task"] == "pollflow.pass"
-    assert headers["argsrepr"] == "('flow', 'x', 'After', 'attempt 1')"
+    assert headers["argsrepr"] == "('flow', 'x', 'After', 'visit 1', 'attempt 1')"
     assert headers["eta"] is not None
 
 

@@ -43,14 +43,14 @@ def test_flower_shows_flow_execution_step_attempt_and_parent(jobs: Jobs) -> None
     rows = {row["uuid"]: row for row in ask("tasks").values()}
     shown = [(row["name"], row["args"]) for row in sorted(rows.values(), key=lambda row: row["received"])]
     assert shown == [
-        ("pollflow.task", "('polling', 'mine', 'Start', 'attempt 1')"),
-        ("pollflow.wait", "('polling', 'mine', 'Wait', 'attempt 1')"),
-        ("pollflow.task", "('polling', 'mine', 'Status', 'attempt 1')"),
-        ("pollflow.choice", "('polling', 'mine', 'Check', 'attempt 1')"),
-        ("pollflow.wait", "('polling', 'mine', 'Wait', 'attempt 1')"),
-        ("pollflow.task", "('polling', 'mine', 'Status', 'attempt 1')"),
-        ("pollflow.choice", "('polling', 'mine', 'Check', 'attempt 1')"),
-        ("pollflow.succeed", "('polling', 'mine', 'Done', 'attempt 1')"),
+        ("pollflow.task", "('polling', 'mine', 'Start', 'visit 1', 'attempt 1')"),
+        ("pollflow.wait", "('polling', 'mine', 'Wait', 'visit 1', 'attempt 1')"),
+        ("pollflow.task", "('polling', 'mine', 'Status', 'visit 1', 'attempt 1')"),
+        ("pollflow.choice", "('polling', 'mine', 'Check', 'visit 1', 'attempt 1')"),
+        ("pollflow.wait", "('polling', 'mine', 'Wait', 'visit 2', 'attempt 1')"),
+        ("pollflow.task", "('polling', 'mine', 'Status', 'visit 2', 'attempt 1')"),
+        ("pollflow.choice", "('polling', 'mine', 'Check', 'visit 2', 'attempt 1')"),
+        ("pollflow.succeed", "('polling', 'mine', 'Done', 'visit 1', 'attempt 1')"),
     ]
     assert {row["root_id"] for row in rows.values()} == {execution.id}
     assert sum(row["eta"] is not None for row in rows.values()) == 2

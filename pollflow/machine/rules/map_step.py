@@ -10,7 +10,7 @@ from pollflow.machine.data import size_of
 from pollflow.machine.decision import AwaitChildren, Decision, HistoryEvent
 from pollflow.machine.events import Arrived, Joined
 from pollflow.machine.state import FrameState, Join, Level, ParentFrame, Phase
-from pollflow.machine.step_context import StepContext, StepRefused, metadata_of
+from pollflow.machine.step_context import StepContext, StepRefused
 
 _MAX_CHILDREN = 25
 _MAX_BYTES = 64 * 1024
@@ -45,7 +45,7 @@ def _fan_out(ctx: StepContext, step: MapStep, join: Join | None, total: int) -> 
     for index in indices:
         spawn.append(_child(ctx, step, index, events))
         events += len(spawn[-1].history)
-    wake = AwaitChildren(metadata_of(step, ctx.state.entry), total=None if started else total)
+    wake = AwaitChildren(ctx.metadata(), total=None if started else total)
     return ctx.stay(wake, spawn=tuple(spawn), phase=Phase.JOINING)
 
 

@@ -10,15 +10,14 @@ from pollflow.fdl.moments import parse_moment
 from pollflow.machine.decision import Decision, ScheduleStep
 from pollflow.machine.events import Arrived
 from pollflow.machine.state import Phase
-from pollflow.machine.step_context import StepContext, StepRefused, metadata_of
+from pollflow.machine.step_context import StepContext, StepRefused
 
 
 def start_or_end(ctx: StepContext, step: WaitStep, event: Arrived) -> Decision:
     """Start the wait, or end it when it is due."""
     if ctx.state.phase is Phase.WAITING:
         return ctx.leave({})
-    next_step, entry = ctx.next_step(), ctx.state.entry
-    metadata = metadata_of(step, entry) if next_step is None else metadata_of(next_step, entry + 1)
+    metadata = ctx.next_metadata()
     if step.duration is not None:
         seconds = _seconds(ctx, step, step.duration)
         return ctx.stay(ScheduleStep(metadata, after=seconds), phase=Phase.WAITING)

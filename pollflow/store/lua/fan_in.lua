@@ -30,6 +30,7 @@ if ended ~= total and (made >= total or found.notified == '1') then
   return reply('done', {unpublished = 0})
 end
 redis.call('HDEL', parent, 'losses')
-redis.call('HSET', parent, 'notified', '1', 'sent', '1', 'sent_at', text(now), 'due', '0')
+redis.call('HINCRBY', parent, 'sent', 1)
+redis.call('HSET', parent, 'notified', '1', 'sent_at', text(now), 'due', '0')
 redis.call('ZADD', wake, text(now + args.redelivery_timeout), member(args.parent_frame))
 return reply('done', {unpublished = publish(queue, args.message, now)})

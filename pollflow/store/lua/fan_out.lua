@@ -25,13 +25,14 @@ local has_more = ended >= args.total or (made < args.total and made - ended < ar
 redis.call('HDEL', frame, 'losses', 'engine_errors')
 redis.call('HSET', frame, 'token', args.joining_token, 'layout', args.layout, 'state', args.state, 'kind', 'children',
   'metadata', args.metadata, 'due', '0', 'claim', '', 'made', made, 'ended', ended, 'total', args.total,
-  'max_concurrency', args.max_concurrency, 'notified', has_more and '1' or '0', 'sent', has_more and '1' or '0',
+  'max_concurrency', args.max_concurrency, 'notified', has_more and '1' or '0',
   'sent_at', text(now), 'last', last)
 if not is_joining then
   redis.call('HSET', frame, 'since', text(now))
 end
 local unpublished = 0
 if has_more then
+  redis.call('HINCRBY', frame, 'sent', 1)
   redis.call('ZADD', wake, text(now + args.redelivery_timeout), member(args.frame))
   unpublished = publish(queue, args.message, now)
 else

@@ -11,7 +11,8 @@ allow_when_full(wake)
 local now = clock()
 local deadline = tonumber(redis.call('HGET', frame, 'deadline') or '')
 redis.call('HDEL', frame, 'losses')
-redis.call('HSET', frame, 'claim', '', 'lease', '0', 'sent', '1', 'sent_at', text(now), 'since', text(now))
+redis.call('HINCRBY', frame, 'sent', 1)
+redis.call('HSET', frame, 'claim', '', 'lease', '0', 'sent_at', text(now), 'since', text(now))
 if not args.is_counted then
   redis.call('HINCRBY', frame, 'not_counted', 1)
 end

@@ -111,18 +111,18 @@ def test_the_message_of_a_wait_is_that_of_the_next_step() -> None:
 def test_the_message_of_the_last_wait_is_its_own() -> None:
     flow = flow_of(step("wait", "W", duration="$.s"))
     decision = after(flow, at(input={"s": 0.5}), Arrived())
-    assert decision.wake == ScheduleStep(MessageMetadata("wait", "W"), after=0.5)
+    assert decision.wake == ScheduleStep(MessageMetadata("wait", "W", entry=2), after=0.5)
 
 
 def test_a_wait_until_a_timestamp_has_no_duration() -> None:
     flow = flow_of(step("wait", "W", timestamp="2026-01-01T00:01:00Z"))
-    assert after(flow, at(), Arrived()).wake == ScheduleStep(MessageMetadata("wait", "W"), at=1_767_225_660.0)
+    assert after(flow, at(), Arrived()).wake == ScheduleStep(MessageMetadata("wait", "W", entry=2), at=1_767_225_660.0)
 
 
 def test_a_timestamp_from_the_input_may_have_any_offset() -> None:
     flow = flow_of(step("wait", "W", timestamp="$.at"))
     decision = after(flow, at(input={"at": "2026-01-01T09:00:00+08:00"}), Arrived())
-    assert decision.wake == ScheduleStep(MessageMetadata("wait", "W"), at=1_767_229_200.0)
+    assert decision.wake == ScheduleStep(MessageMetadata("wait", "W", entry=2), at=1_767_229_200.0)
 
 
 def test_a_wait_ends_when_it_is_due() -> None:
@@ -296,7 +296,7 @@ def test_a_wait_that_ends_nested_options_has_the_message_of_the_next_step() -> N
 @pytest.mark.parametrize("more", [{}, {"end": True}])
 def test_a_wait_that_ends_its_frame_has_its_own_message(more: dict[str, Any]) -> None:
     flow = flow_of(step("choice", "C", default={"steps": [WAIT]}, **more), *([NEXT] if more else []))
-    assert after(flow, in_default(), Arrived()).wake == ScheduleStep(MessageMetadata("wait", "W", entry=2), after=1)
+    assert after(flow, in_default(), Arrived()).wake == ScheduleStep(MessageMetadata("wait", "W", entry=3), after=1)
 
 
 @pytest.mark.parametrize("happened", [Returned({}), TimedOut()])
@@ -346,3 +346,11 @@ def test_data_that_nests_deeper_in_every_loop_reaches_a_limit() -> None:
     decision = after(flow_of(step("pass", "A")), at(local=nested), Arrived())
     assert decision.outcome is not None and decision.outcome.error == "FnF.DataLimitExceeded"
     assert "more than 200 levels" in decision.outcome.cause
+
+
+def test_the_message_of_a_step_in_a_loop_names_its_visit() -> None:
+    loop = flow_of(step("wait", "W", duration=1), step("choice", "C", choices=[{"condition": "$.a == 1", "goto": "W"}]))
+    first = after(loop, at(visits={"steps@0": 2, "steps@1": 1}), Arrived()).wake
+    assert first == ScheduleStep(MessageMetadata("choice", "C", entry=2, visit=2), after=1)
+    again = after(loop, at(1, input={"a": 1}, entry=4, visits={"steps@0": 2, "steps@1": 2}), Arrived()).wake
+    assert again == ScheduleStep(MessageMetadata("wait", "W", entry=5, visit=3))

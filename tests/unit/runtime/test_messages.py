@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -13,7 +14,7 @@ from pollflow.store import ExecutionKey, ExecutionRef, Message, MessageKey
 
 MESSAGE = Message(
     MessageKey(ExecutionKey(ExecutionRef("polling", "mine"), "0123"), "r", "SECRETTOKEN"),
-    MessageMetadata("task", "Get status", attempt=2, entry=4),
+    MessageMetadata("task", "Get status", attempt=2, entry=4, visit=3),
 )
 
 
@@ -34,11 +35,11 @@ def test_a_message_has_every_header_that_celery_writes() -> None:
     assert set(headers) - set(celery.headers) == {messages.SENT_AT, messages.CALLBACK}
 
 
-def test_a_message_names_flow_execution_step_and_attempt_but_no_token() -> None:
+def test_a_message_names_flow_execution_step_visit_and_attempt_but_no_token() -> None:
     headers = encoded(MESSAGE)["headers"]
     assert isinstance(headers, dict)
     assert headers["task"] == "pollflow.task"
-    assert headers["argsrepr"] == "('polling', 'mine', 'Get status', 'attempt 2')"
+    assert headers["argsrepr"] == "('polling', 'mine', 'Get status', 'visit 3', 'attempt 2')"
     assert headers["root_id"] == "0123"
     assert (headers["id"], headers["parent_id"]) == ("0123-r.4-2", "0123-r.4")
     assert "SECRETTOKEN" not in json.dumps(headers)
@@ -60,6 +61,12 @@ def test_the_parent_of_a_message_is_the_step_before(frame: str, entry: int, atte
         MessageMetadata("task", "s", attempt, entry),
     )
     assert messages.parent_id(message) == parent
+
+
+@pytest.mark.parametrize("delivery", ["2", "child-7", "made-25"])
+def test_a_later_message_of_an_attempt_has_its_own_id_below_the_first_one(delivery: str) -> None:
+    later = replace(MESSAGE, delivery=delivery)
+    assert (messages.task_id(later), messages.parent_id(later)) == (f"0123-r.4-2~{delivery}", "0123-r.4-2")
 
 
 def test_every_message_has_its_own_delivery_tag() -> None:
