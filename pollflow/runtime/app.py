@@ -12,18 +12,20 @@ from typing import Any
 from celery import Celery, signals
 from kombu.utils.url import parse_url
 
-from pollflow.errors import ConfigurationError, NotDurable, StoreUnavailable
+from pollflow.errors import ConfigurationError, NotDurable, RedisNotConfigured, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
 from pollflow.runtime import functions as function_registry
 from pollflow.runtime import messages, shutdown_flag
+from pollflow.runtime.attached import remember
 from pollflow.runtime.background import run_in_background
 from pollflow.runtime.celery_internals import DEFAULT_CONSUMER, EAGER_CONSUMER, check_internals, terminator
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
+from pollflow.runtime.isolation import isolate
 from pollflow.runtime.leases import LeaseRenewer, name_worker, worker_name
 from pollflow.runtime.registry import WorkerRegistry
-from pollflow.runtime.routes import Routes
+from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
 from pollflow.store import Message, RetryPolicy, connect
@@ -50,6 +52,16 @@ class Attached:
     functions: Functions
     container: Container
     background: Container
+    redis_url: str
+    """The Redis that keeps the state."""
+    is_url_explicit: bool
+    """Whether the code or the configuration of the app names this Redis as that of the state."""
+    publish: Publish
+
+    @property
+    def broker_url(self) -> str:
+        """The URL that messages are sent to."""
+        return _broker_url(self.app)
 
 
 def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | None = None) -> Attached:
@@ -58,10 +70,12 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     The Redis that keeps the state is `redis_url`, else the setting `pollflow_redis_url`, else the environment variable
     `POLLFLOW_REDIS_URL`, else the broker if it is a Redis. Raises ConfigurationError for settings that cannot work.
     """
+    redis_url = isolate(app) or redis_url
     settings = Settings.of(app.conf)
-    url = redis_url or settings.redis_url or os.environ.get("POLLFLOW_REDIS_URL") or _broker_url(app)
+    explicit_url = redis_url or settings.redis_url
+    url = explicit_url or os.environ.get("POLLFLOW_REDIS_URL") or _broker_url(app)
     if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ConfigurationError(f"the state of executions is kept in Redis; set pollflow_redis_url (now {_hide(url)})")
+        raise _no_redis(app, url)
     check_visibility_timeout(app, settings)
     registry = functions or function_registry.default
     routes = _routes(app, url)
@@ -85,7 +99,11 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
         registry,
         container(_WORKER_RETRY_SECONDS, claim_seconds=_CLAIM_RETRY_SECONDS, commit_seconds=inf),
         container(_BACKGROUND_RETRY_SECONDS, claim_seconds=0, commit_seconds=0),
+        redis_url=url,
+        is_url_explicit=bool(explicit_url),
+        publish=publish,
     )
+    remember(attached)
     if _is_redis_transport(_broker_url(app)):
         # Otherwise a worker exits when Redis is full or read-only.
         app.conf.broker_channel_error_retry = True
@@ -145,6 +163,7 @@ def _add_worker_hooks(app: Celery, attached: Attached) -> None:
         name_worker(hostname)
         shutdown_flag.begin()
         check_internals()
+        isolate(app)
         check_visibility_timeout(app, attached.settings)
         store = attached.background.store
         check_server(store.client, "Redis of pollflow")
@@ -233,6 +252,11 @@ def _is_redis_transport(url: str) -> bool:
     return _is_redis(url) or url.startswith("sentinel://")
 
 
+def same_database(url: str, other: str) -> bool:
+    """Return whether two URLs name the same Redis database."""
+    return _database(url) == _database(other)
+
+
 def _database(url: str) -> tuple[str, str, int, str]:
     """Return what identifies a Redis database: its socket, or its host and port, and the number of the database."""
     if not _is_redis(url):
@@ -248,6 +272,17 @@ def _database(url: str) -> tuple[str, str, int, str]:
         "127.0.0.1" if host == "localhost" else host,
         parsed["port"] or 6379,
         parsed["virtual_host"] or "0",
+    )
+
+
+def _no_redis(app: Celery, url: str) -> ConfigurationError:
+    if not (app.conf.broker_write_url or app.conf.broker_url):
+        return RedisNotConfigured(
+            "no Redis is configured: set POLLFLOW_REDIS_URL=redis://HOST:6379/0, give the app a Redis as its broker, "
+            "or run `pollflow worker`, which starts an embedded server"
+        )
+    return ConfigurationError(
+        f"the state of executions is kept in Redis; set pollflow_redis_url (now {_hide(url)}) or POLLFLOW_REDIS_URL"
     )
 
 
