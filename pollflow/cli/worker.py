@@ -13,6 +13,7 @@ import typer
 from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred, forwarded
 from pollflow.cli.options import ProjectFolder, RedisUrl
+from pollflow.cli.project_app import import_included
 from pollflow.cli.server_text import shown_url
 from pollflow.cli.session import ENVIRONMENT, Session, connected, find_location
 from pollflow.cli.workers import app_of, spawn
@@ -41,13 +42,15 @@ def worker(
     the status of Celery.
     """
     location = find_location(redis, project)
-    app_of(location)
+    name = app_of(location)
     options = ["--concurrency", str(concurrency), "--loglevel", loglevel.upper()]
     if beat:
         options += ["--beat", "--schedule", str(private_folder(location.project) / "celerybeat-schedule")]
     received: list[int] = []
     with connected(location, starts_server=True) as session:
         _check_broker(session)
+        if session.app is not None:
+            import_included(session.app.app, name)  # Celery would print a long traceback
         typer.echo(str(session), err=True)
         with deferred():
             process, write_end = spawn(session, *options)
