@@ -13,6 +13,7 @@ PollflowError
 ├── ExecutionAlreadyCompleted               the execution has ended, so it cannot be stopped
 ├── TaskAlreadyCompleted                    the task was already reported, or no longer waits
 ├── ConfigurationError (ValueError)         invalid or conflicting settings, or no server is installed
+│   └── RedisNotConfigured                  neither the app nor the environment names a Redis for the state
 ├── StoreUnavailable (ConnectionError)      Redis cannot be reached, or cannot serve requests
 │   └── StoreFull                           Redis is at its memory limit and refuses writes
 ├── NotDurable                              the append-only file has not acknowledged the write
@@ -102,6 +103,10 @@ class TaskAlreadyCompleted(PollflowError):
 
 class ConfigurationError(PollflowError, ValueError):
     """The configuration is invalid."""
+
+
+class RedisNotConfigured(ConfigurationError):
+    """Neither the app nor the environment names a Redis for the state of executions."""
 
 
 class StoreUnavailable(PollflowError, ConnectionError):

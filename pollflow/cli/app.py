@@ -9,6 +9,8 @@ import typer
 from pollflow.cli import interruptions
 from pollflow.cli.group import CONTEXT_SETTINGS, CommandGroup
 from pollflow.cli.release import release
+from pollflow.cli.selection import APP_OPTION, selection
+from pollflow.cli.server_text import remember_server
 
 # Plain help pages: rich takes as long to import as all that `pollflow --help` needs besides.
 app = typer.Typer(
@@ -36,8 +38,11 @@ def _print_version(is_requested: bool) -> None:
 
 @app.callback()
 def top(
+    app_name: Annotated[str | None, APP_OPTION] = None,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Accept the options before the command."""
+    selection.reset(app_name)
+    remember_server("")

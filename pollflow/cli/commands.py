@@ -11,6 +11,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from pollflow.cli.selection import Uses
+
 GET_STARTED = "Get started"
 DEFINE = "Define and test flows"
 RUN = "Run and inspect executions"
@@ -27,6 +29,7 @@ class Command(NamedTuple):
     group: str
     summary: str
     example: str
+    uses: Uses = Uses.SERVER
 
     def function(self) -> Callable[..., None]:
         """Import and return the function of the command."""
@@ -42,16 +45,18 @@ COMMANDS = (
         GET_STARTED,
         "Kill a worker in the middle of a wait and watch the execution recover.",
         "pollflow demo",
+        Uses.FILES,
     ),
-    Command("init", "init:init", GET_STARTED, "Write a new project.", "pollflow init my-project"),
-    Command("lint", "lint:lint", DEFINE, "Check flow files without running them.", "pollflow lint flows"),
-    Command("test", "testing:test", DEFINE, "Run flow tests in virtual time.", "pollflow test flows"),
+    Command("init", "init:init", GET_STARTED, "Write a new project.", "pollflow init my-project", Uses.FILES),
+    Command("lint", "lint:lint", DEFINE, "Check flow files without running them.", "pollflow lint flows", Uses.APP),
+    Command("test", "testing:test", DEFINE, "Run flow tests in virtual time.", "pollflow test flows", Uses.FILES),
     Command(
         "simulate",
         "testing:simulate",
         DEFINE,
         "Run a flow once in virtual time and draw the run.",
         """pollflow simulate flows/task_polling.yaml --input '{"delay": 20}'""",
+        Uses.APP,
     ),
     Command(
         "schema",
@@ -59,6 +64,7 @@ COMMANDS = (
         DEFINE,
         "Print the JSON Schema of flow files, for editors.",
         "pollflow schema > fdl.schema.json",
+        Uses.FILES,
     ),
     Command(
         "run",
@@ -66,6 +72,7 @@ COMMANDS = (
         RUN,
         "Run a flow from its file and watch it to its end.",
         """pollflow run flows/task_polling.yaml --input '{"delay": 20}'""",
+        Uses.ISOLATED_SERVER,
     ),
     Command(
         "start",

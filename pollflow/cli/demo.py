@@ -18,6 +18,7 @@ from pollflow.cli.history_check import findings
 from pollflow.cli.init import write_project
 from pollflow.cli.interruptions import deferred
 from pollflow.cli.progress import Progress, steps_of
+from pollflow.cli.project_app import APP_FILE, AppName
 from pollflow.cli.session import ProjectLocation, Session, connected
 from pollflow.cli.summary import print_next, print_result
 from pollflow.cli.views import View, stdout_console, view
@@ -52,8 +53,8 @@ def demo() -> None:
         write_project(project)
         flow = load_flow(project / FLOW)
         progress = Progress(steps_of(flow))
-        # The demo never uses the Redis of the environment, which may be a production server.
-        with connected(ProjectLocation(project, uses_environment=False)) as opened:
+        location = ProjectLocation(project, app=AppName("worker", APP_FILE), is_isolated=True)
+        with connected(location) as opened:
             # A killed worker leaves temporary files; they are deleted with the folder.
             session = replace(opened, worker_environment={"TMPDIR": folder})
             session.client.deploy_text(flow.text, FLOW_NAME)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from pollflow.cli.server_text import known_server
 from pollflow.cli.texts import clean
-from pollflow.errors import DefinitionError, PollflowError, StoreUnavailable
+from pollflow.errors import DefinitionError, PollflowError
 
 SUCCEEDED = 0
 FAILED = 1
@@ -13,7 +14,6 @@ FAILED = 1
 REFUSED = 2
 """The command could not run: bad usage, a bad flow, bad input, no Redis."""
 INTERRUPTED = 130
-WHICH_REDIS = "pollflow uses the Redis of --redis, else of POLLFLOW_REDIS_URL, else the project's embedded server."
 
 
 class CommandError(PollflowError):
@@ -26,8 +26,11 @@ def status_of(execution_status: str) -> int:
 
 
 def print_error(error: BaseException) -> None:
-    """Print an error on standard error. Problems of a flow definition have one line each, in the format of editors."""
+    """Print an error on standard error, and the server if the command uses one.
+
+    Problems of a flow definition have one line each, in the format of editors.
+    """
     text = "\n".join(clean(line) for line in str(error).splitlines())
-    if isinstance(error, StoreUnavailable):
-        text += f"\n{WHICH_REDIS}"
     typer.echo(text if isinstance(error, DefinitionError) else f"pollflow: {text}", err=True)
+    if known_server():
+        typer.echo(known_server(), err=True)

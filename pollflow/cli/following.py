@@ -6,14 +6,33 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pollflow.cli.progress import Progress
-from pollflow.cli.views import View
+from pollflow.cli.progress import Progress, steps_of
+from pollflow.cli.texts import clean, compact, shortened
+from pollflow.cli.views import View, stdout_console, view
 from pollflow.errors import WaitTimeout
+from pollflow.fdl import Flow
 
 if TYPE_CHECKING:
     from pollflow.client import Execution
 
 POLL_SECONDS = 0.1
+
+
+def watch(
+    execution: Execution,
+    flow: Flow,
+    *,
+    how: str = "already running",
+    timeout: float | None = None,
+    check: Callable[[], object] = lambda: None,
+    silent: bool = False,
+) -> Execution:
+    """Show an execution until its end, and return it as it is then. `how`: what to print if it is not new."""
+    progress = Progress(steps_of(flow))
+    with view(stdout_console(), flow, silent=silent) as output:
+        _print_start(execution, progress, output, how)
+        follow(execution, progress, output, timeout=timeout, check=check)
+    return execution.refresh()
 
 
 def follow(
@@ -45,7 +64,12 @@ def follow(
         time.sleep(POLL_SECONDS)
 
 
-def catch_up(execution: Execution, progress: Progress) -> None:
-    """Read the events so far without showing them."""
+def _print_start(execution: Execution, progress: Progress, output: View, how: str) -> None:
+    input = shortened(clean(compact(execution.input)), 200)
+    output.write(f"{execution.flow}/{execution.name}  {input}", "bold")
+    if execution.is_new:
+        return
     for event in execution.events(after=progress.count):
         progress.feed(event)
+    steps = ", ".join(visit.step for visit in progress.open.values())
+    output.write(f"{how}; {progress.count} events so far" + (f", at {shortened(clean(steps), 200)}" if steps else ""))

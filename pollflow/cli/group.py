@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from pollflow.cli.commands import BY_NAME, COMMANDS, GROUPS, Command
 from pollflow.cli.exits import INTERRUPTED, REFUSED, print_error
 from pollflow.cli.interruptions import Interrupted
+from pollflow.cli.selection import with_options
 from pollflow.errors import PollflowError
 
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -63,7 +64,7 @@ def _imported(command: Command) -> Any:
         command.name,
         help=_unwrapped(function.__doc__ or ""),
         epilog=f"\b\nExample:\n  {command.example}",
-    )(function)
+    )(with_options(function, command.uses))
     return typer.main.get_command(app)
 
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pollflow.cli.exits import FAILED, CommandError
 from pollflow.cli.flow_files import without_flow_tests
 from pollflow.cli.lint_formats import as_github, as_json, as_sarif, as_text
-from pollflow.cli.registered import ProjectApp, app_of
-from pollflow.cli.session import APP_FILE, find_location
+from pollflow.cli.project_app import read_app
+from pollflow.cli.session import find_location
 from pollflow.cli.texts import counted
 from pollflow.client import name_of_file
-from pollflow.errors import DefinitionError
+from pollflow.errors import DefinitionError, PollflowError
 from pollflow.fdl import MAX_PROBLEMS, Flow, Problem, load_flow
 from pollflow.fdl import lint as warnings_of
 from pollflow.testing.files import is_flow_test
+
+if TYPE_CHECKING:
+    from pollflow.runtime.app import Attached
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -71,7 +74,7 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
         raise typer.Exit(FAILED)
 
 
-def problems_of(file: Path, app: ProjectApp | None = None) -> tuple[Problem, ...]:
+def problems_of(file: Path, app: Attached | None = None) -> tuple[Problem, ...]:
     """Return the errors of a file, or its warnings if it has no errors. The app provides functions and limits."""
     try:
         flow = _loaded(file, app)
@@ -89,21 +92,21 @@ def problems_of(file: Path, app: ProjectApp | None = None) -> tuple[Problem, ...
     )
 
 
-def _loaded(file: Path, app: ProjectApp | None) -> Flow:
+def _loaded(file: Path, app: Attached | None) -> Flow:
     if app is None:
         return load_flow(file)
     settings = app.settings
     return load_flow(file, max_wait_seconds=settings.max_wait, max_bytes=settings.max_definition_bytes)
 
 
-def _app_near(files: Sequence[Path]) -> ProjectApp | None:
+def _app_near(files: Sequence[Path]) -> Attached | None:
     """Return the app of the project that contains the files; None if there is none or it cannot be imported."""
-    project = find_location(None, None, near=files[0]).project
-    if not (project / APP_FILE).is_file():
+    location = find_location(None, None, near=files[0])
+    if location.app is None:
         return None
     try:
-        return app_of(project)
-    except CommandError as error:
+        return read_app(location.app, location.project)
+    except PollflowError as error:
         typer.echo(f"functions are not checked: {error}", err=True)
         return None
 

@@ -12,7 +12,7 @@ RedisUrl = Annotated[
     typer.Option(
         "--redis",
         metavar="URL",
-        help="The Redis to use. The default is POLLFLOW_REDIS_URL, else the embedded server of the project.",
+        help="The Redis of the state. The default is that of the app.",
     ),
 ]
 ProjectFolder = Annotated[
@@ -22,7 +22,8 @@ ProjectFolder = Annotated[
         metavar="DIR",
         file_okay=False,
         exists=True,
-        help="The folder of the project. The default is the current folder or its nearest parent with a worker.py.",
+        help="The folder of the project. The default is the current folder or its nearest parent with a worker.py, "
+        "or with a pyproject.toml that names the app.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,85 +1,124 @@
-"""The project and the Redis that a command uses, and a client for as long as the command runs."""
+"""The project, the app and the Redis that a command uses, and a client for as long as the command runs.
+
+- An isolated command (`run`, `demo`, `--isolated`) replaces the broker and the state of the app by the embedded server,
+  or by keys of its own on the Redis of `--redis`.
+- Any other command uses what the app uses. Without an app it uses `--redis`, else POLLFLOW_REDIS_URL.
+- Only where no Redis is configured, the embedded server takes its place: `worker` starts it, other commands use it
+  while it runs.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred
+from pollflow.cli.project_app import APP_FILE, AppName, find_app_name, import_app, is_project, nearest_project
+from pollflow.cli.selection import selection
+from pollflow.cli.server_text import remember_server, shown_url
+from pollflow.errors import RedisNotConfigured
 from pollflow.server.folders import FOLDER
 
 if TYPE_CHECKING:
     from pollflow.client import Client
+    from pollflow.runtime.app import Attached
 
 ENVIRONMENT = "POLLFLOW_REDIS_URL"
-APP_FILE = "worker.py"
+DEFAULT_PREFIX = "pollflow"
+NOT_CONFIGURED = f"""\
+  {ENVIRONMENT}=URL    the Redis of the app and its workers
+  -A MODULE[:NAME]          the Celery app that names its Redis
+  pollflow worker           start the embedded server, with a worker
+  --isolated                use the isolated server, where `pollflow run` keeps its executions"""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectLocation:
-    """The project of a command, and the Redis URL if an option names one."""
+    """The project and the app of a command, and the Redis URL if an option names one."""
 
     project: Path
     redis_option: str | None = None
+    app: AppName | None = None
     is_nearest: bool = True
     """Whether a command in the current folder uses the same project without `--project`."""
 
-    uses_environment: bool = True
-    """Whether POLLFLOW_REDIS_URL applies."""
+    is_isolated: bool = False
 
     @property
     def redis_url(self) -> str | None:
-        """The Redis URL of the option or the environment; None means the embedded server."""
-        default = os.environ.get(ENVIRONMENT) if self.uses_environment else None
-        return self.redis_option or default or None
+        """The Redis URL of the option or the environment."""
+        return self.redis_option or os.environ.get(ENVIRONMENT) or None
 
     def command(self, text: str) -> str:
-        """Return a command to type next, with the options that select this project and Redis."""
+        """Return a command to type next, with the options that select this app, project and Redis."""
         words = ["pollflow", text]
+        if self.app is not None and self.app.is_option:
+            words.append(f"-A {shlex.quote(self.app.name)}")
         if not self.is_nearest:
             words.append(f"--project {shlex.quote(str(self.project))}")
+        if self.is_isolated and not text.startswith("run "):  # `run` is always isolated
+            words.append("--isolated")
         if self.redis_option:
             # The URL may contain a password.
-            words.append(f"--redis {shlex.quote(self.redis_option) if '@' not in self.redis_option else '…'}")
+            has_password = "@" in self.redis_option or "password=" in self.redis_option
+            words.append(f"--redis {'…' if has_password else shlex.quote(self.redis_option)}")
         return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A client and the URL of its Redis."""
+    """A client, the URL of its Redis, and the app if there is one."""
 
     client: Client
     url: str
     location: ProjectLocation
-    is_embedded: bool
+    origin: str
+    """Where the URL comes from."""
+
+    key_prefix: str
+    app: Attached | None = None
+    is_embedded: bool = False
     worker_environment: Mapping[str, str] = field(default_factory=dict)
     """Environment variables for the workers, added to those of the command."""
 
+    def __str__(self) -> str:
+        app = "no app" if self.location.app is None else f"app {self.location.app}"
+        isolated = "isolated; " if self.location.is_isolated else ""
+        return f"server: {isolated}{shown_url(self.url)} (from {self.origin}), key prefix {self.key_prefix}, {app}"
 
-def find_location(redis: str | None, project: Path | None, *, near: Path | None = None) -> ProjectLocation:
+
+def find_location(
+    redis: str | None, project: Path | None, *, near: Path | None = None, is_isolated: bool = False
+) -> ProjectLocation:
     """Return the location that the options name, else the project nearest to a file or to the current folder."""
     here = nearest_project(Path.cwd())
     if project is None:
         project = nearest_project(near.absolute().parent) if near is not None else here
-        if near is not None and not (project / APP_FILE).is_file():
+        if near is not None and not is_project(project):
             project = here
     project = project.absolute()
-    return ProjectLocation(project, redis, project == here)
+    app = find_app_name(selection.app, project)
+    return ProjectLocation(project, redis, app, project == here, is_isolated or selection.isolated)
 
 
 def find_used_location(redis: str | None, project: Path | None) -> ProjectLocation:
-    """Return the location as `find_location` does. Raises CommandError if there is neither a Redis nor a project."""
+    """Return the location as `find_location` does. Raises CommandError if nothing names an app or a Redis."""
     location = find_location(redis, project)
-    markers = (location.project / APP_FILE, location.project / FOLDER)
-    if location.redis_url is None and not any(marker.exists() for marker in markers):
+    if location.redis_url is None and location.app is None and not (location.project / FOLDER).exists():
         raise CommandError(
-            f"no pollflow project ({APP_FILE}) found in {location.project} or its parent folders\n"
+            f"no pollflow project ({APP_FILE}, or a pyproject.toml that names the app) found in {location.project} "
+            "or its parent folders\n"
+            "  -A MODULE[:NAME]      use this Celery app (or set POLLFLOW_APP)\n"
             "  --project DIR         use the project in this folder\n"
             f"  --redis URL           use this Redis (or set {ENVIRONMENT})\n"
             "  pollflow init DIR     write a new project"
@@ -87,36 +126,126 @@ def find_used_location(redis: str | None, project: Path | None) -> ProjectLocati
     return location
 
 
-def nearest_project(folder: Path) -> Path:
-    """Return the folder or its nearest parent with a `worker.py`; the folder itself if there is none."""
-    for candidate in (folder, *folder.parents):
-        if (candidate / APP_FILE).is_file():
-            return candidate
-    return folder
-
-
 @contextmanager
-def connected(location: ProjectLocation) -> Iterator[Session]:
-    """Open a session. The embedded server, if it is needed, runs as long as any command uses it."""
-    from pollflow.client import Client  # imports redis, which help pages do not need
-
+def connected(location: ProjectLocation, *, starts_server: bool = False) -> Iterator[Session]:
+    """Open a session. `starts_server`: start the embedded server if no Redis is configured."""
     with ExitStack() as stack:
-        url = location.redis_url
-        is_embedded = url is None
-        if url is None:
-            url = stack.enter_context(_embedded_url(location.project))
-        client = Client(url)
-        stack.callback(client.close)
-        yield Session(client, url, location, is_embedded)
+        if location.is_isolated:
+            session = _isolated(location, stack)
+        elif location.app is not None:
+            session = _of_app(location, location.app, stack, starts_server)
+        else:
+            session = _without_app(location, stack)
+        stack.callback(session.client.close)
+        remember_server(str(session))
+        if selection.verbose:
+            typer.echo(str(session), err=True)
+        yield session
+
+
+def _isolated(location: ProjectLocation, stack: ExitStack) -> Session:
+    from pollflow.client import Client
+    from pollflow.runtime.isolation import Isolation
+
+    url, prefix, origin = location.redis_option, None, "--redis"
+    if url is None:
+        url, origin = stack.enter_context(_embedded_url(location.project)), _embedded_name(location.project)
+    else:
+        prefix = _own_prefix(location.project)
+    stack.enter_context(_environment(Isolation(url, prefix).variables()))
+    app = import_app(location.app, location.project) if location.app is not None else None
+    client = Client(app.app) if app is not None else Client(url, key_prefix=prefix)
+    shown_prefix = app.settings.key_prefix if app is not None else prefix or DEFAULT_PREFIX
+    return Session(client, url, location, origin, shown_prefix, app, location.redis_option is None)
+
+
+def _of_app(location: ProjectLocation, name: AppName, stack: ExitStack, starts_server: bool) -> Session:
+    from pollflow.client import Client
+
+    configured, is_embedded = location.redis_url, False
+    origin = "--redis" if location.redis_option else ENVIRONMENT
+    if location.redis_option:
+        stack.enter_context(_environment({ENVIRONMENT: location.redis_option}))
+    try:
+        app = import_app(name, location.project)
+    except RedisNotConfigured as error:
+        url = stack.enter_context(_embedded_url(location.project, starts=starts_server, why=f" by the app {name}"))
+        stack.enter_context(_environment({ENVIRONMENT: url}))
+        app = import_app(name, location.project)
+        if not app.container.routes.in_script:
+            raise CommandError(
+                f"the app {name} has no broker; give it one: Celery(…, broker=os.environ.get({ENVIRONMENT!r}))"
+            ) from error
+        is_embedded, origin = True, _embedded_name(location.project)
+    _check_agreement(app, name, configured, origin)
+    if not is_embedded and (configured is None or app.is_url_explicit):
+        origin = "the app"
+    # With --redis, the workers of that Redis have said where messages go; the broker of the app may be another one.
+    url = app.location.state_url()
+    client = Client(url, key_prefix=app.settings.key_prefix) if location.redis_option else Client(app.app)
+    return Session(client, url, location, origin, app.settings.key_prefix, app, is_embedded)
+
+
+def _without_app(location: ProjectLocation, stack: ExitStack) -> Session:
+    from pollflow.client import Client
+
+    url, origin = location.redis_url, "--redis" if location.redis_option else ENVIRONMENT
+    if url is None:
+        url = stack.enter_context(_embedded_url(location.project, starts=False, why=""))
+        origin = _embedded_name(location.project)
+    client = Client(url, key_prefix=DEFAULT_PREFIX)
+    return Session(client, url, location, origin, DEFAULT_PREFIX, None, location.redis_url is None)
+
+
+def _check_agreement(app: Attached, name: AppName, configured: str | None, origin: str) -> None:
+    """Raise CommandError if the app itself names another Redis than the option or the environment."""
+    from pollflow.store import RedisLocation
+
+    if configured and app.is_url_explicit and RedisLocation.parse(configured) != app.location:
+        raise CommandError(
+            f"two different Redises are configured for the state of executions\n"
+            f"  {app.location}  by the app {name}\n"
+            f"  {shown_url(configured)}  by {origin}\n"
+            "remove one of them; --isolated --redis URL uses the other Redis apart from the app"
+        )
+
+
+def _own_prefix(project: Path) -> str:
+    """Return the key prefix of a project's isolated executions on a shared Redis."""
+    return f"run-{blake2s(f'{platform.node()}:{project}'.encode(), digest_size=4).hexdigest()}"
 
 
 @contextmanager
-def _embedded_url(project: Path) -> Iterator[str]:
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for the app and for the workers during the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _embedded_name(project: Path) -> str:
+    return f"the embedded server in {project / FOLDER}"
+
+
+@contextmanager
+def _embedded_url(project: Path, *, starts: bool = True, why: str = "") -> Iterator[str]:
     from pollflow.server import ProjectServer  # imports redis
 
     server, is_entered = ProjectServer(project), False
     try:
         with deferred():
+            if not starts and not server.is_running():
+                raise CommandError(
+                    f"no Redis is configured{why}, and the embedded server of {project} is not running\n"
+                    f"{NOT_CONFIGURED}"
+                )
             server.__enter__()
             is_entered = True
         yield server.url

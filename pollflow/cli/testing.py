@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,9 +17,13 @@ from pollflow.cli.exits import CommandError, status_of
 from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.inputs import read_input
 from pollflow.cli.options import Input, ProjectFolder
-from pollflow.cli.registered import app_of
-from pollflow.cli.session import ENVIRONMENT, find_location
+from pollflow.cli.project_app import read_app
+from pollflow.cli.session import ENVIRONMENT, ProjectLocation, find_location
+from pollflow.cli.workers import app_of
 from pollflow.fdl import json_schema
+
+if TYPE_CHECKING:
+    from pollflow.runtime.functions import Functions
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders with flow tests.")]
 Keyword = Annotated[
@@ -87,7 +91,7 @@ def simulate(
             flow,
             read_input(input),
             script=script,
-            functions=app_of(find_location(None, project, near=flow).project).functions if functions else None,
+            functions=_functions(find_location(None, project, near=flow)) if functions else None,
             ask=None if script is not None or functions else _ask,
             until=until,
             write=typer.echo,
@@ -98,6 +102,10 @@ def simulate(
 def schema() -> None:
     """Print the JSON Schema of flow files, for editors."""
     typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _functions(location: ProjectLocation) -> Functions:
+    return read_app(app_of(location), location.project).functions
 
 
 def _ask(question: str) -> str:

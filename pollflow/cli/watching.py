@@ -25,24 +25,29 @@ class Watched:
 
 
 @contextmanager
-def watching(location: ProjectLocation) -> Iterator[Watched]:
-    """Print how to follow the execution if the block ends by an interruption, a timeout or the loss of a process."""
+def watching(location: ProjectLocation, command: str = "run") -> Iterator[Watched]:
+    """Print how to follow the execution if the block ends by an interruption, a timeout or the loss of a process.
+
+    `command` is the one that follows it: `run` or `start`.
+    """
     watched = Watched()
     try:
         yield watched
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
-        _print_follow_command(watched, location)
+        _print_follow_command(watched, location, command)
         raise
     except (WaitTimeout, StoreUnavailable, CommandError) as error:
         print_error(error)
-        _print_follow_command(watched, location)
+        _print_follow_command(watched, location, command)
         raise typer.Exit(FAILED if isinstance(error, WaitTimeout) else REFUSED) from error
 
 
-def _print_follow_command(watched: Watched, location: ProjectLocation) -> None:
+def _print_follow_command(watched: Watched, location: ProjectLocation, command: str) -> None:
     if watched.execution is None:
         return
-    name = f"{watched.execution.flow}/{watched.execution.name}"
+    flow, execution = watched.execution.flow, watched.execution.name
+    name = f"{flow}/{execution}"
+    words = f"run --follow {name}" if command == "run" else f"start {flow} --name {execution} --follow"
     typer.echo(f"The state of {name} is kept. To watch it to its end:", err=True)
-    typer.echo(f"  {location.command(f'run --follow {name}')}", err=True)
+    typer.echo(f"  {location.command(words)}", err=True)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pollflow.cli import parent_watch, registered
-from pollflow.cli.exits import REFUSED, CommandError
+from pollflow.cli import parent_watch
+from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred
-from pollflow.cli.session import APP_FILE, ENVIRONMENT, Session
+from pollflow.cli.project_app import APP_FILE, REMEDIES, AppName
+from pollflow.cli.session import ProjectLocation, Session
 from pollflow.server.folders import private_folder
 
 READY = " ready."
@@ -55,8 +56,8 @@ class Worker:
         while not self.is_ready():
             if time.monotonic() > deadline:
                 raise CommandError(
-                    f"the worker is not ready after {START_SECONDS:g} s; if {APP_FILE} configures another broker, "
-                    f"check that it can be reached; {self._tail()}"
+                    f"the worker is not ready after {START_SECONDS:g} s; check that its broker can be reached; "
+                    f"{self._tail()}"
                 )
             time.sleep(0.02)
 
@@ -92,7 +93,7 @@ class Worker:
 
 @contextmanager
 def working(session: Session, concurrency: int = 2) -> Iterator[Worker]:
-    """Run a worker of the project during the block. Raises CommandError if there is no `worker.py`."""
+    """Run a worker of the project during the block. Raises CommandError if there is no app."""
     worker: Worker | None = None
     try:
         with deferred():
@@ -105,9 +106,7 @@ def working(session: Session, concurrency: int = 2) -> Iterator[Worker]:
 
 def start_worker(session: Session, concurrency: int = 2) -> Worker:
     """Start a worker. The caller stops it."""
-    project = session.location.project
-    check_project(project)
-    log = _log_of(project)
+    log = _log_of(session.location.project)
     name = f"run-{os.getpid()}-{time.monotonic_ns() % 1_000_000}@%h"
     options = ("--concurrency", str(concurrency), "--pool", "prefork", "--loglevel", "INFO", "--hostname", name)
     with log.open("ab") as output:
@@ -117,7 +116,7 @@ def start_worker(session: Session, concurrency: int = 2) -> Worker:
 
 
 def spawn(session: Session, *options: str, output: IO[bytes] | None = None) -> tuple[subprocess.Popen[bytes], int]:
-    """Start a Celery worker on `worker.py`. Return the process and the descriptor whose closing stops it.
+    """Start a Celery worker of the app. Return the process and the descriptor whose closing stops it.
 
     The worker leads a new session, so Ctrl-C in the terminal reaches only the command, which then stops the worker.
     """
@@ -127,7 +126,7 @@ def spawn(session: Session, *options: str, output: IO[bytes] | None = None) -> t
         "-m",
         "celery",
         "-A",
-        Path(APP_FILE).stem,
+        app_of(session.location).name,
         "worker",
         "-I",
         parent_watch.__name__,
@@ -153,34 +152,17 @@ def spawn(session: Session, *options: str, output: IO[bytes] | None = None) -> t
 
 
 def _environment(session: Session) -> dict[str, str]:
-    return {**os.environ, ENVIRONMENT: session.url, "PYTHONUNBUFFERED": "1", **session.worker_environment}
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **session.worker_environment}
 
 
-def check_project(project: Path, *, needs_worker: bool = False) -> None:
-    """Raise CommandError, with remedies, if there is no `worker.py`. `needs_worker` leaves out `--no-worker`."""
-    if (project / APP_FILE).is_file():
-        return
-    remedies = ["  pollflow init DIR     write a new project", "  --project DIR         use the project in this folder"]
-    if not needs_worker:
-        remedies.append("  --no-worker           use workers that are already running")
-    message = f"no pollflow project ({APP_FILE}) found in {project} or its parent folders, so no worker can start"
-    raise CommandError("\n".join([message, *remedies]))
-
-
-def check_imports(session: Session) -> None:
-    """Raise CommandError if the project's app cannot be imported. Celery would print a long traceback."""
-    imported = subprocess.run(  # noqa: S603 - our own module, on the project's own app
-        [sys.executable, "-c", f"from {registered.__name__} import main; main()"],
-        cwd=session.location.project,
-        env=_environment(session),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
+def app_of(location: ProjectLocation) -> AppName:
+    """Return the app of the project. Raises CommandError, with remedies, if there is none."""
+    if location.app is not None:
+        return location.app
+    raise CommandError(
+        f"no Celery app ({APP_FILE}, or a pyproject.toml that names the app) found in {location.project} or its parent "
+        f"folders, so no worker can start\n{REMEDIES}\n  pollflow init DIR     write a new project"
     )
-    if imported.returncode == REFUSED:
-        raise CommandError(imported.stderr.strip())
 
 
 def relative(path: Path) -> str:

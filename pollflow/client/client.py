@@ -6,11 +6,12 @@ import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pollflow.client.description import Description, describe, describe_all, timestamp
 from pollflow.client.execution import Execution, check_error
 from pollflow.client.names import name_of_file
+from pollflow.client.source import find_source
 from pollflow.errors import InvalidArgument
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
@@ -18,10 +19,13 @@ from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.objects import checked_object
-from pollflow.runtime.routes import Routes
+from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import checked_name
 from pollflow.store import Directory, ExecutionRef, FlowRecord, Keys, Message, connect
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 _MIN_TIMEOUT_SECONDS = 0.001
 
@@ -43,17 +47,17 @@ class DeployedFlow:
 class Client:
     """Deploys flows, starts executions and reads them.
 
-    `redis_url` is the Redis that keeps the state; the default is `POLLFLOW_REDIS_URL`. The client reads from it the
-    queues and settings that workers have registered. All methods may raise StoreUnavailable. The client is a context
-    manager that closes its connections.
+    `source` is a Celery app that was attached, or the URL of the Redis that keeps the state. The default is the app of
+    this process if exactly one was attached, else `POLLFLOW_REDIS_URL`. From an app the client takes the Redis, key
+    prefix, settings and queues, and its broker connection where the broker is not that Redis. With a URL the client
+    reads the queues and settings that workers have registered. All methods may raise StoreUnavailable. The client is
+    a context manager that closes its connections.
     """
 
-    def __init__(self, redis_url: str | None = None, *, key_prefix: str = "pollflow") -> None:
-        url = redis_url or os.environ.get("POLLFLOW_REDIS_URL")
-        if not url:
-            raise InvalidArgument("no Redis URL: pass one to Client, or set POLLFLOW_REDIS_URL")
-        self._redis = connect(url)
-        self._keys = Keys(key_prefix)
+    def __init__(self, source: Celery | str | None = None, *, key_prefix: str | None = None) -> None:
+        location, self._attached = find_source(source, key_prefix)
+        self._redis = connect(location)
+        self._keys = Keys(self._attached.settings.key_prefix if self._attached else key_prefix or "pollflow")
         self._cached: Container | None = None
 
     @property
@@ -62,14 +66,19 @@ class Client:
             return self._cached
         routes, stored_settings = Routes.load(Directory(self._redis, self._keys))
         settings = Settings.load(stored_settings, key_prefix=self._keys.prefix)
-        if not routes.in_script:
-            # A client has no broker connection. With this timeout the next sweep publishes the message.
+        publish: Publish = _leave_to_sweep
+        if self._attached is not None:
+            routes, settings = self._attached.container.routes, self._attached.settings
+            # Before a worker has registered, workers of this broker may keep their state in another Redis.
+            publish = self._attached.publish if stored_settings is not None else _leave_to_sweep
+        if not routes.in_script and publish is _leave_to_sweep:
+            # There is no broker connection. With this timeout the next sweep publishes the message.
             settings = replace(settings, redelivery_timeout=_MIN_TIMEOUT_SECONDS)
         container = build_container(
             self._redis,
             settings,
             routes=routes,
-            publish=_leave_to_sweep,
+            publish=publish,
             functions=Functions(),
             worker=lambda: "client",
         )

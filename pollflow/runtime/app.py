@@ -11,10 +11,11 @@ from typing import Any
 
 from celery import Celery, signals
 
-from pollflow.errors import ConfigurationError, InvalidArgument, NotDurable, StoreUnavailable
+from pollflow.errors import ConfigurationError, InvalidArgument, NotDurable, RedisNotConfigured, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
 from pollflow.runtime import functions as function_registry
 from pollflow.runtime import messages, shutdown_flag
+from pollflow.runtime.attached import remember
 from pollflow.runtime.background import run_in_background
 from pollflow.runtime.broker import Broker
 from pollflow.runtime.celery_internals import DEFAULT_CONSUMER, EAGER_CONSUMER, check_internals, terminator
@@ -22,9 +23,10 @@ from pollflow.runtime.checks import check_celery, check_consumed
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
+from pollflow.runtime.isolation import isolate
 from pollflow.runtime.leases import LeaseRenewer, name_worker, worker_name
 from pollflow.runtime.registry import WorkerRegistry
-from pollflow.runtime.routes import Routes
+from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
 from pollflow.runtime.step_queues import StepQueues
@@ -54,6 +56,9 @@ class Attached:
     functions: Functions
     container: Container
     background: Container
+    is_url_explicit: bool
+    """Whether the code or the configuration of the app names this Redis as that of the state."""
+    publish: Publish
 
 
 def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | None = None) -> Attached:
@@ -62,8 +67,10 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     The Redis that keeps the state is `redis_url`, else the setting `pollflow_redis_url`, else the environment variable
     `POLLFLOW_REDIS_URL`, else the broker if it is a Redis. Raises ConfigurationError for settings that cannot work.
     """
+    explicit_url = isolate(app) or redis_url
     settings, broker = Settings.of(app.conf), Broker.of(app)
-    location = _state_location(redis_url or settings.redis_url, broker)
+    explicit_url = explicit_url or settings.redis_url
+    location = _state_location(app, explicit_url, broker)
     queues = StepQueues.of(app, settings.key_prefix)
     routes = _routes(app, location, broker, queues)
     check_celery(app, settings, broker, routes)
@@ -91,7 +98,10 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
         registry,
         container(_WORKER_RETRY_SECONDS, claim_seconds=_CLAIM_RETRY_SECONDS, commit_seconds=inf),
         container(_BACKGROUND_RETRY_SECONDS, claim_seconds=0, commit_seconds=0),
+        is_url_explicit=bool(explicit_url),
+        publish=publish,
     )
+    remember(attached)
     if broker.is_redis:
         # Otherwise a worker exits when Redis is full or read-only.
         app.conf.broker_channel_error_retry = True
@@ -144,6 +154,7 @@ def _add_worker_hooks(app: Celery, attached: Attached) -> None:
         name_worker(hostname)
         shutdown_flag.begin()
         check_internals()
+        isolate(app)
         routes, broker = attached.container.routes, attached.broker
         check_celery(app, attached.settings, broker, routes)
         check_consumed(app, routes)
@@ -217,16 +228,13 @@ def _publisher(app: Celery, queues: StepQueues) -> Callable[[Message], None]:
     return publish
 
 
-def _state_location(url: str, broker: Broker) -> RedisLocation:
+def _state_location(app: Celery, url: str, broker: Broker) -> RedisLocation:
     """Return where the state is. TLS and credentials of a broker in the same database are used for the state too."""
     url = url or os.environ.get("POLLFLOW_REDIS_URL", "")
     if not url and broker.location is not None:
         return broker.location
     if not url:
-        raise ConfigurationError(
-            "the state of executions is kept in one Redis database, which the broker "
-            f"({broker.description}) is not; set pollflow_redis_url"
-        )
+        raise _no_redis(app, broker)
     try:
         location = RedisLocation.parse(url)
     except InvalidArgument as error:
@@ -241,4 +249,16 @@ def _routes(app: Celery, location: RedisLocation, broker: Broker, queues: StepQu
         in_script=location == broker.location,
         queues=queues.by_step_type,
         list_prefix=options.get("global_keyprefix", ""),
+    )
+
+
+def _no_redis(app: Celery, broker: Broker) -> ConfigurationError:
+    if not (app.conf.broker_write_url or app.conf.broker_url):
+        return RedisNotConfigured(
+            "no Redis is configured: set POLLFLOW_REDIS_URL=redis://HOST:6379/0, give the app a Redis as its broker, "
+            "or run `pollflow worker`, which starts an embedded server"
+        )
+    return ConfigurationError(
+        "the state of executions is kept in one Redis database, which the broker "
+        f"({broker.description}) is not; set pollflow_redis_url or POLLFLOW_REDIS_URL"
     )

@@ -42,6 +42,10 @@ class ProjectServer:
         """The URL of the server. It contains a password, which changes at each start of the server."""
         return self._server.url
 
+    def is_running(self) -> bool:
+        """Return whether a command has started the server."""
+        return self._server.is_alive()
+
     def __enter__(self) -> ProjectServer:
         private_folder(self._project)
         with exclusive(self.folder / CHANGES):

@@ -45,7 +45,7 @@ class Project:
         worker.write_text(worker.read_text().replace("pollflow.attach(", lines + "pollflow.attach(", 1))
 
     def command(self, *words: str, **env: str) -> Started:
-        # With an empty URL, commands use the embedded server of the project.
+        # With an empty URL, no Redis is configured.
         return self._processes.start("pollflow", [*COMMAND, *words], cwd=self.folder, env={ENV: "", **env})
 
     def run(self, *words: str, **env: str) -> tuple[int, str]:
@@ -53,8 +53,12 @@ class Project:
         started = self.command(*words, **env)
         return started.process.wait(60), started.output()
 
+    def isolated(self, *words: str) -> tuple[int, str]:
+        """Run a command on the server of `pollflow run`."""
+        return self.run(*words, "--isolated")
+
     def json(self, *words: str) -> object:
-        status, output = self.run(*words, "--json")
+        status, output = self.run(*words, "--json", *([] if words[0] == "run" else ["--isolated"]))
         assert status == 0, output
         return json.loads(output)
 
@@ -106,14 +110,14 @@ def test_a_run_prints_a_line_per_step_and_the_next_commands(project: Project) ->
     lines = [re.sub(r"^ *\+[0-9.]+s  |[0-9.]+ s$", "", line).split() for line in output.splitlines() if " (" in line]
     left = [line[1] for line in lines if line[0] == "left"]
     assert left == [
-        *("StartJob", "Init", "Wait10s", "GetJobStatus", "CheckJobComplete"),
-        *("Wait10s", "GetJobStatus", "CheckJobComplete", "JobSucceeded"),
+        *("StartJob", "Wait10s", "GetJobStatus", "CheckJobStatus"),
+        *("Wait10s", "GetJobStatus", "CheckJobStatus", "JobSucceeded"),
     ]
     assert [line[1] for line in lines if line[0] == "entered"] == left
     assert "left    GetJobStatus (task) visit 2 after " in output
     assert "\x1b" not in output
     assert "\nSucceeded after " in output
-    assert "pollflow show task-polling/one" in output
+    assert "pollflow show task-polling/one --isolated" in output
 
 
 def test_a_run_prints_one_json_document(project: Project) -> None:
@@ -132,10 +136,11 @@ def test_a_run_prints_one_json_document(project: Project) -> None:
 
 def test_a_failed_execution_gives_status_one(project: Project) -> None:
     project.set_wait("0.1")
-    status, output = project.run("run", FLOW, "--input", '{"delay": 300}')
+    status, output = project.run("run", FLOW, "--input", '{"delay": 0, "outcome": "failed"}')
     assert status == 1
-    assert output.count("left    GetJobStatus") == 4
+    assert output.count("left    GetJobStatus") == 1
     assert "\nFailed after " in output
+    assert "\nerror: JobFailed\n" in output
     assert_no_traceback(output)
 
 
@@ -176,33 +181,32 @@ steps:
 def test_the_settings_of_the_project_limit_flows(project: Project) -> None:
     project.configure(pollflow_max_events=5000, pollflow_max_wait=9.0)
     (project.folder / "endless.yaml").write_text(ENDLESS.replace("duration: 10", "duration: 9"))
-    environment = {ENV: "redis://127.0.0.1/0"}  # `attach` requires a URL
-    status, output = project.run("lint", "endless.yaml", **environment)
+    status, output = project.run("lint", "endless.yaml")
     assert status == 0, output
     assert "before the limit of 5,000 events" in output
     project.set_wait("10")
     refusal = "must be a number of seconds from 0 to 9"
-    status, output = project.run("lint", FLOW, **environment)
+    status, output = project.run("lint", FLOW)
     assert (status, refusal in output) == (1, True), output
     status, output = project.run("run", FLOW)
     assert status == 2, output
-    assert re.search(rf"^{FLOW}:\d+:\d+: steps\[2\].duration: {refusal}", output, re.MULTILINE), output
+    assert re.search(rf"^{FLOW}:\d+:\d+: steps\[1\].duration: {refusal}", output, re.MULTILINE), output
     project.set_wait("9")
-    assert project.run("deploy", FLOW)[0] == 0
+    assert project.isolated("deploy", FLOW)[0] == 0
     project.set_wait("10")
-    status, output = project.run("deploy", FLOW)
+    status, output = project.isolated("deploy", FLOW)
     assert (status, refusal in output) == (2, True), output
 
 
 def test_the_maximum_wait_is_a_setting(project: Project) -> None:
     project.configure(pollflow_max_wait=1e9)
     project.set_wait("40000000")
-    assert project.run("lint", FLOW, **{ENV: "redis://127.0.0.1/0"})[0] == 0
+    assert project.run("lint", FLOW)[0] == 0
     run = project.command("run", FLOW)
     run.wait_for_output("entered Wait10s")
     run.signal_group(signal.SIGINT)
     assert run.process.wait(60) == 130
-    assert project.run("deploy", FLOW)[0] == 0
+    assert project.isolated("deploy", FLOW)[0] == 0
 
 
 def test_a_missing_function_is_reported_with_near_names(project: Project) -> None:
@@ -222,6 +226,11 @@ def test_a_worker_that_cannot_start_is_reported_with_its_log(project: Project) -
     assert status == 2
     assert "the worker exited with status " in output
     assert "No module named 'no_such_module'" in output
+    status, output = project.run("worker")
+    assert status == 2
+    message = "pollflow: a module of the Celery app worker (from worker.py) cannot be imported: ModuleNotFoundError: "
+    assert output.splitlines()[0] == f"{message}No module named 'no_such_module'"
+    assert_no_traceback(output)
 
 
 def test_a_worker_that_is_not_ready_in_time_is_reported_with_its_log(
@@ -235,31 +244,30 @@ def test_a_worker_that_is_not_ready_in_time_is_reported_with_its_log(
     with pytest.raises(workers.CommandError) as raised:
         worker.wait_until_ready()
     lines = str(raised.value).splitlines()
-    assert "if worker.py configures another broker" in lines[0]
+    assert "check that its broker can be reached" in lines[0]
     assert lines[1:] == ["  Cannot connect to amqp://elsewhere"]
 
 
-def test_an_app_that_cannot_be_imported_is_reported_in_a_line(project: Project) -> None:
-    (project.folder / "tasks" / "polling.py").write_text("import no_such_module\n")
-    status, output = project.run("worker")
+@pytest.mark.parametrize("command", ["worker", "list", "run"])
+def test_an_app_that_cannot_be_imported_is_reported_with_the_remedies(project: Project, command: str) -> None:
+    (project.folder / "worker.py").write_text("import no_such_module\n")
+    status, output = project.run(command, *([FLOW] if command == "run" else []))
     assert status == 2
-    message = (
-        f"{project.folder / 'worker.py'} cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"
+    assert output.startswith(
+        f"pollflow: the Celery app worker (from worker.py) cannot be imported in {project.folder}: "
+        "ModuleNotFoundError: No module named 'no_such_module'\n  -A MODULE[:NAME] "
     )
-    assert output == f"pollflow: {message}\n"
+    assert_no_traceback(output)
 
 
-def test_without_a_project_the_remedies_are_printed(tmp_path: Path, processes: Processes) -> None:
+def test_without_an_app_the_remedies_are_printed(tmp_path: Path, processes: Processes) -> None:
     project = Project(tmp_path / "project", processes)
     (project.folder / "worker.py").unlink()
-    status, output = project.run("run", FLOW)
-    assert status == 2
-    assert "pollflow init DIR" in output
-    assert "--no-worker" in output
-    status, output = project.run("worker")
-    assert status == 2
-    assert "pollflow init DIR" in output
-    assert "--no-worker" not in output
+    for words in (["run", FLOW], ["worker"]):
+        status, output = project.run(*words)
+        assert status == 2
+        assert "pollflow init DIR" in output
+        assert "-A MODULE[:NAME]" in output
     assert not (project.folder / ".pollflow").exists()
 
 
@@ -307,14 +315,14 @@ def test_an_interrupted_run_stops_all_and_prints_how_to_follow(project: Project,
     assert follow_command(run.output()) == ["run", "--follow", "task-polling/one"]
     status, output = project.run(*follow_command(run.output()))
     assert status == 0, output
-    assert "following; 14 events so far, at Wait10s" in output
+    assert "following; 10 events so far, at Wait10s" in output
     assert output.count("left    Wait10s") == 1
 
 
 def test_a_run_with_the_name_of_a_running_execution_follows_it(project: Project) -> None:
     project.set_wait("1")
-    assert project.run("deploy", FLOW)[0] == 0
-    assert project.run("start", "task-polling", "--name", "one", "--input", '{"delay": 0}')[0] == 0
+    assert project.isolated("deploy", FLOW)[0] == 0
+    assert project.isolated("start", "task-polling", "--name", "one", "--input", '{"delay": 0}')[0] == 0
     status, output = project.run("run", FLOW, "--name", "one", "--input", '{"delay": 1000}')
     assert status == 0, output
     assert 'task-polling/one  {"delay": 0}\n' in output
@@ -327,7 +335,7 @@ def test_the_worker_and_server_of_a_killed_run_are_stopped(project: Project) -> 
     run.wait_for_output("entered Wait10s")
     run.kill_group()
     wait_until(lambda: not any("celery" in line for line in processes_in(project.folder)), "end of the worker")
-    assert project.run("stop", "task-polling/one")[0] == 0
+    assert project.isolated("stop", "task-polling/one")[0] == 0
     assert processes_in(project.folder) == []
 
 
@@ -342,45 +350,72 @@ def test_a_run_with_a_timeout_prints_how_to_follow(project: Project) -> None:
 def test_a_worker_serves_the_commands_of_another_terminal(project: Project) -> None:
     worker = project.command("worker")
     worker.wait_for_output(" ready.")
+    assert "server: redis://127.0.0.1:" in worker.output()
     assert project.run("deploy", FLOW)[0] == 0
     status, output = project.run("start", "task-polling", "--input", '{"delay": 0}', "--name", "one", "--wait")
     assert status == 0, output
     assert project.run("start", "task-polling", "--name", "one")[0] == 2
-    assert project.run("run", FLOW, "--input", '{"delay": 0}', "--no-worker")[0] == 0
+    status, output = project.run("start", "task-polling", "--input", '{"delay": 0}', "--name", "two", "--follow")
+    assert (status, "left    GetJobStatus (task)" in output) == (0, True), output
+    assert project.run("list")[1].count(" Succeeded ") == 2
+    interrupted = project.command("start", "task-polling", "--name", "three", "--follow")
+    interrupted.wait_for_output("left    Wait10s")
+    interrupted.signal_group(signal.SIGINT)
+    assert interrupted.process.wait(30) == 130
+    command = "start task-polling --name three --follow"
+    assert f"\n  pollflow {command}\n" in interrupted.output()
+    status, output = project.run(*command.split(), "--timeout", "1")
+    assert (status, "already running; " in output, "the new input" in output) == (1, True, False), output
     worker.signal_group(signal.SIGINT)
     assert worker.process.wait(30) == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["list"], ["start", "f"], ["show", "f/a"], ["deploy", FLOW], ["start", "f", "--follow"]]
+)
+def test_without_a_configured_redis_a_command_says_what_to_set(project: Project, words: list[str]) -> None:
+    status, output = project.run(*words)
+    assert status == 2
+    assert output.startswith("pollflow: no Redis is configured by the app worker (from worker.py), and the embedded")
+    for remedy in ("POLLFLOW_REDIS_URL=URL", "-A MODULE[:NAME]", "pollflow worker", "--isolated"):
+        assert f"\n  {remedy} " in output
+    assert not (project.folder / ".pollflow").exists()
 
 
 def test_deploy_skips_flow_tests(project: Project) -> None:
     test_file = "flows/task_polling.flowtest.yaml"
     (project.folder / test_file).write_text("cases: []\n")
-    status, output = project.run("deploy", test_file, FLOW)
+    status, output = project.isolated("deploy", test_file, FLOW)
     assert status == 0, output
     assert f"skipped: {test_file} is a flow test; run it with: pollflow test {test_file}\n" in output
     assert "deployed task-polling from flows/task_polling.yaml" in output
 
 
 def test_an_execution_can_be_listed_shown_stopped_and_purged(project: Project) -> None:
-    assert project.run("deploy", FLOW)[0] == 0
+    assert project.isolated("deploy", FLOW)[0] == 0
     flows = project.json("flows")
     assert isinstance(flows, list)
     assert [flow["name"] for flow in flows] == ["task-polling"]
-    assert project.run("start", "task-polling", "--name", "one")[0] == 0
-    status, output = project.run("start", "task-polling", "--name", "one")
+    assert project.isolated("start", "task-polling", "--name", "one")[0] == 0
+    status, output = project.isolated("start", "task-polling", "--name", "one")
     assert (status, output.splitlines()[0]) == (0, "already running: task-polling/one")
-    status, output = project.run("start", "task-polling", "--name", "one", "--input", '{"delay": 1}')
+    status, output = project.isolated("start", "task-polling", "--name", "one", "--input", '{"delay": 1}')
     assert (status, output.splitlines()[0]) == (0, "task-polling/one is already running, with the input {}")
     assert "the new input is not used" in output
-    assert project.run("purge", "task-polling/one")[0] == 2
+    assert project.isolated("purge", "task-polling/one")[0] == 2
     stopped = project.json("stop", "task-polling/one", "--error", "NotNeeded", "--cause", "a test")
     assert isinstance(stopped, dict)
     assert (stopped["status"], stopped["error"], stopped["cause"]) == ("Stopped", "NotNeeded", "a test")
-    status, output = project.run("list", "--status", "stopped")
+    status, output = project.isolated("list", "--status", "stopped")
     assert (status, output.split()[-1]) == (0, "NotNeeded")
-    status, output = project.run("show", "task-polling/one")
+    status, output = project.isolated("show", "task-polling/one")
     assert "cause      a test" in output
-    assert project.run("purge", "task-polling/one")[0] == 0
-    assert project.run("show", "task-polling/one") == (2, 'pollflow: execution "task-polling/one" does not exist\n')
+    assert project.isolated("purge", "task-polling/one")[0] == 0
+    status, output = project.isolated("show", "task-polling/one")
+    assert status == 2
+    assert output.startswith(
+        'pollflow: execution "task-polling/one" does not exist\nserver: isolated; redis://127.0.0.1:'
+    )
 
 
 def test_the_demo_checks_the_recovery_and_leaves_nothing(tmp_path: Path, processes: Processes) -> None:

@@ -16,8 +16,9 @@ from pollflow.cli.executions import lines_of
 from pollflow.cli.history_check import findings
 from pollflow.cli.init import templates, write_project
 from pollflow.cli.inputs import read_input, split_execution
+from pollflow.cli.project_app import AppName, nearest_project
 from pollflow.cli.required_functions import check_functions
-from pollflow.cli.session import ProjectLocation, find_location, nearest_project
+from pollflow.cli.session import ProjectLocation, find_location
 from pollflow.cli.texts import clean, columns, countdown, counted, duration
 from pollflow.errors import InvalidArgument, PollflowError
 from pollflow.fdl import read_flow
@@ -25,9 +26,7 @@ from pollflow.fdl import read_flow
 PROJECT = Path(__file__).parents[3]
 BAD = "version: v1\ntype: flow\nsteps:\n  - type: wait\n    name: A\n    duration: ten\n"
 REFERENCE_FILES = [
-    *("worker.py", "beat_config.py", "docker-compose.yml"),
-    *("flows/task_polling.yaml", "flows/task_polling.flowtest.yaml"),
-    *("tasks/__init__.py", "tasks/polling.py"),
+    *("worker.py", "beat_config.py", "docker-compose.yml", "tasks/__init__.py"),
 ]
 
 runner = CliRunner()
@@ -228,7 +227,8 @@ def test_the_project_is_the_nearest_parent_folder_with_a_worker(
     assert nearest_project(inner) == tmp_path / "project"
     monkeypatch.chdir(tmp_path)
     location = find_location(None, None, near=Path("project/flows/a.yaml"))
-    assert location == ProjectLocation(tmp_path / "project", None, is_nearest=False)
+    app = AppName("worker", "worker.py")
+    assert location == ProjectLocation(tmp_path / "project", None, app, is_nearest=False)
     assert location.command("list") == f"pollflow list --project {tmp_path / 'project'}"
     monkeypatch.chdir(inner)
     assert find_location(None, None).command("list") == "pollflow list"
@@ -246,7 +246,8 @@ def test_without_a_project_commands_fail_and_write_nothing(
     result = runner.invoke(app, words)
     assert result.exit_code == 2
     assert result.output.startswith(
-        f"pollflow: no pollflow project (worker.py) found in {tmp_path} or its parent folders\n"
+        "pollflow: no pollflow project (worker.py, or a pyproject.toml that names the app) found in "
+        f"{tmp_path} or its parent folders\n"
     )
     assert list(tmp_path.iterdir()) == []
 

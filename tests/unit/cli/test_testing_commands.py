@@ -32,6 +32,7 @@ functions:
 """
 FAILING = """
 app = Celery("a")
+pollflow.attach(app, "redis://127.0.0.1:1/0")
 
 
 @pollflow.function("s/ask")

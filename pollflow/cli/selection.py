@@ -1,0 +1,87 @@
+"""The options of every command that uses the app or a server: `-A`, `--isolated` and `-v`.
+
+They are the same for all these commands, so `with_options` adds them to the functions of the table of commands, and the
+functions need not pass them on. `-A` may also stand before the command.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, Any
+
+import typer
+
+
+class Uses(Enum):
+    """What a command uses, which decides about its options."""
+
+    FILES = ()
+    APP = ("app",)
+    SERVER = ("app", "isolated", "verbose")
+    ISOLATED_SERVER = ("app", "verbose")
+
+
+@dataclass(slots=True)
+class Selection:
+    """The values of the options."""
+
+    app: str | None = None
+    isolated: bool = False
+    verbose: bool = False
+
+    def reset(self, app: str | None) -> None:
+        """Begin a command; `app` is the value of an `-A` before it."""
+        self.app, self.isolated, self.verbose = app, False, False
+
+
+selection = Selection()
+"""The selection of this process, which runs one command."""
+
+APP_OPTION = typer.Option(
+    "--app",
+    "-A",
+    metavar="MODULE[:NAME]",
+    help="The Celery app. The default is POLLFLOW_APP, else `app` under [tool.pollflow] in pyproject.toml, "
+    "else worker.py.",
+)
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "app": (Annotated[str | None, APP_OPTION], None),
+    "isolated": (
+        Annotated[
+            bool,
+            typer.Option("--isolated", help="Use the isolated server, where `pollflow run` keeps its executions."),
+        ],
+        False,
+    ),
+    "verbose": (
+        Annotated[bool, typer.Option("--verbose", "-v", help="Print which server, key prefix and app are used.")],
+        False,
+    ),
+}
+
+
+def with_options(function: Callable[..., None], uses: Uses) -> Callable[..., None]:
+    """Return the function with the options as further parameters, whose values go to `selection`."""
+
+    @functools.wraps(function)
+    def command(*args: Any, **values: Any) -> None:
+        for name in uses.value:
+            value = values.pop(name)
+            if value:  # an option that is left out keeps the value from before the command
+                setattr(selection, name, value)
+        function(*args, **values)
+
+    signature = inspect.signature(function, eval_str=True)
+    keyword_only = inspect.Parameter.KEYWORD_ONLY
+    added = {
+        name: inspect.Parameter(name, keyword_only, annotation=_OPTIONS[name][0], default=_OPTIONS[name][1])
+        for name in uses.value
+    }
+    parameters = [*signature.parameters.values(), *added.values()]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
