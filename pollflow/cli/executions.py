@@ -16,6 +16,8 @@ from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json, print_table
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.texts import between, clean, columns, compact, moment, pretty
+from pollflow.errors import FlowNotExists
+from pollflow.fdl import ANY_WAIT, Flow, read_flow
 
 if TYPE_CHECKING:
     from pollflow.client import Execution, HistoryEntry
@@ -36,7 +38,7 @@ InStatus = Annotated[
     Status | None, typer.Option("--status", "-s", case_sensitive=False, help="Only executions with this status.")
 ]
 Limit = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, max=10_000, help="The maximum number.")]
-EveryEvent = Annotated[bool, typer.Option("--all", "-a", help="Print every event, also of equal loop iterations.")]
+EveryEvent = Annotated[bool, typer.Option("--all", "-a", help="Print every event, also of repeated loop iterations.")]
 Error = Annotated[str, typer.Option("--error", metavar="NAME", help="The name of the error, at most 128 characters.")]
 Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text that explains the error.")]
 
@@ -72,7 +74,7 @@ def show(
         found = session.client.execution(flow, name)
         last_step, count = "", 0
         loops: list[LoopSummary] = []
-        for event in summarized(found.events()):
+        for event in summarized(found.events(), flow_of(found)):
             if isinstance(event, LoopSummary):
                 loops.append(event)
                 count = event.last_event
@@ -96,15 +98,17 @@ def history(
     """Print the events of an execution.
 
     Each line has the number, time, type, step and detail of an event. A line with the date precedes the first event
-    of each day. Equal iterations of a loop are summarized in one line; --all prints every event.
+    of each day. Iterations of a loop with the same events and outcomes are summarized in one line; failures, retries
+    and timeouts never are. --all prints every event.
     """
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
-        events = session.client.execution(flow, name).events()
+        found = session.client.execution(flow, name)
+        events = found.events()
         if as_json:
             print_json([documents.of_event(event) for event in events])
             return
-        for line in lines_of(events if every else summarized(events)):
+        for line in lines_of(events if every else summarized(events, flow_of(found))):
             typer.echo(line)
 
 
@@ -151,6 +155,14 @@ def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
             yield f"        {date}"
         fields = (time.strftime("%H:%M:%S.%f")[:-3], event.type.ljust(18), clean(event.step).ljust(20))
         yield "  ".join((f"{event.id:>6}", *fields, compact(event.detail)))
+
+
+def flow_of(execution: Execution) -> Flow | None:
+    """Return the flow that an execution runs on; None if Redis has lost its definition."""
+    try:
+        return read_flow(execution.definition, max_wait_seconds=ANY_WAIT)
+    except FlowNotExists:
+        return None
 
 
 def _name(execution: Execution) -> str:
