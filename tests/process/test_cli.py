@@ -380,7 +380,8 @@ def test_an_execution_can_be_listed_shown_stopped_and_purged(project: Project) -
     status, output = project.run("show", "task-polling/one")
     assert "cause      a test" in output
     assert project.run("purge", "task-polling/one")[0] == 0
-    assert project.run("show", "task-polling/one") == (2, 'pollflow: execution "task-polling/one" does not exist\n')
+    gone = 'pollflow: execution "task-polling/one" does not exist; flow "task-polling" has no executions\n'
+    assert project.run("show", "task-polling/one") == (2, gone)
 
 
 def test_the_demo_checks_the_recovery_and_leaves_nothing(tmp_path: Path, processes: Processes) -> None:
