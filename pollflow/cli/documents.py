@@ -10,26 +10,31 @@ if TYPE_CHECKING:
 
 
 def of_execution(execution: Execution) -> dict[str, Any]:
-    """Return an execution without its history. `seconds` is its duration, None while it runs."""
-    ended_at = execution.ended_at
-    return {
+    """Return an execution without its history. It has only the keys that apply to its status.
+
+    A running execution has no `output`, `error`, `cause`, `ended_at` and `seconds`. An ended one has the `output` if
+    it succeeded, else `error` and `cause`. `seconds` is how long it ran.
+    """
+    document: dict[str, Any] = {
         "flow": execution.flow,
         "name": execution.name,
         "status": execution.status,
         "input": execution.input,
-        "output": execution.output,
-        "error": execution.error,
-        "cause": execution.cause,
         "started_at": timestamp(execution.started_at),
-        "ended_at": None if ended_at is None else timestamp(ended_at),
-        "seconds": None if ended_at is None else (ended_at - execution.started_at) / timedelta(seconds=1),
-        "open_steps": [of_step(step) for step in execution.open_steps],
     }
+    if execution.ended_at is not None:
+        document["ended_at"] = timestamp(execution.ended_at)
+        document["seconds"] = (execution.ended_at - execution.started_at) / timedelta(seconds=1)
+    if execution.output is not None:
+        document["output"] = execution.output
+    if execution.error is not None:
+        document |= {"error": execution.error, "cause": execution.cause or ""}
+    return {**document, "open_steps": [of_step(step) for step in execution.open_steps]}
 
 
 def of_step(step: OpenStep) -> dict[str, Any]:
-    """Return an open step."""
-    return {
+    """Return an open step, with only the keys that apply to its state."""
+    document = {
         "name": step.name,
         "type": step.type,
         "frame": step.frame,
@@ -37,11 +42,14 @@ def of_step(step: OpenStep) -> dict[str, Any]:
         "attempt": step.attempt,
         "state": step.state.value,
         "since": timestamp(step.since),
+    }
+    optional = {
         "due_at": None if step.due_at is None else timestamp(step.due_at),
         "deadline_at": None if step.deadline_at is None else timestamp(step.deadline_at),
         "worker": step.worker,
         "last_error": step.last_error,
     }
+    return document | {name: value for name, value in optional.items() if value is not None}
 
 
 def of_event(event: HistoryEntry) -> dict[str, Any]:

@@ -4,47 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pollflow.cli import documents
+from pollflow.cli import documents, open_steps
 from pollflow.cli.inputs import split_execution
 from pollflow.cli.loop_summary import LoopSummary, summarized
 from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl
-from pollflow.cli.output import print_json, print_table
+from pollflow.cli.output import print_json
 from pollflow.cli.session import connected, find_used_location
-from pollflow.cli.texts import between, clean, columns, compact, moment, pretty
+from pollflow.cli.tables import Column, print_table, wrapped_rows
+from pollflow.cli.texts import between, clean, compact, moment, pretty
+from pollflow.client.filters import STATUSES
+from pollflow.errors import FlowNotExists
+from pollflow.fdl import ANY_WAIT, Flow, read_flow
 
 if TYPE_CHECKING:
     from pollflow.client import Execution, HistoryEntry
 
 
-class Status(str, Enum):
-    """The status of an execution."""
-
-    RUNNING = "Running"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    STOPPED = "Stopped"
-    TIMED_OUT = "TimedOut"
-
-
-OfFlow = Annotated[str | None, typer.Option("--flow", "-f", metavar="FLOW", help="Only executions of this flow.")]
-InStatus = Annotated[
-    Status | None, typer.Option("--status", "-s", case_sensitive=False, help="Only executions with this status.")
+Flows = Annotated[
+    list[str] | None,
+    typer.Option("--flow", "-f", metavar="FLOW", help="Only executions of this flow. Repeat it for several flows."),
+]
+Statuses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--status",
+        "-s",
+        metavar="STATUS",
+        help=f"Only executions with this status: {', '.join(STATUSES)}. Repeat it for several.",
+    ),
 ]
 Limit = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, max=10_000, help="The maximum number.")]
-EveryEvent = Annotated[bool, typer.Option("--all", "-a", help="Print every event, also of equal loop iterations.")]
+EveryEvent = Annotated[bool, typer.Option("--all", "-a", help="Print every event, also of repeated loop iterations.")]
+COLUMNS = (
+    Column("EXECUTION"),
+    Column("STATUS"),
+    Column("STARTED", drop=1),
+    Column("TOOK", drop=2),
+    Column("STEP", drop=3, least=12),
+    Column("ERROR", drop=4, least=12),
+)
+"""The columns of `list`. `docs/cli.md` documents the order in which a narrow terminal drops them."""
 Error = Annotated[str, typer.Option("--error", metavar="NAME", help="The name of the error, at most 128 characters.")]
 Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text that explains the error.")]
 
 
 def list_(
     *,
-    flow: OfFlow = None,
-    status: InStatus = None,
+    flow: Flows = None,
+    status: Statuses = None,
     limit: Limit = 20,
     as_json: AsJson = False,
     redis: RedisUrl = None,
@@ -52,15 +63,17 @@ def list_(
 ) -> None:
     """List executions, the latest first."""
     with connected(find_used_location(redis, project)) as session:
-        found = session.client.executions(flow=flow, status=status.value if status else None, limit=limit)
+        found = session.client.executions(flow=flow or None, status=status or None, limit=limit)
+        for name in set(flow or ()) - {execution.flow for execution in found}:
+            session.client.flow(name)  # raises FlowNotExists for an unknown name
         if as_json:
             print_json([documents.of_execution(execution) for execution in found])
             return
         rows = [
-            (_name(e), e.status, moment(e.started_at), _took(e), _steps(e), clean(e.error or _last_error(e)))
+            (_name(e), e.status, moment(e.started_at), _took(e), open_steps.summary_of(e), clean(_error(e)))
             for e in found
         ]
-    print_table(("EXECUTION", "STATUS", "STARTED", "TOOK", "STEP", "ERROR"), rows, empty="no executions found")
+    print_table(COLUMNS, rows, empty="no executions found")
 
 
 def show(
@@ -72,7 +85,7 @@ def show(
         found = session.client.execution(flow, name)
         last_step, count = "", 0
         loops: list[LoopSummary] = []
-        for event in summarized(found.events()):
+        for event in summarized(found.events(), flow_of(found)):
             if isinstance(event, LoopSummary):
                 loops.append(event)
                 count = event.last_event
@@ -81,7 +94,8 @@ def show(
             if event.type == "StepEntered":
                 last_step = event.step
         if as_json:
-            print_json({**documents.of_execution(found), "events": count, "last_step": last_step or None})
+            last = {} if found.ended_at is None else {"last_step": last_step}
+            print_json({**documents.of_execution(found), "events": count, **last})
             return
         _print_execution(found, last_step, count, loops)
 
@@ -96,15 +110,17 @@ def history(
     """Print the events of an execution.
 
     Each line has the number, time, type, step and detail of an event. A line with the date precedes the first event
-    of each day. Equal iterations of a loop are summarized in one line; --all prints every event.
+    of each day. Iterations of a loop with the same events and outcomes are summarized in one line; failures, retries
+    and timeouts never are. --all prints every event.
     """
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
-        events = session.client.execution(flow, name).events()
+        found = session.client.execution(flow, name)
+        events = found.events()
         if as_json:
             print_json([documents.of_event(event) for event in events])
             return
-        for line in lines_of(events if every else summarized(events)):
+        for line in lines_of(events if every else summarized(events, flow_of(found))):
             typer.echo(line)
 
 
@@ -153,36 +169,20 @@ def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
         yield "  ".join((f"{event.id:>6}", *fields, compact(event.detail)))
 
 
+def flow_of(execution: Execution) -> Flow | None:
+    """Return the flow that an execution runs on; None if Redis has lost its definition."""
+    try:
+        return read_flow(execution.definition, max_wait_seconds=ANY_WAIT)
+    except FlowNotExists:
+        return None
+
+
 def _name(execution: Execution) -> str:
     return f"{execution.flow}/{execution.name}"
 
 
-def _steps(execution: Execution) -> str:
-    """Return the first open step with its state, and how many others there are."""
-    if not execution.open_steps:
-        return ""
-    first, *others = execution.open_steps
-    text = f"{clean(first.name)} ({first.state.value})"
-    return text if not others else f"{text} and {len(others)} more"
-
-
-def _last_error(execution: Execution) -> str:
-    return next((step.last_error for step in execution.open_steps if step.last_error), "")
-
-
-def _step_lines(execution: Execution) -> Iterator[tuple[str, str]]:
-    """Yield a line for each open step: what it does, since when, until when, and on which worker."""
-    for step in execution.open_steps:
-        parts = [f"attempt {step.attempt}", f"{step.state.value} since {moment(step.since)}"]
-        if step.due_at is not None:
-            parts.append(f"due {moment(step.due_at)}")
-        if step.deadline_at is not None:
-            parts.append(f"deadline {moment(step.deadline_at)}")
-        if step.worker is not None:
-            parts.append(f"on {clean(step.worker)}")
-        if step.last_error is not None:
-            parts.append(f"last error {clean(step.last_error)}")
-        yield "open step", f"{clean(step.name)} ({step.type}): {', '.join(parts)}"
+def _error(execution: Execution) -> str:
+    return execution.error or open_steps.last_error_of(execution)
 
 
 def _took(execution: Execution) -> str:
@@ -191,20 +191,16 @@ def _took(execution: Execution) -> str:
 
 def _print_execution(execution: Execution, last_step: str, count: int, loops: Sequence[LoopSummary]) -> None:
     ended_at = execution.ended_at
-    rows = [
-        ("execution", _name(execution)),
-        ("status", execution.status),
-        ("step", clean(last_step) + ("" if ended_at is None else "  (last)")),
-        ("started", moment(execution.started_at)),
-        ("ended", moment(ended_at) if ended_at is not None else "-"),
-        ("took", _took(execution) + ("" if ended_at is not None else " so far")),
-        ("events", f"{count:,}"),
-        *(("", str(each)) for each in loops),
-        *_step_lines(execution),
-    ]
+    rows = [("execution", _name(execution)), ("status", execution.status), ("started", moment(execution.started_at))]
+    if ended_at is not None:
+        rows += [("ended", moment(ended_at)), ("last step", clean(last_step))]
+    rows.append(("took", _took(execution) + ("" if ended_at is not None else " so far")))
+    rows.append(("events", f"{count:,}"))
+    rows += [("", str(each)) for each in loops]
+    rows += open_steps.lines_of(execution)
     if execution.error is not None:
         rows += [("error", clean(execution.error)), ("cause", clean(execution.cause or ""))]
-    for line in columns(rows):
+    for line in wrapped_rows(rows):
         typer.echo(line)
     for name, value in (("input", execution.input), ("output", execution.output)):
         if value is not None:

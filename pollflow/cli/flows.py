@@ -11,9 +11,10 @@ from pollflow.cli import documents
 from pollflow.cli.exits import CommandError
 from pollflow.cli.flow_files import without_flow_tests
 from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl
-from pollflow.cli.output import print_json, print_table
+from pollflow.cli.output import print_json
 from pollflow.cli.session import connected, find_location, find_used_location
-from pollflow.cli.texts import moment
+from pollflow.cli.tables import Column, print_table
+from pollflow.cli.texts import clean, moment
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
 from pollflow.fdl import ANY_SIZE, ANY_WAIT, Flow, Problem, load_flow
@@ -23,6 +24,13 @@ FlowName = Annotated[
     str | None,
     typer.Option("--name", "-n", metavar="NAME", help="The flow's name. The default is the file name with - for _."),
 ]
+
+COLUMNS = (
+    Column("FLOW"),
+    Column("DEPLOYED", drop=2),
+    Column("DIGEST", drop=1),
+    Column("DESCRIPTION", drop=3, least=12),
+)
 
 
 def deploy(
@@ -64,8 +72,8 @@ def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolde
     if as_json:
         print_json([documents.of_flow(flow) for flow in found])
         return
-    rows = [(flow.name, moment(flow.modified_at), flow.digest[:12], flow.description) for flow in found]
-    print_table(("FLOW", "DEPLOYED", "DIGEST", "DESCRIPTION"), rows, empty="no flows are deployed")
+    rows = [(flow.name, moment(flow.modified_at), flow.digest[:12], clean(flow.description)) for flow in found]
+    print_table(COLUMNS, rows, empty="no flows are deployed")
 
 
 def _load_all(paths: list[Path], max_wait_seconds: float, max_bytes: float) -> list[Flow]:

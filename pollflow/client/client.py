@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from pollflow.client.description import Description, describe, describe_all, timestamp
 from pollflow.client.execution import Execution, check_error
+from pollflow.client.filters import flow_filter, status_filter
 from pollflow.client.names import name_of_file
+from pollflow.client.similar import missing_execution
 from pollflow.client.source import find_source
-from pollflow.errors import InvalidArgument
+from pollflow.errors import ExecutionNotExists
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
-from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
+from pollflow.machine import ReportedFailed, ReportedSucceeded
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.objects import checked_object
@@ -134,24 +137,29 @@ class Client:
 
     def execution(self, flow: str, name: str) -> Execution:
         """Return an execution. Raises ExecutionNotExists."""
-        return self._execution(describe(self._container, ExecutionRef(flow, name)))
+        ref = ExecutionRef(flow, name)
+        try:
+            return self._execution(describe(self._container, ref))
+        except ExecutionNotExists:
+            raise missing_execution(self._container, ref) from None
 
     def executions(
         self,
         *,
-        flow: str | None = None,
-        status: str | None = None,
+        flow: str | Sequence[str] | None = None,
+        status: str | Sequence[str] | None = None,
         limit: int = 100,
         before: datetime | None = None,
     ) -> list[Execution]:
         """Return up to `limit` executions, the latest first, filtered by flow, status and start time.
 
+        Of a list of flows or statuses any may apply: `status=["Running", "Failed"]`.
         A call takes three round trips, however many executions it returns.
         """
         container = self._container
         refs = container.reading.refs(
-            flow=flow,
-            status=_status(status),
+            flow=flow_filter(flow),
+            status=status_filter(status),
             limit=limit,
             before=None if before is None else before.timestamp(),
         )
@@ -214,12 +222,3 @@ class Client:
 
 def _leave_to_sweep(message: Message) -> None:
     """Do nothing: the sweep of the workers publishes the message."""
-
-
-def _status(status: str | None) -> Status | None:
-    if status is None:
-        return None
-    for known in Status:
-        if known.value.lower() == status.lower():
-            return known
-    raise InvalidArgument(f"unknown status {status!r}; known: {', '.join(known.value for known in Status)}")

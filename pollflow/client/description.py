@@ -14,6 +14,10 @@ from pollflow.runtime.container import Container
 from pollflow.store import ExecutionKey, ExecutionRef, FrameRecord, Snapshot
 
 _UNKNOWN = "?"
+_SOME_STEPS = 500
+"""Open steps of each execution in a list."""
+_ALL_STEPS = 1_000_000
+"""Open steps of one execution: nested map steps may have more than ten thousand."""
 
 
 class StepState(str, Enum):
@@ -86,15 +90,18 @@ class Description:
 
 def describe(container: Container, ref: ExecutionRef) -> Description:
     """Return the description of one execution. Raises ExecutionNotExists."""
-    found = describe_all(container, [ref])
+    found = describe_all(container, [ref], _ALL_STEPS)
     if not found:
         raise ExecutionNotExists(f'execution "{ref}" does not exist')
     return found[0]
 
 
-def describe_all(container: Container, refs: Sequence[ExecutionRef]) -> list[Description]:
-    """Return the descriptions of executions that exist, in two round trips, and one for each unknown definition."""
-    now, snapshots = container.reading.snapshots(refs)
+def describe_all(container: Container, refs: Sequence[ExecutionRef], max_steps: int = _SOME_STEPS) -> list[Description]:
+    """Return the descriptions of executions that exist, in two round trips, and one for each unknown definition.
+
+    Each has up to `max_steps` open steps.
+    """
+    now, snapshots = container.reading.snapshots(refs, max_steps)
     return [_description(container, snapshot, now) for snapshot in snapshots]
 
 
@@ -120,8 +127,14 @@ def _description(container: Container, snapshot: Snapshot, now: float) -> Descri
         ended_at=None if record.ended_at is None else timestamp(record.ended_at),
         digest=record.digest,
         events=record.events,
-        open_steps=() if has_ended else tuple(_open_step(container, record.digest, f, now) for f in snapshot.frames),
+        open_steps=() if has_ended else _open_steps(container, snapshot, now),
     )
+
+
+def _open_steps(container: Container, snapshot: Snapshot, now: float) -> tuple[OpenStep, ...]:
+    """Return the open steps in the order of their frames, where `r.1.10` follows `r.1.9`."""
+    frames = sorted(snapshot.frames, key=lambda record: [int(part) for part in record.frame.split(".")[1:]])
+    return tuple(_open_step(container, snapshot.execution.digest, record, now) for record in frames)
 
 
 def _open_step(container: Container, digest: str, record: FrameRecord, now: float) -> OpenStep:

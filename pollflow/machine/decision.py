@@ -13,7 +13,6 @@ from pollflow.machine.state import FrameState
 class Status(str, Enum):
     """The status of an execution, as users see it."""
 
-    STARTING = "Starting"
     RUNNING = "Running"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -23,7 +22,7 @@ class Status(str, Enum):
     @property
     def ended(self) -> bool:
         """Whether the status is final."""
-        return self not in (Status.STARTING, Status.RUNNING)
+        return self is not Status.RUNNING
 
 
 @dataclass(frozen=True, slots=True)

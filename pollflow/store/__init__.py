@@ -5,7 +5,7 @@ from pollflow.store.commands import Conflict, Sent, Stale
 from pollflow.store.commits import new_token
 from pollflow.store.compaction import is_time_to_compact
 from pollflow.store.connection import Connection, connect
-from pollflow.store.definitions import Definitions, FlowRecord
+from pollflow.store.definitions import Definitions, FlowRecord, similar_flow
 from pollflow.store.directory import Directory, QueueReader
 from pollflow.store.encode import Timing
 from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys, WakeUp
@@ -80,5 +80,6 @@ __all__ = [
     "is_time_to_compact",
     "new_token",
     "read_server_info",
+    "similar_flow",
     "translated",
 ]

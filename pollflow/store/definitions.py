@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pollflow.errors import FlowNotExists
+from pollflow.fdl.problems import near
 from pollflow.store.connection import Connection
 from pollflow.store.keys import Keys
 from pollflow.store.scripts import translated
+
+_MAX_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Definitions:
         with translated():
             fields = self.client.hgetall(self.keys.flow(name))
         if "digest" not in fields:
-            raise FlowNotExists(f"no flow {name!r} is deployed; deployed: {', '.join(self.names()) or 'none'}")
+            raise FlowNotExists(f'no flow "{name}" is deployed{similar_flow(name, self.names())}')
         return FlowRecord(
             name,
             fields["digest"],
@@ -66,3 +70,12 @@ class Definitions:
         if text is None:
             raise FlowNotExists(f"the definition with digest {digest} is not stored")
         return text
+
+
+def similar_flow(name: str, deployed: Sequence[str]) -> str:
+    """Return the end of a message about an unknown flow: the nearest deployed flow, or some that are deployed."""
+    guess = near(name, deployed)
+    if guess is not None:
+        return f'; did you mean "{guess}"?'
+    further = f" and {len(deployed) - _MAX_LISTED} more" if len(deployed) > _MAX_LISTED else ""
+    return f"; deployed: {', '.join(deployed[:_MAX_LISTED]) or 'none'}{further}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from pollflow.errors import ExecutionNotExists
 from pollflow.fdl.model import Json, JsonObject
@@ -151,18 +152,29 @@ class Reading:
             after = events[-1].id
 
     def refs(
-        self, *, flow: str | None, status: Status | None, limit: int, before: float | None = None
+        self,
+        *,
+        flow: str | Sequence[str] | None,
+        status: Status | Sequence[Status] | None,
+        limit: int,
+        before: float | None = None,
     ) -> list[ExecutionRef]:
-        """Return up to `limit` refs of executions, the latest start first; only those that started before `before`."""
+        """Return up to `limit` refs of executions, the latest start first; only those that started before `before`.
+
+        Of several flows or statuses any may apply; no value and an empty list stand for all.
+        """
         top = "+inf" if before is None else f"({before!r}"
+        flows = (flow,) if flow is None or isinstance(flow, str) else (flow or (None,))
+        statuses = (status,) if status is None or isinstance(status, Status) else (status or (None,))
         with translated():
             pipe = self.client.pipeline(transaction=False)
-            for shard in range(SHARDS):
-                pipe.zrevrangebyscore(
-                    self.keys.index(shard, flow, status), top, "-inf", start=0, num=limit, withscores=True
-                )
-            found = sorted((pair for pairs in pipe.execute() for pair in pairs), key=lambda pair: -pair[1])
-        return [ExecutionRef.parse(text) for text, _ in found[:limit]]
+            for shard, name, state in product(range(SHARDS), flows, statuses):
+                key = self.keys.index(shard, name, state)
+                pipe.zrevrangebyscore(key, top, "-inf", start=0, num=limit, withscores=True)
+            # An execution that ends between two reads is in two indexes.
+            starts = dict(pair for pairs in pipe.execute() for pair in pairs)
+        latest = sorted(starts, key=lambda text: -starts[text])
+        return [ExecutionRef.parse(text) for text in latest[:limit]]
 
     def executions(
         self, *, flow: str | None, status: Status | None, limit: int, before: float | None = None

@@ -269,7 +269,7 @@ def _expected(value: Value) -> Expected:
 
 
 def _status(value: Value) -> Status:
-    known = [status.value for status in Status if status is not Status.STARTING]
+    known = [status.value for status in Status]
     if value.text() not in known:
         value.refuse(f"must be one of {', '.join(known)}")
     return Status(value.text())

@@ -414,7 +414,9 @@ def test_an_execution_can_be_listed_shown_stopped_and_purged(project: Project) -
     status, output = project.isolated("show", "task-polling/one")
     assert status == 2
     assert output.startswith(
-        'pollflow: execution "task-polling/one" does not exist\nserver: isolated; redis://127.0.0.1:'
+        'pollflow: execution "task-polling/one" does not exist; flow "task-polling" has no executions
+'
+        "server: isolated; redis://127.0.0.1:"
     )
 
 

@@ -4,7 +4,7 @@
 choice's test. Neither can call, import or change anything.
 """
 
-from pollflow.fdl.expr.condition import Condition, compile_condition
+from pollflow.fdl.expr.condition import Condition, compile_condition, paths_in
 from pollflow.fdl.expr.path import MISSING, Missing, Path, compile_path
 from pollflow.fdl.expr.syntax import ExpressionError, ExpressionSyntaxError
 
@@ -17,4 +17,5 @@ __all__ = [
     "Path",
     "compile_condition",
     "compile_path",
+    "paths_in",
 ]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from lark import Token, Transformer, v_args
+from typing_extensions import assert_never
 
 from pollflow.fdl.expr.path import MISSING, Path, compile_path
 from pollflow.fdl.expr.syntax import (
@@ -129,6 +131,28 @@ class Condition:
         if value is None or isinstance(value, bool):
             return bool(value)
         raise ExpressionError(f"the result must be a boolean, not {kind_of(value)}")
+
+
+def paths_in(node: Node) -> Iterator[Path]:
+    """Yield each path that the tree reads."""
+    match node:
+        case Read():
+            yield node.path
+        case UnaryOp():
+            yield from paths_in(node.operand)
+        case Chain():
+            for operand in (node.first, *(operand for _, operand in node.rest)):
+                yield from paths_in(operand)
+        case BoolOp():
+            for operand in node.operands:
+                yield from paths_in(operand)
+        case Ternary():
+            for operand in (node.test, node.yes, node.no):
+                yield from paths_in(operand)
+        case Literal():
+            return
+        case _:
+            assert_never(node)
 
 
 def compile_condition(text: str) -> Condition:
