@@ -414,8 +414,7 @@ def test_an_execution_can_be_listed_shown_stopped_and_purged(project: Project) -
     status, output = project.isolated("show", "task-polling/one")
     assert status == 2
     assert output.startswith(
-        'pollflow: execution "task-polling/one" does not exist; flow "task-polling" has no executions
-'
+        'pollflow: execution "task-polling/one" does not exist; flow "task-polling" has no executions\n'
         "server: isolated; redis://127.0.0.1:"
     )
 
