@@ -70,7 +70,15 @@ def test_a_project_is_a_folder_whose_pyproject_names_the_app(tmp_path: Path) -> 
     assert nearest_project(inner) == tmp_path
 
 
-@pytest.mark.parametrize("text", ["[tool.pollflow", "[tool]\npollflow = 1\n", "[tool.pollflow]\napp = 1\n", '[tool.pollflow]\napp = ""\n'])
+UNUSABLE = [
+    "[tool.pollflow",
+    "[tool]\npollflow = 1\n",
+    "[tool.pollflow]\napp = 1\n",
+    '[tool.pollflow]\napp = ""\n',
+]
+
+
+@pytest.mark.parametrize("text", UNUSABLE)
 def test_a_pyproject_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
     with pytest.raises(CommandError, match=r"pyproject\.toml"):
