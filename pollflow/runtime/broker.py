@@ -86,15 +86,24 @@ def _tls(options: Any) -> Mapping[str, Any]:
         near = f"ssl_{unknown[0]}"
         hint = f"did you mean {near}?" if near in TLS_OPTIONS else f"known: {', '.join(TLS_OPTIONS)}"
         raise InvalidArgument(f"broker_use_ssl has no option {unknown[0]!r} on Redis; {hint}")
-    if "ssl_cert_reqs" in options:
-        return {**options, "ssl_cert_reqs": certificate_requirement(options["ssl_cert_reqs"])}
-    return dict(options)
+    if "ssl_cert_reqs" not in options:
+        return dict(options)
+    given = options["ssl_cert_reqs"]
+    try:
+        requirement = certificate_requirement(given)
+    except (KeyError, ValueError):
+        requirement = None
+    if requirement is None or (isinstance(given, str) and given.upper().startswith("CERT_")):
+        raise InvalidArgument(
+            f"broker_use_ssl['ssl_cert_reqs'] is {given!r}; use a constant of ssl, such as ssl.CERT_REQUIRED"
+        )
+    return {**options, "ssl_cert_reqs": requirement}
 
 
 def _checked(read: Any, *args: Any) -> RedisLocation:
     try:
         location: RedisLocation = read(*args)
-    except (InvalidArgument, KeyError, ValueError) as error:
+    except InvalidArgument as error:
         raise ConfigurationError(f"the broker cannot be used: {error}") from error
     return location
 

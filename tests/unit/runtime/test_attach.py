@@ -204,6 +204,8 @@ def test_steps_that_a_worker_publishes_go_to_the_queue_of_the_key_prefix(monkeyp
         ({"broker_transport_options": {"priority_steps": [3, 6]}}, "priority_steps.* add 0 to it"),
         ({"broker_transport_options": {"visibility_timeout": "3600"}}, "must be a number, not '3600'"),
         ({"broker_use_ssl": True}, "broker_use_ssl = True has no effect on Redis; use a dict"),
+        ({"broker_use_ssl": {"ssl_cert_reqs": "CERT_NONE"}}, "is 'CERT_NONE'; use a constant of ssl"),
+        ({"broker_use_ssl": {"ssl_cert_reqs": 7}}, "is 7; use a constant of ssl"),
         ({"broker_use_ssl": {"cert_reqs": 0}}, "broker_use_ssl has no option 'cert_reqs'.*did you mean ssl_cert_reqs"),
     ],
 )
