@@ -16,6 +16,7 @@ import billiard.pool
 import celery
 import kombu
 from celery.concurrency.base import BasePool
+from celery.utils.log import current_process_index
 from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
@@ -30,8 +31,8 @@ _PREFORK = "celery.concurrency.prefork"
 _INTERVALS = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.5}
 """Retry pauses of kombu in seconds: 0.5, 1, 1.5, then 2 (`interval_start` plus `interval_max`)."""
 
-Terminate = Callable[[int], None]
-"""Terminates the pool child with a process id."""
+Terminate = Callable[[int, int | None], None]
+"""Sends a signal to the pool child with a process id, by default the one that ends it after its cleanup."""
 
 
 class EagerConsumer(Consumer):  # type: ignore[misc]
@@ -45,22 +46,14 @@ class EagerConsumer(Consumer):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class RunningTask:
-    """A Celery task that this worker has begun. `started_at` is epoch seconds by this machine's clock.
-
-    `pid` is the process id of its pool child; None before the child confirms the task, or without child processes.
-    """
+    """A Celery task that this worker has begun. `started_at` is epoch seconds by this machine's clock."""
 
     request: Any
     id: str
     name: str
     args: Any
     headers: dict[str, Any]
-    pid: int | None
     started_at: float | None
-
-    def is_running(self) -> bool:
-        """Return whether it still runs; its pool child may run another task by now."""
-        return self.request in worker_state.active_requests
 
 
 def running_tasks() -> list[RunningTask]:
@@ -72,7 +65,6 @@ def running_tasks() -> list[RunningTask]:
             name=request.name,
             args=request.args,
             headers=request.request_dict,
-            pid=request.worker_pid,
             started_at=request.time_start,
         )
         for request in _snapshot(worker_state.active_requests)
@@ -83,6 +75,12 @@ def terminator(pool: Any) -> Terminate | None:
     """Return a function that terminates a pool child; None for other pools, since threads cannot be terminated."""
     terminate: Terminate | None = pool.terminate_job if type(pool).__module__ == _PREFORK else None
     return terminate
+
+
+def child_index() -> int | None:
+    """Return the index of this process among the children of its pool; None if it is no pool child."""
+    index: int | None = current_process_index(base=0)
+    return index
 
 
 def check_internals() -> None:
@@ -100,7 +98,7 @@ def _required_parts() -> Iterable[tuple[Any, str, bool]]:
     ensure = getattr(Connection, "_ensure_connection", Connection.ensure_connection)
     ensure_parameters = set(inspect.signature(ensure).parameters)
     yield celery, "worker.state.active_requests", hasattr(worker_state, "active_requests")
-    for attribute in ("worker_pid", "time_start", "request_dict"):
+    for attribute in ("time_start", "request_dict"):
         yield celery, f"worker.request.Request.{attribute}", hasattr(Request, attribute)
     yield celery, "concurrency.base.BasePool.terminate_job", hasattr(BasePool, "terminate_job")
     yield celery, "worker.consumer.Consumer.ensure_connected", hasattr(Consumer, "ensure_connected")
