@@ -22,6 +22,7 @@ from pollflow.runtime.celery_internals import (
     EAGER_CONSUMER,
     check_internals,
     child_index,
+    repair_prefork,
     terminator,
 )
 from pollflow.runtime.container import Container, build_container
@@ -155,6 +156,7 @@ def _add_worker_hooks(app: Celery, attached: Attached) -> None:
         shutdown_flag.begin()
         call_marks.begin()
         check_internals()
+        repair_prefork()
         check_visibility_timeout(app, attached.settings)
         store = attached.background.store
         check_server(store.client, "Redis of pollflow")

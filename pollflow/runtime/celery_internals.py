@@ -15,6 +15,8 @@ import billiard
 import billiard.pool
 import celery
 import kombu
+from celery.concurrency import prefork
+from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.base import BasePool
 from celery.utils.log import current_process_index
 from celery.worker import state as worker_state
@@ -42,6 +44,25 @@ class EagerConsumer(Consumer):  # type: ignore[misc]
         """Connect, with short pauses between the attempts."""
         conn.ensure_connection = partial(conn.ensure_connection, **_INTERVALS)
         return super().ensure_connected(conn)
+
+
+def repair_prefork() -> None:
+    """Make the workers of this process survive a reconnection while a pool child is ending (celery/celery#9250).
+
+    When a child ends, Celery closes its copy of the child's sentinel and reaps the child. The kernel may close the
+    sentinel before the child can be reaped, so the child stays listed without a descriptor until the next check, up
+    to 5 s later. A reconnection before that registers all descriptors again, fails on the missing one, and the worker
+    exits.
+    """
+    prefork.TaskPool.Pool = _RepairedPool
+
+
+class _RepairedPool(AsynPool):  # type: ignore[misc]
+    def _track_child_process(self, proc: Any, hub: Any) -> None:
+        if getattr(proc, "_sentinel_poll", proc) is None:
+            # Celery makes another copy; the event loop then sees that the child has ended, and reaps it.
+            del proc._sentinel_poll
+        super()._track_child_process(proc, hub)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +122,9 @@ def _required_parts() -> Iterable[tuple[Any, str, bool]]:
     for attribute in ("time_start", "request_dict"):
         yield celery, f"worker.request.Request.{attribute}", hasattr(Request, attribute)
     yield celery, "concurrency.base.BasePool.terminate_job", hasattr(BasePool, "terminate_job")
+    yield celery, "concurrency.prefork.TaskPool.Pool", hasattr(prefork.TaskPool, "Pool")
+    for attribute in ("_track_child_process", "_untrack_child_process"):
+        yield celery, f"concurrency.asynpool.AsynPool.{attribute}", hasattr(AsynPool, attribute)
     yield celery, "worker.consumer.Consumer.ensure_connected", hasattr(Consumer, "ensure_connected")
     yield (
         kombu,
