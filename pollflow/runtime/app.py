@@ -13,12 +13,19 @@ from celery import Celery, signals
 
 from pollflow.errors import ConfigurationError, InvalidArgument, NotDurable, RedisNotConfigured, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
+from pollflow.runtime import call_marks, interruption, messages, shutdown_flag
 from pollflow.runtime import functions as function_registry
-from pollflow.runtime import messages, shutdown_flag
 from pollflow.runtime.attached import remember
 from pollflow.runtime.background import run_in_background
 from pollflow.runtime.broker import Broker
-from pollflow.runtime.celery_internals import DEFAULT_CONSUMER, EAGER_CONSUMER, check_internals, terminator
+from pollflow.runtime.celery_internals import (
+    DEFAULT_CONSUMER,
+    EAGER_CONSUMER,
+    check_internals,
+    child_index,
+    repair_prefork,
+    terminator,
+)
 from pollflow.runtime.checks import check_celery, check_consumed
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
@@ -86,7 +93,9 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
             functions=registry,
             worker=worker_name,
             is_stopping=shutdown_flag.is_stopping,
-            retry_policy=RetryPolicy(claim_seconds, commit_seconds, settings.durable, _log_not_durable),
+            retry_policy=RetryPolicy(
+                claim_seconds, commit_seconds, settings.durable, _log_not_durable, interruption.pause
+            ),
         )
 
     attached = Attached(
@@ -121,7 +130,8 @@ def _add_tasks(app: Celery, attached: Attached) -> None:
     engine = attached.container.engine
 
     def step(*args: Any) -> None:
-        engine.handle(messages.key_of(args))
+        key = messages.key_of(args)
+        interruption.uninterrupted(lambda: engine.handle(key), key.token)
 
     for step_type in STEP_TYPES.values():
         _task(app, attached.queues, messages.TASK_PREFIX + step_type)(step)
@@ -153,7 +163,9 @@ def _add_worker_hooks(app: Celery, attached: Attached) -> None:
     def check(hostname: str) -> None:
         name_worker(hostname)
         shutdown_flag.begin()
+        call_marks.begin()
         check_internals()
+        repair_prefork()
         isolate(app)
         routes, broker = attached.container.routes, attached.broker
         check_celery(app, attached.settings, broker, routes)
@@ -177,15 +189,19 @@ def _add_worker_hooks(app: Celery, attached: Attached) -> None:
             _start_background(attached, getattr(sender, "pool", None))
             follow_signals()
 
+    def on_child(**_: Any) -> None:
+        interruption.join_pool(child_index())
+
     app.steps["worker"].add(before_start(check))
     app.steps["worker"].add(ShutdownHandler)
     signals.worker_ready.connect(on_ready, weak=False)
+    signals.worker_process_init.connect(on_child, weak=False)
 
 
 def _start_background(attached: Attached, pool: Any) -> None:
     objects, settings = attached.background, attached.settings
     registry = WorkerRegistry(objects.directory, objects.reading, objects.routes, settings, attached.functions)
-    renewer = LeaseRenewer(objects.store, objects.reading, terminator(pool))
+    renewer = LeaseRenewer(objects.store, objects.reading, terminator(pool), call_marks.current())
     try:
         registry.register()
     except StoreUnavailable as error:

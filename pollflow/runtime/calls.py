@@ -10,6 +10,7 @@ from pollflow.errors import StepError, StoreUnavailable
 from pollflow.fdl.model import FlowResource, Json, JsonObject, Pattern
 from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
 from pollflow.runtime.functions import CallLogger, Context, Function, Functions, invoke, missing_cause
+from pollflow.runtime.interruption import interruptible
 from pollflow.runtime.subflows import SubFlows
 from pollflow.store import Claimed
 
@@ -46,7 +47,7 @@ class Caller:
 
 def _invoked(function: Function, input: JsonObject, context: Context) -> Event:
     try:
-        result: Json = invoke(function, input, context)
+        result: Json = interruptible(lambda: invoke(function, input, context))
     except StepError as error:
         return Raised(str(error.error), _shortened(str(error.cause or "")), (type(error).__name__, *_bases(error)))
     except StoreUnavailable:

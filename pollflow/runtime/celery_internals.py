@@ -15,7 +15,10 @@ import billiard
 import billiard.pool
 import celery
 import kombu
+from celery.concurrency import prefork
+from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.base import BasePool
+from celery.utils.log import current_process_index
 from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
@@ -30,8 +33,8 @@ _PREFORK = "celery.concurrency.prefork"
 _INTERVALS = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.5}
 """Retry pauses of kombu in seconds: 0.5, 1, 1.5, then 2 (`interval_start` plus `interval_max`)."""
 
-Terminate = Callable[[int], None]
-"""Terminates the pool child with a process id."""
+Terminate = Callable[[int, int | None], None]
+"""Sends a signal to the pool child with a process id, by default the one that ends it after its cleanup."""
 
 
 class EagerConsumer(Consumer):  # type: ignore[misc]
@@ -43,24 +46,35 @@ class EagerConsumer(Consumer):  # type: ignore[misc]
         return super().ensure_connected(conn)
 
 
+def repair_prefork() -> None:
+    """Make the workers of this process survive a reconnection while a pool child is ending (celery/celery#9250).
+
+    When a child ends, Celery closes its copy of the child's sentinel and reaps the child. The kernel may close the
+    sentinel before the child can be reaped, so the child stays listed without a descriptor until the next check, up
+    to 5 s later. A reconnection before that registers all descriptors again, fails on the missing one, and the worker
+    exits.
+    """
+    prefork.TaskPool.Pool = _RepairedPool
+
+
+class _RepairedPool(AsynPool):  # type: ignore[misc]
+    def _track_child_process(self, proc: Any, hub: Any) -> None:
+        if getattr(proc, "_sentinel_poll", proc) is None:
+            # Celery makes another copy; the event loop then sees that the child has ended, and reaps it.
+            del proc._sentinel_poll
+        super()._track_child_process(proc, hub)
+
+
 @dataclass(frozen=True, slots=True)
 class RunningTask:
-    """A Celery task that this worker has begun. `started_at` is epoch seconds by this machine's clock.
-
-    `pid` is the process id of its pool child; None before the child confirms the task, or without child processes.
-    """
+    """A Celery task that this worker has begun. `started_at` is epoch seconds by this machine's clock."""
 
     request: Any
     id: str
     name: str
     args: Any
     headers: dict[str, Any]
-    pid: int | None
     started_at: float | None
-
-    def is_running(self) -> bool:
-        """Return whether it still runs; its pool child may run another task by now."""
-        return self.request in worker_state.active_requests
 
 
 def running_tasks() -> list[RunningTask]:
@@ -72,7 +86,6 @@ def running_tasks() -> list[RunningTask]:
             name=request.name,
             args=request.args,
             headers=request.request_dict,
-            pid=request.worker_pid,
             started_at=request.time_start,
         )
         for request in _snapshot(worker_state.active_requests)
@@ -83,6 +96,12 @@ def terminator(pool: Any) -> Terminate | None:
     """Return a function that terminates a pool child; None for other pools, since threads cannot be terminated."""
     terminate: Terminate | None = pool.terminate_job if type(pool).__module__ == _PREFORK else None
     return terminate
+
+
+def child_index() -> int | None:
+    """Return the index of this process among the children of its pool; None if it is no pool child."""
+    index: int | None = current_process_index(base=0)
+    return index
 
 
 def check_internals() -> None:
@@ -100,9 +119,12 @@ def _required_parts() -> Iterable[tuple[Any, str, bool]]:
     ensure = getattr(Connection, "_ensure_connection", Connection.ensure_connection)
     ensure_parameters = set(inspect.signature(ensure).parameters)
     yield celery, "worker.state.active_requests", hasattr(worker_state, "active_requests")
-    for attribute in ("worker_pid", "time_start", "request_dict"):
+    for attribute in ("time_start", "request_dict"):
         yield celery, f"worker.request.Request.{attribute}", hasattr(Request, attribute)
     yield celery, "concurrency.base.BasePool.terminate_job", hasattr(BasePool, "terminate_job")
+    yield celery, "concurrency.prefork.TaskPool.Pool", hasattr(prefork.TaskPool, "Pool")
+    for attribute in ("_track_child_process", "_untrack_child_process"):
+        yield celery, f"concurrency.asynpool.AsynPool.{attribute}", hasattr(AsynPool, attribute)
     yield celery, "worker.consumer.Consumer.ensure_connected", hasattr(Consumer, "ensure_connected")
     yield (
         kombu,

@@ -50,14 +50,14 @@ class Core:
         return self.scripts.run(script, keys)
 
     def _run_with_retry(self, script: Script[R], keys: NamedKeys, seconds: float) -> R:
-        return with_retry(lambda: self.scripts.run(script, keys), seconds)
+        return with_retry(lambda: self.scripts.run(script, keys), seconds, self._retry_policy.sleep)
 
     def _commit(self, script: Script[R], keys: NamedKeys, *, durable: bool = False) -> R:
         policy = self._retry_policy
         if not durable and not policy.is_durable:
             return self._run_with_retry(script, keys, policy.commit_seconds)
         reply, problem = with_retry(
-            lambda: self.scripts.run_durably(script, keys, self.durability), policy.commit_seconds
+            lambda: self.scripts.run_durably(script, keys, self.durability), policy.commit_seconds, policy.sleep
         )
         if problem is not None:
             policy.on_not_durable(problem)

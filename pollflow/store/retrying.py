@@ -34,19 +34,21 @@ class RetryPolicy:
     `claim_seconds`: how long a claim is retried. A message is only a hint, and the next sweep publishes it again.
     `commit_seconds`: how long a commit is retried; infinity after a call, since its result is stored nowhere else.
     `is_durable`: every commit waits for the append-only file. `on_not_durable` receives the error of a commit that was
-    written but not acknowledged; if it returns, the commit counts.
+    written but not acknowledged; if it returns, the commit counts. `sleep` pauses between two attempts; an exception
+    that it raises ends the retries.
     """
 
     claim_seconds: float = 0
     commit_seconds: float = 0
     is_durable: bool = False
     on_not_durable: Callable[[NotDurable], None] = _raise
+    sleep: Callable[[float], None] = time.sleep
 
 
 NO_RETRY = RetryPolicy()
 
 
-def with_retry(attempt: Callable[[], T], seconds: float) -> T:
+def with_retry(attempt: Callable[[], T], seconds: float, sleep: Callable[[float], None] = time.sleep) -> T:
     """Return the result of `attempt`, repeated for up to `seconds` while Redis cannot serve.
 
     Raises StoreUnavailable after that time, and at once for an error that is not temporary.
@@ -66,5 +68,5 @@ def with_retry(attempt: Callable[[], T], seconds: float) -> T:
                 logger.warning("Redis is available again after %.1f s", time.monotonic() - started_at)
             return result
         # Random pauses, so that many processes do not retry at the same time.
-        time.sleep(pause * random.uniform(0.5, 1))
+        sleep(pause * random.uniform(0.5, 1))
         pause = min(2 * pause, _MAX_PAUSE_SECONDS)

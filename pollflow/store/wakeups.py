@@ -18,6 +18,8 @@ from pollflow.store.state import LAYOUT
 
 _KEEP_CANCELLATION_SECONDS = 86_400
 """A worker that was paused before it starts a sub-flow resumes within this time."""
+_RENEWED_AT_ONCE = 500
+"""The leases renewed in one round trip."""
 
 
 class WakeUps(Core):
@@ -84,16 +86,25 @@ class WakeUps(Core):
         )
         return self._run(script, self._publishing_keys(key, encoded.queue if encoded else None))
 
-    def renew(self, key: MessageKey, worker: str) -> bool:
-        """Renew the lease of the call that `worker` runs. Return False if the call can no longer commit."""
-        script = commands.Renew(
-            execution=key.execution,
-            frame=key.frame,
-            token=key.token,
-            worker=worker,
-            lease_seconds=self.timing.lease,
-        )
-        return isinstance(self._run(script, self._frame_keys(key)), commands.Renewed)
+    def renew(self, keys: Sequence[MessageKey], worker: str) -> list[bool]:
+        """Renew the leases of calls that `worker` runs. Return for each whether it can still commit."""
+        renewed: list[bool] = []
+        for start in range(0, len(keys), _RENEWED_AT_ONCE):
+            pairs = [
+                (
+                    commands.Renew(
+                        execution=key.execution,
+                        frame=key.frame,
+                        token=key.token,
+                        worker=worker,
+                        lease_seconds=self.timing.lease,
+                    ),
+                    self._frame_keys(key),
+                )
+                for key in keys[start : start + _RENEWED_AT_ONCE]
+            ]
+            renewed += [isinstance(reply, commands.Renewed) for reply in self.scripts.run_many(pairs)]
+        return renewed
 
     def count_error(self, key: MessageKey, nonce: str | None) -> int | None:
         """Count an error of the engine in an entry. Return the number so far; None if the entry is over.

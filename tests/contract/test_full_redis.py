@@ -111,7 +111,7 @@ def test_leases_are_renewed_while_redis_is_full(server: Bench) -> None:
     with full(server):
         for _ in range(5):
             server.pass_time(2)
-            assert server.container.store.renew(key, "w")
+            assert server.container.store.renew([key], "w") == [True]
             assert server.sweep() == 0
 
 

@@ -1,23 +1,18 @@
-"""The sweep, lease renewal and background jobs: unreadable entries, slow sweeps and clocks that jump."""
+"""The sweep and background jobs: unreadable entries, slow sweeps and clocks that jump."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from pollflow import StoreUnavailable, TaskError, UnreadableRecord
-from pollflow.machine import ReportedSucceeded, Status
+from pollflow.machine import Status
 from pollflow.runtime.background import run_in_background
-from pollflow.runtime.leases import LeaseRenewer, worker_name
 from pollflow.store import LEASED, Claimed, ExecutionRef, Reading, WakeUp, commands
 from tests.contract.conftest import Bench
-from tests.contract.sub_flows import token_of
-from tests.flows import CALLBACK, PASSES, RETRIES, TASK, TIMED_TASK, WAIT
+from tests.flows import PASSES, RETRIES, TASK, TIMED_TASK, WAIT
 
 
 def set_later_layout(bench: Bench, ref: ExecutionRef) -> str:
@@ -99,7 +94,7 @@ def test_a_lease_holds_after_the_redis_clock_went_back(bench: Bench) -> None:
     key = bench.take()
     bench.container.store.claim(key, "alive.1")
     bench.pass_time(-3600)
-    assert bench.container.store.renew(key, "alive")
+    assert bench.container.store.renew([key], "alive") == [True]
     assert bench.container.store.claim(key, "other.1") is LEASED
 
 
@@ -172,7 +167,7 @@ def test_an_entry_whose_claim_was_lost_runs_again(bench: Bench) -> None:
     )
     for _ in range(4):
         bench.pass_time(1)
-        assert bench.container.store.renew(key, "alive")
+        assert bench.container.store.renew([key], "alive") == [True]
         bench.sweep()
     assert [bench.work(), bench.status(ref)] == [1, "Succeeded"]
 
@@ -194,7 +189,7 @@ def test_a_duplicate_message_does_not_renew_the_next_step(bench: Bench) -> None:
     bench.container.store.commit = commit  # type: ignore[method-assign]
     for _ in range(4):
         bench.pass_time(1)
-        bench.container.store.renew(key, "other")
+        bench.container.store.renew([key], "other")
         bench.sweep()
     bench.work()
     assert bench.status(ref) == "Succeeded"
@@ -240,78 +235,3 @@ def test_a_background_job_continues_after_an_error() -> None:
 
     run_in_background("test", sweep, 0.01)
     assert is_over.wait(5)
-
-
-@dataclass(eq=False)
-class Request:
-    """The request of a step task in Celery."""
-
-    args: list[Any] = field(default_factory=lambda: ["flow", "x", "id", 1, "r", "token"])
-    request_dict: dict[str, Any] = field(default_factory=dict)
-    time_start: float = 0.0
-    name: ClassVar[str] = "pollflow.task"
-    worker_pid: ClassVar[int] = 4711
-    id: ClassVar[str] = "1"
-
-
-class Renewals:
-    """A store that refuses every renewal and calls `on_third` at the third one."""
-
-    def __init__(self, on_third: Callable[[], None]) -> None:
-        self.count, self.on_third = 0, on_third
-
-    def renew(self, *_: object) -> bool:
-        self.count += 1
-        if self.count == 3:
-            self.on_third()
-        return False
-
-
-@pytest.mark.parametrize("is_active", [True, False])
-def test_only_a_running_call_is_terminated(is_active: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    active, ended = {Request()}, list[int]()
-    monkeypatch.setattr("pollflow.runtime.celery_internals.worker_state.active_requests", active)
-    # A call may end between the request to Redis and the reply.
-    store: Any = Renewals(lambda: None if is_active else active.clear())
-    renewer = LeaseRenewer(store, store, ended.append)
-    for _ in range(5):
-        renewer.renew()
-    assert ended == ([4711] if is_active else [])
-
-
-def run_next(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, since_seconds: float = 0
-) -> tuple[LeaseRenewer, list[int]]:
-    """Claim the next message. Return the lease renewer of its worker, and the list of processes that it ends."""
-    headers, key, ended = bench.queued()[0]["headers"], bench.take(), list[int]()
-    bench.container.store.claim(key, f"{worker_name()}.1")
-    execution = key.execution
-    args = [key.ref.flow, key.ref.name, execution.id, execution.incarnation, key.frame, key.token]
-    request = Request(args, headers, time.time() - since_seconds)
-    monkeypatch.setattr("pollflow.runtime.celery_internals.worker_state.active_requests", {request})
-    return LeaseRenewer(bench.container.store, bench.container.reading, ended.append), ended
-
-
-@pytest.mark.parametrize("pattern", ["requestResponse", "waitForCallback"])
-def test_a_function_whose_attempt_timed_out_is_terminated_once(
-    bench: Bench, pattern: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = RETRIES.replace("Busy", "FnF.TaskTimeout") + f"    timeoutSeconds: 10\n    pattern: {pattern}\n"
-    bench.start(text)
-    renewer, ended = run_next(bench, monkeypatch, since_seconds=11)
-    bench.pass_time(11)
-    bench.sweep()
-    for _ in range(10):
-        renewer.renew()
-    assert ended == [4711]
-
-
-def test_a_function_whose_callback_was_reported_is_not_terminated(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ref = bench.start(CALLBACK + "  - {type: wait, name: Long, duration: 1000}\n")
-    renewer, ended = run_next(bench, monkeypatch)
-    bench.container.engine.report(token_of(bench, ref), ReportedSucceeded({}))
-    for _ in range(10):
-        renewer.renew()
-    assert ended == []

@@ -122,9 +122,9 @@ def test_a_worker_that_renews_its_lease_keeps_its_call(bench: Bench) -> None:
     bench.container.store.claim(key, "alive.1")
     for _ in range(10):
         bench.pass_time(2)
-        assert bench.container.store.renew(key, "alive")
+        assert bench.container.store.renew([key], "alive") == [True]
         assert bench.sweep() == 0
-    assert not bench.container.store.renew(key, "other")
+    assert bench.container.store.renew([key], "other") == [False]
 
 
 def test_a_prefetched_message_that_is_not_started_is_redelivered(bench: Bench) -> None:
@@ -140,7 +140,7 @@ def test_an_ended_entry_cannot_be_renewed(bench: Bench) -> None:
     bench.start(PASSES)
     key = bench.take()
     bench.container.engine.handle(key)
-    assert not bench.container.store.renew(key, "alive")
+    assert bench.container.store.renew([key], "alive") == [False]
 
 
 def test_a_call_times_out_though_its_worker_renews_the_lease(bench: Bench) -> None:
@@ -149,7 +149,7 @@ def test_a_call_times_out_though_its_worker_renews_the_lease(bench: Bench) -> No
     bench.container.store.claim(key, "alive.1")
     for _ in range(6):
         bench.pass_time(2)
-        bench.container.store.renew(key, "alive")
+        bench.container.store.renew([key], "alive")
         bench.sweep()
     record = bench.container.reading.execution(ref)
     assert (record.status.value, record.error) == ("Failed", "FnF.TaskTimeout")
@@ -233,8 +233,8 @@ def test_the_message_of_a_wait_renews_the_call_that_follows_it(bench: Bench) -> 
     renewed: list[bool] = []
 
     def function(input: dict[str, Any], context: Context) -> dict[str, Any]:
-        renewed.append(bench.container.store.renew(key, "w"))
-        renewed.append(bench.container.store.renew(key, "other"))
+        renewed.extend(bench.container.store.renew([key], "w"))
+        renewed.extend(bench.container.store.renew([key], "other"))
         return {}
 
     bench.functions.register("f", function)

@@ -71,6 +71,21 @@ def test_an_app_with_a_shorter_visibility_timeout_duplicates_no_call(jobs: Jobs)
     assert max(received.values()) > 1
 
 
+def test_a_worker_reconnects_while_a_pool_process_is_ending(jobs: Jobs) -> None:
+    worker = jobs.worker("-c", "1", app="tests.apps.late_exit")
+    jobs.client.start("polling", {"wait": 0.1, "done_at": 1}).wait(20)
+    with Redis.from_url(jobs.url) as client:
+        os.kill(calls(jobs.url)[-1]["pid"], signal.SIGKILL)
+        wait_until(lambda: client.exists("test:ended"), "the end of the process")
+        client.client_kill_filter(_type="normal", skipme=True)
+        wait_until(lambda: worker.output().count("Connected to") == 2, "reconnection")
+        client.set("test:reap", 1)
+    execution = jobs.client.start("polling", {"wait": 0.1}).wait(30)
+    assert execution.status == "Succeeded"
+    assert worker.process.poll() is None
+    assert_sound(execution)
+
+
 def test_acks_late_workers_killed_under_load_lose_nothing(jobs: Jobs) -> None:
     conf = {"task_acks_late": True, "task_reject_on_worker_lost": True}
     executions = [jobs.client.start("polling", {"wait": 0.2, "done_at": 5}) for _ in range(30)]

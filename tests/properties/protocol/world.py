@@ -168,7 +168,7 @@ class World:
     def renew(self, process: Process) -> None:
         if process.key is not None:
             self.wire.connect(process, False, retrying=True)
-            self.container.store.renew(process.key, process.actor)
+            self.container.store.renew([process.key], process.actor)
 
 
 class Wire:

@@ -1,0 +1,136 @@
+"""Lease renewal, and the end of calls that can no longer commit: only the process that still runs the call ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+
+from pollflow.machine import ReportedSucceeded, Status
+from pollflow.runtime.call_marks import CallMarks
+from pollflow.runtime.leases import LeaseRenewer, worker_name
+from tests.contract.conftest import Bench
+from tests.contract.sub_flows import token_of
+from tests.flows import CALLBACK, RETRIES, TASK
+
+
+@dataclass(eq=False)
+class Request:
+    """The request of a step task in Celery."""
+
+    args: list[Any] = field(default_factory=lambda: ["flow", "x", "id", 1, "r", "token"])
+    request_dict: dict[str, Any] = field(default_factory=dict)
+    time_start: float = 0.0
+    name: ClassVar[str] = "pollflow.task"
+    id: ClassVar[str] = "1"
+
+
+PID = os.getpid()
+
+
+@pytest.fixture
+def marks() -> CallMarks:
+    """Return the marks of this process, which is main process and pool child at once."""
+    marks = CallMarks()
+    marks.join(0)
+    return marks
+
+
+def run_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, marks: CallMarks, *, since_seconds: float = 0
+) -> tuple[LeaseRenewer, list[tuple[int, int | None]]]:
+    """Claim and mark the next message. Return the lease renewer of its worker and the signals that it sends."""
+    headers, key, ended = bench.queued()[0]["headers"], bench.take(), list[tuple[int, int | None]]()
+    bench.container.store.claim(key, f"{worker_name()}.1")
+    execution = key.execution
+    args = [key.ref.flow, key.ref.name, execution.id, execution.incarnation, key.frame, key.token]
+    request = Request(args, headers, time.time() - since_seconds)
+    marks.set(key.token)
+    monkeypatch.setattr("pollflow.runtime.celery_internals.worker_state.active_requests", {request})
+
+    def terminate(pid: int, number: int | None) -> None:
+        ended.append((pid, number))
+
+    return LeaseRenewer(bench.container.store, bench.container.reading, terminate, marks), ended
+
+
+@pytest.mark.parametrize("pattern", ["requestResponse", "waitForCallback"])
+def test_a_function_whose_attempt_timed_out_is_terminated_and_then_killed_once(
+    bench: Bench, pattern: str, marks: CallMarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = RETRIES.replace("Busy", "FnF.TaskTimeout") + f"    timeoutSeconds: 10\n    pattern: {pattern}\n"
+    bench.start(text)
+    renewer, ended = run_next(bench, monkeypatch, marks, since_seconds=11)
+    bench.pass_time(11)
+    bench.sweep()
+    for _ in range(12):
+        renewer.renew()
+    assert ended == [(PID, None)]
+    for _ in range(10):
+        renewer.renew()
+    assert ended == [(PID, None), (PID, signal.SIGKILL)]
+
+
+@pytest.mark.parametrize("another", ["", "another token"])
+def test_a_child_that_has_left_the_call_is_not_terminated(
+    bench: Bench, another: str, marks: CallMarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = bench.start(TASK)
+    renewer, ended = run_next(bench, monkeypatch, marks)
+    bench.container.engine.end(bench.key(ref), Status.STOPPED, "Cancelled", "by hand")
+    # Two rounds while the function runs, then the others while the child is idle or calls another function.
+    for number in range(20):
+        if number == 2:
+            marks.set(another) if another else marks.clear()
+        renewer.renew()
+    assert ended == []
+
+
+def test_a_child_that_just_leaves_the_call_is_not_terminated(
+    bench: Bench, marks: CallMarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = bench.start(TASK)
+    renewer, ended = run_next(bench, monkeypatch, marks)
+    bench.container.engine.end(bench.key(ref), Status.STOPPED, "Cancelled", "by hand")
+    # Another process changes the mark.
+    with process_with_lock_of(marks):
+        for _ in range(5):
+            renewer.renew()
+        assert ended == []
+    renewer.renew()
+    assert ended == [(PID, None)]
+
+
+@contextmanager
+def process_with_lock_of(marks: CallMarks) -> Iterator[None]:
+    """Hold the lock of the first mark in a process of its own."""
+    ready, locked = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        fcntl.lockf(marks._locks, fcntl.LOCK_EX, 1, 0)
+        os.write(locked, b"1")
+        signal.pause()
+    try:
+        os.read(ready, 1)
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_a_function_whose_callback_was_reported_is_not_terminated(
+    bench: Bench, marks: CallMarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = bench.start(CALLBACK + "  - {type: wait, name: Long, duration: 1000}\n")
+    renewer, ended = run_next(bench, monkeypatch, marks)
+    bench.container.engine.report(token_of(bench, ref), ReportedSucceeded({}))
+    for _ in range(10):
+        renewer.renew()
+    assert ended == []
