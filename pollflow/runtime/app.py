@@ -26,9 +26,9 @@ from pollflow.runtime.registry import WorkerRegistry
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
+from pollflow.runtime.tasks import SWEEP_TASK, add_tasks
 from pollflow.store import Message, RetryPolicy, connect
 
-SWEEP_TASK = "pollflow.sweep"
 _DEFAULT_VISIBILITY_TIMEOUT = 3600
 _WORKER_RETRY_SECONDS = 5
 _BACKGROUND_RETRY_SECONDS = 2
@@ -91,7 +91,7 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
         app.conf.broker_channel_error_retry = True
     if app.conf.worker_consumer == DEFAULT_CONSUMER:
         app.conf.worker_consumer = EAGER_CONSUMER
-    _add_tasks(app, attached)
+    add_tasks(app, attached.container.engine.handle, attached.background.sweeper.sweep)
     _add_worker_hooks(app, attached)
     return attached
 
@@ -113,29 +113,6 @@ def check_visibility_timeout(app: Celery, settings: Settings) -> None:
             f"pollflow_max_countdown ({settings.max_countdown:g} s); set it to {2 * settings.max_countdown:g} "
             f"or more, or pollflow_max_countdown to {timeout / 2:g} or less"
         )
-
-
-def _add_tasks(app: Celery, attached: Attached) -> None:
-    engine = attached.container.engine
-
-    def step(*args: Any) -> None:
-        engine.handle(messages.key_of(args))
-
-    for step_type in STEP_TYPES.values():
-        _task(app, messages.TASK_PREFIX + step_type)(step)
-
-    def sweep() -> None:
-        attached.background.sweeper.sweep()
-
-    _task(app, SWEEP_TASK)(sweep)
-
-
-def _task(app: Celery, name: str) -> Callable[[Callable[..., None]], Any]:
-    # Messages are hints, so they are acknowledged early and have no results. The sweep publishes lost ones again.
-    task: Callable[[Callable[..., None]], Any] = app.task(
-        name=name, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0
-    )
-    return task
 
 
 def _add_worker_hooks(app: Celery, attached: Attached) -> None:
@@ -197,6 +174,7 @@ def _publisher(app: Celery) -> Callable[[Message], None]:
                 headers={messages.CALLBACK: messages.callback_of(message)},
                 argsrepr=messages.shown_args(message),
                 kwargsrepr="{}",
+                serializer="json",
                 ignore_result=True,
                 add_to_parent=False,
                 retry=False,

@@ -64,8 +64,8 @@ class Commits(Core):
         if isinstance(reply, Conflict):
             return reply
         if not inline_nonce:
-            return Committed(unpublished(encoded.message, reply.unpublished))
-        return Committed(continued=_continued(claimed, decision, token, inline_nonce, reply))
+            return Committed(decision, unpublished(encoded.message, reply.unpublished))
+        return Committed(decision, continued=_continued(claimed, decision, token, inline_nonce, reply))
 
     def _fan_out(
         self, claimed: Claimed, decision: Decision, wake: AwaitChildren, *, expect_events: bool
@@ -110,7 +110,9 @@ class Commits(Core):
         # In the order in which the script publishes.
         flags = (reply.unpublished, *reply.unpublished_children)
         messages = (own, *(encoded.message for _, encoded in children))
-        return Committed(tuple(message for message, left in zip(messages, flags, strict=True) if message and left))
+        return Committed(
+            decision, tuple(message for message, left in zip(messages, flags, strict=True) if message and left)
+        )
 
     def _fan_in(self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None) -> Committed | Refusal:
         key, values = claimed.key, dict[str, str]()
@@ -141,7 +143,9 @@ class Commits(Core):
         queue = self._queue(key.ref, encoded.queue if encoded else None)
         keys = script_keys.fan_in_keys(self.keys, key.ref, key.frame, parent.frame, queue)
         reply = self._commit(script, keys)
-        return STALE if isinstance(reply, commands.Stale) else Committed(unpublished(message, reply.unpublished))
+        return (
+            STALE if isinstance(reply, commands.Stale) else Committed(decision, unpublished(message, reply.unpublished))
+        )
 
     def _end_by_transition(
         self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None
@@ -150,7 +154,7 @@ class Commits(Core):
         reply = self._end(
             key.execution, key.frame, outcome, decision.history, token=key.token, nonce=nonce, claimed=claimed
         )
-        return Committed(has_parents=reply.has_parents) if isinstance(reply, commands.EndDone) else STALE
+        return Committed(decision, has_parents=reply.has_parents) if isinstance(reply, commands.EndDone) else STALE
 
     def _end(
         self,
