@@ -91,7 +91,7 @@ class Engine:
             return ignored("Redis does not serve; the sweep publishes the message again")
 
     def advance(self, claimed: Claimed, event: Event | None = None) -> Claimed | Handled:
-        """Commit the next transition of a claimed frame. Return the claim to continue with inline, or what came of it.
+        """Commit the next transition of a claimed frame. Return the claim to continue with inline, or what it led to.
 
         The default of `event` is the result of the frame's call, or the arrival of its message.
         """

@@ -1,4 +1,4 @@
-"""`Handled`: what came of a step message, for the state and the result of its Celery task."""
+"""`Handled`: what a step message led to, for the state and the result of its Celery task."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class HandledAs(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What came of a message, in a short text without input or state. `error` and `cause` of a failed step or call.
+    """What a message led to, in a short text without input or state. `error` and `cause` of a failed step or call.
 
     `seconds` is the pause before a retry.
     """
@@ -48,12 +48,12 @@ class Handled:
 
 
 def ignored(reason: str) -> Handled:
-    """Return what came of a message that changed nothing."""
+    """Return the result of a message that changed nothing."""
     return Handled(HandledAs.IGNORED, f"ignored: {reason}")
 
 
 def handled_of(decision: Decision) -> Handled:
-    """Return what came of a message whose decision was committed."""
+    """Return the result of a message whose decision was committed."""
     if (outcome := decision.outcome) is not None:
         if outcome.status is Status.FAILED:
             return Handled(HandledAs.FAILED, "the execution failed", outcome.error, outcome.cause)

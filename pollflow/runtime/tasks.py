@@ -1,6 +1,6 @@
 """The Celery tasks of an app: one for each step type, and the sweep.
 
-The state of a task says what came of its message, so that Flower and the app's own signal handlers see failures.
+The state of a task says what its message led to. So Flower and the app's own signal handlers see failures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the engine says came of a message: the state and the result of its Celery task."""
+"""What the engine says that a message led to: the state and the result of its Celery task."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def committed(text: str) -> Handled:
 
 
 def handle_all(bench: Bench) -> list[Handled]:
-    """Handle messages until the queue is empty; pass the time of each countdown. Return what came of each."""
+    """Handle messages until the queue is empty; pass the time of each countdown. Return what each message led to."""
     found = []
     while (key := bench.take_or_none()) is not None:
         record = bench.container.reading.frame(key.ref, key.frame)

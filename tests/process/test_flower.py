@@ -1,4 +1,4 @@
-"""The REST API of Flower shows which step each row is, and what came of it."""
+"""The REST API of Flower shows which step each row is, and what it led to."""
 
 from __future__ import annotations
 
