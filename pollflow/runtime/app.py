@@ -12,7 +12,6 @@ from typing import Any
 from celery import Celery, signals
 
 from pollflow.errors import ConfigurationError, InvalidArgument, NotDurable, RedisNotConfigured, StoreUnavailable
-from pollflow.fdl.model import STEP_TYPES
 from pollflow.runtime import call_marks, interruption, messages, shutdown_flag
 from pollflow.runtime import functions as function_registry
 from pollflow.runtime.attached import remember
@@ -37,9 +36,9 @@ from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
 from pollflow.runtime.step_queues import StepQueues
+from pollflow.runtime.tasks import SWEEP_TASK, add_tasks
 from pollflow.store import Message, RedisLocation, RetryPolicy, connect
 
-SWEEP_TASK = "pollflow.sweep"
 _WORKER_RETRY_SECONDS = 5
 _BACKGROUND_RETRY_SECONDS = 2
 _CLAIM_RETRY_SECONDS = 30
@@ -116,7 +115,7 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
         app.conf.broker_channel_error_retry = True
     if app.conf.worker_consumer == DEFAULT_CONSUMER:
         app.conf.worker_consumer = EAGER_CONSUMER
-    _add_tasks(app, attached)
+    add_tasks(app, queues, attached.container.engine.handle, attached.background.sweeper.sweep)
     _add_worker_hooks(app, attached)
     return attached
 
@@ -124,37 +123,6 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
 def beat_schedule(every: float = 5) -> dict[str, dict[str, Any]]:
     """Return the sweep's entry for `app.conf.beat_schedule`. A message expires after `every` seconds."""
     return {"pollflow-sweep": {"task": SWEEP_TASK, "schedule": every, "options": {"expires": every}}}
-
-
-def _add_tasks(app: Celery, attached: Attached) -> None:
-    engine = attached.container.engine
-
-    def step(*args: Any) -> None:
-        key = messages.key_of(args)
-        interruption.uninterrupted(lambda: engine.handle(key), key.token)
-
-    for step_type in STEP_TYPES.values():
-        _task(app, attached.queues, messages.TASK_PREFIX + step_type)(step)
-
-    def sweep() -> None:
-        attached.background.sweeper.sweep()
-
-    _task(app, attached.queues, SWEEP_TASK)(sweep)
-
-
-def _task(app: Celery, queues: StepQueues, name: str) -> Callable[[Callable[..., None]], Any]:
-    # Messages are hints, so they are acknowledged early and have no results. The sweep publishes lost ones again.
-    # Not shared: another app of the process has step tasks of its own, with its own Redis and key prefix.
-    task: Callable[[Callable[..., None]], Any] = app.task(
-        name=name,
-        shared=False,
-        ignore_result=True,
-        acks_late=False,
-        reject_on_worker_lost=False,
-        max_retries=0,
-        **queues.send_options(app, name),
-    )
-    return task
 
 
 def _add_worker_hooks(app: Celery, attached: Attached) -> None:
@@ -232,10 +200,10 @@ def _publisher(app: Celery, queues: StepQueues) -> Callable[[Message], None]:
                 headers={messages.CALLBACK: messages.callback_of(message)},
                 argsrepr=messages.shown_args(message),
                 kwargsrepr="{}",
+                serializer="json",
                 ignore_result=True,
                 add_to_parent=False,
                 retry=False,
-                serializer="json",
                 **queues.send_options(app, name),
             )
         except Exception:  # the sweep publishes the message again

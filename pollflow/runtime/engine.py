@@ -36,7 +36,8 @@ from pollflow.machine import (
 )
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
-from pollflow.runtime.engine_errors import EngineErrors, passes, stage
+from pollflow.runtime.engine_errors import EngineErrors, cause_of, passes, stage
+from pollflow.runtime.handled import Handled, failed_by_engine, handled_of, ignored
 from pollflow.runtime.notifying import notify_parents
 from pollflow.runtime.parents import token_target
 from pollflow.runtime.routes import Publish
@@ -88,15 +89,16 @@ class Engine:
     is_stopping: Callable[[], bool]
     errors: EngineErrors
 
-    def handle(self, key: MessageKey) -> None:
+    def handle(self, key: MessageKey) -> Handled:
         """Process a message: advance its frame. A stale or duplicate message changes nothing."""
         try:
-            self._run_entry(key)
+            return self._run_entry(key)
         except StoreUnavailable as error:
             logger.warning("%s; the sweep publishes the message again", error, extra=_ids(key))
+            return ignored("Redis does not serve; the sweep publishes the message again")
 
-    def advance(self, claimed: Claimed, event: Event | None = None) -> Claimed | None:
-        """Commit the next transition of a claimed frame. Return the claim to continue with inline, or None.
+    def advance(self, claimed: Claimed, event: Event | None = None) -> Claimed | Handled:
+        """Commit the next transition of a claimed frame. Return the claim to continue with inline, or what it led to.
 
         The default of `event` is the result of the frame's call, or the arrival of its message.
         """
@@ -111,13 +113,15 @@ class Engine:
             self.release(claimed)
             raise
         if event is None:
-            return None
+            return ignored("no branch or iteration can be started")
         # The message that ends a wait also starts the next step, which runs in the same Celery task.
         inline_nonce = self._nonce() if claimed.state.phase is Phase.WAITING else ""
         result = self._commit(flow, claimed, event, continue_inline=inline_nonce)
         if result is LATE:
-            self._commit(flow, claimed, TimedOut(), from_outside=True)
-        return result.continued if isinstance(result, Committed) else None
+            result = self._commit(flow, claimed, TimedOut(), from_outside=True)
+        if isinstance(result, Refusal):
+            return ignored(f"another worker, a timeout or a stop came first ({result})")
+        return result.continued or handled_of(result.decision)
 
     def release(self, claimed: Claimed) -> None:
         """Release a call that was interrupted: its message is published again at once."""
@@ -188,25 +192,28 @@ class Engine:
                 raise TaskAlreadyCompleted
             reading = self.reading
 
-    def _run_entry(self, key: MessageKey) -> None:
+    def _run_entry(self, key: MessageKey) -> Handled:
         current, nonce = key, self._nonce()
         try:
             with stage("claim"):
                 claimed = self._claim(key, nonce)
-            while claimed is not None:
+            while isinstance(claimed, Claimed):
                 current, nonce = claimed.key, claimed.nonce
                 claimed = self.advance(claimed)
+            return claimed
         except UnreadableRecord:
             logger.warning(
                 "the state needs a later release; publishing the message again", extra=_ids(key), exc_info=True
             )
             self._leave_to_later_release(key)
+            return ignored("the state needs a later release; published again")
         except Exception as error:
             if passes(error):
                 raise
-            self.errors.count(current, error, nonce=nonce)
+            is_over = self.errors.count(current, error, nonce=nonce)
+            return failed_by_engine(cause_of(error), is_over=is_over)
 
-    def _claim(self, key: MessageKey, nonce: str) -> Claimed | None:
+    def _claim(self, key: MessageKey, nonce: str) -> Claimed | Handled:
         reply = self.store.claim(key, nonce)
         if isinstance(reply, Early) and reply.seconds <= _MAX_SLEEP_SECONDS:
             time.sleep(reply.seconds)
@@ -215,10 +222,10 @@ class Engine:
             # This machine's clock is ahead of Redis' clock.
             if (record := self._current_frame(key)) is not None:
                 self._requeue(key, record, reply.seconds)
-            return None
+            return ignored("early; published again")
         if isinstance(reply, Refusal):
             logger.debug("ignored a stale or duplicate message", extra={**_ids(key), "reason": str(reply)})
-            return None
+            return ignored(f"a stale or duplicate message ({reply})")
         return reply
 
     def _leave_to_later_release(self, key: MessageKey) -> None:

@@ -50,16 +50,15 @@ def join_pool(index: int | None) -> None:
     _child = _Child(marks)
 
 
-def uninterrupted(task: Callable[[], None], token: str) -> None:
+def uninterrupted(task: Callable[[], T], token: str) -> T:
     """Run a step task, whose message has this token; it is interrupted only in `interruptible`."""
     if _child.marks is None:
-        task()
-        return
+        return task()
     _wrap_handlers()
     _child.token = token
     try:
         _child.is_deferring = True
-        task()
+        return task()
     finally:
         _child.is_deferring = False
         # After the last commit, a soft time limit has nothing left to interrupt.

@@ -80,8 +80,8 @@ class Commits(Core):
         if isinstance(reply, Conflict):
             return reply
         if not inline_nonce:
-            return Committed(unpublished(encoded.message, reply.unpublished))
-        return Committed(continued=_continued(claimed, decision, token, inline_nonce, reply))
+            return Committed(decision, unpublished(encoded.message, reply.unpublished))
+        return Committed(decision, continued=_continued(claimed, decision, token, inline_nonce, reply))
 
     def _fan_out(
         self, claimed: Claimed, decision: Decision, wake: AwaitChildren, *, expect_events: bool
@@ -126,7 +126,9 @@ class Commits(Core):
         # In the order in which the script publishes.
         flags = (reply.unpublished, *reply.unpublished_children)
         messages = (own, *(encoded.message for _, encoded in children))
-        return Committed(tuple(message for message, left in zip(messages, flags, strict=True) if message and left))
+        return Committed(
+            decision, tuple(message for message, left in zip(messages, flags, strict=True) if message and left)
+        )
 
     def _fan_in(
         self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None, *, is_result: bool
@@ -162,7 +164,7 @@ class Commits(Core):
         reply = self._commit(script, keys)
         if isinstance(reply, commands.Stale | commands.Late):
             return _refusal(reply)
-        return Committed(unpublished(message, reply.unpublished))
+        return Committed(decision, unpublished(message, reply.unpublished))
 
     def _end_by_transition(
         self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None, *, is_result: bool
@@ -170,7 +172,7 @@ class Commits(Core):
         entry = EndingEntry(claimed.key.frame, claimed.key.token, nonce, _join_nonce(claimed), is_result)
         reply = self._end(claimed.key.execution, outcome, decision.history, entry=entry)
         if isinstance(reply, commands.EndDone):
-            return Committed(has_parents=reply.has_parents)
+            return Committed(decision, has_parents=reply.has_parents)
         return _refusal(reply)
 
     def _end(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pollflow.fdl.model import JsonObject
-from pollflow.machine import ExecutionInfo, FrameState, Join, MessageMetadata, Status
+from pollflow.machine import Decision, ExecutionInfo, FrameState, Join, MessageMetadata, Status
 from pollflow.store.keys import ExecutionKey, ExecutionRef
 from pollflow.store.messages import Message, MessageKey
 from pollflow.store.state import load_join, load_metadata, load_state
@@ -246,12 +246,13 @@ LEASED = Refusal("leased")
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A transition was committed; the caller has to publish `messages`.
+    """A transition was committed as `decision` says; the caller has to publish `messages`.
 
     `continued` is the claim of the next entry, if the caller continues inline. `has_parents`: the execution has ended,
     and a step waits for its end.
     """
 
+    decision: Decision
     messages: tuple[Message, ...] = ()
     continued: Claimed | None = None
     has_parents: bool = False

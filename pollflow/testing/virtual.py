@@ -19,6 +19,7 @@ from pollflow.fdl.model import Flow, FlowResource, JsonObject, ServiceResource
 from pollflow.machine import CallRequest, Event, Limits, Status, call_of
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
+from pollflow.runtime.handled import Handled
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.store import Claimed, Clock, Connection, Early, ExecutionRef, Message, MessageKey, new_token
@@ -150,8 +151,8 @@ class VirtualRun:
         elif isinstance(reply, Claimed):
             self._proceed(reply)
 
-    def _proceed(self, claimed: Claimed | None) -> None:
-        while claimed is not None:
+    def _proceed(self, claimed: Claimed | Handled) -> None:
+        while isinstance(claimed, Claimed):
             if claimed.kind == "call":
                 self._call(claimed)
                 return

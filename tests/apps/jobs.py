@@ -82,3 +82,12 @@ def report(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
     time.sleep(input["seconds"])
     record(input, context)
     return {}
+
+
+@pollflow.function("jobs/fail")
+def fail(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    """Fail with `input["error"]`, from attempt `input["succeeds_at"]` on succeed."""
+    record(input, context)
+    if context.attempt < input.get("succeeds_at", 1_000):
+        raise pollflow.TaskError(input["error"], "no such bucket")
+    return {}

@@ -1,60 +1,193 @@
-"""The REST API of Flower shows flow, execution, step, attempt and parent of each message."""
+"""The REST API of Flower shows which step each row is, and what it led to."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
+from celery import Celery
+from redis import Redis
 
+from pollflow.runtime.routes import DEFAULT_QUEUE
+from tests.process.flower import Flower
 from tests.process.jobs import Jobs
+from tests.process.polling import SOON
 from tests.processes import wait_until
-from tests.servers import free_port
-from tests.workers import PROJECT
 
 pytestmark = pytest.mark.process
 
+FAILING = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Fetch
+    resourceArn: acs:fc:::services/jobs/functions/fail
+    retry: [{errors: [Busy], intervalSeconds: 1, maxAttempts: 3}]
+    catch: [{errors: [Missing], goto: Report}]
+  - {type: succeed, name: Done}
+  - type: task
+    name: Report
+    resourceArn: acs:fc:::services/jobs/functions/echo
+"""
+BRANCH = """
+version: v1
+type: flow
+steps:
+  - type: parallel
+    name: Both
+    branches:
+      - steps: [{type: fail, name: Refuse, error: Refused, cause: not today}]
+      - steps: [{type: wait, name: Right, duration: 1000}]
+"""
+SLOW = """
+version: v1
+type: flow
+steps:
+  - {type: task, name: Slow, resourceArn: "acs:fc:::services/jobs/functions/slow"}
+"""
+WAIT_AND_FAIL = """
+version: v1
+type: flow
+steps:
+  - {type: wait, name: Wait, duration: 1}
+  - {type: task, name: Fetch, resourceArn: "acs:fc:::services/jobs/functions/fail"}
+"""
 
-def test_flower_shows_flow_execution_step_attempt_and_parent(jobs: Jobs) -> None:
-    port = free_port()
-    jobs.processes.start(
-        "flower",
-        [sys.executable, "-m", "celery", "-A", "tests.apps.jobs", "flower", "--address=127.0.0.1", f"--port={port}"],
-        cwd=PROJECT,
-        env={"FLOWER_UNAUTHENTICATED_API": "true"},
-    )
 
-    def ask(path: str) -> Any:
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/api/{path}", timeout=5) as answer:
-                return json.load(answer)
-        except (URLError, ConnectionError):
-            return None
+@pytest.fixture
+def flower(jobs: Jobs) -> Flower:
+    return Flower.start(jobs)
 
-    wait_until(lambda: ask("tasks") is not None, "reply from Flower")
+
+def start(jobs: Jobs, flow: str, input: dict[str, Any]) -> Any:
+    jobs.client.deploy_text(flow, "flow")
+    return jobs.client.start("flow", input, name="x")
+
+
+def until_row(flower: Flower, step: str, state: str, attempt: int = 1) -> dict[str, Any]:
+    """Wait until the row of a step's attempt has the state. Return the row."""
+
+    def has_state() -> bool:
+        row = flower.row(step, attempt)
+        return row is not None and row["state"] == state
+
+    wait_until(has_state, f"{state} of {step}")
+    row = flower.row(step, attempt)
+    assert row is not None
+    return row
+
+
+def test_flower_shows_flow_execution_step_visit_attempt_and_parent(jobs: Jobs, flower: Flower) -> None:
     jobs.worker("-E")
-    wait_until(lambda: ask("workers?refresh=1"), "worker in Flower")
+    flower.await_worker()
     execution = jobs.client.start("polling", {"wait": 1, "done_at": 2, "password": "hunter2"}, name="mine").wait(30)
-    wait_until(lambda: "pollflow.succeed" in {row["name"] for row in ask("tasks").values()}, "last step in Flower")
-    wait_until(lambda: {row["state"] for row in ask("tasks").values()} == {"SUCCESS"}, "success of all rows")
-    rows = {row["uuid"]: row for row in ask("tasks").values()}
-    shown = [(row["name"], row["args"]) for row in sorted(rows.values(), key=lambda row: row["received"])]
-    assert shown == [
-        ("pollflow.task", "('polling', 'mine', 'Start', 'visit 1', 'attempt 1')"),
-        ("pollflow.wait", "('polling', 'mine', 'Wait', 'visit 1', 'attempt 1')"),
-        ("pollflow.task", "('polling', 'mine', 'Status', 'visit 1', 'attempt 1')"),
-        ("pollflow.choice", "('polling', 'mine', 'Check', 'visit 1', 'attempt 1')"),
-        ("pollflow.wait", "('polling', 'mine', 'Wait', 'visit 2', 'attempt 1')"),
-        ("pollflow.task", "('polling', 'mine', 'Status', 'visit 2', 'attempt 1')"),
-        ("pollflow.choice", "('polling', 'mine', 'Check', 'visit 2', 'attempt 1')"),
-        ("pollflow.succeed", "('polling', 'mine', 'Done', 'visit 1', 'attempt 1')"),
+    wait_until(lambda: "pollflow.succeed" in {row["name"] for row in flower.rows()}, "last step in Flower")
+    wait_until(lambda: {row["state"] for row in flower.rows()} == {"SUCCESS"}, "success of all rows")
+    rows = flower.rows()
+    assert [(row["name"], row["args"], row["result"]) for row in rows] == [
+        ("pollflow.task", "('polling', 'mine', 'Start', 'visit 1', 'attempt 1')", "'next: Wait'"),
+        ("pollflow.wait", "('polling', 'mine', 'Wait', 'visit 1', 'attempt 1')", "'waits 1 s'"),
+        ("pollflow.task", "('polling', 'mine', 'Status', 'visit 1', 'attempt 1')", "'next: Check'"),
+        ("pollflow.choice", "('polling', 'mine', 'Check', 'visit 1', 'attempt 1')", "'next: Wait'"),
+        ("pollflow.wait", "('polling', 'mine', 'Wait', 'visit 2', 'attempt 1')", "'waits 1 s'"),
+        ("pollflow.task", "('polling', 'mine', 'Status', 'visit 2', 'attempt 1')", "'next: Check'"),
+        ("pollflow.choice", "('polling', 'mine', 'Check', 'visit 2', 'attempt 1')", "'next: Done'"),
+        ("pollflow.succeed", "('polling', 'mine', 'Done', 'visit 1', 'attempt 1')", "'the execution succeeded'"),
     ]
-    assert {row["root_id"] for row in rows.values()} == {execution.id}
-    assert sum(row["eta"] is not None for row in rows.values()) == 2
+    assert {row["root_id"] for row in rows} == {execution.id}
+    assert sum(row["eta"] is not None for row in rows) == 2
     assert "hunter2" not in json.dumps(rows)
-    ids = [row["uuid"] for row in sorted(rows.values(), key=lambda row: row["received"])]
-    infos = [ask(f"task/info/{identity}") for identity in ids]
+    ids = [row["uuid"] for row in rows]
+    infos = [flower.ask(f"task/info/{identity}") for identity in ids]
     assert [info["parent_id"] for info in infos] == [None, *ids[:-1]]
+
+
+def test_a_failed_call_that_is_retried_is_retry(jobs: Jobs, flower: Flower) -> None:
+    jobs.worker("-E")
+    flower.await_worker()
+    start(jobs, FAILING, {"error": "Busy", "succeeds_at": 2})
+    row = until_row(flower, "Fetch", "RETRY")
+    assert row["exception"] == "StepError('Busy: no such bucket')"
+    assert until_row(flower, "Fetch", "SUCCESS", attempt=2)["result"] == "'next: Done'"
+
+
+def test_a_failed_call_that_is_caught_is_success(jobs: Jobs, flower: Flower) -> None:
+    jobs.worker("-E")
+    flower.await_worker()
+    start(jobs, FAILING, {"error": "Missing"})
+    assert until_row(flower, "Fetch", "SUCCESS")["result"] == "'caught Missing; next: Report'"
+    until_row(flower, "Report", "SUCCESS")
+    assert flower.ask("tasks?state=FAILURE") == {}
+
+
+@pytest.mark.parametrize(
+    ("flow", "step", "exception"),
+    [
+        (FAILING, "Fetch", "StepError('Broken: no such bucket')"),
+        (WAIT_AND_FAIL, "Fetch", "StepError('Broken: no such bucket')"),
+        (BRANCH, "Refuse", "StepError('Refused: not today')"),
+    ],
+)
+def test_a_step_that_ends_the_execution_as_failed_is_failure(
+    jobs: Jobs, flower: Flower, flow: str, step: str, exception: str
+) -> None:
+    jobs.worker("-E")
+    flower.await_worker()
+    start(jobs, flow, {"error": "Broken"})
+    assert until_row(flower, step, "FAILURE")["exception"] == exception
+    assert list(flower.ask("tasks?state=FAILURE")) == [flower.row(step)["uuid"]]  # type: ignore[index]
+    assert "raised expected: " + exception in jobs.log()
+    assert "Traceback" not in jobs.log()
+
+
+def test_a_running_call_that_a_stop_ended_is_revoked(jobs: Jobs, flower: Flower) -> None:
+    jobs.worker("-E")
+    flower.await_worker()
+    execution = start(jobs, SLOW, {"seconds": 300})
+    until_row(flower, "Slow", "STARTED")
+    execution.stop()
+    until_row(flower, "Slow", "REVOKED")
+
+
+def test_a_stale_duplicate_is_success_and_says_so(jobs: Jobs, flower: Flower) -> None:
+    execution = start(jobs, SLOW, {"seconds": 0})
+    with Redis.from_url(jobs.url, decode_responses=True) as client:
+        message = json.loads(client.lindex(DEFAULT_QUEUE, 0))
+        message["headers"]["id"] += "~2"
+        message["properties"]["delivery_tag"] = "duplicate"
+        client.lpush(DEFAULT_QUEUE, json.dumps(message))
+    jobs.worker("-E", "-P", "solo")
+    flower.await_worker()
+    execution.wait(SOON)
+    wait_until(lambda: [row["state"] for row in flower.rows()] == ["SUCCESS", "SUCCESS"], "success of both rows")
+    assert [row["result"] for row in flower.rows()] == [
+        "'the execution succeeded'",
+        "'ignored: a stale or duplicate message (stale)'",
+    ]
+
+
+@pytest.mark.parametrize("terminate", [False, True])
+def test_a_revoked_message_that_is_queued_is_replaced_within_seconds(jobs: Jobs, terminate: bool) -> None:
+    jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 4, "done_at": 1})
+    jobs.until(execution, "StepStarted", "Wait")
+    with Celery(broker=jobs.url) as app:
+        app.control.revoke(f"{execution.id}-r.3", terminate=terminate)
+    assert execution.wait(30).status == "Succeeded"
+    assert f"Discarding revoked task: pollflow.task[{execution.id}-r.3]" in jobs.log()
+    assert f"{execution.id}-r.3~2" in jobs.log()
+
+
+def test_a_running_call_that_is_terminated_is_called_again(jobs: Jobs, flower: Flower) -> None:
+    jobs.worker("-E")
+    flower.await_worker()
+    execution = jobs.client.start("polling", {"wait": 0.1, "done_at": 1, "block": 300}, name="x")
+    row = until_row(flower, "Status", "STARTED")
+    with Celery(broker=jobs.url) as app:
+        app.control.revoke(row["uuid"], terminate=True)
+    assert execution.wait(30).status == "Succeeded"
+    assert flower.ask(f"task/info/{row['uuid']}")["state"] == "REVOKED"
+    again = until_row(flower, "Status", "SUCCESS")
+    assert (again["uuid"], again["root_id"]) == (f"{row['uuid']}~2", execution.id)

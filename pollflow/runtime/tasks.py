@@ -1,0 +1,72 @@
+"""The Celery tasks of an app: one for each step type, and the sweep.
+
+The state of a task says what its message led to. So Flower and the app's own signal handlers see failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import Retry
+
+from pollflow.errors import StepError
+from pollflow.fdl.model import STEP_TYPES
+from pollflow.runtime import interruption, messages
+from pollflow.runtime.handled import Handled, HandledAs
+from pollflow.runtime.step_queues import StepQueues
+from pollflow.store import MessageKey
+
+SWEEP_TASK = "pollflow.sweep"
+_MAX_CAUSE = 1000
+"""The maximum number of characters of a cause in an event. The execution has all of it."""
+
+
+def add_tasks(
+    app: Celery, queues: StepQueues, handle: Callable[[MessageKey], Handled], sweep: Callable[[], object]
+) -> None:
+    """Add the tasks to the app. `handle` processes a step message, `sweep` the wake-ups that are due."""
+
+    def run_step(*args: Any) -> str:
+        key = messages.key_of(args)
+        return _result_of(interruption.uninterrupted(lambda: handle(key), key.token))
+
+    def run_sweep() -> None:
+        sweep()
+
+    for step_type in STEP_TYPES.values():
+        _add_task(app, queues, messages.TASK_PREFIX + step_type, run_step)
+    _add_task(app, queues, SWEEP_TASK, run_sweep)
+
+
+def _add_task(app: Celery, queues: StepQueues, name: str, function: Callable[..., Any]) -> None:
+    # Messages are hints, so they are acknowledged early and have no results. The sweep publishes lost ones again.
+    app.task(
+        name=name,
+        # Otherwise Celery adds the task to every other app of the process, each with its own Redis and key prefix.
+        shared=False,
+        ignore_result=True,
+        store_errors_even_if_ignored=False,
+        acks_late=False,
+        reject_on_worker_lost=False,
+        max_retries=0,
+        # An expected exception: Celery logs it in one line, without a traceback of the engine.
+        throws=(StepError,),
+        **queues.send_options(app, name),
+    )(function)
+
+
+def _result_of(handled: Handled) -> str:
+    """Return the result of the Celery task. Raises StepError for the state FAILURE, and Retry for RETRY."""
+    if handled.kind is HandledAs.FAILED:
+        raise _exception_of(handled)
+    if handled.kind is HandledAs.RETRIED:
+        # This only sets the state; the commit has published the message of the next attempt.
+        raise Retry(exc=_exception_of(handled), when=handled.seconds)
+    return handled.text
+
+
+def _exception_of(handled: Handled) -> StepError:
+    cause = handled.cause
+    return StepError(handled.error, cause if len(cause) <= _MAX_CAUSE else cause[: _MAX_CAUSE - 1] + "…")
