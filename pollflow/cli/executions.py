@@ -16,6 +16,8 @@ from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json, print_table
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.texts import between, clean, columns, compact, moment, pretty
+from pollflow.cli.tracebacks import detail_without, failure_lines, last_failure
+from pollflow.cli.tracebacks import lines_of as traceback_lines
 
 if TYPE_CHECKING:
     from pollflow.client import Execution, HistoryEntry
@@ -37,6 +39,10 @@ InStatus = Annotated[
 ]
 Limit = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, max=10_000, help="The maximum number.")]
 EveryEvent = Annotated[bool, typer.Option("--all", "-a", help="Print every event, also of equal loop iterations.")]
+WithTraceback = Annotated[
+    bool, typer.Option("--traceback", help="Also print the traceback of the last call that raised an exception.")
+]
+Full = Annotated[bool, typer.Option("--full", help="Also print the tracebacks of failed calls.")]
 Error = Annotated[str, typer.Option("--error", metavar="NAME", help="The name of the error, at most 128 characters.")]
 Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text that explains the error.")]
 
@@ -64,7 +70,11 @@ def list_(
 
 
 def show(
-    execution: ExecutionName, as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None
+    execution: ExecutionName,
+    with_traceback: WithTraceback = False,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
 ) -> None:
     """Show the status, step, times, input and output of an execution."""
     flow, name = split_execution(execution)
@@ -84,11 +94,15 @@ def show(
             print_json({**documents.of_execution(found), "events": count, "last_step": last_step or None})
             return
         _print_execution(found, last_step, count, loops)
+        if with_traceback:
+            for line in failure_lines(last_failure(found.events())):
+                typer.echo(line)
 
 
 def history(
     execution: ExecutionName,
     every: EveryEvent = False,
+    full: Full = False,
     as_json: AsJson = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
@@ -104,7 +118,7 @@ def history(
         if as_json:
             print_json([documents.of_event(event) for event in events])
             return
-        for line in lines_of(events if every else summarized(events)):
+        for line in lines_of(events if every else summarized(events), full=full):
             typer.echo(line)
 
 
@@ -138,8 +152,11 @@ def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFold
     typer.echo(f"deleted {execution}")
 
 
-def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
-    """Return a line per event, after a line per date, in the time zone of this machine."""
+def lines_of(events: Iterable[HistoryEntry | LoopSummary], *, full: bool = False) -> Iterator[str]:
+    """Return a line per event, after a line per date, in the time zone of this machine.
+
+    `full`: with the traceback of each failed call.
+    """
     date = None
     for event in events:
         if isinstance(event, LoopSummary):
@@ -150,7 +167,9 @@ def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
             date = time.date()
             yield f"        {date}"
         fields = (time.strftime("%H:%M:%S.%f")[:-3], event.type.ljust(18), clean(event.step).ljust(20))
-        yield "  ".join((f"{event.id:>6}", *fields, compact(event.detail)))
+        yield "  ".join((f"{event.id:>6}", *fields, compact(detail_without(event))))
+        if full:
+            yield from (f"        {line}" for line in traceback_lines(event))
 
 
 def _name(execution: Execution) -> str:
