@@ -16,6 +16,8 @@ from pollflow.cli.output import print_json
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.tables import Column, print_table, wrapped_rows
 from pollflow.cli.texts import between, clean, compact, moment, pretty
+from pollflow.cli.tracebacks import detail_without, failure_lines, last_failure
+from pollflow.cli.tracebacks import lines_of as traceback_lines
 from pollflow.client.filters import STATUSES
 from pollflow.errors import FlowNotExists
 from pollflow.fdl import ANY_WAIT, Flow, read_flow
@@ -48,6 +50,10 @@ COLUMNS = (
     Column("ERROR", drop=4, least=12),
 )
 """The columns of `list`. `docs/cli.md` documents the order in which a narrow terminal drops them."""
+WithTraceback = Annotated[
+    bool, typer.Option("--traceback", help="Also print the traceback of the last call that raised an exception.")
+]
+Full = Annotated[bool, typer.Option("--full", help="Also print the tracebacks of failed calls.")]
 Error = Annotated[str, typer.Option("--error", metavar="NAME", help="The name of the error, at most 128 characters.")]
 Cause = Annotated[str, typer.Option("--cause", metavar="TEXT", help="The text that explains the error.")]
 
@@ -77,7 +83,11 @@ def list_(
 
 
 def show(
-    execution: ExecutionName, as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None
+    execution: ExecutionName,
+    with_traceback: WithTraceback = False,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
 ) -> None:
     """Show the status, step, times, input and output of an execution."""
     flow, name = split_execution(execution)
@@ -98,11 +108,15 @@ def show(
             print_json({**documents.of_execution(found), "events": count, **last})
             return
         _print_execution(found, last_step, count, loops)
+        if with_traceback:
+            for line in failure_lines(last_failure(found.events())):
+                typer.echo(line)
 
 
 def history(
     execution: ExecutionName,
     every: EveryEvent = False,
+    full: Full = False,
     as_json: AsJson = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
@@ -120,7 +134,7 @@ def history(
         if as_json:
             print_json([documents.of_event(event) for event in events])
             return
-        for line in lines_of(events if every else summarized(events, flow_of(found))):
+        for line in lines_of(events if every else summarized(events, flow_of(found)), full=full):
             typer.echo(line)
 
 
@@ -154,8 +168,11 @@ def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFold
     typer.echo(f"deleted {execution}")
 
 
-def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
-    """Return a line per event, after a line per date, in the time zone of this machine."""
+def lines_of(events: Iterable[HistoryEntry | LoopSummary], *, full: bool = False) -> Iterator[str]:
+    """Return a line per event, after a line per date, in the time zone of this machine.
+
+    `full`: with the traceback of each failed call.
+    """
     date = None
     for event in events:
         if isinstance(event, LoopSummary):
@@ -166,7 +183,9 @@ def lines_of(events: Iterable[HistoryEntry | LoopSummary]) -> Iterator[str]:
             date = time.date()
             yield f"        {date}"
         fields = (time.strftime("%H:%M:%S.%f")[:-3], event.type.ljust(18), clean(event.step).ljust(20))
-        yield "  ".join((f"{event.id:>6}", *fields, compact(event.detail)))
+        yield "  ".join((f"{event.id:>6}", *fields, compact(detail_without(event))))
+        if full:
+            yield from (f"        {line}" for line in traceback_lines(event))
 
 
 def flow_of(execution: Execution) -> Flow | None:

@@ -11,7 +11,7 @@ from pollflow.client.description import Description, OpenStep, describe, timesta
 from pollflow.errors import ExecutionAlreadyCompleted, ExecutionNotExists, InvalidArgument, WaitTimeout
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
-from pollflow.runtime.calls import MAX_CAUSE
+from pollflow.runtime.causes import MAX_CAUSE
 from pollflow.runtime.container import Container
 from pollflow.store import ExecutionRecord, StoredEvent
 

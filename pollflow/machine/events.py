@@ -36,11 +36,15 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """The call failed. `also` holds further names of the error, such as those of its base classes."""
+    """The call failed. `also` holds further names of the error, such as those of its base classes.
+
+    `traceback` has the last frames of the function, as `FILE:LINE in FUNCTION`. No decision depends on it.
+    """
 
     error: str
     cause: str = ""
     also: tuple[str, ...] = ()
+    traceback: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

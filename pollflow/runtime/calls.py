@@ -6,30 +6,31 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pollflow.errors import StepError, StoreUnavailable
-from pollflow.fdl.model import FlowResource, Json, JsonObject, Pattern
+from pollflow.errors import StepError
+from pollflow.fdl.model import FlowResource, JsonObject, Pattern
 from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
-from pollflow.runtime.functions import CallLogger, Context, Function, Functions, invoke, missing_cause
+from pollflow.runtime.causes import raised_by
+from pollflow.runtime.functions import CallLogger, Context, Function, Functions, missing_cause
 from pollflow.runtime.interruption import interruptible
+from pollflow.runtime.interruptions import IsInterruption, is_interruption
+from pollflow.runtime.invoke import invoke
 from pollflow.runtime.subflows import SubFlows
 from pollflow.store import Claimed
-
-MAX_CAUSE = 4096
-"""The maximum number of characters of the cause of an error."""
 
 logger = logging.getLogger("pollflow.function")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Calls functions and starts sub-flows."""
+    """Calls functions and starts sub-flows. `is_interruption` says which exceptions end a call without a result."""
 
     functions: Functions
     sub_flows: SubFlows
     max_crashes: int
+    is_interruption: IsInterruption = is_interruption
 
     def call(self, claimed: Claimed, request: CallRequest) -> Event:
-        """Make the call and return its event. An exception of the function becomes an event too."""
+        """Make the call and return its event. Whatever the function raises becomes an event, except interruptions."""
         if claimed.crashes >= self.max_crashes:
             return Raised("FC.Unknown", f"the process of the call ended {claimed.crashes} times before it returned")
         if isinstance(request.resource, FlowResource):
@@ -37,40 +38,32 @@ class Caller:
         function = self.functions.find(request.resource)
         if function is None:
             return Raised("FC.FunctionNotFound", missing_cause(request.resource, self.functions))
-        event = _invoked(function, request.payload, context_of(claimed, request))
+        event = self._invoked(function, request.payload, context_of(claimed, request))
         if not isinstance(event, Returned):
             return event
         if request.pattern is Pattern.WAIT_FOR_CALLBACK:
             return Submitted({})
         return Returned({}) if request.ignore_result else event
 
+    def _invoked(self, function: Function, input: JsonObject, context: Context) -> Event:
+        try:
+            return Returned(interruptible(lambda: invoke(function, input, context)))
+        except BaseException as error:
+            # This includes pollflow's own errors: they come from a client that the function uses.
+            if self.is_interruption(error):
+                raise
+            event = raised_by(error)
+            if not issubclass(type(error), StepError):
+                self._log(context, event)
+            return event
 
-def _invoked(function: Function, input: JsonObject, context: Context) -> Event:
-    try:
-        result: Json = interruptible(lambda: invoke(function, input, context))
-    except StepError as error:
-        return Raised(str(error.error), _shortened(str(error.cause or "")), (type(error).__name__, *_bases(error)))
-    except StoreUnavailable:
-        raise
-    except Exception as error:  # any exception of a user's function is the step's error
-        context.logger.warning("the function failed", exc_info=True)
-        return Raised(type(error).__name__, _shortened(_text_of(error)), _bases(error))
-    return Returned(result)
-
-
-def _text_of(error: Exception) -> str:
-    try:
-        return str(error)
-    except Exception:  # the `__str__` of a user's exception may raise
-        return "the error has no text"
-
-
-def _bases(error: Exception) -> tuple[str, ...]:
-    return tuple(base.__name__ for base in type(error).__mro__[1:] if issubclass(base, Exception))
-
-
-def _shortened(cause: str) -> str:
-    return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
+    def _log(self, context: Context, event: Raised) -> None:
+        try:
+            context.logger.warning("the function failed", exc_info=True)
+        except BaseException as error:  # raised by the exception of the user while the handler formats it
+            if self.is_interruption(error):
+                raise
+            context.logger.warning("the function failed: %s: %s", event.error, event.cause)
 
 
 def context_of(claimed: Claimed, request: CallRequest) -> Context:

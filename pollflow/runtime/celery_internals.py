@@ -6,12 +6,14 @@ Everything else in pollflow uses documented interfaces only.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import billiard
+import billiard.common
 import billiard.pool
 import celery
 import kombu
@@ -30,6 +32,7 @@ DEFAULT_CONSUMER = "celery.worker.consumer:Consumer"
 EAGER_CONSUMER = "pollflow.runtime.celery_internals:EagerConsumer"
 
 _PREFORK = "celery.concurrency.prefork"
+_GEVENT = "celery.concurrency.gevent"
 _INTERVALS = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 1.5}
 """Retry pauses of kombu in seconds: 0.5, 1, 1.5, then 2 (`interval_start` plus `interval_max`)."""
 
@@ -104,6 +107,34 @@ def child_index() -> int | None:
     return index
 
 
+def has_terminate_signal() -> bool:
+    """Return whether this pool child was terminated: its signal handler has raised SystemExit."""
+    return bool(billiard.common._should_have_exited[0])
+
+
+def is_stopped_greenlet(error: BaseException) -> bool:
+    """Return whether gevent raised the error to stop a task: it was killed, or its hard time limit is over."""
+    gevent: Any = sys.modules.get("gevent")
+    if gevent is None:
+        return False
+    if issubclass(type(error), gevent.GreenletExit):
+        # The functions of other pools run in the main greenlet, which has no parent and is never killed.
+        return gevent.getcurrent().parent is not None
+    limit = _green_time_limit()
+    return limit is not None and issubclass(type(error), gevent.Timeout) and getattr(error, "seconds", None) == limit
+
+
+def _green_time_limit() -> float | None:
+    """Return the hard time limit of the task that runs in this greenlet, from the call of Celery that sets it."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "apply_timeout" and frame.f_globals.get("__name__") == _GEVENT:
+            limit: float | None = frame.f_locals.get("timeout")
+            return limit
+        frame = frame.f_back
+    return None
+
+
 def check_internals() -> None:
     """Raise ConfigurationError if the installed versions lack a part that this module uses."""
     for library, name, exists in _required_parts():
@@ -131,6 +162,7 @@ def _required_parts() -> Iterable[tuple[Any, str, bool]]:
         "connection.Connection.ensure_connection(interval_start=…)",
         _INTERVALS.keys() <= ensure_parameters,
     )
+    yield billiard, "common._should_have_exited", hasattr(billiard.common, "_should_have_exited")
     yield billiard, "pool.Pool.terminate_job", hasattr(billiard.pool.Pool, "terminate_job")
 
 

@@ -10,6 +10,7 @@ from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.engine_errors import EngineErrors
 from pollflow.runtime.functions import Functions
+from pollflow.runtime.interruptions import IsInterruption, is_interruption
 from pollflow.runtime.maintenance import MaintenanceJobs
 from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
@@ -53,6 +54,7 @@ def build_container(
     functions: Functions,
     worker: Callable[[], str],
     is_stopping: Callable[[], bool] = lambda: False,
+    is_interruption: IsInterruption = is_interruption,
     clock: Clock | None = None,
     retry_policy: RetryPolicy | None = None,
     new_identity: Callable[[], tuple[str, str]] = new_identity,
@@ -70,7 +72,7 @@ def build_container(
     directory = Directory(client, keys)
     flows = FlowCache(definitions)
     starter = Starter(store, reading, definitions, flows, limits, publish, new_identity)
-    caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes)
+    caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes, is_interruption)
     errors = EngineErrors(store, settings.max_engine_errors)
     engine = Engine(store, reading, flows, caller, limits, publish, worker, is_stopping, errors)
     maintenance = MaintenanceJobs(engine)

@@ -5,20 +5,19 @@ A name in a flow never imports or calls anything else: only registered functions
 
 from __future__ import annotations
 
-import asyncio
 import difflib
-import inspect
-import json
 import logging
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from pollflow.errors import InvalidArgument, TaskError
-from pollflow.fdl.model import FunctionResource, Json, JsonObject, Resource
+from pollflow.errors import InvalidArgument
+from pollflow.fdl.model import FunctionResource, JsonObject, Resource
+from pollflow.runtime.callables import check_callable, check_name, describe, is_same, own_name
 
 Function = Callable[[JsonObject, "Context"], Any]
+_MAX_LISTED = 10
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -68,13 +67,12 @@ class Functions:
         return iter(sorted(self._functions))
 
     def register(self, name: str, function: Function) -> None:
-        """Register a function. Raises InvalidArgument if another function has the name."""
-        if not name or not isinstance(name, str):
-            raise InvalidArgument("a function name must be a non-empty string")
+        """Register a function. Raises InvalidArgument if it cannot be called, or if another function has the name."""
+        check_callable(check_name(name), function)
         known = self._functions.get(name)
-        if known is not None and _qualified_name(known) != _qualified_name(function):
-            names = f"{_qualified_name(known)} and {_qualified_name(function)}"
-            raise InvalidArgument(f"two functions are registered as {name!r}: {names}")
+        if known is not None and not is_same(known, function):
+            names = f"{describe(known)} and {describe(function)}"
+            raise InvalidArgument(f"two functions are registered as {name!r}: {names}; give each one its own name")
         self._functions[name] = function
 
     @overload
@@ -82,13 +80,14 @@ class Functions:
     @overload
     def function(self, name: str | None = None) -> Callable[[F], F]: ...
     def function(self, name: str | F | None = None) -> F | Callable[[F], F]:
-        """Decorator that registers a function, by default under its own name."""
+        """Decorator that registers a function, by default under its own name. Raises what `register` raises."""
         if callable(name):
-            self.register(name.__name__, name)
+            self.register(own_name(name), name)
             return name
+        given = None if name is None else check_name(name)
 
         def register(function: F) -> F:
-            self.register(name or function.__name__, function)
+            self.register(own_name(function) if given is None else given, function)
             return function
 
         return register
@@ -113,29 +112,13 @@ def names_of(resource: Resource) -> tuple[str, ...]:
 def missing_cause(resource: Resource, functions: Functions) -> str:
     """Return the cause of the error for a function that is not registered."""
     name = names_of(resource)[1 if isinstance(resource, FunctionResource) else 0]
-    near = functions.near(resource)
-    known = f"similar names: {', '.join(near)}" if near else f"registered: {', '.join(list(functions)[:10]) or 'none'}"
-    return f"no function is registered as {name!r}; {known}"
-
-
-def invoke(function: Function, input: JsonObject, context: Context) -> Json:
-    """Call a function, sync or async, and return its result as plain JSON. Raises TaskError if it is not JSON."""
-    result = function(input, context)
-    if inspect.isawaitable(result):
-        result = asyncio.run(_await(result))
-    # The machine sees the same value as after a round trip through Redis: tuples become lists.
-    try:
-        return json.loads(json.dumps(result, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TaskError("FnF.InvalidLocal", f"the result is not a JSON object: {error}") from error
-
-
-async def _await(awaitable: Any) -> Any:
-    return await awaitable
-
-
-def _qualified_name(function: Function) -> str:
-    return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
+    near, names = functions.near(resource), list(functions)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return (
+        f"no function is registered as {name!r}; {hint}registered: {', '.join(names[:_MAX_LISTED]) or 'none'}{more}; "
+        "a worker registers the functions of the modules that worker.py, `imports` or `autodiscover_tasks` import"
+    )
 
 
 default = Functions()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from pollflow.errors import ExecutionNotExists
-from pollflow.fdl.model import Json, JsonObject
+from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
 from pollflow.store import commands, script_keys
 from pollflow.store.clock import Clock
@@ -17,7 +17,7 @@ from pollflow.store.connection import Connection
 from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys
 from pollflow.store.records import ExecutionRecord, FrameRecord, OutboxEntry, ParentLink, Snapshot, StoredEvent
 from pollflow.store.scripts import Scripts, translated
-from pollflow.store.values import digests_in, load_values, restore
+from pollflow.store.values import digests_in, restore
 
 _SLICE = 500
 
@@ -135,15 +135,16 @@ class Reading:
         page = texts[after - reply.first : after - reply.first + limit]
         events = [StoredEvent.load(after + position, text) for position, text in enumerate(page, start=1)]
         values = self._values(ref, digests_in(event.detail for event in events))
-        return [replace(event, detail=restore(event.detail, values.__getitem__)) for event in events]
+        # Each event gets values of its own, since callers may change them.
+        return [replace(event, detail=restore(event.detail, lambda d: json.loads(values[d]))) for event in events]
 
-    def _values(self, ref: ExecutionRef, digests: set[str]) -> dict[str, Json]:
+    def _values(self, ref: ExecutionRef, digests: set[str]) -> dict[str, str]:
         if not digests:
             return {}
         names = sorted(digests)
         with translated():
             texts = self.client.hmget(self.keys.values(ref), names)
-        return load_values(dict(zip(names, texts, strict=True)))
+        return {digest: text for digest, text in zip(names, texts, strict=True) if text is not None}
 
     def whole_history(self, key: ExecutionKey, after: int = 0) -> Iterator[StoredEvent]:
         """Yield all events whose ids are greater than `after`, read in slices."""

@@ -8,7 +8,6 @@ the digest.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping
 
 from pollflow.fdl.model import Json, JsonObject
@@ -78,8 +77,3 @@ def _restored(value: Json, value_of: Callable[[str], Json]) -> Json:
 
 def _is_digest(value: Json) -> bool:
     return isinstance(value, str) and value.startswith(_MARK) and not value.startswith(_MARK * 2)
-
-
-def load_values(found: Mapping[str, str | None]) -> dict[str, Json]:
-    """Return values by digest, from their texts."""
-    return {digest: json.loads(text) for digest, text in found.items() if text is not None}

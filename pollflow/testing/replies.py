@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from pollflow.errors import TaskError
 from pollflow.fdl.model import Json, JsonObject, ServiceResource
+from pollflow.runtime.callables import check_callable
 from pollflow.runtime.functions import Context, Function, Functions
 
 
@@ -29,11 +30,21 @@ Source: TypeAlias = Sequence[Reply] | Callable[..., Any]
 
 
 class WorkerDied(BaseException):
-    """The worker of a call has died. Neither functions nor the engine catch it."""
+    """The worker of a call has died."""
 
 
 class NoReply(BaseException):
-    """No reply was given, which ends the run. Neither functions nor the engine catch it."""
+    """No reply was given, which ends the run."""
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Return whether an exception of a call is not the error of its step.
+
+    Besides the above these are Ctrl-C, and what a function uses to end its test, such as `pytest.fail`.
+    """
+    modules = (base.__module__ for base in type.mro(type(error)))
+    ends_test = any(module.partition(".")[0] in ("_pytest", "hypothesis") for module in modules)
+    return isinstance(error, WorkerDied | NoReply | KeyboardInterrupt) or ends_test
 
 
 class Stopwatch:
@@ -68,7 +79,7 @@ class ScriptedFunction:
 
 
 def registry(functions: Functions | Mapping[str, Source], stopwatch: Stopwatch) -> Functions:
-    """Return the functions of a run by name. Raises ValueError for a function without replies."""
+    """Return the functions of a run by name. Raises ValueError for one without replies, or that cannot be called."""
     registered = Functions()
     for name in functions:
         source: Source | Function | None
@@ -78,5 +89,7 @@ def registry(functions: Functions | Mapping[str, Source], stopwatch: Stopwatch) 
             source = functions[name]
         if source is None or (not callable(source) and not source):
             raise ValueError(f"function {name!r} has no replies")
+        if callable(source):
+            check_callable(name, source)
         registered.register(name, ScriptedFunction(source, stopwatch))
     return registered

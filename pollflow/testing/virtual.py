@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 
 from pollflow.errors import ExecutionAlreadyCompleted, PollflowError
@@ -26,7 +27,7 @@ from pollflow.store import Claimed, Clock, Connection, Early, ExecutionRef, Mess
 from pollflow.store.scratch import delete_keys
 from pollflow.testing.event_queue import EPOCH, EventQueue, Rank
 from pollflow.testing.redis_server import REDIS_SERVER
-from pollflow.testing.replies import Source, Stopwatch, WorkerDied, registry
+from pollflow.testing.replies import Source, Stopwatch, WorkerDied, is_interruption, registry
 from pollflow.testing.reporting import report_event, waiting_token
 from pollflow.testing.result import CallMade, RunResult, read_result
 from pollflow.testing.stimuli import Stimulus, Stop
@@ -64,7 +65,8 @@ class VirtualRun:
         self._container = self._build_container(limits or Limits())
         self._ref = ExecutionRef(flow_name or flow.name or "flow", execution_name)
         self._flows = {**(flows or {}), self._ref.flow: flow}
-        self._input = input or {}
+        # Copies, so that nothing that the caller keeps changes with the run, or the run with it.
+        self._input = deepcopy(input or {})
         # Each execution publishes a message as it starts, since no countdown is too long to be published.
         self._started: dict[ExecutionRef, None] = {}
         self._shards: set[int] = set()
@@ -104,6 +106,7 @@ class VirtualRun:
             publish=self._publish,
             functions=self._functions,
             worker=lambda: _WORKER,
+            is_interruption=is_interruption,
             clock=self._clock,
             # The ids are the same in each run, so that a run can be repeated exactly.
             new_identity=lambda: (f"virtual-{(number := next(numbers))}", f"secret-{number}"),
@@ -193,7 +196,8 @@ class VirtualRun:
         is_made = claimed.crashes < self._container.engine.caller.max_crashes
         if is_made and (is_scripted or is_flow):
             flow_name = claimed.info.flow_name
-            self._calls.append(CallMade(self._event_queue.now, flow_name, request.step, resource, request.payload))
+            payload = deepcopy(request.payload)
+            self._calls.append(CallMade(self._event_queue.now, flow_name, request.step, resource, payload))
         if is_scripted and is_flow:
             return replace(request, resource=ServiceResource(resource.arn, takes_params=False))
         return request

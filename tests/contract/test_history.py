@@ -34,6 +34,9 @@ steps:
 """
 
 
+TWO_STEPS = "version: v1\ntype: flow\nsteps: [{type: pass, name: A}, {type: pass, name: B}]"
+
+
 def test_compaction_keeps_every_event(bench: Bench) -> None:
     events: list[Any] = []
 
@@ -77,6 +80,19 @@ def test_a_day_of_polling_needs_less_than_two_megabytes(store_url: str) -> None:
     # Blocks grow with the history; the events that are not compacted fill two blocks at most.
     blocks = kept.pop(keys.blocks(ref))
     assert 130_000 * blocks / compacted + sum(kept.values()) < 2_000_000
+
+
+def test_events_share_no_values(bench: Bench) -> None:
+    """The events of one step have the same long input, which is stored once."""
+    ref = bench.start(TWO_STEPS, {"long": ["x" * 500]})
+    bench.work()
+    events = bench.history(ref)
+    for event in events:
+        for value in event.detail.values():
+            if isinstance(value, dict) and "long" in value:
+                assert value["long"] == ["x" * 500]
+                value["long"].append("changed")
+    assert len([event for event in events if "changed" in str(event.detail)]) > 3
 
 
 def test_concurrent_compactions_compact_once(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -210,8 +211,9 @@ def test_a_late_purge_does_not_touch_a_namesake(bench: Bench, has_ended: bool) -
     assert (bench.status(ref), bench.wakes(ref)) == ("Stopped" if has_ended else "Running", before)
 
 
-def test_a_function_that_always_exits_fails_its_step(bench: Bench) -> None:
+def test_a_call_that_is_terminated_each_time_fails_its_step(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def leave(input: Any, context: Any) -> Any:
+        monkeypatch.setattr("billiard.common._should_have_exited", [True])
         raise SystemExit(1)
 
     bench.functions.register("call", leave)
@@ -222,6 +224,24 @@ def test_a_function_that_always_exits_fails_its_step(bench: Bench) -> None:
     bench.work()
     record = bench.container.reading.execution(ref)
     assert (record.error, record.cause) == ("FC.Unknown", "the process of the call ended 5 times before it returned")
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError(), StoreUnavailable("another Redis is away")])
+def test_a_call_that_raises_is_made_once_and_fails_its_step(bench: Bench, error: BaseException) -> None:
+    calls = []
+
+    def fails(input: Any, context: Any) -> Any:
+        calls.append(input)
+        raise error
+
+    bench.functions.register("call", fails)
+    ref = bench.start(TASK)
+    bench.work()
+    record = bench.container.reading.execution(ref)
+    assert (record.error, record.cause, len(calls)) == (type(error).__name__, str(error), 1)
+    (failed,) = [event for event in bench.history(ref) if event.type == "TaskFailed"]
+    line = fails.__code__.co_firstlineno + 2
+    assert failed.detail["traceback"][-1].startswith(f"tests/contract/test_sweep.py:{line} in ")
 
 
 def test_a_background_job_continues_after_an_error() -> None:

@@ -27,7 +27,7 @@ def returned(ctx: StepContext, step: TaskStep, event: Returned) -> Decision:
 
 def raised(ctx: StepContext, step: TaskStep, event: Raised) -> Decision:
     """Retry the failed call, catch its error, or fail the step."""
-    return _failed(ctx, step, event.error, event.cause, also=event.also)
+    return _failed(ctx, step, event.error, event.cause, also=event.also, traceback=event.traceback)
 
 
 def submitted(ctx: StepContext, step: TaskStep, event: Submitted) -> Decision:
@@ -61,9 +61,11 @@ def _failed(
     cause: str,
     *,
     also: tuple[str, ...] = (),
+    traceback: tuple[str, ...] = (),
     event_type: str = "TaskFailed",
 ) -> Decision:
-    ctx.record(event_type, error=error, cause=cause, attempt=ctx.state.attempt)
+    shown: JsonObject = {"traceback": list(traceback)} if traceback else {}
+    ctx.record(event_type, error=error, cause=cause, attempt=ctx.state.attempt, **shown)
     policy = matching_policy(step.retry, (error, *also))
     retries = ctx.state.retries or (0,) * len(step.retry)
     if policy is not None and retries[policy] < step.retry[policy].max_attempts:

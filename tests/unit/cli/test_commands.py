@@ -264,7 +264,7 @@ def test_missing_functions_are_reported_with_near_names() -> None:
     check_functions(flow, ["s/start", "stat"])
     with pytest.raises(PollflowError) as raised:
         check_functions(flow, ["s/start", "s/state"])
-    assert "step S1: no function is registered as 's/stat'; similar names: s/state" in str(raised.value)
+    assert "step S1: no function is registered as 's/stat'; did you mean s/state" in str(raised.value)
     assert "S0" not in str(raised.value)
     assert "S2" not in str(raised.value)
 

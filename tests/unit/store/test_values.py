@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pollflow.machine import HistoryEvent
-from pollflow.store.values import deduplicate, digests_in, load_values, restore
+from pollflow.store.values import deduplicate, digests_in, restore
 
 LONG = list(range(200))
 
@@ -26,8 +26,7 @@ def round_trip(detail: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     type_, step, summarized = json.loads(text)
     assert (type_, step) == ("Type", "Step")
     assert digests_in([summarized]) == set(values)
-    loaded = load_values(dict(values))
-    return restore(summarized, loaded.__getitem__), values
+    return restore(summarized, lambda digest: json.loads(values[digest])), values
 
 
 @given(details)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from pollflow import EntityTooLarge, TaskError
+from pollflow import Context, EntityTooLarge, InvalidArgument, StoreUnavailable, TaskError
 from pollflow.machine import Limits, Status
-from pollflow.testing import Reply, Stop, run_flow
+from pollflow.testing import Reply, Stop, VirtualRun, run_flow
+from pollflow.testing.flows import as_flow
 
 START = 1_767_225_600.0
 TASK = {"type": "task", "name": "T", "resourceArn": "acs:fc:::services/s/functions/f"}
@@ -164,3 +166,69 @@ def test_the_engine_logs_nothing_and_functions_log(caplog: pytest.LogCaptureFixt
 
     run_flow(flow(TASK), functions={"f": function})
     assert [record.name for record in caplog.records] == ["pollflow.function"] * 2
+
+
+CONSTANT = {**TASK, "inputMappings": [{"target": "seen", "source": [0]}, {"target": "given", "source": "$input.given"}]}
+
+
+def test_a_function_cannot_change_what_the_flow_keeps() -> None:
+    def changes(input: dict[str, Any], context: Context) -> dict[str, Any]:
+        input["seen"].append(1)
+        input["given"]["list"].append(1)
+        return kept
+
+    kept: dict[str, Any] = {"n": [1]}
+    loaded = as_flow(flow(CONSTANT, {**TASK, "name": "U", "inputMappings": CONSTANT["inputMappings"]}))
+    given: dict[str, Any] = {"given": {"list": []}}
+    for _ in range(2):
+        result = run_flow(loaded, given, functions={"f": changes})
+        assert [call.input for call in result.calls] == [{"seen": [0], "given": {"list": []}}] * 2
+        for call in result.calls:
+            call.input["seen"].append("by the test")
+        assert result.output == {"n": [1]}
+    assert (given, kept) == ({"given": {"list": []}}, {"n": [1]})
+
+
+def test_an_input_that_is_changed_after_the_run_was_made_stays() -> None:
+    given = {"list": [1]}
+    run = VirtualRun(
+        as_flow(flow({"type": "pass", "name": "P", "outputMappings": [{"target": "list", "source": "$input.list"}]})),
+        given,
+    )
+    given["list"].append(2)
+    assert run.run().output == {"list": [1]}
+
+
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError(), GeneratorExit(), SystemExit(3), StoreUnavailable("away"), KeyError("missing")]
+)
+def test_what_a_function_raises_is_the_error_of_its_step(error: BaseException) -> None:
+    def fails(input: dict[str, Any], context: Context) -> None:
+        raise error
+
+    name = type(error).__name__
+    result = run_flow(flow(TASK), functions={"f": fails})
+    assert (result.status, result.error, len(result.calls)) == (Status.FAILED, name, 1)
+    retried = {**TASK, "retry": [{"errors": ["BaseException"], "maxAttempts": 2}]}
+    caught = {**retried, "catch": [{"errors": [name], "goto": "Caught"}]}
+    result = run_flow(flow({**caught, "end": True}, {"type": "succeed", "name": "Caught"}), functions={"f": fails})
+    assert (result.status, len(result.calls)) == (Status.SUCCEEDED, 3)
+
+
+def test_what_ends_a_test_is_no_error_of_a_step() -> None:
+    def calls(error: BaseException) -> Any:
+        def function(input: dict[str, Any], context: Context) -> None:
+            raise error
+
+        return function
+
+    caught = {**TASK, "catch": [{"errors": ["FnF.ALL"], "goto": "Caught"}], "end": True}
+    definition = flow(caught, {"type": "succeed", "name": "Caught"})
+    for error in (KeyboardInterrupt(), pytest.fail.Exception("must not be called"), pytest.skip.Exception("no")):
+        with pytest.raises(type(error)):
+            run_flow(definition, functions={"f": calls(error)})
+
+
+def test_a_function_that_cannot_be_called_is_refused_before_the_run() -> None:
+    with pytest.raises(InvalidArgument, match=r"cannot be called with \(input, context\)"):
+        run_flow(flow(TASK), functions={"f": lambda input: {}})

@@ -1,0 +1,82 @@
+"""What may be registered as a function, and when two objects are the same function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import MethodType
+from typing import Any
+
+from pollflow.errors import InvalidArgument
+
+_MAX_NAME = 256
+
+
+def check_name(name: object) -> str:
+    """Return the name of a function if it is valid. Raises InvalidArgument."""
+    if not isinstance(name, str):
+        raise InvalidArgument(f"the name of a function must be a text, not {type(name).__name__}")
+    if not 0 < len(name) <= _MAX_NAME or any(char.isspace() or not char.isprintable() for char in name):
+        raise InvalidArgument(
+            f"{name[:_MAX_NAME]!r} is not a valid name for a function: use 1 to {_MAX_NAME} characters without spaces"
+        )
+    return name
+
+
+def own_name(function: Callable[..., Any]) -> str:
+    """Return the name of a function that is registered without one. Raises InvalidArgument."""
+    name = getattr(function, "__name__", None)
+    if _is_class(function) or not isinstance(name, str) or name == "<lambda>":
+        raise InvalidArgument(f'{describe(function)} has no name of its own; use pollflow.function("NAME")')
+    return name
+
+
+def check_callable(name: str, function: object) -> None:
+    """Raise InvalidArgument if the object cannot be called with an input and a context, or returns no JSON."""
+    if _is_class(function):
+        raise InvalidArgument(f"function {name!r}: {describe(function)} is a class; register a function or a method")
+    if not callable(function):
+        raise InvalidArgument(f"function {name!r}: {describe(function)} cannot be called")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidArgument(f"function {name!r}: {describe(function)} is a generator; it must return a JSON object")
+    try:
+        # A decorator may add arguments, so the signature of the wrapped function does not matter.
+        signature = inspect.signature(function, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return  # some functions in C have no signature
+    try:
+        signature.bind({}, None)
+    except TypeError as error:
+        raise InvalidArgument(
+            f"function {name!r}: {describe(function)}{signature} cannot be called with (input, context): {error}"
+        ) from error
+
+
+def is_same(known: Callable[..., Any], new: Callable[..., Any]) -> bool:
+    """Return whether the objects are the same function: one object, or one definition of a module that is reloaded."""
+    if known is new:
+        return True
+    if isinstance(known, MethodType) and isinstance(new, MethodType):
+        return known.__func__ is new.__func__ and known.__self__ is new.__self__
+    return _definition(known) is not None and _definition(known) == _definition(new)
+
+
+def describe(function: object) -> str:
+    """Return an object as messages name it: by module and qualified name, or by its class."""
+    name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
+    if isinstance(name, str) and isinstance(module, str):
+        return f"{module}.{name}"
+    return f"an object of {type(function).__module__}.{type(function).__qualname__}"
+
+
+def _definition(function: Callable[..., Any]) -> tuple[str, str] | None:
+    """Return module and qualified name of a function at the top of its module or class; None for any other object."""
+    name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
+    if isinstance(function, MethodType) or not isinstance(name, str) or not isinstance(module, str):
+        return None
+    # Each call of the function around it makes another object with the same name.
+    return None if "<" in name else (module, name)
+
+
+def _is_class(function: object) -> bool:
+    return issubclass(type(function), type)
