@@ -9,7 +9,7 @@ import typer
 from pollflow.cli import documents
 from pollflow.cli.exits import status_of
 from pollflow.cli.inputs import read_input
-from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
+from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl, seconds
 from pollflow.cli.output import print_json
 from pollflow.cli.session import Session, connected, find_used_location
 from pollflow.cli.summary import next_commands, print_next, print_result
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 FlowName = Annotated[str, typer.Argument(metavar="FLOW", help="The name of a deployed flow.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end. Exit status 1 unless it succeeded.")]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help="With --wait: the maximum time to wait.")
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", callback=seconds, help="With --wait: the maximum time to wait."),
 ]
 
 

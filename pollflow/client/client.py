@@ -9,21 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from pollflow.client.description import Description, describe, describe_all, timestamp
-from pollflow.client.execution import Execution, check_error
+from pollflow.client.execution import Execution, checked_error
 from pollflow.client.names import name_of_file
 from pollflow.errors import InvalidArgument
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
+from pollflow.runtime import arguments
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
-from pollflow.runtime.starting import checked_name
 from pollflow.store import Directory, ExecutionRef, FlowRecord, Keys, Message, connect
 
 _MIN_TIMEOUT_SECONDS = 0.001
+_MAX_EXECUTIONS = 10_000
+_A_STATUS = f"one of {', '.join(status.value for status in Status)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class Client:
     """
 
     def __init__(self, redis_url: str | None = None, *, key_prefix: str = "pollflow") -> None:
+        if redis_url is not None:
+            arguments.instance("redis_url", redis_url, str, "a URL")
+        arguments.unicode_text("key_prefix", key_prefix, minimum=1)
         url = redis_url or os.environ.get("POLLFLOW_REDIS_URL")
         if not url:
             raise InvalidArgument("no Redis URL: pass one to Client, or set POLLFLOW_REDIS_URL")
@@ -89,18 +94,22 @@ class Client:
 
         The default of `name` is the file name with `-` for `_`. Raises DefinitionError with all problems.
         """
-        path = Path(definition)
+        path = Path(arguments.path("definition", definition))
+        name = _deployable("name", name_of_file(path) if name is None else name, description)
         flow = load_flow(path, max_wait_seconds=self.settings.max_wait)
-        return self._deploy(flow, name or name_of_file(path), description, str(path))
+        return self._deploy(flow, name, description, str(path))
 
     def deploy_text(self, text: str, name: str, *, description: str = "", path: str = NO_FILE) -> DeployedFlow:
         """Deploy a flow from the text of its definition. Problems show `path` as its file."""
+        arguments.instance("text", text, str, "the text of a definition")
+        arguments.text("path", path)
+        name = _deployable("name", name, description)
         flow = read_flow(text, path=path, max_wait_seconds=self.settings.max_wait)
         return self._deploy(flow, name, description, path)
 
     def flow(self, name: str) -> DeployedFlow:
         """Return a deployed flow. Raises FlowNotExists."""
-        return self._deployed(self._container.definitions.flow(name))
+        return self._deployed(self._container.definitions.flow(arguments.name("name", name)))
 
     def flows(self) -> list[DeployedFlow]:
         """Return all deployed flows, by name."""
@@ -117,13 +126,17 @@ class Client:
         After NotDurable and StoreUnavailable the execution may or may not exist; starting it again under the same
         name is safe.
         """
+        flow = arguments.name("flow", flow)
+        name = None if name is None else arguments.name("name", name)
+        arguments.boolean("durable", durable)
         execution_input: Any = {} if input is None else input
         key, is_new = self._container.starter.start(flow, execution_input, name, durable=durable)
         return self._execution(describe(self._container, key.ref), is_new=is_new)
 
     def execution(self, flow: str, name: str) -> Execution:
         """Return an execution. Raises ExecutionNotExists."""
-        return self._execution(describe(self._container, ExecutionRef(flow, name)))
+        ref = ExecutionRef(arguments.name("flow", flow), arguments.name("name", name))
+        return self._execution(describe(self._container, ref))
 
     def executions(
         self,
@@ -133,17 +146,18 @@ class Client:
         limit: int = 100,
         before: datetime | None = None,
     ) -> list[Execution]:
-        """Return up to `limit` executions, the latest first, filtered by flow, status and start time.
+        """Return up to `limit` executions (1 to 10,000), the latest first, filtered by flow, status and start time.
 
-        A call takes three round trips, however many executions it returns.
+        `before` needs a time zone. A call takes three round trips, however many executions it returns.
         """
+        filters: dict[str, Any] = {
+            "flow": None if flow is None else arguments.name("flow", flow),
+            "status": None if status is None else _status(status),
+            "limit": arguments.integer("limit", limit, minimum=1, maximum=_MAX_EXECUTIONS),
+            "before": None if before is None else arguments.moment("before", before).timestamp(),
+        }
         container = self._container
-        refs = container.reading.refs(
-            flow=flow,
-            status=_status(status),
-            limit=limit,
-            before=None if before is None else before.timestamp(),
-        )
+        refs = container.reading.refs(**filters)
         return [self._execution(description) for description in describe_all(container, refs)]
 
     def report_succeeded(self, token: str, output: JsonObject | None = None) -> None:
@@ -151,17 +165,20 @@ class Client:
 
         Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge.
         """
+        token = arguments.text("token", token, is_secret=True)
         checked = checked_object("output", {} if output is None else output, self._container.settings.max_payload_bytes)
         self._container.engine.report(token, ReportedSucceeded(checked))
 
     def report_failed(self, token: str, error: str, cause: str = "") -> None:
         """Report failure of a task that waits for a callback; `retry` and `catch` of its step apply."""
-        check_error(error, cause, required=True)
-        self._container.engine.report(token, ReportedFailed(error, cause))
+        token = arguments.text("token", token, is_secret=True)
+        event = ReportedFailed(*checked_error(error, cause, required=True))
+        self._container.engine.report(token, event)
 
     def functions(self, *, within: float | None = None) -> list[str]:
         """Return the names of the functions that workers have registered, optionally in the last `within` seconds."""
-        since = 0.0 if within is None else self._container.reading.now() - within
+        seconds = None if within is None else arguments.number("within", within, unit="seconds")
+        since = 0.0 if seconds is None else self._container.reading.now() - seconds
         return self._container.directory.functions(since)
 
     def close(self) -> None:
@@ -178,7 +195,6 @@ class Client:
         return Execution(description, is_new, _container=lambda: self._container)
 
     def _deploy(self, flow: Flow, name: str, description: str, path: str) -> DeployedFlow:
-        checked_name("a flow", name)
         container = self._container
         record = container.definitions.deploy(name, flow.digest, flow.text, container.reading.now(), description)
         warnings = lint(
@@ -205,10 +221,17 @@ def _leave_to_sweep(message: Message) -> None:
     """Do nothing: the sweep of the workers publishes the message."""
 
 
-def _status(status: str | None) -> Status | None:
-    if status is None:
-        return None
+def _deployable(argument: str, name: str, description: str) -> str:
+    """Return the name if a flow can be deployed under it with this description. Raises InvalidArgument."""
+    arguments.unicode_text("description", description)
+    return arguments.name(argument, name)
+
+
+def _status(status: str) -> Status:
+    wanted = arguments.instance("status", status, str, _A_STATUS)
     for known in Status:
-        if known.value.lower() == status.lower():
+        if known.value.lower() == wanted.lower():
             return known
-    raise InvalidArgument(f"unknown status {status!r}; known: {', '.join(known.value for known in Status)}")
+    raise InvalidArgument(
+        f"unknown status {arguments.shown(status)}; known: {', '.join(known.value for known in Status)}"
+    )

@@ -14,8 +14,8 @@ from kombu.utils.url import parse_url
 
 from pollflow.errors import ConfigurationError, NotDurable, StoreUnavailable
 from pollflow.fdl.model import STEP_TYPES
+from pollflow.runtime import arguments, messages, shutdown_flag
 from pollflow.runtime import functions as function_registry
-from pollflow.runtime import messages, shutdown_flag
 from pollflow.runtime.background import run_in_background
 from pollflow.runtime.celery_internals import DEFAULT_CONSUMER, EAGER_CONSUMER, check_internals, terminator
 from pollflow.runtime.container import Container, build_container
@@ -58,12 +58,17 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     The Redis that keeps the state is `redis_url`, else the setting `pollflow_redis_url`, else the environment variable
     `POLLFLOW_REDIS_URL`, else the broker if it is a Redis. Raises ConfigurationError for settings that cannot work.
     """
+    arguments.instance("app", app, Celery, "a Celery app")
+    if redis_url is not None:
+        arguments.instance("redis_url", redis_url, str, "a URL")
+    if functions is not None:
+        arguments.instance("functions", functions, Functions, "a pollflow.Functions")
     settings = Settings.of(app.conf)
     url = redis_url or settings.redis_url or os.environ.get("POLLFLOW_REDIS_URL") or _broker_url(app)
     if not url.startswith(("redis://", "rediss://", "unix://")):
         raise ConfigurationError(f"the state of executions is kept in Redis; set pollflow_redis_url (now {_hide(url)})")
     check_visibility_timeout(app, settings)
-    registry = functions or function_registry.default
+    registry = function_registry.default if functions is None else functions
     routes = _routes(app, url)
     publish = _publisher(app)
 
@@ -98,6 +103,7 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
 
 def beat_schedule(every: float = 5) -> dict[str, dict[str, Any]]:
     """Return the sweep's entry for `app.conf.beat_schedule`. A message expires after `every` seconds."""
+    arguments.number("every", every, minimum=0.1, unit="seconds")
     return {"pollflow-sweep": {"task": SWEEP_TASK, "schedule": every, "options": {"expires": every}}}
 
 

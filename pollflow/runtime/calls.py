@@ -9,12 +9,10 @@ from datetime import datetime, timezone
 from pollflow.errors import StepError, StoreUnavailable
 from pollflow.fdl.model import FlowResource, Json, JsonObject, Pattern
 from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
+from pollflow.machine.limits import MAX_CAUSE, shortened
 from pollflow.runtime.functions import CallLogger, Context, Function, Functions, invoke, missing_cause
 from pollflow.runtime.subflows import SubFlows
 from pollflow.store import Claimed
-
-MAX_CAUSE = 4096
-"""The maximum number of characters of the cause of an error."""
 
 logger = logging.getLogger("pollflow.function")
 
@@ -69,7 +67,7 @@ def _bases(error: Exception) -> tuple[str, ...]:
 
 
 def _shortened(cause: str) -> str:
-    return cause if len(cause) <= MAX_CAUSE else cause[: MAX_CAUSE - 1] + "…"
+    return shortened(cause, MAX_CAUSE)
 
 
 def context_of(claimed: Claimed, request: CallRequest) -> Context:

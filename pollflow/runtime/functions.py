@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import difflib
 import inspect
-import json
 import logging
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pollflow.errors import InvalidArgument, TaskError
 from pollflow.fdl.model import FunctionResource, Json, JsonObject, Resource
+from pollflow.runtime.objects import plain_json
 
 Function = Callable[[JsonObject, "Context"], Any]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -125,9 +125,9 @@ def invoke(function: Function, input: JsonObject, context: Context) -> Json:
         result = asyncio.run(_await(result))
     # The machine sees the same value as after a round trip through Redis: tuples become lists.
     try:
-        return json.loads(json.dumps(result, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TaskError("FnF.InvalidLocal", f"the result is not a JSON object: {error}") from error
+        return plain_json("the result", result)
+    except InvalidArgument as error:
+        raise TaskError("FnF.InvalidLocal", str(error)) from error
 
 
 async def _await(awaitable: Any) -> Any:

@@ -87,8 +87,8 @@ class ExecutionRecord:
             secret=fields["secret"],
             ended_at=float(fields["ended_at"]) if "ended_at" in fields else None,
             output=json.loads(fields["output"]) if "output" in fields else None,
-            error=fields.get("error"),
-            cause=fields.get("cause"),
+            error=json.loads(fields["error"]) if "error" in fields else None,
+            cause=json.loads(fields["cause"]) if "cause" in fields else None,
             parent=fields.get("parent", ""),
         )
 

@@ -15,6 +15,7 @@ from pollflow.fdl import Flow, read_flow
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.fdl.reader import MAX_BYTES, Node, Object, Scalar, read_nodes, to_json
 from pollflow.machine import Limits, Status
+from pollflow.runtime import arguments
 from pollflow.testing.document import Value, read_all, read_document
 from pollflow.testing.replies import Reply
 from pollflow.testing.stimuli import ReportFailed, ReportSucceeded, Stimulus, Stop
@@ -98,7 +99,7 @@ class Case:
 
 def load_cases(path: str | os.PathLike[str]) -> list[Case]:
     """Return the cases of a file. Raises InvalidArgument if it cannot be read, DefinitionError if it is invalid."""
-    name = os.fspath(path)
+    name = os.fspath(arguments.path("path", path))
     text = read_text(Path(path), name)
     root = read_document(text, name)
     fields = root.read(
