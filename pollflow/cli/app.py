@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pollflow.cli import interruptions
+from pollflow.cli.encoding import use_escapes
 from pollflow.cli.group import CONTEXT_SETTINGS, CommandGroup
 from pollflow.cli.release import release
 from pollflow.cli.selection import APP_OPTION, selection
@@ -26,6 +27,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command that `sys.argv` names."""
+    use_escapes()
     interruptions.listen()
     app(prog_name="pollflow")
 

@@ -10,7 +10,7 @@ import typer
 from pollflow.cli import documents
 from pollflow.cli.exits import CommandError
 from pollflow.cli.flow_files import without_flow_tests
-from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl
+from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl, valid_name
 from pollflow.cli.output import print_json
 from pollflow.cli.session import connected, find_location, find_used_location
 from pollflow.cli.tables import Column, print_table
@@ -22,7 +22,13 @@ from pollflow.fdl import ANY_SIZE, ANY_WAIT, Flow, Problem, load_flow
 FlowFiles = Annotated[list[Path], typer.Argument(metavar="FLOWFILE...", help="The flows' YAML files.")]
 FlowName = Annotated[
     str | None,
-    typer.Option("--name", "-n", metavar="NAME", help="The flow's name. The default is the file name with - for _."),
+    typer.Option(
+        "--name",
+        "-n",
+        metavar="NAME",
+        callback=valid_name,
+        help="The flow's name. The default is the file name with - for _.",
+    ),
 ]
 
 COLUMNS = (

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from pollflow.errors import InvalidArgument
+from pollflow.fdl.encoding import NotUtf8, decoded
+
+_RAW_BYTE = re.compile("[\udc80-\udcff]")
 
 
 def read_input(option: str) -> dict[str, Any]:
@@ -32,14 +37,24 @@ def split_execution(argument: str) -> tuple[str, str]:
 
 def _read(option: str) -> tuple[str, str]:
     if option == "-":
-        return "the input on standard input", sys.stdin.read()
+        return _decoded("the input on standard input", sys.stdin.buffer.read())
     if not option.startswith("@"):
-        return "--input", option
+        # In a locale that is not UTF-8, Python passes the bytes that it cannot decode as lone surrogates.
+        return _decoded("--input", os.fsencode(option) if _RAW_BYTE.search(option) else option)
     path = Path(option[1:])
     try:
-        return f"the input in {path}", path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"the input in {path} cannot be read: {error}") from error
+        raw = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InvalidArgument(f"the input in {path} cannot be read: {reason}") from error
+    return _decoded(f"the input in {path}", raw)
+
+
+def _decoded(source: str, text: str | bytes) -> tuple[str, str]:
+    try:
+        return source, decoded(text)
+    except NotUtf8 as error:
+        raise InvalidArgument(f"{source} is {error.message} (line {error.line})") from error
 
 
 def _refuse_constant(name: str) -> Any:

@@ -7,6 +7,26 @@ from typing import Annotated
 
 import typer
 
+from pollflow.errors import InvalidArgument
+from pollflow.runtime import arguments
+
+
+def seconds(value: float | None) -> float | None:
+    """Return the value of an option in seconds. Refuses NaN and infinity, which `min` lets pass."""
+    try:
+        return None if value is None else arguments.number("it", value, unit="seconds")
+    except InvalidArgument as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def valid_name(value: str | None) -> str | None:
+    """Return the value of an option that names a flow or an execution."""
+    try:
+        return None if value is None else arguments.name("it", value)
+    except InvalidArgument as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 RedisUrl = Annotated[
     str | None,
     typer.Option(
@@ -33,6 +53,12 @@ Input = Annotated[
 ]
 Name = Annotated[
     str | None,
-    typer.Option("--name", "-n", metavar="NAME", help="The name of the execution. The default is a random name."),
+    typer.Option(
+        "--name",
+        "-n",
+        metavar="NAME",
+        callback=valid_name,
+        help="The name of the execution. The default is a random name.",
+    ),
 ]
 ExecutionName = Annotated[str, typer.Argument(metavar="FLOW/NAME", help="The execution.")]

@@ -14,7 +14,7 @@ from pollflow.cli.exits import CommandError, status_of
 from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.following import watch
 from pollflow.cli.inputs import read_input, split_execution
-from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
+from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl, seconds
 from pollflow.cli.output import print_json
 from pollflow.cli.required_functions import check_functions, required_functions
 from pollflow.cli.session import Session, connected, find_location
@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 FlowFile = Annotated[Path | None, typer.Argument(metavar="FLOWFILE", help="The flow's YAML file.")]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="SECONDS", min=0, help="Stop watching after this time. The execution continues."),
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        callback=seconds,
+        help="Stop watching after this time. The execution continues.",
+    ),
 ]
 Follow = Annotated[
     str | None,

@@ -10,7 +10,7 @@ from pollflow.cli import documents
 from pollflow.cli.exits import status_of
 from pollflow.cli.following import watch
 from pollflow.cli.inputs import read_input
-from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl
+from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl, seconds
 from pollflow.cli.output import print_json
 from pollflow.cli.session import Session, connected, find_used_location
 from pollflow.cli.summary import next_commands, print_next, print_result
@@ -28,7 +28,9 @@ Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait for the end. Exit
 Follow = Annotated[bool, typer.Option("--follow", help="Watch the execution to its end, as `run` does.")]
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", metavar="SECONDS", min=0, help="With --wait or --follow: the maximum time to wait."),
+    typer.Option(
+        "--timeout", metavar="SECONDS", callback=seconds, help="With --wait or --follow: the maximum time to wait."
+    ),
 ]
 
 

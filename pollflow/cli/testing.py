@@ -16,7 +16,7 @@ import typer
 from pollflow.cli.exits import CommandError, status_of
 from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.inputs import read_input
-from pollflow.cli.options import Input, ProjectFolder
+from pollflow.cli.options import Input, ProjectFolder, seconds
 from pollflow.cli.project_app import read_app
 from pollflow.cli.session import ENVIRONMENT, ProjectLocation, find_location
 from pollflow.cli.workers import app_of
@@ -49,7 +49,7 @@ WithFunctions = Annotated[
         help="Call the project's functions in this process, in real time and with their side effects.",
     ),
 ]
-Until = Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop after this virtual time.")]
+Until = Annotated[float | None, typer.Option(metavar="SECONDS", callback=seconds, help="Stop after this virtual time.")]
 
 
 def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRedis = False) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+
+from pollflow.cli.encoding import is_unicode
+
+_NOT_PRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def duration(seconds: float) -> str:
@@ -40,13 +45,19 @@ def between(begin: datetime, end: datetime) -> str:
 
 
 def compact(value: Any) -> str:
-    """Return JSON on one line."""
-    return json.dumps(value, ensure_ascii=False)
+    """Return JSON on one line, in characters that standard output encodes."""
+    return _json(value, None)
 
 
 def pretty(value: Any) -> str:
-    """Return indented JSON."""
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    """Return indented JSON, in characters that standard output encodes."""
+    return _json(value, 2)
+
+
+def _json(value: Any, indent: int | None) -> str:
+    text = json.dumps(value, ensure_ascii=not is_unicode(), indent=indent)
+    # Half of a character has no encoding, and a terminal would execute some of the controls that JSON allows.
+    return _NOT_PRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def counted(count: int, noun: str) -> str:
@@ -55,8 +66,15 @@ def counted(count: int, noun: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return the text on one line, with control characters escaped."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text.replace("\n", " "))
+    """Return the text on one line, with invisible characters and halves of characters escaped."""
+    return "".join(char if char.isprintable() else _escape(char) for char in text.replace("\n", " "))
+
+
+def _escape(char: str) -> str:
+    number = ord(char)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def shortened(text: str, width: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pollflow.client.description import Description, describe, describe_all, timestamp
-from pollflow.client.execution import Execution, check_error
+from pollflow.client.execution import Execution, checked_error
 from pollflow.client.filters import flow_filter, status_filter
 from pollflow.client.names import name_of_file
 from pollflow.client.similar import missing_execution
@@ -19,18 +19,19 @@ from pollflow.errors import ExecutionNotExists
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import ReportedFailed, ReportedSucceeded
+from pollflow.runtime import arguments
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.runtime.starting import checked_name
 from pollflow.store import Directory, ExecutionRef, FlowRecord, Keys, Message, connect
 
 if TYPE_CHECKING:
     from celery import Celery
 
 _MIN_TIMEOUT_SECONDS = 0.001
+_MAX_EXECUTIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +102,24 @@ class Client:
 
         The default of `name` is the file name with `-` for `_`. Raises DefinitionError with all problems.
         """
-        path = Path(definition)
+        path = Path(arguments.path("definition", definition))
+        name = _deployable("name", name_of_file(path) if name is None else name, description)
         settings = self.settings
         flow = load_flow(path, max_wait_seconds=settings.max_wait, max_bytes=settings.max_definition_bytes)
-        return self._deploy(flow, name or name_of_file(path), description, str(path))
+        return self._deploy(flow, name, description, str(path))
 
     def deploy_text(self, text: str, name: str, *, description: str = "", path: str = NO_FILE) -> DeployedFlow:
         """Deploy a flow from the text of its definition. Problems show `path` as its file."""
+        arguments.instance("text", text, str, "the text of a definition")
+        arguments.text("path", path)
+        name = _deployable("name", name, description)
         settings = self.settings
         flow = read_flow(text, path=path, max_wait_seconds=settings.max_wait, max_bytes=settings.max_definition_bytes)
         return self._deploy(flow, name, description, path)
 
     def flow(self, name: str) -> DeployedFlow:
         """Return a deployed flow. Raises FlowNotExists."""
-        return self._deployed(self._container.definitions.flow(name))
+        return self._deployed(self._container.definitions.flow(arguments.name("name", name)))
 
     def flows(self) -> list[DeployedFlow]:
         """Return all deployed flows, by name."""
@@ -131,13 +136,16 @@ class Client:
         After NotDurable and StoreUnavailable the execution may or may not exist; starting it again under the same
         name is safe.
         """
+        flow = arguments.name("flow", flow)
+        name = None if name is None else arguments.name("name", name)
+        arguments.boolean("durable", durable)
         execution_input: Any = {} if input is None else input
         key, is_new = self._container.starter.start(flow, execution_input, name, durable=durable)
         return self._execution(describe(self._container, key.ref), is_new=is_new)
 
     def execution(self, flow: str, name: str) -> Execution:
         """Return an execution. Raises ExecutionNotExists."""
-        ref = ExecutionRef(flow, name)
+        ref = ExecutionRef(arguments.name("flow", flow), arguments.name("name", name))
         try:
             return self._execution(describe(self._container, ref))
         except ExecutionNotExists:
@@ -151,18 +159,19 @@ class Client:
         limit: int = 100,
         before: datetime | None = None,
     ) -> list[Execution]:
-        """Return up to `limit` executions, the latest first, filtered by flow, status and start time.
+        """Return up to `limit` executions (1 to 10,000), the latest first, filtered by flow, status and start time.
 
-        Of a list of flows or statuses any may apply: `status=["Running", "Failed"]`.
+        Of a list of flows or statuses any may apply: `status=["Running", "Failed"]`. `before` needs a time zone.
         A call takes three round trips, however many executions it returns.
         """
+        filters: dict[str, Any] = {
+            "flow": flow_filter(flow),
+            "status": status_filter(status),
+            "limit": arguments.integer("limit", limit, minimum=1, maximum=_MAX_EXECUTIONS),
+            "before": None if before is None else arguments.moment("before", before).timestamp(),
+        }
         container = self._container
-        refs = container.reading.refs(
-            flow=flow_filter(flow),
-            status=status_filter(status),
-            limit=limit,
-            before=None if before is None else before.timestamp(),
-        )
+        refs = container.reading.refs(**filters)
         return [self._execution(description) for description in describe_all(container, refs)]
 
     def report_succeeded(self, token: str, output: JsonObject | None = None) -> None:
@@ -170,17 +179,20 @@ class Client:
 
         Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge.
         """
+        token = arguments.text("token", token, is_secret=True)
         checked = checked_object("output", {} if output is None else output, self._container.settings.max_payload_bytes)
         self._container.engine.report(token, ReportedSucceeded(checked))
 
     def report_failed(self, token: str, error: str, cause: str = "") -> None:
         """Report failure of a task that waits for a callback; `retry` and `catch` of its step apply."""
-        check_error(error, cause, required=True)
-        self._container.engine.report(token, ReportedFailed(error, cause))
+        token = arguments.text("token", token, is_secret=True)
+        event = ReportedFailed(*checked_error(error, cause, required=True))
+        self._container.engine.report(token, event)
 
     def functions(self, *, within: float | None = None) -> list[str]:
         """Return the names of the functions that workers have registered, optionally in the last `within` seconds."""
-        since = 0.0 if within is None else self._container.reading.now() - within
+        seconds = None if within is None else arguments.number("within", within, unit="seconds")
+        since = 0.0 if seconds is None else self._container.reading.now() - seconds
         return self._container.directory.functions(since)
 
     def close(self) -> None:
@@ -197,7 +209,6 @@ class Client:
         return Execution(description, is_new, _container=lambda: self._container)
 
     def _deploy(self, flow: Flow, name: str, description: str, path: str) -> DeployedFlow:
-        checked_name("a flow", name)
         container = self._container
         record = container.definitions.deploy(name, flow.digest, flow.text, container.reading.now(), description)
         warnings = lint(
@@ -222,3 +233,9 @@ class Client:
 
 def _leave_to_sweep(message: Message) -> None:
     """Do nothing: the sweep of the workers publishes the message."""
+
+
+def _deployable(argument: str, name: str, description: str) -> str:
+    """Return the name if a flow can be deployed under it with this description. Raises InvalidArgument."""
+    arguments.unicode_text("description", description)
+    return arguments.name(argument, name)

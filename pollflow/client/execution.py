@@ -11,12 +11,13 @@ from pollflow.client.description import Description, OpenStep, describe, timesta
 from pollflow.errors import ExecutionAlreadyCompleted, ExecutionNotExists, InvalidArgument, WaitTimeout
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
-from pollflow.runtime.causes import MAX_CAUSE
+from pollflow.machine.limits import MAX_CAUSE, MAX_ERROR
+from pollflow.runtime import arguments
 from pollflow.runtime.container import Container
 from pollflow.store import ExecutionRecord, StoredEvent
 
 _MAX_POLL_SECONDS = 0.5
-_MAX_ERROR = 128
+_MAX_EVENT = 1 << 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +131,13 @@ class Execution:
 
     def wait(self, timeout: float | None = None) -> Execution:
         """Wait until it has ended, and return the ended execution. Raises WaitTimeout after `timeout` seconds."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        limit = None if timeout is None else arguments.number("timeout", timeout, unit="seconds")
+        deadline = None if limit is None else time.monotonic() + limit
         pause = 0.01
         while not self._record().status.ended:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
-                raise WaitTimeout(f'execution "{self.description.key.ref}" is still running after {timeout:g} seconds')
+                raise WaitTimeout(f'execution "{self.description.key.ref}" is still running after {limit:g} seconds')
             time.sleep(pause if left is None else min(pause, left))
             pause = min(pause * 1.5, _MAX_POLL_SECONDS)
         return self.refresh()
@@ -146,11 +148,12 @@ class Execution:
 
     def events(self, after: int = 0) -> Iterator[HistoryEntry]:
         """Yield the same events as `history`; reads them in slices."""
+        after = arguments.integer("after", after, minimum=0, maximum=_MAX_EVENT)
         return (entry_of(event) for event in self._container().reading.whole_history(self.description.key, after))
 
     def stop(self, error: str = "", cause: str = "") -> Execution:
         """Stop it and return the stopped execution. Raises ExecutionAlreadyCompleted if it has ended."""
-        check_error(error, cause, required=False)
+        error, cause = checked_error(error, cause, required=False)
         key = self.description.key
         before = self._container().engine.end(key, Status.STOPPED, error, cause)
         if before is not None:
@@ -178,12 +181,10 @@ def entry_of(event: StoredEvent) -> HistoryEntry:
     )
 
 
-def check_error(error: str, cause: str, *, required: bool) -> None:
-    """Raise InvalidArgument for an error or cause that is too long, or a required error that is empty."""
-    if (required and not error) or len(error) > _MAX_ERROR:
-        raise InvalidArgument(f"error must have {int(required)} to {_MAX_ERROR} characters")
-    if len(cause) > MAX_CAUSE:
-        raise InvalidArgument(f"cause must have at most {MAX_CAUSE} characters")
+def checked_error(error: str, cause: str, *, required: bool) -> tuple[str, str]:
+    """Return an error and a cause. Raises InvalidArgument if one is too long, or a required error is empty."""
+    checked = arguments.text("error", error, minimum=int(required), maximum=MAX_ERROR)
+    return checked, arguments.text("cause", cause, maximum=MAX_CAUSE)
 
 
 def _purged(execution: Execution) -> ExecutionNotExists:

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pollflow.errors import InvalidArgument
 from pollflow.fdl.problems import near
 from pollflow.machine import Status
+from pollflow.runtime import arguments
+from pollflow.runtime.arguments import shown
 
 STATUSES = tuple(status.value for status in Status)
 
 
 def flow_filter(flow: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return the names of the flows; empty for all flows."""
-    return _several("flow", flow)
+    return tuple(arguments.name("flow", name) for name in _several("flow", flow))
 
 
 def status_filter(status: str | Sequence[str] | None) -> tuple[Status, ...]:
@@ -26,7 +28,7 @@ def _several(argument: str, value: str | Sequence[str] | None) -> tuple[str, ...
         return ()
     values = (value,) if isinstance(value, str) else value
     if not isinstance(values, Sequence) or not all(isinstance(each, str) for each in values):
-        raise InvalidArgument(f"{argument} must be a text or a list of texts, not {value!r}")
+        raise InvalidArgument(f"{argument} must be a text or a list of texts, not {shown(value)}")
     if not values:
         raise InvalidArgument(f"{argument} must not be an empty list; leave it out to select all")
     return tuple(dict.fromkeys(values))
@@ -38,4 +40,4 @@ def _status(name: str) -> Status:
             return known
     guess = near(name, STATUSES)
     hint = f"did you mean {guess}? " if guess else ""
-    raise InvalidArgument(f"unknown status {name!r}; {hint}The statuses are {', '.join(STATUSES)}")
+    raise InvalidArgument(f"unknown status {shown(name)}; {hint}The statuses are {', '.join(STATUSES)}")

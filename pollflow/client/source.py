@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pollflow.errors import InvalidArgument
+from pollflow.runtime import arguments
 from pollflow.runtime.attached import all_attached, attached_to
 from pollflow.store import RedisLocation
 
@@ -17,6 +18,8 @@ ENVIRONMENT = "POLLFLOW_REDIS_URL"
 
 def find_source(source: Any, key_prefix: str | None) -> tuple[RedisLocation, Attached | None]:
     """Return the Redis, and the app if there is one. Raises InvalidArgument if nothing names a Redis."""
+    if key_prefix is not None:
+        arguments.unicode_text("key_prefix", key_prefix, minimum=1)
     attached = _attached(source, key_prefix)
     if attached is not None:
         if key_prefix not in (None, attached.settings.key_prefix):

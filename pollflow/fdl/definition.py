@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pollflow.errors import DefinitionError, InvalidArgument
+from pollflow.fdl import encoding
 from pollflow.fdl.check import Checker
 from pollflow.fdl.fields import YEAR_SECONDS
 from pollflow.fdl.loops import looping_steps
@@ -91,10 +92,6 @@ def read_yaml(text: str | bytes, *, path: str = NO_FILE) -> Any:
 
 def _decoded(text: str | bytes, path: str) -> str:
     try:
-        decoded = text.decode("utf-8") if isinstance(text, bytes) else text
-        decoded.encode()
-    except UnicodeError as error:
-        before = text[: getattr(error, "start", 0)]
-        line = (before.count(b"\n") if isinstance(before, bytes) else before.count("\n")) + 1
-        raise DefinitionError([Problem(path, line, 1, "", "not UTF-8 text", "syntax")]) from error
-    return decoded.removeprefix("\ufeff")
+        return encoding.decoded(text)
+    except encoding.NotUtf8 as error:
+        raise DefinitionError([Problem(path, error.line, 1, "", error.message, "syntax")]) from error

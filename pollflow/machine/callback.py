@@ -76,7 +76,7 @@ def read_task_token(token: str) -> TaskTokenFields:
 def verify(fields: TaskTokenFields, info: ExecutionInfo) -> None:
     """Raise InvalidTaskToken unless the execution signed the token in its current incarnation."""
     is_same = (fields.execution_id, fields.incarnation) == (info.execution_id, info.incarnation)
-    if not is_same or not hmac.compare_digest(_signature(info, fields.text()), fields.signature):
+    if not is_same or not hmac.compare_digest(_signature(info, fields.text()).encode(), fields.signature.encode()):
         raise InvalidTaskToken
 
 

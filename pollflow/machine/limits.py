@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAX_ERROR = 128
+"""The maximum number of characters of the name of an error."""
+MAX_CAUSE = 4096
+"""The maximum number of characters of the cause of an error."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -19,3 +24,8 @@ class Limits:
     """The length of one wait."""
     max_execution_seconds: float = 365 * 86_400
     """The time from the start of an execution to its end."""
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return the text, cut to `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -40,7 +40,7 @@ from pollflow.machine.decision import (
     Status,
     Wake,
 )
-from pollflow.machine.limits import Limits
+from pollflow.machine.limits import MAX_CAUSE, MAX_ERROR, Limits, shortened
 from pollflow.machine.state import ExecutionInfo, FrameState, Level, Phase
 
 
@@ -134,6 +134,7 @@ class StepContext:
         """Fail the current step, all steps around it and the execution. No catch applies."""
         names = [step_at(self.flow, level).name for level in reversed(self.state.levels)]
         names += [step.name for step in self._owners(self.state.levels[0].series)]
+        error, cause = shortened(error, MAX_ERROR), shortened(cause, MAX_CAUSE)
         detail: JsonObject = {"error": error, "cause": cause}
         self.history += [HistoryEvent("StepFailed", name, detail) for name in names]
         self.history.append(HistoryEvent("ExecutionFailed", "", detail))

@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery, signals
 
 from pollflow.errors import ConfigurationError, InvalidArgument, NotDurable, RedisNotConfigured, StoreUnavailable
-from pollflow.runtime import call_marks, interruption, messages, shutdown_flag
+from pollflow.runtime import arguments, call_marks, interruption, messages, shutdown_flag
 from pollflow.runtime import functions as function_registry
 from pollflow.runtime.attached import remember
 from pollflow.runtime.background import run_in_background
@@ -73,6 +73,11 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     The Redis that keeps the state is `redis_url`, else the setting `pollflow_redis_url`, else the environment variable
     `POLLFLOW_REDIS_URL`, else the broker if it is a Redis. Raises ConfigurationError for settings that cannot work.
     """
+    arguments.instance("app", app, Celery, "a Celery app")
+    if redis_url is not None:
+        arguments.instance("redis_url", redis_url, str, "a URL")
+    if functions is not None:
+        arguments.instance("functions", functions, Functions, "a pollflow.Functions")
     explicit_url = isolate(app) or redis_url
     settings, broker = Settings.of(app.conf), Broker.of(app)
     explicit_url = explicit_url or settings.redis_url
@@ -80,7 +85,7 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
     queues = StepQueues.of(app, settings.key_prefix)
     routes = _routes(app, location, broker, queues)
     check_celery(app, settings, broker, routes)
-    registry = functions or function_registry.default
+    registry = function_registry.default if functions is None else functions
     publish = _publisher(app, queues)
 
     def container(retry_seconds: float, *, claim_seconds: float, commit_seconds: float) -> Container:
@@ -122,6 +127,7 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
 
 def beat_schedule(every: float = 5) -> dict[str, dict[str, Any]]:
     """Return the sweep's entry for `app.conf.beat_schedule`. A message expires after `every` seconds."""
+    arguments.number("every", every, minimum=0.1, unit="seconds")
     return {"pollflow-sweep": {"task": SWEEP_TASK, "schedule": every, "options": {"expires": every}}}
 
 

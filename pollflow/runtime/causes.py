@@ -16,11 +16,9 @@ from types import CodeType
 import pollflow
 from pollflow.errors import StepError
 from pollflow.machine import Raised
+from pollflow.machine.limits import MAX_CAUSE, MAX_ERROR, shortened
 from pollflow.runtime.interruptions import is_interruption, members_of
 
-MAX_CAUSE = 4096
-"""The maximum number of characters of the cause of an error."""
-_MAX_NAME = 128
 _MAX_MEMBERS = 50
 _MAX_MEMBER = 200
 _MAX_FRAMES = 8
@@ -35,19 +33,19 @@ def raised_by(error: BaseException) -> Raised:
     names = list(dict.fromkeys(name for each in (error, *_all_members(error)) for name in _names_of(each)))
     name, cause = _error_of(error)
     also = tuple(other for other in names if other != name)
-    return Raised(name, _shortened(cause, MAX_CAUSE), also, _frames_of(error))
+    return Raised(name, shortened(cause, MAX_CAUSE), also, _frames_of(error))
 
 
 def _error_of(error: BaseException) -> tuple[str, str]:
     """Return the error name and the cause; that of a group names its members."""
     own = _name_of(type(error))
     if issubclass(type(error), StepError):
-        name = _shortened(_text(lambda: error.error, own), _MAX_NAME)  # type: ignore[attr-defined]
+        name = shortened(_text(lambda: error.error, own), MAX_ERROR)  # type: ignore[attr-defined]
         return name or own, _text(lambda: error.cause)  # type: ignore[attr-defined]
     text = _text(lambda: error)
     if _is_key_error(error):
         return own, f"{own}: {text}"  # the text is only the key
-    members = "; ".join(_shortened(_described(member), _MAX_MEMBER) for member in _all_members(error))
+    members = "; ".join(shortened(_described(member), _MAX_MEMBER) for member in _all_members(error))
     return own, f"{text}: {members}" if members else text
 
 
@@ -71,7 +69,7 @@ def _names_of(error: BaseException) -> Iterator[str]:
 
 
 def _name_of(kind: type) -> str:
-    return _shortened(vars(type)["__name__"].__get__(kind), _MAX_NAME)
+    return shortened(vars(type)["__name__"].__get__(kind), MAX_ERROR)
 
 
 def _all_members(error: BaseException) -> list[BaseException]:
@@ -114,7 +112,3 @@ def _text(read: Callable[[], object], default: str = _NO_TEXT) -> str:
             raise
         return default
     return str.__str__(text)  # plain text, also of a subclass
-
-
-def _shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

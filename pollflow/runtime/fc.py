@@ -10,6 +10,7 @@ from typing import Any
 
 from pollflow.errors import TaskError
 from pollflow.fdl.model import JsonObject
+from pollflow.runtime import arguments
 from pollflow.runtime.functions import Context, Function
 
 Handler = Callable[[bytes, Any], Any]
@@ -69,6 +70,8 @@ def fc_handler(handler: Handler) -> Function:
 
     The handler receives the step's input as JSON bytes, and returns JSON text or an object.
     """
+
+    arguments.function("handler", handler)
 
     def call(input: JsonObject, context: Context) -> Any:
         name = getattr(handler, "__name__", "handler")

@@ -7,9 +7,10 @@ import inspect
 import json
 from typing import Any
 
-from pollflow.errors import TaskError
+from pollflow.errors import InvalidArgument, TaskError
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.runtime.functions import Context, Function
+from pollflow.runtime.objects import plain_json
 
 
 def invoke(function: Function, input: JsonObject, context: Context) -> Json:
@@ -25,9 +26,9 @@ def invoke(function: Function, input: JsonObject, context: Context) -> Json:
         raise TaskError("FnF.InvalidLocal", "the function returned a generator; it must return a JSON object")
     # The machine sees the same value as after a round trip through Redis: tuples become lists.
     try:
-        return json.loads(json.dumps(result, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise TaskError("FnF.InvalidLocal", f"the result is not a JSON object: {error}") from error
+        return plain_json("the result", result)
+    except InvalidArgument as error:
+        raise TaskError("FnF.InvalidLocal", str(error)) from error
 
 
 def _awaited(awaitable: Any) -> Any:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from pollflow.errors import ExecutionAlreadyExists, InvalidArgument
+from pollflow.errors import ExecutionAlreadyExists
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import ExecutionInfo, Limits, begin
+from pollflow.runtime import arguments
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Publish
 from pollflow.store import Definitions, ExecutionKey, ExecutionRef, ParentLink, Reading, Started, Store
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 
 
 def new_identity() -> tuple[str, str]:
@@ -54,7 +52,7 @@ class Starter:
         InvalidArgument and EntityTooLarge before anything is stored; NotDurable; TaskAlreadyCompleted if the step has
         cancelled it.
         """
-        ref = ref_of(flow_name, name or _random_name())
+        ref = ref_of(flow_name, _random_name() if name is None else name)
         input = checked_object("input", input, self.limits.payload_bytes)
         record = self.definitions.flow(flow_name)
         flow = self.flows.get(record.digest)
@@ -93,17 +91,9 @@ class Starter:
 
 def ref_of(flow_name: str, name: str) -> ExecutionRef:
     """Return the ref of these names. Raises InvalidArgument for invalid names."""
-    return ExecutionRef(checked_name("a flow", flow_name), checked_name("an execution", name))
-
-
-def checked_name(kind: str, name: str) -> str:
-    """Return the name if it is valid. Raises InvalidArgument."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InvalidArgument(
-            f"{name!r} is not a valid name for {kind}: use letters, digits, _ and -, begin with a letter or _, "
-            "and use at most 128 characters"
-        )
-    return name
+    return ExecutionRef(
+        arguments.name("the name of a flow", flow_name), arguments.name("the name of an execution", name)
+    )
 
 
 def _random_name() -> str:

@@ -24,6 +24,7 @@ from pollflow.machine import (
     call_of,
 )
 from pollflow.machine.callback import task_token
+from pollflow.runtime import arguments
 from pollflow.runtime.engine_errors import stage
 from pollflow.runtime.starting import Starter, ref_of
 from pollflow.store import Claimed, ExecutionKey, MessageKey, OutboxEntry, ParentLink, Reading
@@ -42,6 +43,8 @@ class SubFlows:
             raise TypeError(request.resource)
         try:
             flow_name, name, input = requested_start(request, request.resource)
+        except InvalidArgument as error:
+            return Raised("fnf.InvalidArgument", str(error))
         except ValueError as error:
             return Raised("FnF.RuntimeError", str(error))
         waits = request.pattern is not Pattern.REQUEST_RESPONSE
@@ -104,12 +107,15 @@ def requested_start(request: CallRequest, resource: FlowResource) -> tuple[str, 
     flow_name = resource.name or params.get("FlowName")
     if not isinstance(flow_name, str):
         raise ValueError("serviceParams.FlowName must be the name of a flow")
-    name = params.get("ExecutionName") or _name_of(request)
+    # An empty name or null is an error: a generated one would start an order without a number anew each time.
+    name = params["ExecutionName"] if "ExecutionName" in params else _name_of(request)
     input = params.get("Input", request.payload)
     if isinstance(input, str):
         input = _decoded(input)
     if not isinstance(name, str) or not isinstance(input, dict):
         raise ValueError("serviceParams: ExecutionName must be a string and Input an object")
+    arguments.name("serviceParams.FlowName", flow_name)
+    arguments.name("serviceParams.ExecutionName", name)
     return flow_name, name, input
 
 

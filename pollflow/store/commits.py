@@ -185,7 +185,7 @@ class Commits(Core):
         expected_parents: Sequence[ParentLink] | None = None,
     ) -> commands.EndReply:
         values: dict[str, str] = {}
-        fields = {"error": outcome.error, "cause": outcome.cause}
+        fields = {"error": dump_json(outcome.error), "cause": dump_json(outcome.cause)}
         if outcome.output is not None:
             fields = {"output": dump_json(outcome.output)}
         script = commands.End(

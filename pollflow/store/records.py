@@ -91,8 +91,8 @@ class ExecutionRecord:
             secret=fields["secret"],
             ended_at=float(fields["ended_at"]) if "ended_at" in fields else None,
             encoded_output=fields.get("output"),
-            error=fields.get("error"),
-            cause=fields.get("cause"),
+            error=json.loads(fields["error"]) if "error" in fields else None,
+            cause=json.loads(fields["cause"]) if "cause" in fields else None,
             parent=fields.get("parent", ""),
         )
 

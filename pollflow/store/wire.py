@@ -15,7 +15,8 @@ from pollflow.store.keys import ExecutionKey
 def encode_arguments(script: Script[Any]) -> bytes:
     """Return the arguments as the JSON object that `prelude.lua` decodes. None fields are left out.
 
-    Half of a surrogate pair, which UTF-8 cannot encode, becomes `?`.
+    Values, errors and causes are JSON texts already, in ASCII, so a lone surrogate in them is an escape. In any other
+    text, such as the name of a worker, it becomes `?`.
     """
     text = json.dumps(_encoded(script), ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")

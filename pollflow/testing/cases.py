@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 from pollflow.errors import InvalidArgument, TaskError
 from pollflow.fdl import Flow, read_flow
+from pollflow.fdl.encoding import NotUtf8, decoded
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.fdl.reader import MAX_BYTES, Node, Object, Scalar, read_nodes, to_json
 from pollflow.machine import Limits, Status
+from pollflow.runtime import arguments
 from pollflow.testing.document import Value, read_all, read_document
 from pollflow.testing.replies import Reply
 from pollflow.testing.stimuli import ReportFailed, ReportSucceeded, Stimulus, Stop
@@ -98,7 +100,7 @@ class Case:
 
 def load_cases(path: str | os.PathLike[str]) -> list[Case]:
     """Return the cases of a file. Raises InvalidArgument if it cannot be read, DefinitionError if it is invalid."""
-    name = os.fspath(path)
+    name = os.fspath(arguments.path("path", path))
     text = read_text(Path(path), name)
     root = read_document(text, name)
     fields = root.read(
@@ -127,13 +129,13 @@ def read_text(path: Path, name: str) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
-        return raw.decode("utf-8-sig")
+        return decoded(raw)
     except FileNotFoundError:
         raise InvalidArgument(f"{name}: does not exist") from None
     except OSError as error:
         raise InvalidArgument(f"{name}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidArgument(f"{name}: is not UTF-8 text") from error
+    except NotUtf8 as error:
+        raise InvalidArgument(f"{name}:{error.line}: {error.message}") from error
 
 
 def _json(value: Value) -> Json:

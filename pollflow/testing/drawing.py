@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 from pollflow.fdl.model import Json
+from pollflow.runtime import arguments
 from pollflow.store import StoredEvent
 from pollflow.testing.result import RunResult
 
@@ -27,7 +28,7 @@ class _Visit:
 
 def draw(result: RunResult) -> str:
     """Return the run as text, with its end on the last line."""
-    start = result.history[0].at
+    start = arguments.instance("result", result, RunResult, "the RunResult of a run").history[0].at
     visits = _visits(result.history, start)
     width = max([4, *(2 * visit.depth + len(visit.step) for visit in visits)])
     lines = []

@@ -10,10 +10,12 @@ from typing import TypeAlias
 from pollflow.fdl import Flow, load_flow, read_flow
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Limits
+from pollflow.runtime import arguments
 from pollflow.runtime.functions import Functions
+from pollflow.runtime.objects import plain_json
 from pollflow.testing.replies import Source
 from pollflow.testing.result import RunResult
-from pollflow.testing.stimuli import Stimulus
+from pollflow.testing.stimuli import STIMULI, Stimulus
 from pollflow.testing.virtual import VirtualRun
 
 FlowLike: TypeAlias = Flow | str | os.PathLike[str] | JsonObject
@@ -37,17 +39,20 @@ def run_flow(
     time in seconds at which the run ends. Raises DefinitionError, InvalidArgument for a file that cannot
     be read, and ConfigurationError if no server is installed.
     """
-    others = {name: as_flow(other) for name, other in (flows or {}).items()}
+    if flows is not None:
+        arguments.instance("flows", flows, Mapping, "a dict of flows by name")
+    others = {name: as_flow(other, f"flows[{arguments.shown(name)}]") for name, other in (flows or {}).items()}
+    arguments.items("at", at, STIMULI, "a list of Stop, ReportSucceeded and ReportFailed")
     run = VirtualRun(as_flow(flow), input, functions=functions, flows=others, stimuli=at, limits=limits)
     return run.run(until)
 
 
-def as_flow(flow: FlowLike) -> Flow:
+def as_flow(flow: FlowLike, argument: str = "flow") -> Flow:
     """Return the flow of any of these forms. Raises DefinitionError and InvalidArgument."""
     if isinstance(flow, Flow):
         return flow
     if isinstance(flow, dict):
-        return read_flow(json.dumps(flow))
+        return read_flow(json.dumps(plain_json(argument, flow)))
     if isinstance(flow, str) and "\n" in flow:
         return read_flow(flow)
-    return load_flow(flow)
+    return load_flow(arguments.path(argument, flow))

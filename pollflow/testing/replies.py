@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pollflow.errors import TaskError
+from pollflow.errors import InvalidArgument, TaskError
 from pollflow.fdl.model import Json, JsonObject, ServiceResource
+from pollflow.runtime import arguments
 from pollflow.runtime.callables import check_callable
 from pollflow.runtime.functions import Context, Function, Functions
 
@@ -23,6 +24,12 @@ class Reply:
     raises: TaskError | None = None
     lost: bool = False
     takes: float = 0
+
+    def __post_init__(self) -> None:
+        if self.raises is not None:
+            arguments.instance("raises", self.raises, TaskError, "a TaskError or None")
+        arguments.boolean("lost", self.lost)
+        arguments.number("takes", self.takes, unit="seconds")
 
 
 Source: TypeAlias = Sequence[Reply] | Callable[..., Any]
@@ -79,7 +86,7 @@ class ScriptedFunction:
 
 
 def registry(functions: Functions | Mapping[str, Source], stopwatch: Stopwatch) -> Functions:
-    """Return the functions of a run by name. Raises ValueError for one without replies, or that cannot be called."""
+    """Return the functions of a run by name. Raises InvalidArgument for one that has no replies or cannot be called."""
     registered = Functions()
     for name in functions:
         source: Source | Function | None
@@ -87,8 +94,12 @@ def registry(functions: Functions | Mapping[str, Source], stopwatch: Stopwatch) 
             source = functions.find(ServiceResource(name, takes_params=False))
         else:
             source = functions[name]
-        if source is None or (not callable(source) and not source):
-            raise ValueError(f"function {name!r} has no replies")
+        argument = f"functions[{arguments.shown(name)}]"
+        if source is None or not callable(source):
+            expected = "a function, or a list of at least one Reply"
+            source = arguments.items(argument, source, (Reply,), expected)
+            if not source:
+                raise InvalidArgument(f"{argument} has no replies; it must be {expected}")
         if callable(source):
             check_callable(name, source)
         registered.register(name, ScriptedFunction(source, stopwatch))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pollflow.errors import InvalidArgument
+from pollflow.runtime import arguments
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -55,6 +56,7 @@ class FlowTestReport:
 
     def write_junit(self, path: str | Path) -> None:
         """Write JUnit XML. Raises InvalidArgument if the file cannot be written."""
+        arguments.path("path", path)
         seconds = sum(verdict.seconds for verdict in self.verdicts)
         counts = {"tests": str(len(self.verdicts)), "failures": str(self.failed), "errors": "0", "skipped": "0"}
         suites = ET.Element("testsuites")

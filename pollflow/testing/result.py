@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pollflow.fdl.model import JsonObject, Resource
 from pollflow.machine import Status
+from pollflow.runtime import arguments
 from pollflow.runtime.functions import names_of
 from pollflow.store import ExecutionRecord, Reading, StoredEvent
 
@@ -55,6 +56,7 @@ class RunResult:
 
     def calls_of(self, name: str) -> list[JsonObject]:
         """Return the input of each call of a function, named by full ARN, `SERVICE/FUNCTION` or `FUNCTION`."""
+        arguments.text("name", name)
         return [call.input for call in self.calls if name in names_of(call.resource)]
 
 

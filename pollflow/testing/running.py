@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pollflow.errors import DefinitionError, InvalidArgument
 from pollflow.fdl import Flow, lint
+from pollflow.runtime import arguments
 from pollflow.store import Connection
 from pollflow.testing.cases import Case, load_cases
 from pollflow.testing.compare import differences, refusals, warnings
@@ -33,6 +34,12 @@ def run_paths(
     `keyword` selects the cases with this text in their name or the name of their file. An invalid file counts as one
     failed case. Raises InvalidArgument for a path that does not exist and for a folder without flow tests.
     """
+    arguments.items("paths", paths, (str, Path), "a list of paths")
+    if keyword is not None:
+        arguments.text("keyword", keyword)
+    for argument, function in (("on_verdict", on_verdict), ("runner", runner)):
+        if function is not None:
+            arguments.function(argument, function)
     verdicts = []
     for path in files_of(paths):
         for verdict in _run_file(path, keyword, runner or run_case):

@@ -18,6 +18,7 @@ from dataclasses import replace
 from pollflow.errors import ExecutionAlreadyCompleted, PollflowError
 from pollflow.fdl.model import Flow, FlowResource, JsonObject, ServiceResource
 from pollflow.machine import CallRequest, Event, Limits, Status, call_of
+from pollflow.runtime import arguments
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.handled import Handled
@@ -30,7 +31,7 @@ from pollflow.testing.redis_server import REDIS_SERVER
 from pollflow.testing.replies import Source, Stopwatch, WorkerDied, is_interruption, registry
 from pollflow.testing.reporting import report_event, waiting_token
 from pollflow.testing.result import CallMade, RunResult, read_result
-from pollflow.testing.stimuli import Stimulus, Stop
+from pollflow.testing.stimuli import STIMULI, Stimulus, Stop
 
 _WORKER = "virtual"
 _FOREVER_SECONDS = 1e10
@@ -56,6 +57,7 @@ class VirtualRun:
         execution_name: str = "test",
         client: Connection | None = None,
     ) -> None:
+        _check(functions, flows, stimuli, limits)
         self._event_queue = EventQueue()
         self._clock = Clock(frozen_at=EPOCH)
         self._stopwatch = Stopwatch()
@@ -63,10 +65,14 @@ class VirtualRun:
         self._client = REDIS_SERVER.client() if client is None else client
         self._prefix = f"pollflow-test-{secrets.token_hex(8)}"
         self._container = self._build_container(limits or Limits())
-        self._ref = ExecutionRef(flow_name or flow.name or "flow", execution_name)
+        flow = arguments.instance("flow", flow, Flow, "a Flow, as read_flow returns it")
+        flow_name = (flow.name or "flow") if flow_name is None else flow_name
+        self._ref = ExecutionRef(
+            arguments.name("flow_name", flow_name), arguments.name("execution_name", execution_name)
+        )
         self._flows = {**(flows or {}), self._ref.flow: flow}
         # Copies, so that nothing that the caller keeps changes with the run, or the run with it.
-        self._input = deepcopy(input or {})
+        self._input: JsonObject = deepcopy({} if input is None else input)
         # Each execution publishes a message as it starts, since no countdown is too long to be published.
         self._started: dict[ExecutionRef, None] = {}
         self._shards: set[int] = set()
@@ -77,6 +83,8 @@ class VirtualRun:
 
     def run(self, until: float | None = None) -> RunResult:
         """Run to the end, or up to the moment `until` (seconds since the start, included)."""
+        if until is not None:
+            arguments.number("until", until, unit="seconds")
         with _quiet_engine():
             try:
                 self._start()
@@ -232,6 +240,20 @@ class VirtualRun:
             refused=tuple(self._refused),
             sub_executions=tuple(results.values()),
         )
+
+
+def _check(functions: object, flows: object, stimuli: object, limits: object) -> None:
+    """Raise InvalidArgument for arguments of the wrong types."""
+    if functions is not None:
+        arguments.instance("functions", functions, (Functions, Mapping), "a Functions, or a dict of replies by name")
+    if flows is not None:
+        found = arguments.instance("flows", flows, Mapping, "a dict of flows by name")
+        for name, flow in found.items():
+            arguments.name("the name of a flow in flows", name)
+            arguments.instance(f"flows[{name!r}]", flow, Flow, "a Flow, as read_flow returns it")
+    if limits is not None:
+        arguments.instance("limits", limits, Limits, "a Limits")
+    arguments.items("stimuli", stimuli, STIMULI, "a list of Stop, ReportSucceeded and ReportFailed")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pollflow.fdl.model import JsonObject, TaskStep
 from pollflow.machine.data import context_object, map_values
 from pollflow.machine.decision import AwaitReport, Decision
 from pollflow.machine.events import Raised, ReportedFailed, ReportedSucceeded, Returned, Submitted, TimedOut
+from pollflow.machine.limits import MAX_CAUSE, MAX_ERROR, shortened
 from pollflow.machine.retry import delay_before_retry, matching_catch, matching_policy
 from pollflow.machine.state import Phase
 from pollflow.machine.step_context import StepContext
@@ -64,9 +65,12 @@ def _failed(
     traceback: tuple[str, ...] = (),
     event_type: str = "TaskFailed",
 ) -> Decision:
+    # A policy may name an error that is longer than the history keeps.
+    names = (error, *also)
+    error, cause = shortened(error, MAX_ERROR), shortened(cause, MAX_CAUSE)
     shown: JsonObject = {"traceback": list(traceback)} if traceback else {}
     ctx.record(event_type, error=error, cause=cause, attempt=ctx.state.attempt, **shown)
-    policy = matching_policy(step.retry, (error, *also))
+    policy = matching_policy(step.retry, names)
     retries = ctx.state.retries or (0,) * len(step.retry)
     if policy is not None and retries[policy] < step.retry[policy].max_attempts:
         delay = delay_before_retry(step.retry[policy], retries[policy])
@@ -76,7 +80,7 @@ def _failed(
         # The wake depends on the new attempt number, so change the state first.
         ctx.state = replace(ctx.state, phase=Phase.RETRYING, attempt=attempt, retries=counted, last_error=error)
         return ctx.stay(ctx.wake(after=delay))
-    catch = matching_catch(step.catch, (error, *also))
+    catch = matching_catch(step.catch, names)
     if catch is None:
         return ctx.fail(error, cause)
     ctx.record("StepFailed", error=error, cause=cause, goto=catch.goto)
