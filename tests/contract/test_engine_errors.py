@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -123,7 +124,7 @@ def test_the_pause_between_two_tries_grows(bench: Bench, monkeypatch: pytest.Mon
     bench.returns("call", {})
     run_for(bench, 70)
     assert bench.status(ref) == "Failed"
-    assert [round(after - before) for before, after in zip(tries, tries[1:], strict=False)] == [2, 4, 8, 16]
+    assert [round(after - before) for before, after in pairwise(tries)] == [2, 4, 8, 16]
 
 
 def test_an_engine_error_is_no_crash(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,4 +391,3 @@ def test_a_cause_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     ref = bench.start(TASK)
     run_for(bench, 70)
     assert len(error_of(bench, ref)[2]) < 1100
-
