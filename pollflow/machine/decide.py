@@ -91,7 +91,7 @@ def decide(flow: Flow, state: FrameState, event: Event, *, info: ExecutionInfo, 
     if rule is None:
         raise IllegalEvent(f"a {ctx.step.type} step has no rule for the event {type(event).__name__}")
     if info.events >= limits.events:
-        cause = over_limit(f"the execution has {info.events:,} events", limits.events, "max_events")
+        cause = over_limit(f"the execution would have {info.events + 1:,} events", limits.events, "max_events")
         return ctx.fail("FnF.EventLimitExceeded", cause)
     try:
         return rule(ctx, ctx.step, event)

@@ -15,7 +15,19 @@ PAGE = (PROJECT / "docs" / "redis.md").read_text(encoding="utf-8")
 LUA = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / "pollflow" / "store" / "lua").glob("*.lua")}
 REF = ExecutionRef("FLOW", "NAME")
 # Fields that `start` and `end` receive by name from `transitions.py`.
-EXECUTION_ARGUMENTS = {"flow", "name", "digest", "input", "output", "error", "cause", "secret", "started_at", "parent"}
+EXECUTION_ARGUMENTS = {
+    "flow",
+    "name",
+    "digest",
+    "input",
+    "output",
+    "error",
+    "cause",
+    "secret",
+    "started_at",
+    "parent",
+    "time_limit",
+}
 FRAME = {"frame", "parent", "key"}
 EXECUTION = {"execution", "execution.key", "KEYS[1]"}
 

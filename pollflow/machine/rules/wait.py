@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pollflow.amounts import duration as duration_text
 from pollflow.amounts import over_limit
 from pollflow.fdl.expr import Path
@@ -31,7 +33,7 @@ def start_or_end(ctx: StepContext, step: WaitStep, event: Arrived) -> Decision:
 def _seconds(ctx: StepContext, step: WaitStep, duration: Path | float) -> float:
     value = duration.read({"": ctx.input}) if isinstance(duration, Path) else duration
     # Compare before any conversion: an integer may be too large for a float.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise _refused(step, "duration", duration, "a number of seconds, 0 or more")
     if value > ctx.limits.max_wait_seconds:
         raise _too_long(ctx, step, "duration", value)

@@ -62,7 +62,8 @@ def test_a_problem_says_file_line_column_and_field() -> None:
         ("type: wait, name: a, duration: true", [
             "4:37: steps[0].duration: must be a number of seconds from 0 to 31536000, or a $ path, not true"]),
         ("type: wait, name: a, duration: 31536001", [
-            "4:37: steps[0].duration: must be a number of seconds from 0 to 31536000, or a $ path, not 31536001"]),
+            "4:37: steps[0].duration: the wait takes 365 days 1 s, more than the limit of 365 days "
+            "(pollflow_max_wait)"]),
         ("type: wait, name: a, duration: $input.x", [
             "4:37: steps[0].duration: must be a number of seconds from 0 to 31536000, or a $ path, not "
             '"$input.x"; here $ is the step\'s own input, so write $.key']),
@@ -175,7 +176,7 @@ def test_the_longest_wait_is_a_setting() -> None:
     text = text_of("type: wait, name: a, duration: 5")
     assert problems_of(text, max_wait_seconds=5) == []
     assert problems_of(text, max_wait_seconds=4) == [
-        "4:37: steps[0].duration: must be a number of seconds from 0 to 4, or a $ path, not 5"
+        "4:37: steps[0].duration: the wait takes 5 s, more than the limit of 4 s (pollflow_max_wait)"
     ]
 
 
@@ -214,5 +215,5 @@ def test_a_file_that_is_not_text_has_a_problem_with_its_line(tmp_path: FilePath)
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: FilePath) -> None:
     (tmp_path / "large.yaml").write_bytes(b"#" * 2_000_000)
-    with pytest.raises(DefinitionError, match="at most 1,048,576 bytes"):
+    with pytest.raises(DefinitionError, match="more than the limit of 1,048,576"):
         load_flow(tmp_path / "large.yaml")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pollflow import DefinitionError
 from pollflow.fdl import read_flow, read_yaml
 from tests.unit.fdl.texts import HEAD, problems_of, text_of
 
@@ -85,7 +86,7 @@ def test_aliases_and_merge_keys_work() -> None:
         ("a\nb: \ud800", ["2:1: not UTF-8 text"]),
         ("[" * 100_000, ["1:65: nested more than 64 levels deep"]),
         ('{"a":' * 100_000, ["1:321: nested more than 64 levels deep"]),
-        ("x" * 1_048_577, ["1:1: a definition has at most 1,048,576 bytes, this one has 1,048,577"]),
+        ("x" * 1_048_577, ["1:1: the definition has 1,048,577 bytes, more than the limit of 1,048,576 "]),
     ],
 )
 def test_invalid_yaml_is_one_problem_with_its_position(text: str | bytes, problems: list[str]) -> None:
@@ -94,10 +95,36 @@ def test_invalid_yaml_is_one_problem_with_its_position(text: str | bytes, proble
     assert found[0].startswith(problems[0])
 
 
+_LONG = "y" * 1000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"a: &a {_LONG}\nb: [{', '.join(['*a'] * 2000)}]",
+        f"a: &a {{k: {_LONG}}}\n" + "\n".join(f"k{number}: {{<<: *a}}" for number in range(2000)),
+        f"a: &a [{_LONG}, {_LONG}]\nb: &b [{', '.join(['*a'] * 50)}]\nc: [{', '.join(['*b'] * 50)}]",
+    ],
+    ids=["scalar", "merged", "nested"],
+)
+def test_the_length_of_a_definition_with_its_aliases_is_limited(text: str) -> None:
+    (problem,) = problems_of(text)
+    assert "characters after aliases are expanded, more than the limit of 1,048,576 (pollflow_max_definition" in problem
+
+
+def test_the_size_of_a_definition_is_a_setting() -> None:
+    text = text_of("type: pass, name: a") + "# " + "x" * 2_000_000
+    assert read_flow(text, max_bytes=len(text)).digest
+    with pytest.raises(DefinitionError, match=r"more than the limit of 2,000,000 \(pollflow_max_definition_bytes\)"):
+        read_flow(text, max_bytes=2_000_000)
+
+
 def test_a_billion_laughs_document_is_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    assert problems_of("\n".join(lines)) == ["5:45: more than 100,000 values after aliases are expanded"]
+    assert problems_of("\n".join(lines)) == [
+        "5:45: the definition has 101,237 values after aliases are expanded, more than the limit of 100,000"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +137,10 @@ def test_a_billion_laughs_document_is_refused() -> None:
         ("type: wait, name: a, duration: .inf", "4:37: JSON has no .inf"),
         ("type: wait, name: a, duration: .nan", "4:37: JSON has no .nan"),
         ("type: wait, name: a, duration: 1e999", "4:37: 1e999 is out of range"),
-        (f"type: wait, name: a, duration: {'1' * 1001}", "4:37: a number has at most 1000 digits"),
+        (
+            f"type: wait, name: a, duration: {'1' * 1001}",
+            "4:37: the number has 1,001 digits, more than the limit of 1,000",
+        ),
         ('type: pass, name: "\\ud800"', "4:24: a lone surrogate"),
     ],
 )

@@ -94,7 +94,7 @@ def test_a_result_that_is_not_an_object_is_an_invalid_local(value: Any, kind: st
 
 def test_a_result_over_the_limit_does_not_enter_history_and_is_not_caught() -> None:
     flow = flow_of(step("task", "T", catch=[{"errors": ["FnF.ALL"], "goto": "T"}]))
-    cause = "step 'T' holds 209 bytes of data; 100 bytes are allowed"
+    cause = "the data of step 'T' has 209 bytes, more than the limit of 100 (pollflow_max_payload_bytes)"
     assert after(flow, at(), Returned({"big": "x" * 199}), payload_bytes=100) == Decision(
         failed("T", error="FnF.DataLimitExceeded", cause=cause),
         outcome=Outcome(Status.FAILED, None, "FnF.DataLimitExceeded", cause),
@@ -183,7 +183,7 @@ def test_an_uncaught_failure_fails_the_execution() -> None:
 
 def test_a_timeout_is_a_failure_named_task_timeout() -> None:
     assert after(CAUGHT, at(), TimedOut()).history[0] == failure(
-        "FnF.TaskTimeout", "no result within 5 seconds", type_="TaskTimedOut"
+        "FnF.TaskTimeout", "no result within 5 s", type_="TaskTimedOut"
     )
 
 

@@ -21,7 +21,7 @@ def flow(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def test_an_input_that_is_too_large_is_refused() -> None:
-    with pytest.raises(EntityTooLarge, match="the input has 21 bytes; the limit is 20 bytes"):
+    with pytest.raises(EntityTooLarge, match="the input has 21 bytes, more than the limit of 20"):
         run_flow(flow(TASK), {"a": "0123456789 01"}, limits=Limits(payload_bytes=20))
 
 
