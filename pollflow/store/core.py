@@ -11,7 +11,7 @@ from pollflow.store.durability import Durability
 from pollflow.store.encode import Timing
 from pollflow.store.keys import ExecutionRef, Keys
 from pollflow.store.messages import Encode, EncodedMessage, Message, encode_nothing
-from pollflow.store.retrying import NO_RETRY, RetryPolicy, with_retry
+from pollflow.store.retrying import NO_RETRY, RetryPolicy, is_not_final, with_retry
 from pollflow.store.script_keys import NamedKeys
 from pollflow.store.scripts import Scripts
 
@@ -55,9 +55,9 @@ class Core:
     def _commit(self, script: Script[R], keys: NamedKeys, *, durable: bool = False) -> R:
         policy = self._retry_policy
         if not durable and not policy.is_durable:
-            return self._run_with_retry(script, keys, policy.commit_seconds)
+            return with_retry(lambda: self.scripts.run(script, keys), policy.commit_seconds, is_not_final)
         reply, problem = with_retry(
-            lambda: self.scripts.run_durably(script, keys, self.durability), policy.commit_seconds
+            lambda: self.scripts.run_durably(script, keys, self.durability), policy.commit_seconds, is_not_final
         )
         if problem is not None:
             policy.on_not_durable(problem)
