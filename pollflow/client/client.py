@@ -11,19 +11,16 @@ from typing import Any
 from pollflow.client.description import Description, describe, describe_all, timestamp
 from pollflow.client.execution import Execution, check_error
 from pollflow.client.names import name_of_file
+from pollflow.client.registered import RegisteredContainer
 from pollflow.errors import InvalidArgument
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
-from pollflow.runtime.container import Container, build_container
-from pollflow.runtime.functions import Functions
+from pollflow.runtime.container import Container
 from pollflow.runtime.objects import checked_object
-from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import checked_name
-from pollflow.store import Directory, ExecutionRef, FlowRecord, Keys, Message, connect
-
-_MIN_TIMEOUT_SECONDS = 0.001
+from pollflow.store import ExecutionRef, FlowRecord, Keys, connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +41,8 @@ class Client:
     """Deploys flows, starts executions and reads them.
 
     `redis_url` is the Redis that keeps the state; the default is `POLLFLOW_REDIS_URL`. The client reads from it the
-    queues and settings that workers have registered. All methods may raise StoreUnavailable. The client is a context
-    manager that closes its connections.
+    queues and settings that workers have registered, and reads them again every few seconds. All methods may raise
+    StoreUnavailable. The client is a context manager that closes its connections.
     """
 
     def __init__(self, redis_url: str | None = None, *, key_prefix: str = "pollflow") -> None:
@@ -53,29 +50,11 @@ class Client:
         if not url:
             raise InvalidArgument("no Redis URL: pass one to Client, or set POLLFLOW_REDIS_URL")
         self._redis = connect(url)
-        self._keys = Keys(key_prefix)
-        self._cached: Container | None = None
+        self._registered = RegisteredContainer(self._redis, Keys(key_prefix))
 
     @property
     def _container(self) -> Container:
-        if self._cached is not None:
-            return self._cached
-        routes, stored_settings = Routes.load(Directory(self._redis, self._keys))
-        settings = Settings.load(stored_settings, key_prefix=self._keys.prefix)
-        if not routes.in_script:
-            # A client has no broker connection. With this timeout the next sweep publishes the message.
-            settings = replace(settings, redelivery_timeout=_MIN_TIMEOUT_SECONDS)
-        container = build_container(
-            self._redis,
-            settings,
-            routes=routes,
-            publish=_leave_to_sweep,
-            functions=Functions(),
-            worker=lambda: "client",
-        )
-        if stored_settings is not None:  # before the first worker registers, each call reads the routes again
-            self._cached = container
-        return container
+        return self._registered.current()
 
     @property
     def settings(self) -> Settings:
@@ -199,10 +178,6 @@ class Client:
             description=record.description,
             definition=self._container.definitions.text(record.digest),
         )
-
-
-def _leave_to_sweep(message: Message) -> None:
-    """Do nothing: the sweep of the workers publishes the message."""
 
 
 def _status(status: str | None) -> Status | None:
