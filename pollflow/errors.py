@@ -15,7 +15,8 @@ PollflowError
 ├── ConfigurationError (ValueError)         invalid or conflicting settings, or no server is installed
 │   └── RedisNotConfigured                  neither the app nor the environment names a Redis for the state
 ├── StoreUnavailable (ConnectionError)      Redis cannot be reached, or cannot serve requests
-│   └── StoreFull                           Redis is at its memory limit and refuses writes
+│   ├── StoreFull                           Redis is at its memory limit and refuses writes
+│   └── StoreRefused                        Redis refuses the credentials or the permissions of this process
 ├── NotDurable                              the append-only file has not acknowledged the write
 ├── UnreadableRecord                        a stored record has a layout that this release cannot read
 └── WaitTimeout (TimeoutError)              an execution did not end within the timeout
@@ -123,6 +124,13 @@ class StoreUnavailable(PollflowError, ConnectionError):
 
 class StoreFull(StoreUnavailable):
     """Redis is at its memory limit and refuses writes until memory is freed."""
+
+
+class StoreRefused(StoreUnavailable):
+    """Redis refuses the credentials or the permissions of this process until an operator changes them."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message, is_temporary=False)
 
 
 class NotDurable(PollflowError):

@@ -13,6 +13,7 @@ from pollflow.client.description import Description, describe, describe_all, tim
 from pollflow.client.execution import Execution, checked_error
 from pollflow.client.filters import flow_filter, status_filter
 from pollflow.client.names import name_of_file
+from pollflow.client.registered import RegisteredContainer
 from pollflow.client.similar import missing_execution
 from pollflow.client.source import find_source
 from pollflow.errors import ExecutionNotExists
@@ -20,17 +21,14 @@ from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import ReportedFailed, ReportedSucceeded
 from pollflow.runtime import arguments
-from pollflow.runtime.container import Container, build_container
-from pollflow.runtime.functions import Functions
+from pollflow.runtime.container import Container
 from pollflow.runtime.objects import checked_object
-from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Directory, ExecutionRef, FlowRecord, Keys, Message, connect
+from pollflow.store import ExecutionRef, FlowRecord, Keys, connect
 
 if TYPE_CHECKING:
     from celery import Celery
 
-_MIN_TIMEOUT_SECONDS = 0.001
 _MAX_EXECUTIONS = 10_000
 
 
@@ -54,41 +52,19 @@ class Client:
     `source` is a Celery app that was attached, or the URL of the Redis that keeps the state. The default is the app of
     this process if exactly one was attached, else `POLLFLOW_REDIS_URL`. From an app the client takes the Redis, key
     prefix, settings and queues, and its broker connection where the broker is not that Redis. With a URL the client
-    reads the queues and settings that workers have registered. All methods may raise StoreUnavailable. The client is
-    a context manager that closes its connections.
+    reads the queues and settings that workers have registered, and reads them again every few seconds. All methods may
+    raise StoreUnavailable. The client is a context manager that closes its connections.
     """
 
     def __init__(self, source: Celery | str | None = None, *, key_prefix: str | None = None) -> None:
-        location, self._attached = find_source(source, key_prefix)
+        location, attached = find_source(source, key_prefix)
+        keys = Keys(attached.settings.key_prefix) if attached else Keys(key_prefix) if key_prefix else Keys()
         self._redis = connect(location)
-        self._keys = Keys(self._attached.settings.key_prefix if self._attached else key_prefix or "pollflow")
-        self._cached: Container | None = None
+        self._registered = RegisteredContainer(self._redis, keys, attached)
 
     @property
     def _container(self) -> Container:
-        if self._cached is not None:
-            return self._cached
-        routes, stored_settings = Routes.load(Directory(self._redis, self._keys))
-        settings = Settings.load(stored_settings, key_prefix=self._keys.prefix)
-        publish: Publish = _leave_to_sweep
-        if self._attached is not None:
-            routes, settings = self._attached.container.routes, self._attached.settings
-            # Before a worker has registered, workers of this broker may keep their state in another Redis.
-            publish = self._attached.publish if stored_settings is not None else _leave_to_sweep
-        if not routes.in_script and publish is _leave_to_sweep:
-            # There is no broker connection. With this timeout the next sweep publishes the message.
-            settings = replace(settings, redelivery_timeout=_MIN_TIMEOUT_SECONDS)
-        container = build_container(
-            self._redis,
-            settings,
-            routes=routes,
-            publish=publish,
-            functions=Functions(),
-            worker=lambda: "client",
-        )
-        if stored_settings is not None:  # before the first worker registers, each call reads the routes again
-            self._cached = container
-        return container
+        return self._registered.current()
 
     @property
     def settings(self) -> Settings:
@@ -229,10 +205,6 @@ class Client:
             description=record.description,
             definition=self._container.definitions.text(record.digest),
         )
-
-
-def _leave_to_sweep(message: Message) -> None:
-    """Do nothing: the sweep of the workers publishes the message."""
 
 
 def _deployable(argument: str, name: str, description: str) -> str:

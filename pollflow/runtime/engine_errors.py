@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pollflow.errors import StoreUnavailable, UnreadableRecord
+from pollflow.errors import StoreRefused, StoreUnavailable, UnreadableRecord
 from pollflow.machine import HistoryEvent, Outcome, Status
 from pollflow.store import MessageKey, Store
 
@@ -33,9 +33,9 @@ def stage(name: str) -> Iterator[None]:
 
 
 def passes(error: Exception) -> bool:
-    """Return whether the error is none of the engine: Redis cannot serve, or a later release can continue."""
+    """Return whether the error is none of the engine: Redis cannot serve or refuses, or a later release continues."""
     if isinstance(error, StoreUnavailable):
-        return error.is_temporary
+        return error.is_temporary or isinstance(error, StoreRefused)
     return isinstance(error, UnreadableRecord)
 
 

@@ -56,10 +56,10 @@ class Routes:
 
     @classmethod
     def load(cls, directory: Directory) -> tuple[Routes, str | None]:
-        """Return the stored routes and settings; Celery's default queue and None if no worker has stored any."""
+        """Return the stored routes and settings; routes by which no script publishes, and None, if there are none."""
         record = directory.route()
         if not record:
-            return cls(), None
+            return cls(in_script=False), None
         routes = cls(bool(int(record["in_script"])), json.loads(record["queues"]), record["list_prefix"])
         return routes, record.get("settings")
 

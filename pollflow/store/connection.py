@@ -7,35 +7,61 @@ from typing import Any, TypeAlias
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    AuthorizationError,
     BusyLoadingError,
+    ChildDeadlockedError,
+    ClusterDownError,
     ConnectionError,
+    DataError,
+    ExecAbortError,
+    LockError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
     OutOfMemoryError,
+    PubSubError,
     ReadOnlyError,
     RedisError,
     ResponseError,
     TimeoutError,
+    TryAgainError,
 )
 from redis.retry import Retry
 
-from pollflow.errors import StoreFull, StoreUnavailable
+from pollflow.errors import StoreFull, StoreRefused, StoreUnavailable
 from pollflow.store.urls import RedisLocation
 
 _MAX_PAUSE_SECONDS = 1.0
 
-# The error codes of conditions that pass. Older servers put the code of an error in a script anywhere in the text.
+STORE_ERRORS = (RedisError, ChildDeadlockedError)
+"""What redis-py raises."""
+
+# redis-py removes the code of an error that it has a class for. A script's error has its text only, and older servers
+# put the code anywhere in it. So both the classes and the codes are compared.
 _FULL = "OOM command not allowed"
 _READ_ONLY = "READONLY "
-_TEMPORARY = (
-    _FULL,
-    _READ_ONLY,
+_REFUSED = (AuthenticationError, AuthorizationError, AuthenticationWrongNumberOfArgsError, NoPermissionError)
+_REFUSED_TEXTS = ("NOAUTH ", "WRONGPASS ", "NOPERM ", "ACL failure in script", "can't run this command")
+_TEMPORARY = (AskError, TryAgainError, ClusterDownError, ExecAbortError, NoScriptError)
+_TEMPORARY_TEXTS = (
     "LOADING ",
     "MISCONF ",
     "NOREPLICAS ",
     "MASTERDOWN ",
     "CLUSTERDOWN ",
     "TRYAGAIN ",
+    "ASK ",
     "BUSY ",
+    "NOSCRIPT ",
+    "EXECABORT ",
+    "UNBLOCKED ",
+    "Script killed by user",
 )
+_PERMANENT = (ResponseError, DataError, PubSubError, LockError)
+_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 Connection: TypeAlias = Any
 """A `redis.Redis` that decodes its replies to text, which the types of redis-py cannot express."""
@@ -62,8 +88,8 @@ def connect(location: str | RedisLocation, *, retry_seconds: float = 2) -> Conne
     return redis.Redis(**{**options, **location.client_options()})
 
 
-def unavailable(error: RedisError) -> StoreUnavailable:
-    """Return the exception that the store raises for an error of Redis."""
+def unavailable(error: Exception) -> StoreUnavailable:
+    """Return the exception that the store raises for an error of redis-py."""
     text = str(error)
     if isinstance(error, OutOfMemoryError) or _FULL in text:
         return StoreFull("Redis is full (maxmemory) and refuses writes; free memory or raise maxmemory")
@@ -73,5 +99,15 @@ def unavailable(error: RedisError) -> StoreUnavailable:
         )
     if isinstance(error, BusyLoadingError):
         return StoreUnavailable("Redis is loading its data")
-    is_temporary = not isinstance(error, ResponseError) or any(code in text for code in _TEMPORARY)
+    if isinstance(error, _REFUSED) or any(part in text for part in _REFUSED_TEXTS):
+        return StoreRefused(f"Redis refuses this user: {text}; correct user, password or permissions (ACL)")
+    if isinstance(error, MovedError):
+        return StoreRefused("Redis is a part of a cluster, which pollflow does not support; use a single Redis")
+    if _CERTIFICATE in text:
+        text += "; add ?ssl_ca_certs=FILE to the URL, or ssl_cert_reqs=CERT_NONE to trust any server"
+    is_temporary = (
+        not isinstance(error, _PERMANENT)
+        or isinstance(error, _TEMPORARY)
+        or any(part in text for part in _TEMPORARY_TEXTS)
+    )
     return StoreUnavailable(f"Redis cannot serve: {text}", is_temporary=is_temporary)

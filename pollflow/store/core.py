@@ -11,7 +11,7 @@ from pollflow.store.durability import Durability
 from pollflow.store.encode import Timing
 from pollflow.store.keys import ExecutionRef, Keys
 from pollflow.store.messages import Encode, EncodedMessage, Message, encode_nothing
-from pollflow.store.retrying import NO_RETRY, RetryPolicy, with_retry
+from pollflow.store.retrying import NO_RETRY, RetryPolicy, is_not_final, with_retry
 from pollflow.store.script_keys import NamedKeys
 from pollflow.store.scripts import Scripts
 
@@ -50,14 +50,17 @@ class Core:
         return self.scripts.run(script, keys)
 
     def _run_with_retry(self, script: Script[R], keys: NamedKeys, seconds: float) -> R:
-        return with_retry(lambda: self.scripts.run(script, keys), seconds, self._retry_policy.sleep)
+        return with_retry(lambda: self.scripts.run(script, keys), seconds, sleep=self._retry_policy.sleep)
 
     def _commit(self, script: Script[R], keys: NamedKeys, *, durable: bool = False) -> R:
         policy = self._retry_policy
         if not durable and not policy.is_durable:
-            return self._run_with_retry(script, keys, policy.commit_seconds)
+            return with_retry(lambda: self.scripts.run(script, keys), policy.commit_seconds, is_not_final, policy.sleep)
         reply, problem = with_retry(
-            lambda: self.scripts.run_durably(script, keys, self.durability), policy.commit_seconds, policy.sleep
+            lambda: self.scripts.run_durably(script, keys, self.durability),
+            policy.commit_seconds,
+            is_not_final,
+            policy.sleep,
         )
         if problem is not None:
             policy.on_not_durable(problem)

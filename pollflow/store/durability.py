@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError
 
 from pollflow.errors import NotDurable
-from pollflow.store.connection import Connection, unavailable
+from pollflow.store.connection import STORE_ERRORS, Connection, unavailable
+from pollflow.store.retrying import is_not_final
 
 WAIT_SECONDS = 10.0
 """Redis syncs its append-only file each second by default. Shorter than the socket timeout of connections."""
@@ -36,23 +37,20 @@ class Durability:
             return
         try:
             self._client.execute_command("WAITAOF", 1, 0, 1)
-        except ResponseError as error:
+        except STORE_ERRORS as error:
+            problem = unavailable(error)
+            if is_not_final(problem):
+                raise problem from error
             raise NotDurable(f"nothing was written: {_reason(error)}") from error
-        except RedisError as error:
-            raise unavailable(error) from error
         self._is_known = True
 
     def run(self, script: Any, keys: Sequence[str], args: Sequence[str | bytes]) -> tuple[Any, NotDurable | None]:
         """Return the script's reply, and an error if the append-only file has not acknowledged the writes."""
         self.check()
-        try:
-            with self._client.pipeline(transaction=False) as pipe:
-                script(keys=keys, args=args, client=pipe)
-                pipe.set(self._mark, "1", px=60_000)
-                pipe.execute_command("WAITAOF", 1, 0, self._milliseconds)
-                reply, marked, acknowledged = pipe.execute(raise_on_error=False)
-        except RedisError as error:
-            raise unavailable(error) from error
+        reply, marked, acknowledged = self._execute(script, keys, args)
+        if isinstance(reply, NoScriptError):
+            # The server has restarted since redis-py asked it for the script, which is now sent again.
+            reply, marked, acknowledged = self._execute(script, keys, args)
         if isinstance(reply, RedisError):
             raise unavailable(reply) from reply
         problem = next((error for error in (marked, acknowledged) if isinstance(error, RedisError)), None)
@@ -65,8 +63,19 @@ class Durability:
             )
         return reply, None
 
+    def _execute(self, script: Any, keys: Sequence[str], args: Sequence[str | bytes]) -> list[Any]:
+        """Return three replies, each of which may be an error."""
+        try:
+            with self._client.pipeline(transaction=False) as pipe:
+                script(keys=keys, args=args, client=pipe)
+                pipe.set(self._mark, "1", px=60_000)
+                pipe.execute_command("WAITAOF", 1, 0, self._milliseconds)
+                return list(pipe.execute(raise_on_error=False))
+        except STORE_ERRORS as error:
+            raise unavailable(error) from error
 
-def _reason(error: RedisError) -> str:
+
+def _reason(error: Exception) -> str:
     text = str(error)
     if "unknown command" in text.lower():
         return _UNKNOWN

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pollflow.errors import NotDurable, StoreUnavailable
+from pollflow.errors import NotDurable, StoreRefused, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -32,7 +32,8 @@ class RetryPolicy:
     """How a store behaves while Redis cannot serve. Retrying is safe: each script recognizes its own repetition.
 
     `claim_seconds`: how long a claim is retried. A message is only a hint, and the next sweep publishes it again.
-    `commit_seconds`: how long a commit is retried; infinity after a call, since its result is stored nowhere else.
+    `commit_seconds`: how long a commit is retried; infinity after a call, since its result is stored nowhere else. A
+    commit is retried too while Redis refuses the user or has no append-only file.
     `is_durable`: every commit waits for the append-only file. `on_not_durable` receives the error of a commit that was
     written but not acknowledged; if it returns, the commit counts. `sleep` pauses between two attempts; an exception
     that it raises ends the retries.
@@ -48,17 +49,36 @@ class RetryPolicy:
 NO_RETRY = RetryPolicy()
 
 
-def with_retry(attempt: Callable[[], T], seconds: float, sleep: Callable[[float], None] = time.sleep) -> T:
+def is_temporary(error: StoreUnavailable | NotDurable) -> bool:
+    """Return whether a repetition may succeed without an operator."""
+    return isinstance(error, StoreUnavailable) and error.is_temporary
+
+
+def is_not_final(error: StoreUnavailable | NotDurable) -> bool:
+    """Return whether a commit is repeated, which may have a result that is stored nowhere else.
+
+    So it also waits for an operator: for credentials, permissions, and an append-only file. Only an error of the script
+    itself is final, since it would be the same each time.
+    """
+    return is_temporary(error) or isinstance(error, StoreRefused | NotDurable)
+
+
+def with_retry(
+    attempt: Callable[[], T],
+    seconds: float,
+    is_retried: Callable[[StoreUnavailable | NotDurable], bool] = is_temporary,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
     """Return the result of `attempt`, repeated for up to `seconds` while Redis cannot serve.
 
-    Raises StoreUnavailable after that time, and at once for an error that is not temporary.
+    Raises StoreUnavailable or NotDurable after that time, and at once for an error that is not retried.
     """
     started_at, pause, is_logged = time.monotonic(), _FIRST_PAUSE_SECONDS, False
     while True:
         try:
             result = attempt()
-        except StoreUnavailable as error:
-            if not error.is_temporary or time.monotonic() - started_at >= seconds:
+        except (StoreUnavailable, NotDurable) as error:
+            if not is_retried(error) or time.monotonic() - started_at >= seconds:
                 raise
             if not is_logged:
                 logger.warning("%s; retrying", error)

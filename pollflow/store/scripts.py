@@ -8,12 +8,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar
 
-from redis.exceptions import RedisError
-
 from pollflow.errors import NotDurable
 from pollflow.store.clock import Clock
 from pollflow.store.commands import Script
-from pollflow.store.connection import Connection, unavailable
+from pollflow.store.connection import STORE_ERRORS, Connection, unavailable
 from pollflow.store.durability import Durability
 from pollflow.store.script_keys import NamedKeys
 from pollflow.store.wire import decode_reply, encode_arguments, key_list
@@ -75,5 +73,5 @@ def translated() -> Iterator[None]:
     """Turn errors of Redis into StoreUnavailable."""
     try:
         yield
-    except RedisError as error:
+    except STORE_ERRORS as error:
         raise unavailable(error) from error
