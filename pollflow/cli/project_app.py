@@ -153,10 +153,10 @@ def _named_in(folder: Path) -> str | None:
     else:
         import tomli as tomllib
     try:
-        tool = tomllib.loads(path.read_text("utf-8")).get("tool", {})
+        settings = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("pollflow", {})
     except (ValueError, OSError) as error:
         raise CommandError(f"{path} cannot be read: {error}") from error
-    name = tool.get("pollflow", {}).get("app")
+    name = settings.get("app") if isinstance(settings, dict) else settings
     if name is not None and not (isinstance(name, str) and name):
         raise CommandError(
             f'{path}: `app` under [tool.pollflow] must be a text such as "proj.celery:app", not {name!r}'

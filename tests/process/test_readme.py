@@ -26,7 +26,7 @@ def test_the_python_example_starts_an_execution_and_waits_for_it(
     workers: Workers, processes: Processes, redis_server: RedisServer
 ) -> None:
     workers.start()
-    script = block_with("pollflow.Client()")
+    script = block_with("pollflow.Client(app)")
     run = processes.start("readme", [sys.executable, "-c", script], cwd=PROJECT)
     run.wait_for_output("ExecutionSucceeded", timeout=60)
     assert run.process.wait(10) == 0
