@@ -81,6 +81,7 @@ def package_with_broker_in_the_environment(url: str) -> Layout:
 
 def module_with_a_config_module(url: str) -> Layout:
     code = MAKE.format(tasks="jobs", broker="") + 'app.config_from_object("celeryconfig")\npollflow.attach(app)\n'
+    code += f"app.conf.broker_read_url = {url!r}\n"  # after attach
     config = f'broker_url = {url!r}\npollflow_redis_url = {url!r}\npollflow_key_prefix = "shop"\n'
     config += 'task_routes = {"pollflow.*": {"queue": "flows"}}\n'
     return Layout(
