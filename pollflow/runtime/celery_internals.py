@@ -20,6 +20,7 @@ from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.connection import Connection
+from kombu.utils.limits import TokenBucket
 
 from pollflow.errors import ConfigurationError
 
@@ -79,6 +80,12 @@ def running_tasks() -> list[RunningTask]:
     ]
 
 
+def rate_limited_requests(consumer: Any) -> list[Any]:
+    """Return the requests that wait for a rate limit in the consumer. Safe to call from another thread."""
+    buckets = _snapshot(getattr(consumer, "task_buckets", {}).values())
+    return [request for bucket in buckets if bucket for request, _ in _snapshot(bucket.contents)]
+
+
 def terminator(pool: Any) -> Terminate | None:
     """Return a function that terminates a pool child; None for other pools, since threads cannot be terminated."""
     terminate: Terminate | None = pool.terminate_job if type(pool).__module__ == _PREFORK else None
@@ -102,6 +109,8 @@ def _required_parts() -> Iterable[tuple[Any, str, bool]]:
     yield celery, "worker.state.active_requests", hasattr(worker_state, "active_requests")
     for attribute in ("worker_pid", "time_start", "request_dict"):
         yield celery, f"worker.request.Request.{attribute}", hasattr(Request, attribute)
+    yield celery, "worker.consumer.Consumer.bucket_for_task", hasattr(Consumer, "bucket_for_task")
+    yield kombu, "utils.limits.TokenBucket.contents", hasattr(TokenBucket(1), "contents")  # type: ignore[no-untyped-call]
     yield celery, "concurrency.base.BasePool.terminate_job", hasattr(BasePool, "terminate_job")
     yield celery, "worker.consumer.Consumer.ensure_connected", hasattr(Consumer, "ensure_connected")
     yield (

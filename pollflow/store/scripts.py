@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -42,6 +42,14 @@ class Scripts:
         with translated():
             reply = self._script(script.NAME)(keys=key_list(script, keys), args=self._arguments(script))
         return decode_reply(script, reply)  # type: ignore[no-any-return]
+
+    def run_many(self, scripts: Sequence[tuple[Script[R], NamedKeys]]) -> list[R]:
+        """Run scripts in one round trip, each by itself. Raises StoreUnavailable."""
+        with translated(), self._client.pipeline(transaction=False) as pipe:
+            for script, keys in scripts:
+                self._script(script.NAME)(keys=key_list(script, keys), args=self._arguments(script), client=pipe)
+            replies = pipe.execute()
+        return [decode_reply(script, reply) for (script, _), reply in zip(scripts, replies, strict=True)]
 
     def run_durably(self, script: Script[R], keys: NamedKeys, durability: Durability) -> tuple[R, NotDurable | None]:
         """Run a script and wait for the append-only file; the error is set if the file does not acknowledge.

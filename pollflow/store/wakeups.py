@@ -5,7 +5,7 @@ These methods move a wake-up or publish a message again. None of them makes a tr
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from pollflow.store import commands
 from pollflow.store.core import Core
@@ -93,6 +93,18 @@ class WakeUps(Core):
             lease_seconds=self.timing.lease,
         )
         return isinstance(self._run(script, self._frame_keys(key)), commands.Renewed)
+
+    def postpone(self, waiting: Sequence[tuple[MessageKey, float]]) -> None:
+        """Postpone the redelivery of messages by so many seconds from now; one round trip."""
+        self.scripts.run_many(
+            [
+                (
+                    commands.Postpone(execution=key.execution, frame=key.frame, token=key.token, seconds=seconds),
+                    self._frame_keys(key),
+                )
+                for key, seconds in waiting
+            ]
+        )
 
     def next_wake_ups(self, shards: Collection[int] = range(SHARDS)) -> dict[int, float]:
         """Return when the next entry of each shard needs attention (epoch seconds), without the empty shards."""
