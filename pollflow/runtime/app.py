@@ -31,6 +31,7 @@ from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
 from pollflow.runtime.isolation import isolate
 from pollflow.runtime.leases import LeaseRenewer, name_worker, worker_name
+from pollflow.runtime.rate_limits import postpone_rate_limited
 from pollflow.runtime.registry import WorkerRegistry
 from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
@@ -161,6 +162,7 @@ def _add_worker_hooks(app: Celery, attached: Attached) -> None:
     def on_ready(sender: Any = None, **_: Any) -> None:
         if sender is None or getattr(sender, "app", app) is app:
             _start_background(attached, getattr(sender, "pool", None))
+            postpone_rate_limited(attached.background.store, attached.settings, sender)
             follow_signals()
 
     def on_child(**_: Any) -> None:

@@ -25,6 +25,7 @@ from celery.worker import state as worker_state
 from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from kombu.connection import Connection
+from kombu.utils.limits import TokenBucket
 
 from pollflow.errors import ConfigurationError
 
@@ -95,6 +96,12 @@ def running_tasks() -> list[RunningTask]:
     ]
 
 
+def rate_limited_requests(consumer: Any) -> list[Any]:
+    """Return the requests that wait for a rate limit in the consumer. Safe to call from another thread."""
+    buckets = _snapshot(getattr(consumer, "task_buckets", {}).values())
+    return [request for bucket in buckets if bucket for request, _ in _snapshot(bucket.contents)]
+
+
 def terminator(pool: Any) -> Terminate | None:
     """Return a function that terminates a pool child; None for other pools, since threads cannot be terminated."""
     terminate: Terminate | None = pool.terminate_job if type(pool).__module__ == _PREFORK else None
@@ -152,6 +159,8 @@ def _required_parts() -> Iterable[tuple[Any, str, bool]]:
     yield celery, "worker.state.active_requests", hasattr(worker_state, "active_requests")
     for attribute in ("time_start", "request_dict"):
         yield celery, f"worker.request.Request.{attribute}", hasattr(Request, attribute)
+    yield celery, "worker.consumer.Consumer.bucket_for_task", hasattr(Consumer, "bucket_for_task")
+    yield kombu, "utils.limits.TokenBucket.contents", hasattr(TokenBucket(1), "contents")  # type: ignore[no-untyped-call]
     yield celery, "concurrency.base.BasePool.terminate_job", hasattr(BasePool, "terminate_job")
     yield celery, "concurrency.prefork.TaskPool.Pool", hasattr(prefork.TaskPool, "Pool")
     for attribute in ("_track_child_process", "_untrack_child_process"):

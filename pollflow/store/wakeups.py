@@ -147,6 +147,18 @@ class WakeUps(Core):
         reply = self._run(script, keys)
         return reply.left if isinstance(reply, commands.ParentsNotifiedDone) else 0
 
+    def postpone(self, waiting: Sequence[tuple[MessageKey, float]]) -> None:
+        """Postpone the redelivery of messages by so many seconds from now; one round trip."""
+        self.scripts.run_many(
+            [
+                (
+                    commands.Postpone(execution=key.execution, frame=key.frame, token=key.token, seconds=seconds),
+                    self._frame_keys(key),
+                )
+                for key, seconds in waiting
+            ]
+        )
+
     def next_wake_ups(self, shards: Collection[int] = range(SHARDS)) -> dict[int, float]:
         """Return when the next entry of each shard needs attention (epoch seconds), without the empty shards."""
         with translated():

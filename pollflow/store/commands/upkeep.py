@@ -211,6 +211,26 @@ class UndoCancel(Script[Done]):
 
 
 @dataclass(frozen=True, slots=True)
+class Postponed:
+    """The redelivery was postponed."""
+
+    NAME: ClassVar[str] = "postponed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postpone(Script[Postponed | Stale]):
+    """Postpones the redelivery of a message by `seconds` from now."""
+
+    NAME: ClassVar[str] = "postpone"
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake")
+    REPLIES: ClassVar[tuple[type, ...]] = (Postponed, Stale)
+    execution: ExecutionKey
+    frame: str
+    token: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CleanupDone:
     """How many frames are left."""
 
