@@ -207,7 +207,9 @@ def test_a_file_that_is_not_text_has_a_problem_with_its_line(tmp_path: FilePath)
     path.write_bytes(b"\xef\xbb\xbfversion: v1\nname: caf\xe9\n")
     with pytest.raises(DefinitionError) as refused:
         load_flow(path)
-    assert refused.value.problems == (Problem(str(path), 2, 1, "", "not UTF-8 text: byte 0xe9; save it as UTF-8", "syntax"),)
+    assert refused.value.problems == (
+        Problem(str(path), 2, 1, "", "not UTF-8 text: byte 0xe9; save it as UTF-8", "syntax"),
+    )
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: FilePath) -> None:
