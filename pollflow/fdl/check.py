@@ -19,6 +19,7 @@ from pollflow.fdl.fields import (
     Kind,
 )
 from pollflow.fdl.kinds import InvalidValue, read_value, shown
+from pollflow.fdl.lookalikes import hint, plain
 from pollflow.fdl.model import Series, Step, StepPosition
 from pollflow.fdl.problems import MAX_PROBLEMS, Problem, near
 from pollflow.fdl.reader import Node, Object, Scalar, Sequence
@@ -87,6 +88,8 @@ class Checker:
 
     def _problem(self, node: Node, field: str, message: str, code: str = "invalid-value", *, column: int = 0) -> None:
         position = column or node.column
+        if code in _HINTED and isinstance(node, Scalar):
+            message += hint(node.text)
         self.problems.append(Problem(self.path, node.line, position, field, message, code))
 
     def _fields(
@@ -114,7 +117,8 @@ class Checker:
         if len(self.problems) > MAX_PROBLEMS:
             return
         present = {other.text for other, _ in node.entries}
-        guess = near(key.text, (name for name in table.fields if name not in present))
+        meant = plain(key.text).partition(":")[0].strip(" \"'")
+        guess = near(meant, (name for name in table.fields if name not in present))
         message = f'unknown field "{key.text[:100]}"'
         if guess is not None:
             # A misspelled field is one problem, without a second one for the missing field.
@@ -237,6 +241,7 @@ class Checker:
                 self._problem(at, f"{location.path}.{second}", message, "conflicting-fields")
 
 
+_HINTED = {"invalid-value", "unknown-field", "expression-syntax"}
 _SHAPE_WORDS = {
     "mapping": "a mapping",
     "option": "an option",

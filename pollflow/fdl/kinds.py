@@ -17,6 +17,7 @@ from pollflow.amounts import duration, over_limit
 from pollflow.fdl.expr import ExpressionSyntaxError, Path, compile_condition, compile_path
 from pollflow.fdl.expr.path import starts_path
 from pollflow.fdl.fields import ACTION_PATTERN, MAX_NAME, MAX_TEXT, NAME_PATTERN, Field, Kind
+from pollflow.fdl.lookalikes import plain
 from pollflow.fdl.model import Constant
 from pollflow.fdl.moments import parse_moment, parse_yaml_moment
 from pollflow.fdl.problems import near
@@ -85,7 +86,7 @@ def _one_of(node: Node, field: Field) -> str:
     text = _text(node, expected, limit=MAX_BYTES)
     if text in field.values:
         return text
-    guess = near(text, field.values) if len(field.values) > 1 else None
+    guess = near(plain(text), field.values) if len(field.values) > 1 else None
     raise InvalidValue(f"must be {expected}, not {shown(node)}" + (f'; did you mean "{guess}"?' if guess else ""), node)
 
 

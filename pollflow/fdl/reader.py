@@ -16,6 +16,7 @@ import yaml
 from typing_extensions import assert_never
 
 from pollflow.amounts import over_limit
+from pollflow.fdl.lookalikes import hint_of_line
 from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.scalars import NotJson, resolve
 
@@ -170,13 +171,25 @@ def _stop_of(text: str, error: yaml.YAMLError) -> _Stop:
         mark, start = error.problem_mark or error.context_mark, error.context_mark
         if start is not None and mark is not None and start.line != mark.line:
             message += f" (starts in line {start.line + 1})"
-        return _Stop(mark, f"not YAML: {message}")
+        return _Stop(mark, f"not YAML: {message}{_hint(text, start, mark)}")
     position = getattr(error, "position", 0) or 0
     before = text[:position]
-    stop = _Stop(None, "not YAML: a character that YAML does not allow")
+    character = getattr(error, "character", None)
+    name = f"U+{character:04X}, " if isinstance(character, int) else ""
+    stop = _Stop(None, f"not YAML: {name}a character that YAML does not allow; delete it, or write it as an escape")
     stop.line = before.count("\n") + 1
     stop.column = position - (before.rfind("\n") + 1) + 1
     return stop
+
+
+def _hint(text: str, start: Any, mark: Any) -> str:
+    """Return what looks wrong in the lines of an error of the parser: where it was found, where it began, before it."""
+    if mark is None:
+        return ""
+    lines = text.split("\n")
+    numbers = (mark.line, mark.line if start is None else start.line, mark.line - 1)
+    hints = (hint_of_line(lines[number], number + 1) for number in numbers if 0 <= number < len(lines))
+    return next(filter(None, hints), "")
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pollflow.fdl.lookalikes import hint, plain
 from pollflow.fdl.problems import near
 from pollflow.fdl.reader import Node
 
@@ -53,6 +54,11 @@ class Names:
             path, line = self.series[other][goto.name]
             where = self.owners.get(other, "elsewhere")
             return f'"{name}" ({path}, line {line}) is {where}; goto can only name a step of its own series'
-        guess = near(goto.name, self.series.get(goto.series, {}))
+        names = self.series.get(goto.series, {})
         message = f'no step of this series is named "{name}"'
+        equal = next((known for known in names if plain(known) == plain(goto.name)), None)
+        if equal is not None:
+            what = f"this name{hint(goto.name)}" if hint(goto.name) else f"the name of the step{hint(equal)}"
+            return f"{message}, but one looks equal (line {names[equal][1]}): {what.replace('; it', '')}"
+        guess = near(goto.name, names)
         return f'{message}; did you mean "{guess}"?' if guess else message

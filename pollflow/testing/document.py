@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from pollflow.errors import DefinitionError
+from pollflow.fdl import lookalikes
+from pollflow.fdl.lookalikes import plain
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.fdl.problems import Problem, in_order, near
 from pollflow.fdl.reader import Node, Object, Scalar, Sequence, read_nodes, to_json
@@ -120,11 +122,13 @@ class Value:
         return present[0]
 
     def _refuse_name(self, name: str, known: Collection[str]) -> NoReturn:
-        guess = near(name, known)
+        guess = near(plain(name).partition(":")[0].strip(), known)
         hint = f'did you mean "{guess}"?' if guess else f"known: {', '.join(known)}"
         self.refuse(f'unknown field "{name[:100]}"; {hint}')
 
     def _problem(self, message: str) -> Problem:
+        if isinstance(self.node, Scalar):
+            message += lookalikes.hint(self.node.text)
         return Problem(self.path, self.node.line, self.node.column, self.field, message, "flow-test")
 
 

@@ -81,7 +81,7 @@ def test_aliases_and_merge_keys_work() -> None:
         ("a: *b", ["1:4: the alias *b has no complete anchor before it"]),
         ("&a [*a]", ["1:5: the alias *a has no complete anchor before it"]),
         ("--- {}\n--- {}\n", ["2:1: a second document begins here; a file must have only one"]),
-        ("ok: 1\nx: \x00", ["2:4: not YAML: a character that YAML does not allow"]),
+        ("ok: 1\nx: \x00", ["2:4: not YAML: U+0000, a character that YAML does not allow"]),
         (b"a: \xff", ["1:1: not UTF-8 text"]),
         ("a\nb: \ud800", ["2:1: not UTF-8 text"]),
         ("[" * 100_000, ["1:65: nested more than 64 levels deep"]),
