@@ -1,4 +1,4 @@
-"""Distinguish flow files from the flow tests that are stored beside them."""
+"""Read flow files, and distinguish them from the flow tests that are stored beside them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from pathlib import Path
 import typer
 
 from pollflow.cli.exits import CommandError
+from pollflow.cli.project_app import read_app
+from pollflow.cli.session import find_location
+from pollflow.errors import DefinitionError, PollflowError
+from pollflow.fdl import ANY_SIZE, ANY_WAIT, Flow, load_flow
+from pollflow.fdl.fields import YEAR_SECONDS
 from pollflow.testing.files import is_flow_test
 
 
@@ -26,6 +31,29 @@ def without_flow_tests(paths: Sequence[Path]) -> list[Path]:
         if is_flow_test(path):
             typer.echo(f"skipped: {_message(path)}", err=True)
     return flows
+
+
+def load_deployable(path: Path) -> Flow:
+    """Return the flow of a file; the deployment checks its longest wait. Problems state the bounds that `lint` states.
+
+    Raises DefinitionError.
+    """
+    try:
+        return load_flow(path, max_wait_seconds=ANY_WAIT, max_bytes=ANY_SIZE)
+    except DefinitionError:
+        load_flow(path, max_wait_seconds=_longest_wait(path))
+        raise
+
+
+def _longest_wait(path: Path) -> float:
+    """Return the setting of the project's app, or the default where there is no app."""
+    location = find_location(None, None, near=path)
+    if location.app is None:
+        return YEAR_SECONDS
+    try:
+        return read_app(location.app, location.project).settings.max_wait
+    except PollflowError:
+        return YEAR_SECONDS
 
 
 def _message(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from pollflow.cli import documents
 from pollflow.cli.exits import CommandError
-from pollflow.cli.flow_files import without_flow_tests
+from pollflow.cli.flow_files import load_deployable, without_flow_tests
 from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl, valid_name
 from pollflow.cli.output import print_json
 from pollflow.cli.session import connected, find_location, find_used_location
@@ -17,7 +18,7 @@ from pollflow.cli.tables import Column, print_table
 from pollflow.cli.texts import clean, moment
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
-from pollflow.fdl import ANY_SIZE, ANY_WAIT, Flow, Problem, load_flow
+from pollflow.fdl import Flow, Problem, load_flow
 
 FlowFiles = Annotated[list[Path], typer.Argument(metavar="FLOWFILE...", help="The flows' YAML files.")]
 FlowName = Annotated[
@@ -54,10 +55,11 @@ def deploy(
     flow_files = without_flow_tests(flow_files)
     if name is not None and len(flow_files) > 1:
         raise CommandError("--name needs exactly one flow file; deploy several files one by one")
-    _load_all(flow_files, ANY_WAIT, ANY_SIZE)  # an invalid flow is reported without starting a server
+    _load_all(flow_files, load_deployable)  # an invalid flow is reported without starting a server
     with connected(find_location(redis, project, near=flow_files[0])) as session:
         settings = session.client.settings
-        flows = _load_all(flow_files, settings.max_wait, settings.max_definition_bytes)
+        longest, largest = settings.max_wait, settings.max_definition_bytes
+        flows = _load_all(flow_files, lambda path: load_flow(path, max_wait_seconds=longest, max_bytes=largest))
         deployed = [
             session.client.deploy_text(flow.text, name or name_of_file(path), path=str(path))
             for path, flow in zip(flow_files, flows, strict=True)
@@ -82,13 +84,13 @@ def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolde
     print_table(COLUMNS, rows, empty="no flows are deployed")
 
 
-def _load_all(paths: list[Path], max_wait_seconds: float, max_bytes: float) -> list[Flow]:
+def _load_all(paths: list[Path], load: Callable[[Path], Flow]) -> list[Flow]:
     """Return the flows of all files. Raises DefinitionError with the problems of all files."""
     found: list[Flow] = []
     problems: list[Problem] = []
     for path in paths:
         try:
-            found.append(load_flow(path, max_wait_seconds=max_wait_seconds, max_bytes=max_bytes))
+            found.append(load(path))
         except DefinitionError as error:
             problems.extend(error.problems)
     if problems:

@@ -26,6 +26,7 @@ class _SignalState:
     deferrals: int = 0
     pending: int | None = None
     is_ending: bool = False
+    is_repeated: bool = False
     receiver: Callable[[int], object] | None = None
 
 
@@ -64,12 +65,18 @@ def forwarded(receiver: Callable[[int], object]) -> Iterator[None]:
         _state.receiver = None
 
 
+def is_repeated() -> bool:
+    """Return whether another signal has arrived during the cleanup."""
+    return _state.is_repeated
+
+
 def _receive(number: int, frame: FrameType | None) -> None:
     if _state.receiver is not None:
         _state.receiver(number)
         return
     if _state.is_ending:
-        return  # the cleanup is running already and is short
+        _state.is_repeated = True  # the cleanup is running already; it stops waiting for calls
+        return
     if _state.deferrals:
         _state.pending = number
     else:

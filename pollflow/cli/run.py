@@ -11,7 +11,7 @@ import typer
 
 from pollflow.cli import documents
 from pollflow.cli.exits import CommandError, status_of
-from pollflow.cli.flow_files import refuse_flow_test
+from pollflow.cli.flow_files import load_deployable, refuse_flow_test
 from pollflow.cli.following import watch
 from pollflow.cli.inputs import read_input, split_execution
 from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl, seconds
@@ -23,7 +23,7 @@ from pollflow.cli.views import busy, stdout_console, view
 from pollflow.cli.watching import Watched, watching
 from pollflow.cli.workers import Worker, app_of, working
 from pollflow.client import name_of_file
-from pollflow.fdl import ANY_SIZE, ANY_WAIT, NO_FILE, Flow, load_flow, read_flow
+from pollflow.fdl import ANY_SIZE, ANY_WAIT, NO_FILE, Flow, read_flow
 
 if TYPE_CHECKING:
     from pollflow.client import Client, Execution
@@ -111,7 +111,7 @@ def _request(flow_file: Path | None, input: str, name: str | None, existing: str
         raise CommandError("no flow file given; example: pollflow run flows/task_polling.yaml")
     refuse_flow_test(flow_file)
     # The longest wait and the size are settings of the app, so the deployment checks them.
-    flow = load_flow(flow_file, max_wait_seconds=ANY_WAIT, max_bytes=ANY_SIZE)
+    flow = load_deployable(flow_file)
     return Request(flow, name_of_file(flow_file), read_input(input), name, path=str(flow_file))
 
 
@@ -123,6 +123,7 @@ def _run(request: Request, session: Session, watched: Watched, *, timeout: float
         if request.is_existing:
             watched.execution = request.start(session.client)
         with busy(stdout_console(), "starting a worker", silent=as_json):
+            watched.has_worker = True
             worker = stack.enter_context(working(session))
             _check_functions(flow, session, worker)
         watched.execution = execution = request.start(session.client)

@@ -22,6 +22,8 @@ class Watched:
     """The watched execution, once it is started."""
 
     execution: Execution | None = None
+    has_worker: bool = False
+    """Whether the command has a worker, which says what an interruption does to the running calls."""
 
 
 @contextmanager
@@ -34,7 +36,8 @@ def watching(location: ProjectLocation, command: str = "run") -> Iterator[Watche
     try:
         yield watched
     except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
+        if not watched.has_worker:
+            typer.echo("interrupted; the execution continues on its workers", err=True)
         _print_follow_command(watched, location, command)
         raise
     except (WaitTimeout, StoreUnavailable, CommandError) as error:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import typer
+
 from pollflow.cli import parent_watch
 from pollflow.cli.exits import CommandError
-from pollflow.cli.interruptions import deferred
+from pollflow.cli.interruptions import deferred, is_repeated
 from pollflow.cli.project_app import APP_FILE, REMEDIES, AppName
 from pollflow.cli.session import ProjectLocation, Session
 from pollflow.server.folders import private_folder
@@ -25,6 +27,10 @@ READY = " ready."
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 """A function that runs longer is killed; the next worker calls it again under the same idempotency key."""
+STOPPING = (
+    f"interrupted: waiting up to {STOP_SECONDS:g} s for the running calls to end; Ctrl-C again kills them.\n"
+    "A killed call is repeated under the same idempotency key when a worker runs again."
+)
 LOG_BYTES = 5_000_000
 TAIL_LINES = 12
 
@@ -72,11 +78,16 @@ class Worker:
         self.process.wait()
 
     def stop(self) -> None:
-        """Stop the worker: a warm shutdown for up to STOP_SECONDS, then SIGKILL for the process group."""
+        """Stop the worker: a warm shutdown for up to STOP_SECONDS, then SIGKILL for the process group.
+
+        A second Ctrl-C ends the warm shutdown.
+        """
         with deferred():
             self.process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(STOP_SECONDS)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self.process.poll() is None and time.monotonic() < deadline and not is_repeated():
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.wait(0.1)
             self.kill()
             with suppress(OSError):
                 os.close(self.parent_watch)
@@ -99,6 +110,9 @@ def working(session: Session, concurrency: int = 2) -> Iterator[Worker]:
         with deferred():
             worker = start_worker(session, concurrency)
         yield worker
+    except KeyboardInterrupt:
+        typer.echo(STOPPING, err=True)
+        raise
     finally:
         if worker is not None:
             worker.stop()

@@ -21,8 +21,9 @@ from pollflow.fdl.fields import (
 from pollflow.fdl.kinds import InvalidValue, read_value, shown
 from pollflow.fdl.lookalikes import hint, plain
 from pollflow.fdl.model import Series, Step, StepPosition
-from pollflow.fdl.problems import MAX_PROBLEMS, Problem, near
+from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.reader import Node, Object, Scalar, Sequence
+from pollflow.fdl.synonyms import similar_field
 from pollflow.fdl.targets import Goto, Names
 
 
@@ -54,6 +55,13 @@ class _Table:
     fields: dict[str, Field]
     what: str
     misspelled_only: bool
+
+    def missing(self, node: Object) -> list[str]:
+        """Return the fields that the object may still have: none that it has, and none that would conflict with one."""
+        present = {key.text for key, _ in node.entries}
+        pairs = [pair for pair in EXACTLY_ONE.values() if self.fields.keys() >= set(pair)]
+        excluded = present.union(*(pair for pair in pairs if present & set(pair)))
+        return [name for name in self.fields if name not in excluded]
 
 
 @dataclass(slots=True)
@@ -116,9 +124,8 @@ class Checker:
     def _unknown(self, node: Object, key: Scalar, location: Location, table: _Table, found: _Fields) -> None:
         if len(self.problems) > MAX_PROBLEMS:
             return
-        present = {other.text for other, _ in node.entries}
         meant = plain(key.text).partition(":")[0].strip(" \"'")
-        guess = near(meant, (name for name in table.fields if name not in present))
+        guess = similar_field(meant, table.missing(node))
         message = f'unknown field "{key.text[:100]}"'
         if guess is not None:
             # A misspelled field is one problem, without a second one for the missing field.

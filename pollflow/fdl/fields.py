@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 YEAR_SECONDS = 31_536_000
-"""The default limit of waits and timeouts."""
+"""The limit of timeouts, and the default limit of waits and of the setting `pollflow_max_wait`."""
+EVENT_LIMIT = 250_000
+"""The default limit of events of one execution, which is the default of the setting `pollflow_max_events`."""
 MAX_RETRY_SECONDS = 86_400
 MAX_BRANCHES = 100
 MAX_STEPS = 10_000
@@ -61,6 +63,11 @@ class Field:
     maximum: float | None = None
     shape: str = ""
     not_empty: bool = False
+
+    @property
+    def is_seconds(self) -> bool:
+        """Whether the number is a duration in seconds."""
+        return self.kind is Kind.DURATION or self.name.endswith("Seconds")
 
     @property
     def attribute(self) -> str:

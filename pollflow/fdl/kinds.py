@@ -14,9 +14,10 @@ from typing import Any
 from typing_extensions import assert_never
 
 from pollflow.amounts import duration, over_limit
+from pollflow.fdl.durations import seconds_hint
 from pollflow.fdl.expr import ExpressionSyntaxError, Path, compile_condition, compile_path
 from pollflow.fdl.expr.path import starts_path
-from pollflow.fdl.fields import ACTION_PATTERN, MAX_NAME, MAX_TEXT, NAME_PATTERN, Field, Kind
+from pollflow.fdl.fields import ACTION_PATTERN, MAX_NAME, MAX_TEXT, NAME_PATTERN, STEP_FIELDS, Field, Kind
 from pollflow.fdl.lookalikes import plain
 from pollflow.fdl.model import Constant
 from pollflow.fdl.moments import parse_moment, parse_yaml_moment
@@ -24,7 +25,9 @@ from pollflow.fdl.problems import near
 from pollflow.fdl.reader import MAX_BYTES, Node, Object, Scalar, Sequence, to_json
 from pollflow.fdl.resources import parse_arn
 from pollflow.fdl.scalars import old_boolean
+from pollflow.fdl.synonyms import similar_type
 
+STEP_TYPES = tuple(STEP_FIELDS)
 MAPPING_ROOTS = ("input", "local", "context")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -59,8 +62,8 @@ def shown(node: Node) -> str:
             assert_never(node)
 
 
-def _must_be(expected: str, node: Node) -> InvalidValue:
-    return InvalidValue(f"must be {expected}, not {shown(node)}", node)
+def _must_be(expected: str, node: Node, *, hint: str = "") -> InvalidValue:
+    return InvalidValue(f"must be {expected}, not {shown(node)}{hint}", node)
 
 
 def _text(node: Node, expected: str, *, limit: int = MAX_TEXT) -> str:
@@ -86,7 +89,8 @@ def _one_of(node: Node, field: Field) -> str:
     text = _text(node, expected, limit=MAX_BYTES)
     if text in field.values:
         return text
-    guess = near(plain(text), field.values) if len(field.values) > 1 else None
+    find = similar_type if field.values == STEP_TYPES else near
+    guess = find(plain(text), field.values) if len(field.values) > 1 else None
     raise InvalidValue(f"must be {expected}, not {shown(node)}" + (f'; did you mean "{guess}"?' if guess else ""), node)
 
 
@@ -133,24 +137,33 @@ def range_of(field: Field) -> str:
     """Return the range of the field in words, such as ` from 1 to 86400`; empty without a range."""
     if field.minimum is None:
         return ""
-    return (
-        f" of {field.minimum:g} or more" if field.maximum is None else f" from {field.minimum:g} to {field.maximum:.0f}"
-    )
+    if field.maximum is None or math.isinf(field.maximum):
+        return f"{',' if field.is_seconds else ' of'} {field.minimum:g} or more"
+    return f" from {field.minimum:g} to {field.maximum:.0f}"
 
 
 def _number(node: Node, field: Field) -> float:
     value = number_of(node)
-    expected = f"a number{range_of(field)}"
     if value is None or not _within(value, field):
-        raise _must_be(expected, node)
+        raise _must_be(f"a number{_unit_of(field)}{range_of(field)}", node, hint=_seconds_hint(node, field))
     return value
 
 
 def _integer(node: Node, field: Field) -> int:
     value = number_of(node)
     if value is None or not _within(value, field) or value != int(value):
-        raise _must_be(f"a whole number{range_of(field)}", node)
+        raise _must_be(f"a whole number{_unit_of(field)}{range_of(field)}", node, hint=_seconds_hint(node, field))
     return int(value)
+
+
+def _unit_of(field: Field) -> str:
+    return " of seconds" if field.is_seconds else ""
+
+
+def _seconds_hint(node: Node, field: Field) -> str:
+    """Return what to write instead of a text such as `10s` or `"10"`; empty for other values and fields."""
+    is_text = isinstance(node, Scalar) and isinstance(node.value, str)
+    return seconds_hint(node.text) if field.is_seconds and is_text and isinstance(node, Scalar) else ""
 
 
 def _within(value: float, field: Field) -> bool:
@@ -161,7 +174,7 @@ def _within(value: float, field: Field) -> bool:
 
 
 def _duration(node: Node, field: Field) -> Path | float:
-    expected = f"a number of seconds from 0 to {field.maximum:.0f}, or a $ path"
+    expected = f"a number of seconds{range_of(field)}, or a $ path"
     value = number_of(node)
     if value is not None:
         if field.maximum is not None and value > field.maximum:
@@ -170,7 +183,7 @@ def _duration(node: Node, field: Field) -> Path | float:
         if not _within(value, field):
             raise _must_be(expected, node)
         return value
-    return _step_path(node, expected)
+    return _step_path(node, expected, hint=_seconds_hint(node, field))
 
 
 def _timestamp(node: Node, field: Field) -> Path | float:
@@ -186,13 +199,12 @@ def _collection(node: Node, field: Field) -> Path:
     return _step_path(node, "a $ path to a list in the step's input, such as $.names")
 
 
-def _step_path(node: Node, expected: str) -> Path:
+def _step_path(node: Node, expected: str, *, hint: str = "") -> Path:
     text = node.value if isinstance(node, Scalar) else None
     if not isinstance(text, str) or not starts_path(text, ("",)):
-        hint = ""
         if isinstance(text, str) and starts_path(text, MAPPING_ROOTS):
             hint = "; here $ is the step's own input, so write $.key"
-        raise InvalidValue(f"must be {expected}, not {shown(node)}{hint}", node)
+        raise _must_be(expected, node, hint=hint)
     return _path(text, node)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pollflow.fdl.fields import EVENT_LIMIT, YEAR_SECONDS
+
 MAX_ERROR = 128
 """The maximum number of characters of the name of an error."""
 MAX_CAUSE = 4096
@@ -16,13 +18,13 @@ class Limits:
 
     payload_bytes: int = 32 * 1024
     """The size of the input, output and local of one step together."""
-    events: int = 250_000
+    events: int = EVENT_LIMIT
     """The number of events in the history."""
     max_concurrency: int = 100
     """The number of children of one map step that run at once."""
-    max_wait_seconds: float = 365 * 86_400
+    max_wait_seconds: float = YEAR_SECONDS
     """The length of one wait."""
-    max_execution_seconds: float = 365 * 86_400
+    max_execution_seconds: float = YEAR_SECONDS
     """The time from the start of an execution to its end."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pollflow.errors import ConfigurationError, InvalidArgument
+from pollflow.fdl.fields import EVENT_LIMIT, YEAR_SECONDS
 from pollflow.machine import Limits
 from pollflow.store import Keys, Timing
 
@@ -54,13 +55,13 @@ class Settings:
     """Whether starts, stops, reports and commits wait until the append-only file of Redis has acknowledged them."""
     max_payload_bytes: int = 32 * 1024
     """The maximum size of a step's input, output and local together, and of an execution's input."""
-    max_events: int = 250_000
+    max_events: int = EVENT_LIMIT
     """The maximum number of events of an execution."""
     max_definition_bytes: int = 1 << 20
     """The maximum size of a definition, as written and after its aliases are expanded."""
-    max_execution_time: float = 365.0 * 86_400
+    max_execution_time: float = float(YEAR_SECONDS)
     """The longest time that an execution may run, also without a timeout of its flow."""
-    max_wait: float = 365.0 * 86_400
+    max_wait: float = float(YEAR_SECONDS)
     """The longest wait of a wait step."""
     max_concurrency: int = 100
     """The maximum number of branches or iterations of one step that run at the same time."""

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -311,12 +312,47 @@ def test_an_interrupted_run_stops_all_and_prints_how_to_follow(project: Project,
     run.signal_group(number)
     assert run.process.wait(60) == expected
     assert_no_traceback(run.output())
+    assert "interrupted: waiting up to 10 s for the running calls to end" in run.output()
     assert processes_in(project.folder) == []
     assert follow_command(run.output()) == ["run", "--follow", "task-polling/one"]
     status, output = project.run(*follow_command(run.output()))
     assert status == 0, output
     assert "following; 10 events so far, at Wait10s" in output
     assert output.count("left    Wait10s") == 1
+
+
+def test_a_second_interruption_kills_the_running_call(project: Project) -> None:
+    jobs = project.folder / "tasks" / "polling.py"
+    jobs.write_text(
+        f"{jobs.read_text()}\n\n@pollflow.function('sleep')\ndef sleep(input, context):\n"
+        "    import pathlib, time\n    pathlib.Path('called').touch()\n    time.sleep(600)\n"
+    )
+    flow = project.folder / "flows" / "sleep.yaml"
+    flow.write_text("version: v1\ntype: flow\nsteps:\n  - {type: task, name: Sleep, resourceArn: sleep}\n")
+    run = project.command("run", "flows/sleep.yaml", "--name", "one")
+    wait_until((project.folder / "called").exists, "call of the function", 60)
+    run.signal_group(signal.SIGINT)
+    # The answer comes while the call runs. Without the second signal the worker would end it after ten seconds.
+    run.wait_for_output("Ctrl-C again kills them")
+    assert run.process.poll() is None
+    run.signal_group(signal.SIGINT)
+    assert run.process.wait(60) == 130
+    assert_no_traceback(run.output())
+    assert follow_command(run.output()) == ["run", "--follow", "sleep/one"]
+
+
+def test_a_closed_pipe_ends_a_command_with_a_server_quietly(project: Project) -> None:
+    assert project.run("run", FLOW, "--input", '{"delay": 0}', "--name", "one")[0] == 0
+    env = {**os.environ, ENV: ""}
+    for words in (["list"], ["flows"], ["history", "task-polling/one"], ["show", "task-polling/one"], ["run", FLOW]):
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        command = [*COMMAND, *words]
+        done = subprocess.run(
+            command, cwd=project.folder, env=env, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False
+        )
+        os.close(write_end)
+        assert (words, done.returncode, done.stderr) == (words, 1, "")
 
 
 def test_a_run_with_the_name_of_a_running_execution_follows_it(project: Project) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from pollflow.fdl.fields import EVENT_LIMIT
 from pollflow.fdl.lint.codes import LINT_CODES
 from pollflow.fdl.lint.graph import Graphs
+from pollflow.fdl.lint.inputs import lint_inputs
 from pollflow.fdl.lint.loops import lint_loops
 from pollflow.fdl.lint.report import LintReport
 from pollflow.fdl.lint.sources import lint_sources
@@ -14,9 +16,6 @@ from pollflow.fdl.model import Flow
 from pollflow.fdl.problems import Problem, in_order
 
 __all__ = ["LINT_CODES", "lint"]
-
-EVENT_LIMIT = 250_000
-"""The default limit of events of one execution."""
 
 
 def lint(
@@ -38,5 +37,6 @@ def lint(
         report.warn("name", "flow-name", f'"{flow.name}" is not the name of the flow, which is "{flow_name}"')
     lint_steps(flow, graphs, report, known_functions=known_functions)
     lint_sources(flow, graphs, report)
+    lint_inputs(flow, graphs, report)
     lint_loops(flow, graphs, report, event_limit=event_limit)
     return in_order(report.problems)

@@ -51,7 +51,7 @@ _MAX_PRECISE = 500
 
 def lint_sources(flow: Flow, graphs: Graphs, report: LintReport) -> None:
     """Warn of each mapping of the flow that reads a value which cannot exist."""
-    local_keys = _Locals(graphs)
+    local_keys = Locals(graphs)
     sources = _Sources(report)
     sources.check(
         "inputMappings", flow.input_mappings, keys=_NONE, where="the flow's local, which is empty at the start"
@@ -63,7 +63,7 @@ def lint_sources(flow: Flow, graphs: Graphs, report: LintReport) -> None:
             _lint_step(local_keys, sources, series, position, step)
 
 
-def _lint_step(local_keys: _Locals, sources: _Sources, series: Series, position: int, step: Step) -> None:
+def _lint_step(local_keys: Locals, sources: _Sources, series: Series, position: int, step: Step) -> None:
     prefix = f"{step.path}."
     token = isinstance(step, TaskStep) and step.pattern is Pattern.WAIT_FOR_CALLBACK
     keys = local_keys.before(series, position, step.input_mappings)
@@ -95,7 +95,7 @@ def _lint_params(report: LintReport, field: str, value: object) -> None:
         warn_of_constant(report, field, value, hint=_STEP_PATHS)
 
 
-class _Locals:
+class Locals:
     """The keys that the locals of steps and series can have."""
 
     def __init__(self, graphs: Graphs) -> None:
@@ -109,7 +109,7 @@ class _Locals:
                 return _NONE if drops_result(step) else None
             case ChoiceStep():
                 options = (*step.choices, step.default)
-                return _union(self.of_series(option.steps) for option in options if option and option.steps)
+                return union(self.of_series(option.steps) for option in options if option and option.steps)
             case PassStep() | WaitStep() | ParallelStep() | ForeachStep() | SucceedStep() | FailStep():
                 return _NONE
             case _:
@@ -117,24 +117,30 @@ class _Locals:
 
     def set_by(self, step: Step) -> Keys:
         """Return the keys that a step can set in its parent's local."""
-        keys = self.own(step) if step.output_mappings is None else _targets(step.output_mappings)
+        keys = self.own(step) if step.output_mappings is None else targets_of(step.output_mappings)
         if isinstance(step, TaskStep) and step.catch:
-            keys = _union((keys, _targets(step.error_mappings or ())))
+            keys = union((keys, targets_of(step.error_mappings or ())))
         return keys
 
     def of_series(self, series: Series) -> Keys:
         """Return the keys that the steps of a series can set in their parent's local."""
         if series.path not in self._known:
             reached = self.graphs.of(series).reached()
-            self._known[series.path] = _union(self.set_by(series.steps[position]) for position in reached)
+            self._known[series.path] = union(self.set_by(series.steps[position]) for position in reached)
         return self._known[series.path]
 
     def before(self, series: Series, position: int, mappings: Mappings | None) -> Keys:
         """Return the keys that the parent's local can have when this step is entered."""
-        if not mappings or len(series.steps) > _MAX_PRECISE:
+        if not mappings:
+            return self.of_series(series)
+        return self.filled(series, position)
+
+    def filled(self, series: Series, position: int) -> Keys:
+        """Return the keys that the steps before this one can have set in the parent's local."""
+        if len(series.steps) > _MAX_PRECISE:
             return self.of_series(series)
         earlier = self.graphs.of(series).before(position)
-        return _union(self.set_by(series.steps[other]) for other in earlier)
+        return union(self.set_by(series.steps[other]) for other in earlier)
 
 
 class _Sources:
@@ -154,10 +160,10 @@ class _Sources:
             message = f"{path.text}: no step sets this key in {where}{hint}"
             self.report.warn(field, "unset-local", message)
 
-    def check_list(self, list_field: str, step: MapStep, local_keys: _Locals) -> None:
+    def check_list(self, list_field: str, step: MapStep, local_keys: Locals) -> None:
         """Check mappings whose `$local` is the list of the locals of branches or iterations."""
         inner = step.branches if isinstance(step, ParallelStep) else (step.steps,)
-        keys = _union(local_keys.of_series(series) for series in inner)
+        keys = union(local_keys.of_series(series) for series in inner)
         for field, path in self._paths(list_field, step.output_mappings, token=False):
             if path.root != "local" or not path.parts:
                 continue
@@ -208,11 +214,13 @@ def drops_result(step: TaskStep) -> bool:
     return is_async and step.pattern is Pattern.REQUEST_RESPONSE
 
 
-def _targets(mappings: Mappings) -> frozenset[str]:
+def targets_of(mappings: Mappings) -> frozenset[str]:
+    """Return the keys of the object that the mappings make; fewer if a path leads nowhere."""
     return frozenset(mapping.target for mapping in mappings)
 
 
-def _union(key_sets: Iterable[Keys]) -> Keys:
+def union(key_sets: Iterable[Keys]) -> Keys:
+    """Return the keys of all sets; None if one of them is None."""
     found: set[str] = set()
     for keys in key_sets:
         if keys is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator
-from typing import Any
+import re
+from collections.abc import Collection
 
 from typing_extensions import assert_never
 
+from pollflow.fdl.lint.errors import lint_errors
 from pollflow.fdl.lint.graph import Graphs
 from pollflow.fdl.lint.report import LintReport
 from pollflow.fdl.lint.sources import drops_result
@@ -15,14 +16,14 @@ from pollflow.fdl.model import (
     Flow,
     FlowResource,
     FunctionResource,
-    Pattern,
     Resource,
     ServiceResource,
     Step,
     TaskStep,
 )
 
-UNCATCHABLE = ("FnF.DataLimitExceeded", "FnF.EventLimitExceeded", "FnF.ExecutionTimeout")
+_SHORT_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+"""`SERVICE/FUNCTION` or `FUNCTION`, the names by which functions are registered."""
 
 
 def lint_steps(flow: Flow, graphs: Graphs, report: LintReport, *, known_functions: Collection[str] | None) -> None:
@@ -45,7 +46,10 @@ def _lint_task(step: TaskStep, report: LintReport, *, known_functions: Collectio
     resource = step.resource
     arn_field = f"{step.path}.resourceArn"
     if isinstance(resource, ServiceResource) and not resource.takes_params and _is_odd(resource.arn):
-        message = "not the ARN of a function or flow; a function is acs:fc:::services/SERVICE/functions/FUNCTION"
+        message = (
+            "neither a short name nor the ARN of a function or flow; a function is SERVICE/FUNCTION, FUNCTION or "
+            "acs:fc:::services/SERVICE/functions/FUNCTION, a flow is acs:fnf:::flow/NAME"
+        )
         report.warn(arn_field, "odd-arn", message)
     names = _names(resource)
     if names and known_functions is not None and not any(name in known_functions for name in names):
@@ -55,20 +59,7 @@ def _lint_task(step: TaskStep, report: LintReport, *, known_functions: Collectio
     if drops_result(step):
         message = "pollflow waits for the call in spite of Async, and drops its result"
         report.warn(f"{step.path}.serviceParams.InvocationType", "async-invocation", message)
-    # These errors of a sub-flow are ordinary failures of the step that waits for it.
-    is_own = not isinstance(resource, FlowResource) or step.pattern is Pattern.REQUEST_RESPONSE
-    for field, error in _caught(step):
-        if is_own and error in UNCATCHABLE:
-            message = f"{error} ends the execution; it is never retried or caught"
-            report.warn(field, "uncatchable-error", message)
-
-
-def _caught(step: TaskStep) -> Iterator[tuple[str, str]]:
-    lists: tuple[tuple[str, tuple[Any, ...]], ...] = (("retry", step.retry), ("catch", step.catch))
-    for name, policies in lists:
-        for index, policy in enumerate(policies):
-            for position, error in enumerate(policy.errors):
-                yield f"{step.path}.{name}[{index}].errors[{position}]", error
+    lint_errors(step, report)
 
 
 def _names(resource: Resource) -> tuple[str, ...]:
@@ -98,4 +89,5 @@ def _is_arn(arn: str) -> bool:
 
 
 def _is_odd(arn: str) -> bool:
-    return not _is_arn(arn) or arn.startswith(("acs:fc:", "acs:fnf:"))
+    """Return whether an ARN that was not read as a function or flow looks as if it should have been."""
+    return arn.startswith(("acs:fc:", "acs:fnf:")) if _is_arn(arn) else not _SHORT_NAME.fullmatch(arn)

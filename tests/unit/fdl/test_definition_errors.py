@@ -102,7 +102,7 @@ def test_a_problem_says_file_line_column_and_field() -> None:
             "4:52: steps[0].pattern: must be one of requestResponse, sync, waitForCallback, not \"Sync\"; did you mean "
             '"sync"?']),
         ("type: task, name: a, resourceArn: x, timeoutSeconds: 0", [
-            "4:59: steps[0].timeoutSeconds: must be a number from 0.001 to 31536000, not 0"]),
+            "4:59: steps[0].timeoutSeconds: must be a number of seconds from 0.001 to 31536000, not 0"]),
         ("type: task, name: a, resourceArn: x, serviceParams: [1]", [
             "4:58: steps[0].serviceParams: must be an object, not a list"]),
         ("type: task, name: a, resourceArn: x, retry: [{errors: []}, {erors: [A]}, {errors: A}]", [
@@ -111,10 +111,11 @@ def test_a_problem_says_file_line_column_and_field() -> None:
             '4:88: steps[0].retry[2].errors: must be a list of error names, such as [FnF.ALL], not "A"']),
         ("type: task, name: a, resourceArn: x, retry: [{errors: [A], intervalSeconds: 0, maxAttempts: -1, "
          "multiplier: 0.9, maxIntervalSeconds: 86401}]", [
-            "4:82: steps[0].retry[0].intervalSeconds: must be a whole number from 1 to 86400, not 0",
+            "4:82: steps[0].retry[0].intervalSeconds: must be a whole number of seconds from 1 to 86400, not 0",
             "4:98: steps[0].retry[0].maxAttempts: must be a whole number of 0 or more, not -1",
             "4:114: steps[0].retry[0].multiplier: must be a number of 1 or more, not 0.9",
-            "4:139: steps[0].retry[0].maxIntervalSeconds: must be a whole number from 1 to 86400, not 86401"]),
+            "4:139: steps[0].retry[0].maxIntervalSeconds: must be a whole number of seconds from 1 to 86400, "
+            "not 86401"]),
         ("type: task, name: a, resourceArn: x, catch: [{errors: [A]}]", [
             "4:51: steps[0].catch[0].goto: is missing; a catch needs it: A step of the task's own series."]),
         ("type: pass, name: a, outputMappings: [{target: b}, {source: 1}, 7]", [
@@ -163,7 +164,7 @@ def test_a_goto_across_levels_is_refused_with_the_reason() -> None:
             '2:7: type: must be "flow", not "flows"',
             "3:7: name: must be 1 to 128 letters, digits, _ or -, with a letter or _ first, not \"9x\"",
             "4:8: steps: must have at least one step",
-            "5:17: timeoutSeconds: must be a whole number from 1 to 31536000, not 1.5"]),
+            "5:17: timeoutSeconds: must be a whole number of seconds from 1 to 31536000, not 1.5"]),
         ("version: v1\ntype: flow\nsteps: 5\n", ["3:8: steps: must be a list of steps, not 5"]),
         (HEAD + "  - 7\n", ["4:5: steps[0]: must be a step, an object with type and name, not 7"]),
     ],
@@ -217,3 +218,98 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: FilePath) -> None:
     (tmp_path / "large.yaml").write_bytes(b"#" * 2_000_000)
     with pytest.raises(DefinitionError, match="more than the limit of 1,048,576"):
         load_flow(tmp_path / "large.yaml")
+
+
+@pytest.mark.parametrize(
+    ("step", "word", "meant"),
+    [
+        ("type: wait, name: a, seconds: 5", "seconds", "duration"),
+        ("type: wait, name: a, sleep: 5", "sleep", "duration"),
+        ("type: wait, name: a, until: x", "until", "timestamp"),
+        ("type: task, name: a, function: f", "function", "resourceArn"),
+        ("type: task, name: a, Resource: f", "Resource", "resourceArn"),
+        ("type: task, name: a, resource_arn: f", "resource_arn", "resourceArn"),
+        ("type: task, name: a, resourceArn: f, timeout: 5", "timeout", "timeoutSeconds"),
+        ("type: task, name: a, resourceArn: f, seconds: 5", "seconds", "timeoutSeconds"),
+        ("type: task, name: a, resourceArn: f, parameters: {}", "parameters", "serviceParams"),
+        ("type: task, name: a, resourceArn: f, retry: [{errors: [A], max_attempts: 2}]", "max_attempts", "maxAttempts"),
+        ("type: task, name: a, resourceArn: f, retry: [{errors: [A], backoff_rate: 2}]", "backoff_rate", "multiplier"),
+        ("type: task, name: a, resourceArn: f, retry: [{ErrorEquals: [A]}]", "ErrorEquals", "errors"),
+        ("type: task, name: a, resourceArn: f, catch: [{errors: [A], next: a}]", "next", "goto"),
+        ("type: choice, name: a, options: []", "options", "choices"),
+        ("type: choice, name: a, choices: [], else: {}", "else", "default"),
+        ("type: choice, name: a, choices: [{if: $.a}]", "if", "condition"),
+        ("type: choice, name: a, choices: [{condition: $.a, then: b}]", "then", "steps"),
+        ("type: parallel, name: a, steps: []", "steps", "branches"),
+        ("type: foreach, name: a, items: $.a, steps: [{type: pass, name: b}]", "items", "iterationMapping"),
+        ("type: fail, name: a, message: x", "message", "cause"),
+        ("type: pass, name: a, output: []", "output", "outputMappings"),
+        ("type: pass, name: a, outputMappings: [{key: a, value: 1}]", "key", "target"),
+        ("type: pass, name: a, ends: true", "ends", "end"),
+    ],
+)
+def test_a_wrong_field_suggests_one_that_the_step_can_have(step: str, word: str, meant: str) -> None:
+    found = [problem for problem in problems_of_steps(step) if f'unknown field "{word}"' in problem]
+    assert [problem.rpartition("; ")[2] for problem in found] == [f'did you mean "{meant}"?']
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "type: wait, name: a, duration: 5, until: x",
+        "type: wait, name: a, duration: 5, seconds: 5",
+        "type: task, name: a, resourceArn: f, operation: b",
+        "type: pass, name: a, seconds: 5",
+        "type: succeed, name: a, stop: true",
+    ],
+)
+def test_a_field_that_the_step_cannot_have_is_never_suggested(step: str) -> None:
+    (problem,) = problems_of_steps(step)
+    assert "did you mean" not in problem
+    assert "step has type, name," in problem
+
+
+@pytest.mark.parametrize(
+    ("type", "meant"),
+    [("sleep", "wait"), ("Function", "task"), ("switch", "choice"), ("map", "foreach")],
+)
+def test_a_wrong_step_type_suggests_the_nearest_one(type: str, meant: str) -> None:
+    (problem,) = problems_of_steps(f"type: {type}, name: a")
+    assert problem.endswith(f'did you mean "{meant}"?')
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("10s", "10"),
+        ("'10'", "10"),
+        ("5m", "300"),
+        ("1h30m", "5400"),
+        ("1h 30m", "5400"),
+        ("500ms", "0.5"),
+        ("2 minutes", "120"),
+        ("PT10M", "600"),
+        ("P1DT1H", "90000"),
+        ("00:10:00", "600"),
+        ("1 day", "86400"),
+    ],
+)
+@pytest.mark.parametrize(
+    "step",
+    [
+        "type: wait, name: a, duration: TEXT",
+        "type: task, name: a, resourceArn: f, timeoutSeconds: TEXT",
+        "type: task, name: a, resourceArn: f, retry: [{errors: [A], intervalSeconds: TEXT}]",
+        "type: task, name: a, resourceArn: f, retry: [{errors: [A], maxIntervalSeconds: TEXT}]",
+    ],
+)
+def test_a_duration_in_another_form_says_what_to_write(step: str, text: str, seconds: str) -> None:
+    (problem,) = problems_of_steps(step.replace("TEXT", text))
+    assert "number of seconds from " in problem
+    assert problem.endswith(f"; write {seconds}")
+
+
+@pytest.mark.parametrize("text", ["ten", "10 parsecs", "s", "10:99999", "[10s]", "1e", "--5s"])
+def test_a_text_that_is_no_duration_has_no_hint(text: str) -> None:
+    (problem,) = problems_of_steps(f"type: wait, name: a, duration: '{text}'")
+    assert "; write" not in problem

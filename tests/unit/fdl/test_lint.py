@@ -254,7 +254,8 @@ def test_the_mappings_of_the_flow_are_checked() -> None:
         (f"{ASK}, catch: [{{errors: [A, FnF.EventLimitExceeded], goto: ask}}]", "uncatchable-error",
          "steps[0].catch[0].errors[1]"),
         ("type: task, name: a, resourceArn: 'acs:fc:::services/s/function/f'", "odd-arn", "steps[0].resourceArn"),
-        ("type: task, name: a, resourceArn: f", "odd-arn", "steps[0].resourceArn"),
+        ("type: task, name: a, resourceArn: 'arn:aws:lambda:f'", "odd-arn", "steps[0].resourceArn"),
+        ("type: task, name: a, resourceArn: 'a/b/c'", "odd-arn", "steps[0].resourceArn"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_step_is_reported_at_its_field(step: str, code: str, field: str) -> None:
@@ -312,3 +313,119 @@ def test_long_flows_are_checked_quickly() -> None:
 def test_the_page_lists_every_code() -> None:
     page = (ROOT / "docs/fdl.md").read_text()
     assert set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == set(LINT_CODES)
+
+
+@pytest.mark.parametrize(
+    "arn", ["media/StartJob", "StartJob", "my-service/job_1.v2", "acs:mns:::/topics/t", "tasks.run"]
+)
+def test_a_short_resource_is_no_warning(arn: str) -> None:
+    assert codes_of(flow_of(f"type: task, name: a, resourceArn: '{arn}'")) == []
+
+
+@pytest.mark.parametrize("list", ["retry: [{errors: [NAME]}]", "catch: [{errors: [NAME], goto: a}]"])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("all", "FnF.ALL"),
+        ("ALL", "FnF.ALL"),
+        ("'*'", "FnF.ALL"),
+        ("States.ALL", "FnF.ALL"),
+        ("fnf.all", "FnF.ALL"),
+        ("FnF.Timeout", "FnF.TaskTimeout"),
+        ("FnF.TaskTimedOut", "FnF.TaskTimeout"),
+        ("fnf.tasktimeout", "FnF.TaskTimeout"),
+        ("FnF.FlowNotExists", "fnf.FlowNotExists"),
+        ("FC.Unkown", "FC.Unknown"),
+        ("FC.ResourceThrotled", "FC.ResourceThrottled"),
+        ("fc.unknown", "FC.Unknown"),
+        ("IOError", "OSError"),
+    ],
+)
+def test_an_error_that_does_not_exist_is_reported_with_the_one_that_does(list: str, name: str, meant: str) -> None:
+    flow = flow_of(f"type: task, name: a, resourceArn: f, {list.replace('NAME', name)}")
+    found = [problem for problem in lint(flow) if problem.code == "unknown-error"]
+    assert [problem.message.rpartition("; ")[2] for problem in found] == [f'did you mean "{meant}"?']
+    assert found[0].field.endswith(".errors[0]")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "FnF.ALL",
+            "FnF.TaskTimeout",
+            "FC.Unknown",
+            "FC.FunctionNotFound",
+            "fnf.FlowNotExists",
+            "FC.ResourceThrottled",
+        ),
+        *(
+            "FC.FunctionNotReady",
+            "FnF.OwnError",
+            "FC.Custom",
+            "Card.Refused",
+            "Timeout",
+            "TaskTimeout",
+            "OSError",
+            "Busy",
+        ),
+    ],
+)
+def test_an_error_that_a_function_may_raise_is_not_reported(name: str) -> None:
+    assert codes_of(flow_of(f"type: task, name: a, resourceArn: f, retry: [{{errors: ['{name}']}}]")) == []
+
+
+MAPPED = "inputMappings: [{target: status, source: $local.job}, {target: n, source: 1}]"
+
+
+@pytest.mark.parametrize(
+    ("steps", "field"),
+    [
+        ([f"type: choice, name: a, {MAPPED}, choices: [{{condition: $.state == 1}}], default: {{}}"],
+         "steps[1].choices[0].condition"),
+        ([f"type: choice, name: a, {MAPPED}, choices: [{{condition: '!($.n > 1 || $.m[0])'}}], default: {{}}"],
+         "steps[1].choices[0].condition"),
+        ([f"type: wait, name: a, {MAPPED}, duration: $.delay"], "steps[1].duration"),
+        ([f"type: wait, name: a, {MAPPED}, timestamp: $.at"], "steps[1].timestamp"),
+        ([f"type: fail, name: a, {MAPPED}, cause: $.why"], "steps[1].cause"),
+        ([f"{ASK}, {MAPPED}, serviceParams: {{A: [{{B: $.b}}]}}"], "steps[1].serviceParams.A[0].B"),
+        ([f"{ASK}, {MAPPED}, outputMappings: [{{target: x, source: $input.job}}]"],
+         "steps[1].outputMappings[0].source"),
+        ([f"{ASK}, {MAPPED}, errorMappings: [{{target: x, source: $input.job}}], catch: [{{errors: [A], goto: ask}}]"],
+         "steps[1].errorMappings[0].source"),
+        ([f"type: foreach, name: a, {MAPPED}, iterationMapping: {{collection: $.rows, item: row}}, "
+          "steps: [{type: pass, name: b}]"], "steps[1].iterationMapping.collection"),
+        ([f"type: foreach, name: a, {MAPPED}, iterationMapping: {{collection: $.n, item: row, index: i}}, "
+          "steps: [{type: wait, name: b, duration: $.row}, {type: wait, name: c, duration: $.seconds}]"],
+         "steps[1].steps[1].duration"),
+        ([f"type: parallel, name: a, {MAPPED}, branches: [{{steps: [{{type: wait, name: b, duration: $.seconds}}]}}]"],
+         "steps[1].branches[0].steps[0].duration"),
+        ([f"type: choice, name: a, {MAPPED}, default: {{steps: [{{type: wait, name: b, duration: $.seconds}}]}}"],
+         "steps[1].default.steps[0].duration"),
+        ([f"type: choice, name: a, {MAPPED}, default: {{steps: [{{type: pass, name: b, "
+          "inputMappings: [{target: x, source: $input.job}]}]}"],
+         "steps[1].default.steps[0].inputMappings[0].source"),
+    ],
+)  # fmt: skip
+def test_a_path_that_nothing_in_the_flow_produces_is_reported(steps: list[str], field: str) -> None:
+    first = "type: task, name: first, resourceArn: f"
+    assert [found for found in codes_of(flow_of(first, *steps)) if found[0] == "unset-input"] == [
+        ("unset-input", field)
+    ]
+
+
+def test_a_flow_with_mapped_input_is_checked_to_its_end() -> None:
+    head = HEAD.replace("steps:", "inputMappings: [{target: job, source: $input.id}]\noutputMappings: "
+                        "[{target: out, source: $input.jbo}]\nsteps:")  # fmt: skip
+    flow = flow_of(
+        "type: pass, name: a, outputMappings: [{target: x, source: 1}]",
+        "type: wait, name: b, duration: $.y",
+        "type: wait, name: c, duration: $.x",
+        head=head,
+    )
+    assert codes_of(flow) == [("unset-input", "outputMappings[0].source"), ("unset-input", "steps[1].duration")]
+
+
+def test_an_input_that_may_have_any_key_is_not_reported() -> None:
+    flow = flow_of(f"{ASK}", "type: wait, name: b, duration: $.anything", "type: wait, name: c, duration: $.other")
+    assert codes_of(flow) == []
