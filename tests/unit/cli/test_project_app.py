@@ -41,7 +41,6 @@ def command(folder: Path, *words: str, **env: str) -> tuple[int, str]:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=120,
     )
     assert "Traceback" not in done.stdout
     assert "secret" not in done.stdout
