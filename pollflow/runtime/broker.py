@@ -51,8 +51,9 @@ def _read(app: Celery, url: Any) -> Broker:
         raise ConfigurationError(f"Celery cannot use the broker URL {shown}: {_reason(url, error)}") from None
     transport = connection.transport_cls
     is_redis = transport in _TRANSPORTS
-    if connection.alt or transport not in _REDIS:
-        return Broker(None, is_redis, f"{shown} (several hosts)" if connection.alt else shown)
+    has_alternatives = len(set(connection.alt)) > 1
+    if has_alternatives or transport not in _REDIS:
+        return Broker(None, is_redis, f"{shown} (several hosts)" if has_alternatives else shown)
     # Celery's own default for rediss:// is not to verify the server. The state is verified unless the app says so.
     is_default = not app.conf.broker_use_ssl and "ssl_" not in str(url)
     return Broker(_checked(_location, connection, {} if is_default else connection.ssl), is_redis, shown)
@@ -85,7 +86,7 @@ def _tls(options: Any) -> Mapping[str, Any]:
     if unknown:
         near = f"ssl_{unknown[0]}"
         hint = f"did you mean {near}?" if near in TLS_OPTIONS else f"known: {', '.join(TLS_OPTIONS)}"
-        raise InvalidArgument(f"broker_use_ssl has no option {unknown[0]!r} on Redis; {hint}")
+        raise InvalidArgument(f"broker_use_ssl or the URL has the unknown option {unknown[0]!r}; {hint}")
     if "ssl_cert_reqs" not in options:
         return dict(options)
     given = options["ssl_cert_reqs"]

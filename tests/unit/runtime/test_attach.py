@@ -206,7 +206,7 @@ def test_steps_that_a_worker_publishes_go_to_the_queue_of_the_key_prefix(monkeyp
         ({"broker_use_ssl": True}, "broker_use_ssl = True has no effect on Redis; use a dict"),
         ({"broker_use_ssl": {"ssl_cert_reqs": "CERT_NONE"}}, "is 'CERT_NONE'; use a constant of ssl"),
         ({"broker_use_ssl": {"ssl_cert_reqs": 7}}, "is 7; use a constant of ssl"),
-        ({"broker_use_ssl": {"cert_reqs": 0}}, "broker_use_ssl has no option 'cert_reqs'.*did you mean ssl_cert_reqs"),
+        ({"broker_use_ssl": {"cert_reqs": 0}}, "has the unknown option 'cert_reqs'; did you mean ssl_cert_reqs"),
     ],
 )
 def test_a_celery_setting_with_which_no_step_runs_is_refused(conf: dict[str, object], message: str) -> None:
@@ -238,6 +238,7 @@ def test_other_celery_settings_are_accepted(conf: dict[str, object]) -> None:
         ("redis://h/3?virtual_host=4", "write the database as its path"),
         ("redis://h/0?socket_timeout=3", "unknown option 'socket_timeout'; set it in broker_transport_options"),
         ("rediss://h/0?ssl_cert_reqs=maybe", "ssl_cert_reqs must be CERT_REQUIRED"),
+        ("rediss://h/0?ssl_foo=1", "has the unknown option 'ssl_foo'; known: ssl_cert_reqs"),
         ("redis://h/abc", "the path of the broker URL must be the number of a database"),
         ("redis://h:x/0", "with %-escapes in user and password"),
         ("unix:///run/redis.sock", r"Celery has no broker unix://…; write redis\+socket:///run/redis.sock"),
@@ -259,6 +260,12 @@ def test_the_state_needs_a_url_of_its_own_if_the_broker_is_no_single_redis(broke
         attach(celery)
     attached = attach(celery, "redis://a:1")
     assert not attached.container.routes.in_script
+
+
+def test_a_list_of_one_broker_url_is_one_host() -> None:
+    celery = app()
+    celery.conf.broker_url = [REDIS]
+    assert attach(celery).container.routes.in_script
 
 
 def test_a_worker_that_reads_another_database_than_it_publishes_to_gets_no_message_from_scripts() -> None:
