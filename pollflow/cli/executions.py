@@ -20,7 +20,7 @@ from pollflow.cli.tracebacks import detail_without, failure_lines, last_failure
 from pollflow.cli.tracebacks import lines_of as traceback_lines
 from pollflow.client.filters import STATUSES
 from pollflow.errors import FlowNotExists
-from pollflow.fdl import ANY_WAIT, Flow, read_flow
+from pollflow.fdl import ANY_SIZE, ANY_WAIT, Flow, read_flow
 
 if TYPE_CHECKING:
     from pollflow.client import Execution, HistoryEntry
@@ -191,7 +191,7 @@ def lines_of(events: Iterable[HistoryEntry | LoopSummary], *, full: bool = False
 def flow_of(execution: Execution) -> Flow | None:
     """Return the flow that an execution runs on; None if Redis has lost its definition."""
     try:
-        return read_flow(execution.definition, max_wait_seconds=ANY_WAIT)
+        return read_flow(execution.definition, max_wait_seconds=ANY_WAIT, max_bytes=ANY_SIZE)
     except FlowNotExists:
         return None
 

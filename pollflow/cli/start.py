@@ -17,7 +17,7 @@ from pollflow.cli.summary import next_commands, print_next, print_result
 from pollflow.cli.texts import compact
 from pollflow.cli.views import Plain, Silent
 from pollflow.cli.watching import watching
-from pollflow.fdl import ANY_WAIT, read_flow
+from pollflow.fdl import ANY_SIZE, ANY_WAIT, read_flow
 
 if TYPE_CHECKING:
     from pollflow.client import Execution
@@ -61,7 +61,7 @@ def start(
         if wait or follow:
             watched.execution = execution
         if follow:
-            definition = read_flow(execution.definition, max_wait_seconds=ANY_WAIT)
+            definition = read_flow(execution.definition, max_wait_seconds=ANY_WAIT, max_bytes=ANY_SIZE)
             execution = watch(execution, definition, timeout=timeout, silent=as_json)
         elif wait:
             execution = execution.wait(timeout)

@@ -69,6 +69,8 @@ class LeaseRenewer:
         failed = [pair for pair, is_renewed in zip(tasks, renewed, strict=True) if not is_renewed]
         self._failed_rounds = {task.request: self._failed_rounds.get(task.request, 0) + 1 for task, _ in failed}
         self._terminated &= self._failed_rounds.keys()
+        if self.terminate is None:
+            return
         due = (pair for pair in failed if self._failed_rounds[pair[0].request] >= _MAX_FAILED_ROUNDS)
         for task, key in islice(due, _ENDED_PER_ROUND):
             self._end(task, key)

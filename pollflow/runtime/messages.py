@@ -148,7 +148,9 @@ def _headers(message: Message, identity: str, eta: datetime | None) -> dict[str,
 
 
 def sent_at(text: str) -> float | None:
-    """Return when a queued message was published, by Redis' clock; None for a message of another app."""
+    """Return when a queued message was published, by Redis' clock; None for a message of another task."""
+    if SENT_AT not in text:
+        return None
     try:
         value = json.loads(text)["headers"].get(SENT_AT)
     except (ValueError, KeyError, TypeError, AttributeError):

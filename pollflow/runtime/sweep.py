@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pollflow.errors import ExecutionNotExists, StoreFull, UnreadableRecord
-from pollflow.runtime import messages
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.engine_errors import passes, stage
 from pollflow.runtime.maintenance import MaintenanceJobs
+from pollflow.runtime.oldest_messages import OldestMessages
 from pollflow.runtime.routes import Routes
 from pollflow.store import (
     ExecutionKey,
@@ -27,7 +27,6 @@ from pollflow.store import (
 )
 
 _LIMIT_PER_SHARD = 200
-_MESSAGES_READ = 10
 
 logger = logging.getLogger("pollflow")
 
@@ -52,7 +51,7 @@ class Sweeper:
         """Process the due wake-ups of these shards. Return how many it found."""
         if not shards:
             return 0
-        oldest = self._oldest() if self.routes.in_script else {}
+        oldest = OldestMessages(self.queues, self.routes)
         found = 0
         full: StoreFull | None = None
         for shard in shards:
@@ -72,7 +71,7 @@ class Sweeper:
             # A sweep may free memory. Several sweeps at once do no harm.
             return True
 
-    def _serve(self, member: str, at: float, oldest: dict[str, float]) -> StoreFull | None:
+    def _serve(self, member: str, at: float, oldest: OldestMessages) -> StoreFull | None:
         try:
             self._process(WakeUp.parse(member), at, oldest)
         except StoreFull as error:
@@ -101,7 +100,7 @@ class Sweeper:
                 raise
             logger.error("a wake-up could not be processed: %s", problem, extra={"member": member}, exc_info=error)
 
-    def _process(self, wake_up: WakeUp, at: float, oldest: dict[str, float]) -> None:
+    def _process(self, wake_up: WakeUp, at: float, oldest: OldestMessages) -> None:
         ref = wake_up.execution.ref
         if wake_up.job == "deadline":
             self.maintenance.time_out(wake_up.execution)
@@ -124,16 +123,16 @@ class Sweeper:
         elif record.kind != "report":
             self._redeliver(execution.key, record, at, oldest)
 
-    def _redeliver(self, key: ExecutionKey, record: FrameRecord, at: float, oldest: dict[str, float]) -> None:
+    def _redeliver(self, key: ExecutionKey, record: FrameRecord, at: float, oldest: OldestMessages) -> None:
         message = Message(
             MessageKey(key, record.frame, record.token),
             record.metadata,
             countdown=max(0.0, record.due - at),
             delivery=record.next_delivery,
         )
-        queue = self.routes.queue_of(record.metadata.type)
         with stage("publication of the message"):
-            reply = self.engine.store.redeliver(message, record.sent, oldest.get(queue))
+            oldest_in_queue = oldest.sent_at(record.metadata.type) if record.sent else None
+            reply = self.engine.store.redeliver(message, record.sent, oldest_in_queue)
             if isinstance(reply, Sent) and reply.unpublished:
                 self.engine.publish(message)
         if not isinstance(reply, Sent):
@@ -146,17 +145,3 @@ class Sweeper:
                 "sent": record.sent + 1,
             }
             logger.info("redelivered a message", extra=extra)
-
-    def _oldest(self) -> dict[str, float]:
-        """Return when the oldest step message in each queue was published.
-
-        Queues are first in, first out, so messages published later are still queued. The result omits a queue whose
-        oldest messages all belong to other tasks.
-        """
-        found: dict[str, float] = {}
-        for queue in set(self.routes.queues.values()):
-            texts = self.queues.oldest(self.routes.list_of(queue), _MESSAGES_READ)
-            times = [time for time in map(messages.sent_at, texts) if time is not None]
-            if times:
-                found[queue] = min(times)
-        return found

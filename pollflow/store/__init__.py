@@ -6,10 +6,11 @@ from pollflow.store.commits import new_token
 from pollflow.store.compaction import is_time_to_compact
 from pollflow.store.connection import Connection, connect
 from pollflow.store.definitions import Definitions, FlowRecord, similar_flow
-from pollflow.store.directory import Directory, QueueReader
+from pollflow.store.directory import Directory
 from pollflow.store.encode import Timing
 from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys, WakeUp
 from pollflow.store.messages import EncodedMessage, Message, MessageKey
+from pollflow.store.queues import QueueReader
 from pollflow.store.reading import Reading
 from pollflow.store.records import (
     LATE,

@@ -44,15 +44,3 @@ class Directory:
         with translated():
             found: dict[str, str] = self.client.hgetall(self.keys.functions())
         return sorted(name for name, seen_at in found.items() if float(seen_at) >= since)
-
-
-@dataclass(frozen=True, slots=True)
-class QueueReader:
-    """Reads the lists in which the broker keeps messages."""
-
-    client: Connection
-
-    def oldest(self, list_key: str, count: int) -> list[str]:
-        """Return up to `count` of the next messages in a list, the oldest last."""
-        with translated():
-            return list(self.client.lrange(list_key, -count, -1))

@@ -31,6 +31,11 @@ def record(input: dict[str, Any], context: pollflow.Context) -> int:
     return int(redis.hincrby("test:keys", context.idempotency_key, 1))
 
 
+@app.task(name="own.quick", ignore_result=True)  # type: ignore[untyped-decorator]
+def quick() -> None:
+    """Do nothing: a task of the app itself."""
+
+
 @pollflow.function("jobs/start")
 def start(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
     record(input, context)

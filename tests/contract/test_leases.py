@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pytest
+from redis import Redis
+from redis.client import Pipeline
 
 from pollflow.machine import ReportedSucceeded, Status
 from pollflow.runtime.call_marks import CallMarks
@@ -134,3 +136,38 @@ def test_a_function_whose_callback_was_reported_is_not_terminated(
     for _ in range(10):
         renewer.renew()
     assert ended == []
+
+
+def test_many_leases_are_renewed_in_few_round_trips_before_any_call_is_ended(
+    bench: Bench, marks: CallMarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,200 requests, of which half can no longer commit."""
+    requests = []
+    for name in ("running", "stopped"):
+        ref = bench.start(TASK, name=name)
+        key = bench.take()
+        bench.container.store.claim(key, f"{worker_name()}.1")
+        args = [ref.flow, ref.name, key.execution.id, key.execution.incarnation, key.frame, key.token]
+        requests += [Request(args) for _ in range(600)]
+    bench.container.engine.end(bench.key(ref), Status.STOPPED, "Cancelled", "by hand")
+    monkeypatch.setattr("pollflow.runtime.celery_internals.worker_state.active_requests", set(requests))
+    sent: list[str] = []
+    execute, execute_command = Pipeline.execute, Redis.execute_command
+
+    def spy_on_pipeline(self: Any, *args: Any, **options: Any) -> Any:
+        sent.append("pipeline")
+        return execute(self, *args, **options)
+
+    def spy_on_command(self: Any, *args: Any, **options: Any) -> Any:
+        sent.append(str(args[0]))
+        return execute_command(self, *args, **options)
+
+    monkeypatch.setattr(Pipeline, "execute", spy_on_pipeline)
+    monkeypatch.setattr(Redis, "execute_command", spy_on_command)
+    renewer = LeaseRenewer(bench.container.store, bench.container.reading, lambda *_: None, marks)
+    for _ in range(3):
+        sent.clear()
+        renewer.renew()
+    # Reading the state of calls that may be ended comes after the renewals, and is bounded.
+    assert sent[:3] == ["pipeline"] * 3
+    assert len(sent) <= 3 + 20 * 2

@@ -9,6 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 import pytest
+from celery import Celery
 from redis import Redis
 
 from pollflow import Execution
@@ -23,6 +24,7 @@ from tests.processes import wait_until
 pytestmark = pytest.mark.process
 
 STARTS = 600
+OTHERS = 1_500
 # The timeout is longer than a call, and shorter than the time that most messages wait in the queue.
 FLOW = """
 version: v1
@@ -58,6 +60,30 @@ def test_a_backlog_longer_than_the_redelivery_timeout_is_handled_once(jobs: Jobs
     # The queue never grows by more than the redelivered messages.
     assert all(later - earlier <= redelivered for earlier, later in pairwise(backlog))
     assert len(calls(jobs.url)) == STARTS
+
+
+@pytest.mark.slow
+def test_messages_behind_thousands_of_tasks_of_the_app_are_not_lost(jobs: Jobs) -> None:
+    with Celery(broker=jobs.url) as app, Redis.from_url(jobs.url) as client:
+        for _ in range(OTHERS):
+            app.send_task("own.quick", ignore_result=True)
+        executions = [jobs.client.start("polling", {"wait": 0.1, "done_at": 1}) for _ in range(10)]
+        # This worker sweeps, and takes no message of the queue.
+        idle = jobs.worker("-c", "1", "-Q", "unused", name="idle", pollflow_redelivery_timeout=0.5)
+        before = reads(client)
+        wait_until(lambda: reads(client) >= before + 30, "sweeps that read the queue")
+        assert client.llen(DEFAULT_QUEUE) == OTHERS + len(executions)
+        jobs.worker("-c", "2")
+        for execution in executions:
+            assert execution.wait(60).status == "Succeeded"
+            assert_sound(execution)
+    assert len(calls(jobs.url)) == 20
+    assert "redelivered" not in idle.output()
+
+
+def reads(client: Redis) -> int:
+    """Return how many slices of queues were read."""
+    return int(client.info("commandstats").get("cmdstat_lrange", {"calls": 0})["calls"])
 
 
 def test_the_backlog_of_an_hour_is_handled_without_duplicates(jobs: Jobs) -> None:
