@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from pollflow.amounts import duration, over_limit
 from pollflow.errors import ConfigurationError
 from pollflow.machine import Limits
 from pollflow.store import Keys, Timing
 
 PREFIX = "pollflow_"
-MAX_SECONDS = 1e11
-"""The longest time of a setting: 3,000 years, so that every due time is a date."""
+MAX_SECONDS = 1_000_000 * 86_400.0
+"""The longest time of a setting, so that a date can represent every due time."""
 _LOCAL = {"redis_url", "key_prefix"}
 
 
@@ -65,7 +66,9 @@ class Settings:
             if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
                 raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0, not {value!r}")
             if isinstance(value, float) and not value <= MAX_SECONDS:
-                raise ConfigurationError(f"{PREFIX}{field.name} must be at most {MAX_SECONDS:g} seconds, not {value!r}")
+                raise ConfigurationError(
+                    over_limit(f"{PREFIX}{field.name} is {duration(value)}", duration(MAX_SECONDS))
+                )
         if self.max_countdown < 2 * self.sweep_interval:
             raise ConfigurationError(
                 f"{PREFIX}max_countdown ({self.max_countdown:g} s) must be at least twice {PREFIX}sweep_interval "
