@@ -8,14 +8,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from pollflow.amounts import duration, over_limit
 from pollflow.errors import ConfigurationError, InvalidArgument
 from pollflow.fdl.fields import EVENT_LIMIT, YEAR_SECONDS
 from pollflow.machine import Limits
 from pollflow.store import Keys, Timing
 
 PREFIX = "pollflow_"
-MAX_SECONDS = 1e11
-"""The longest time of a setting: 3,000 years, so that every due time is a date."""
+MAX_SECONDS = 1_000_000 * 86_400.0
+"""The longest time of a setting, so that a date can represent every due time."""
 _LOCAL = {"redis_url", "key_prefix"}
 _ORDER = (
     ("max_countdown", 2, "sweep_interval", "a long wait is published in time"),
@@ -72,7 +73,9 @@ class Settings:
             if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
                 raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0, not {value!r}")
             if isinstance(value, float) and not value <= MAX_SECONDS:
-                raise ConfigurationError(f"{PREFIX}{field.name} must be at most {MAX_SECONDS:g} seconds, not {value!r}")
+                raise ConfigurationError(
+                    over_limit(f"{PREFIX}{field.name} is {duration(value)}", duration(MAX_SECONDS))
+                )
         try:
             Keys(self.key_prefix)
         except InvalidArgument as error:

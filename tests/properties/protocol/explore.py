@@ -142,7 +142,9 @@ class Explorer:
                 yield Action("a message is lost", None, 1, message.text)
 
     def _pause_actions(self, state: State) -> Iterator[Action]:
-        wakes = [score for member, score in state.snapshot.wakes.items() if not member.endswith("!purge")]
+        # No process is paused until the time limit of the execution, a year.
+        late = ("!purge", "!deadline")
+        wakes = [score for member, score in state.snapshot.wakes.items() if not member.endswith(late)]
         moments = [*wakes, *(message.eta for message in state.snapshot.messages)]
         ahead = sorted(moment for moment in moments if moment > state.now)
         is_idle = not state.processes and not any(message.eta <= state.now for message in state.snapshot.messages)
