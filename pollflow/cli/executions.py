@@ -201,6 +201,8 @@ def _step_lines(execution: Execution) -> Iterator[tuple[str, str]]:
             parts.append(f"on {clean(step.worker)}")
         if step.last_error is not None:
             parts.append(f"last error {clean(step.last_error)}")
+        if step.reason is not None:
+            parts.append(clean(step.reason))
         yield "open step", f"{clean(step.name)} ({step.type}): {', '.join(parts)}"
 
 

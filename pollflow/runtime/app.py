@@ -23,6 +23,7 @@ from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
 from pollflow.runtime.leases import LeaseRenewer, name_worker, worker_name
 from pollflow.runtime.registry import WorkerRegistry
+from pollflow.runtime.requests import step_request
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
@@ -122,7 +123,7 @@ def _add_tasks(app: Celery, attached: Attached) -> None:
         engine.handle(messages.key_of(args))
 
     for step_type in STEP_TYPES.values():
-        _task(app, messages.TASK_PREFIX + step_type)(step)
+        _task(app, messages.TASK_PREFIX + step_type, Request=step_request(attached.background.engine))(step)
 
     def sweep() -> None:
         attached.background.sweeper.sweep()
@@ -130,10 +131,10 @@ def _add_tasks(app: Celery, attached: Attached) -> None:
     _task(app, SWEEP_TASK)(sweep)
 
 
-def _task(app: Celery, name: str) -> Callable[[Callable[..., None]], Any]:
+def _task(app: Celery, name: str, **options: Any) -> Callable[[Callable[..., None]], Any]:
     # Messages are hints, so they are acknowledged early and have no results. The sweep publishes lost ones again.
     task: Callable[[Callable[..., None]], Any] = app.task(
-        name=name, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0
+        name=name, ignore_result=True, acks_late=False, reject_on_worker_lost=False, max_retries=0, **options
     )
     return task
 

@@ -36,6 +36,8 @@ from pollflow.machine import (
 )
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
+from pollflow.runtime.interruptions import reason_of
+from pollflow.runtime.missing_functions import MissingFunctions, waiting_reason
 from pollflow.runtime.parents import token_target
 from pollflow.runtime.routes import Publish
 from pollflow.runtime.subflows import awaited_by
@@ -76,6 +78,7 @@ class Engine:
     reading: Reading
     flows: FlowCache
     caller: Caller
+    missing_functions: MissingFunctions
     limits: Limits
     publish: Publish
     worker: Callable[[], str]
@@ -98,9 +101,9 @@ class Engine:
             event = event or self._event(flow, claimed)
         except Exception:
             raise
-        except BaseException:
+        except BaseException as error:
             # The call was interrupted by a stop, a hard time limit or a revoke. Do not wait for its lease to expire.
-            self.release(claimed)
+            self.release(claimed, reason=reason_of(error))
             raise
         if event is None:
             return None
@@ -109,21 +112,41 @@ class Engine:
         result = self._commit(flow, claimed, event, continue_inline=inline_nonce)
         return result.continued if isinstance(result, Committed) else None
 
-    def release(self, claimed: Claimed) -> None:
-        """Release a call that was interrupted: its message is published again at once."""
+    def release(self, claimed: Claimed, *, pause: float = 0, reason: str = "") -> None:
+        """Release a call: its message is published again, due after `pause` seconds.
+
+        Without a pause the call was interrupted, and counts as a crash unless the worker is stopping.
+        """
+        is_counted = pause == 0 and not self.is_stopping()
         try:
             record = self._current_frame(claimed.key)
-            if record is None:
-                return
-            message = Message(claimed.key, record.metadata)
-            reply = self.store.release(message, claimed.nonce, is_counted=not self.is_stopping())
+            if record is not None:
+                self._release(claimed.key, record, claimed.nonce, pause=pause, reason=reason, is_counted=is_counted)
         except StoreUnavailable as error:
             logger.warning("%s; an interrupted call starts again when its lease has expired", error)
-            return
+
+    def release_ended(self, key: MessageKey, reason: str) -> None:
+        """Release the call of this worker that began with the message, and that the worker's main process ends."""
+        try:
+            record = self.reading.frame(key.ref, key.frame)
+            # A call that continues the message inline has a token that begins with that of the message.
+            if record is not None and record.token.startswith(key.token) and record.claim.startswith(self.worker()):
+                own = replace(key, token=record.token)
+                self._release(own, record, record.claim, pause=0, reason=reason, is_counted=not self.is_stopping())
+        except StoreUnavailable as error:
+            logger.warning("%s; an ended call starts again when its lease has expired", error)
+
+    def _release(
+        self, key: MessageKey, record: FrameRecord, nonce: str, *, pause: float, reason: str, is_counted: bool
+    ) -> None:
+        message = Message(key, record.metadata, countdown=pause)
+        reply = self.store.release(message, nonce, is_counted=is_counted, reason=reason)
         if isinstance(reply, Sent):
             if reply.unpublished:
                 self.publish(message)
-            logger.warning("released an interrupted call", extra=_ids(claimed.key))
+            logger.warning(
+                f"released a call: it {reason}" if reason else "released an interrupted call", extra=_ids(key)
+            )
 
     def time_out_step(self, record: FrameRecord, execution: ExecutionRecord) -> None:
         """Commit that the attempt's deadline has passed."""
@@ -247,6 +270,10 @@ class Engine:
             request = call_of(flow, claimed.state, claimed.info)
             if request is None:
                 raise TypeError(claimed.kind)
+            pause = self.missing_functions.pause(claimed, request)
+            if pause is not None:
+                self.release(claimed, pause=pause, reason=waiting_reason(request))
+                return None
             return self.caller.call(claimed, request)
         join = claimed.join
         if claimed.kind != "children" or join is None:

@@ -14,6 +14,7 @@ from pollflow.store import Keys, Timing
 
 PREFIX = "pollflow_"
 _LOCAL = {"redis_url", "key_prefix"}
+_MAY_BE_ZERO = {"function_grace"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Settings:
     """Whether workers sweep. Otherwise beat must schedule the sweep."""
     max_crashes: int = 5
     """How many calls of an attempt may end with their process before the step fails with `FC.Unknown`."""
+    function_grace: float = 60.0
+    """How long a step waits for a worker that has its function, before it fails with `FC.FunctionNotFound`."""
     retention: float = 30.0 * 86_400
     """How long an ended execution is kept."""
     durable: bool = False
@@ -55,6 +58,8 @@ class Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
+                if field.name in _MAY_BE_ZERO and value == 0:
+                    continue
                 raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0, not {value!r}")
         if self.max_countdown < 2 * self.sweep_interval:
             raise ConfigurationError(
