@@ -17,7 +17,7 @@ RESOURCE = FunctionResource("acs:fc:cn:1:services/jobs/functions/status", "jobs"
 CONTEXT = Context("id", "x", "f", "step", 1, "id/step/r.1", None, logging.LoggerAdapter(logging.getLogger("t"), {}))
 
 
-def call(function: Callable[..., Any] | None, *, starts: int = 1, **changes: Any) -> Event:
+def call(function: Callable[..., Any] | None, *, starts: int = 1, reason: str = "", **changes: Any) -> Event:
     """Call a function that is registered as `jobs/status` with `{"a": 1}`, or as the changes of the request say."""
     functions = Functions()
     if function is not None:
@@ -25,7 +25,7 @@ def call(function: Callable[..., Any] | None, *, starts: int = 1, **changes: Any
     info = ExecutionInfo("f", "x", "id", 0, "secret")
     state = FrameState("r", {}, (Level("steps", 0, {}),))
     key = MessageKey(ExecutionKey(ExecutionRef("f", "x"), "id"), "r", "t")
-    claimed = Claimed(key, "n", "call", state, info, "d", 0, starts)
+    claimed = Claimed(key, "n", "call", state, info, "d", 0, starts, reason=reason)
     request: dict[str, Any] = {
         "step": "step",
         "resource": RESOURCE,

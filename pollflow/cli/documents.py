@@ -48,6 +48,7 @@ def of_step(step: OpenStep) -> dict[str, Any]:
         "deadline_at": None if step.deadline_at is None else timestamp(step.deadline_at),
         "worker": step.worker,
         "last_error": step.last_error,
+        "reason": step.reason,
     }
     return document | {name: value for name, value in optional.items() if value is not None}
 

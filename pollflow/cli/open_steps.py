@@ -45,6 +45,8 @@ def _facts(step: OpenStep) -> Iterator[str]:
         yield f"on {clean(step.worker)}"
     if step.last_error is not None:
         yield f"last error {clean(step.last_error)}"
+    if step.reason is not None:
+        yield clean(step.reason)
 
 
 def _name(step: OpenStep) -> str:

@@ -57,6 +57,8 @@ class OpenStep:
     deadline_at: datetime | None = None
     worker: str | None = None
     last_error: str | None = None
+    reason: str | None = None
+    """Why a queued call was released by its worker, such as a function that the worker lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,7 @@ def _open_step(container: Container, digest: str, record: FrameRecord, now: floa
         deadline_at=None if record.deadline is None else timestamp(record.deadline),
         worker=record.claim.rpartition(".")[0] if state is StepState.RUNNING else None,
         last_error=last_error,
+        reason=record.reason or None if state is StepState.QUEUED else None,
     )
 
 
@@ -163,7 +166,7 @@ def _state_of(record: FrameRecord, now: float) -> StepState:
             return StepState.CHILDREN
         case "call" if record.claim and record.lease > now:
             return StepState.RUNNING
-        case "call" if record.due > now:
+        case "call" if record.due > now and not record.reason:
             return StepState.RETRYING
         case "step" if record.due > now:
             return StepState.WAITING

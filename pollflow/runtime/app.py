@@ -33,6 +33,7 @@ from pollflow.runtime.isolation import isolate
 from pollflow.runtime.leases import LeaseRenewer, name_worker, worker_name
 from pollflow.runtime.rate_limits import postpone_rate_limited
 from pollflow.runtime.registry import WorkerRegistry
+from pollflow.runtime.requests import step_request
 from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
@@ -121,7 +122,13 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
         app.conf.broker_channel_error_retry = True
     if app.conf.worker_consumer == DEFAULT_CONSUMER:
         app.conf.worker_consumer = EAGER_CONSUMER
-    add_tasks(app, queues, attached.container.engine.handle, attached.background.sweeper.sweep)
+    add_tasks(
+        app,
+        queues,
+        step_request(attached.background.engine),
+        handle=attached.container.engine.handle,
+        sweep=attached.background.sweeper.sweep,
+    )
     _add_worker_hooks(app, attached)
     return attached
 

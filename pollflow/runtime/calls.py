@@ -32,7 +32,9 @@ class Caller:
     def call(self, claimed: Claimed, request: CallRequest) -> Event:
         """Make the call and return its event. Whatever the function raises becomes an event, except interruptions."""
         if claimed.crashes >= self.max_crashes:
-            return Raised("FC.Unknown", f"the process of the call ended {claimed.crashes} times before it returned")
+            last = f"; the last call {claimed.reason}" if claimed.reason else ""
+            cause = f"the process of the call ended {claimed.crashes} times before it returned{last}"
+            return Raised("FC.Unknown", cause)
         if isinstance(request.resource, FlowResource):
             return self.sub_flows.start(claimed, request)
         function = self.functions.find(request.resource)

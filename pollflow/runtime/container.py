@@ -12,6 +12,7 @@ from pollflow.runtime.engine_errors import EngineErrors
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.interruptions import IsInterruption, is_interruption
 from pollflow.runtime.maintenance import MaintenanceJobs
+from pollflow.runtime.missing_functions import MissingFunctions
 from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.starting import Starter, new_identity
@@ -73,8 +74,9 @@ def build_container(
     flows = FlowCache(definitions)
     starter = Starter(store, reading, definitions, flows, limits, publish, new_identity)
     caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes, is_interruption)
+    missing = MissingFunctions(functions, directory, reading, settings.function_grace)
     errors = EngineErrors(store, settings.max_engine_errors)
-    engine = Engine(store, reading, flows, caller, limits, publish, worker, is_stopping, errors)
+    engine = Engine(store, reading, flows, caller, missing, limits, publish, worker, is_stopping, errors)
     maintenance = MaintenanceJobs(engine)
     sweeper = Sweeper(engine, maintenance, routes, QueueReader(client), settings.sweep_interval)
     return Container(settings, store, reading, definitions, directory, starter, engine, maintenance, sweeper, routes)

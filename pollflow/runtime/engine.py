@@ -38,6 +38,8 @@ from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.engine_errors import EngineErrors, cause_of, passes, stage
 from pollflow.runtime.handled import Handled, failed_by_engine, handled_of, ignored
+from pollflow.runtime.interruptions import reason_of
+from pollflow.runtime.missing_functions import MissingFunctions, waiting_reason
 from pollflow.runtime.notifying import notify_parents
 from pollflow.runtime.parents import token_target
 from pollflow.runtime.routes import Publish
@@ -83,6 +85,7 @@ class Engine:
     reading: Reading
     flows: FlowCache
     caller: Caller
+    missing_functions: MissingFunctions
     limits: Limits
     publish: Publish
     worker: Callable[[], str]
@@ -105,39 +108,59 @@ class Engine:
         flow = self._flow(claimed.digest)
         try:
             with stage("call"):
-                event = event or self._event(flow, claimed)
+                found = event or self._event(flow, claimed)
         except Exception:
             raise
-        except BaseException:
+        except BaseException as error:
             # The call was interrupted by a stop, a hard time limit or a revoke. Do not wait for its lease to expire.
-            self.release(claimed)
+            self.release(claimed, reason=reason_of(error))
             raise
-        if event is None:
-            return ignored("no branch or iteration can be started")
+        if isinstance(found, Handled):
+            return found
         # The message that ends a wait also starts the next step, which runs in the same Celery task.
         inline_nonce = self._nonce() if claimed.state.phase is Phase.WAITING else ""
-        result = self._commit(flow, claimed, event, continue_inline=inline_nonce)
+        result = self._commit(flow, claimed, found, continue_inline=inline_nonce)
         if result is LATE:
             result = self._commit(flow, claimed, TimedOut(), from_outside=True)
         if isinstance(result, Refusal):
             return ignored(f"another worker, a timeout or a stop came first ({result})")
         return result.continued or handled_of(result.decision)
 
-    def release(self, claimed: Claimed) -> None:
-        """Release a call that was interrupted: its message is published again at once."""
+    def release(self, claimed: Claimed, *, pause: float = 0, reason: str = "") -> None:
+        """Release a call: its message is published again, due after `pause` seconds.
+
+        Without a pause the call was interrupted, and counts as a crash unless the worker is stopping.
+        """
+        is_counted = pause == 0 and not self.is_stopping()
         try:
             record = self._current_frame(claimed.key)
-            if record is None:
-                return
-            message = Message(claimed.key, record.metadata, delivery=record.next_delivery)
-            reply = self.store.release(message, claimed.nonce, is_counted=not self.is_stopping())
+            if record is not None:
+                self._release(claimed.key, record, claimed.nonce, pause=pause, reason=reason, is_counted=is_counted)
         except StoreUnavailable as error:
             logger.warning("%s; an interrupted call starts again when its lease has expired", error)
-            return
+
+    def release_ended(self, key: MessageKey, reason: str) -> None:
+        """Release the call of this worker that began with the message, and that the worker's main process ends."""
+        try:
+            record = self.reading.frame(key.ref, key.frame)
+            # A call that continues the message inline has a token that begins with that of the message.
+            if record is not None and record.token.startswith(key.token) and record.claim.startswith(self.worker()):
+                own = replace(key, token=record.token)
+                self._release(own, record, record.claim, pause=0, reason=reason, is_counted=not self.is_stopping())
+        except StoreUnavailable as error:
+            logger.warning("%s; an ended call starts again when its lease has expired", error)
+
+    def _release(
+        self, key: MessageKey, record: FrameRecord, nonce: str, *, pause: float, reason: str, is_counted: bool
+    ) -> None:
+        message = Message(key, record.metadata, countdown=pause, delivery=record.next_delivery)
+        reply = self.store.release(message, nonce, is_counted=is_counted, reason=reason)
         if isinstance(reply, Sent):
             if reply.unpublished:
                 self.publish(message)
-            logger.warning("released an interrupted call", extra=_ids(claimed.key))
+            logger.warning(
+                f"released a call: it {reason}" if reason else "released an interrupted call", extra=_ids(key)
+            )
 
     def time_out_step(self, record: FrameRecord, execution: ExecutionRecord) -> None:
         """Commit that the attempt's deadline has passed."""
@@ -246,11 +269,16 @@ class Engine:
         if isinstance(reply, Sent) and reply.unpublished:
             self.publish(message)
 
-    def _event(self, flow: Flow, claimed: Claimed) -> Event | None:
+    def _event(self, flow: Flow, claimed: Claimed) -> Event | Handled:
         if claimed.kind == "call":
             request = call_of(flow, claimed.state, claimed.info)
             if request is None:
                 raise TypeError(claimed.kind)
+            pause = self.missing_functions.pause(claimed, request)
+            if pause is not None:
+                reason = waiting_reason(request)
+                self.release(claimed, pause=pause, reason=reason)
+                return ignored(reason)
             return self.caller.call(claimed, request)
         join = claimed.join
         if claimed.kind != "children" or join is None:
@@ -258,7 +286,7 @@ class Engine:
         if join.ended == join.total:
             return Joined(self.reading.results(claimed.key.ref, claimed.key.frame))
         is_room = join.made < join.total and join.open < self.limits.max_concurrency
-        return Arrived(join) if is_room else None
+        return Arrived(join) if is_room else ignored("no branch or iteration can be started")
 
     def _commit(
         self, flow: Flow, claimed: Claimed, event: Event, *, from_outside: bool = False, continue_inline: str = ""

@@ -28,6 +28,17 @@ def is_interruption(error: BaseException) -> bool:
     return any(_stops(each) for each in _related(error))
 
 
+def reason_of(error: BaseException) -> str:
+    """Return what ended the call, for users; empty if unknown. Only gevent's exception tells of a hard time limit."""
+    seconds = None if issubclass(type(error), Exception) else getattr(error, "seconds", None)
+    return hard_limit_reason(seconds) if isinstance(seconds, int | float) else ""
+
+
+def hard_limit_reason(seconds: float) -> str:
+    """Return the reason of a call that Celery's hard time limit ended."""
+    return f"was ended by Celery's hard time limit of {seconds:g} s"
+
+
 def members_of(error: BaseException) -> tuple[BaseException, ...]:
     """Return the direct members of an exception group, also of the backport for Python 3.10; none of other errors."""
     names = [base.__name__ for base in type.mro(type(error))]

@@ -24,6 +24,7 @@ _ORDER = (
     ("max_redelivery_timeout", 1, "redelivery_timeout", "the timeout can double with each lost message"),
 )
 """Settings that must be at least so many times another one, each with its reason."""
+_MAY_BE_ZERO = {"function_grace"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Settings:
     """How many calls of an attempt may end with their process before the step fails with `FC.Unknown`."""
     max_engine_errors: int = 5
     """How many errors of the engine itself an entry may have before its execution fails with `FnF.RuntimeError`."""
+    function_grace: float = 60.0
+    """How long a step waits for a worker that has its function, before it fails with `FC.FunctionNotFound`."""
     retention: float = 30.0 * 86_400
     """How long an ended execution is kept."""
     durable: bool = False
@@ -71,6 +74,8 @@ class Settings:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
+                if field.name in _MAY_BE_ZERO and value == 0:
+                    continue
                 raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0, not {value!r}")
             if isinstance(value, float) and not value <= MAX_SECONDS:
                 raise ConfigurationError(

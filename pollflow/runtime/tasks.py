@@ -10,6 +10,7 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import Retry
+from celery.worker.request import Request
 
 from pollflow.errors import StepError
 from pollflow.fdl.model import STEP_TYPES
@@ -24,9 +25,17 @@ _MAX_CAUSE = 1000
 
 
 def add_tasks(
-    app: Celery, queues: StepQueues, handle: Callable[[MessageKey], Handled], sweep: Callable[[], object]
+    app: Celery,
+    queues: StepQueues,
+    request: type[Request],
+    *,
+    handle: Callable[[MessageKey], Handled],
+    sweep: Callable[[], object],
 ) -> None:
-    """Add the tasks to the app. `handle` processes a step message, `sweep` the wake-ups that are due."""
+    """Add the tasks to the app. `handle` processes a step message, `sweep` the wake-ups that are due.
+
+    `request` is the class of the requests of step tasks.
+    """
 
     def run_step(*args: Any) -> str:
         key = messages.key_of(args)
@@ -36,11 +45,11 @@ def add_tasks(
         sweep()
 
     for step_type in STEP_TYPES.values():
-        _add_task(app, queues, messages.TASK_PREFIX + step_type, run_step)
+        _add_task(app, queues, messages.TASK_PREFIX + step_type, run_step, Request=request)
     _add_task(app, queues, SWEEP_TASK, run_sweep)
 
 
-def _add_task(app: Celery, queues: StepQueues, name: str, function: Callable[..., Any]) -> None:
+def _add_task(app: Celery, queues: StepQueues, name: str, function: Callable[..., Any], **options: Any) -> None:
     # Messages are hints, so they are acknowledged early and have no results. The sweep publishes lost ones again.
     app.task(
         name=name,
@@ -54,6 +63,7 @@ def _add_task(app: Celery, queues: StepQueues, name: str, function: Callable[...
         # An expected exception: Celery logs it in one line, without a traceback of the engine.
         throws=(StepError,),
         **queues.send_options(app, name),
+        **options,
     )(function)
 
 

@@ -41,6 +41,10 @@ class Directory:
 
     def functions(self, since: float = 0) -> list[str]:
         """Return the names of functions that workers have registered since a time (epoch seconds), sorted."""
+        return sorted(name for name, seen_at in self.functions_seen().items() if seen_at >= since)
+
+    def functions_seen(self) -> dict[str, float]:
+        """Return when (epoch seconds) each function was last registered by a worker that ran."""
         with translated():
             found: dict[str, str] = self.client.hgetall(self.keys.functions())
-        return sorted(name for name, seen_at in found.items() if float(seen_at) >= since)
+        return {name: float(seen_at) for name, seen_at in found.items()}

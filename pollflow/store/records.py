@@ -148,6 +148,8 @@ class FrameRecord:
     since: float
     deadline: float | None
     join: Join | None
+    reason: str = ""
+    """Why a worker released the call, for users; empty if it was claimed again since."""
     parent_token: str = ""
     parent_metadata: MessageMetadata | None = None
 
@@ -176,6 +178,7 @@ class FrameRecord:
             since=float(fields.get("since", 0)),
             deadline=float(fields["deadline"]) if "deadline" in fields else None,
             join=load_join(*counts),
+            reason=fields.get("reason", ""),
             parent_token=fields.get("parent_token", ""),
             parent_metadata=load_metadata(fields["parent_metadata"]) if "parent_metadata" in fields else None,
         )
@@ -200,7 +203,7 @@ class Claimed:
 
     `starts` counts the calls begun under its token, including this one. `not_counted` counts the calls that ended
     because their worker was stopped. `nonce` is the fencing token of the call, `at` the time of the claim by Redis'
-    clock.
+    clock. `reason` says why a worker released the call before this one. `refused_at` is when a worker first refused it.
     """
 
     key: MessageKey
@@ -212,6 +215,8 @@ class Claimed:
     at: float
     starts: int = 0
     not_counted: int = 0
+    reason: str = ""
+    refused_at: float | None = None
     deadline: float | None = None
     join: Join | None = None
     parent_token: str = ""

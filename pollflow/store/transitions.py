@@ -207,6 +207,8 @@ def _claimed(key: MessageKey, nonce: str, reply: commands.ClaimDone) -> Claimed:
         at=reply.at,
         starts=reply.starts,
         not_counted=reply.not_counted,
+        reason=reply.reason,
+        refused_at=reply.refused_at,
         deadline=reply.deadline,
         join=load_join(reply.total, reply.made, reply.ended),
         parent_token=reply.parent_token,

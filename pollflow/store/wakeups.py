@@ -69,10 +69,12 @@ class WakeUps(Core):
         )
         return self._run(script, self._publishing_keys(key, encoded.queue if encoded else None))
 
-    def release(self, message: Message, nonce: str, *, is_counted: bool) -> commands.Sent | commands.Stale:
-        """End the lease of the interrupted call with that nonce, and publish its message again.
+    def release(
+        self, message: Message, nonce: str, *, is_counted: bool, reason: str = ""
+    ) -> commands.Sent | commands.Stale:
+        """End the lease of the call with that nonce, and publish its message again, with its countdown.
 
-        `is_counted`: the call counts as a crash.
+        `is_counted`: the call counts as a crash. `reason` says for users why its worker did not end it.
         """
         key, encoded = message.key, self._encoded(message)
         script = commands.Release(
@@ -81,6 +83,8 @@ class WakeUps(Core):
             token=key.token,
             nonce=nonce,
             is_counted=is_counted,
+            pause_seconds=message.countdown,
+            reason=reason,
             message=message_text(encoded),
             redelivery_timeout=self.timing.redelivery_timeout,
         )

@@ -5,8 +5,10 @@ The settings come from POLLFLOW_TEST_CONF (JSON of Celery configuration). Run as
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import sys
 import time
 from typing import Any
 
@@ -62,6 +64,22 @@ def die(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
     """Kill the own process."""
     record(input, context)
     os.kill(os.getpid(), 9)
+    return {}
+
+
+@pollflow.function("jobs/raise")
+def raise_(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    """Raise what `input["error"]` names."""
+    record(input, context)
+    match input["error"]:
+        case "exit":
+            sys.exit(3)
+        case "cancelled":
+            raise asyncio.CancelledError
+        case "generator exit":
+            raise GeneratorExit
+        case "other redis":
+            pollflow.Client("redis://127.0.0.1:1/0").flows()
     return {}
 
 

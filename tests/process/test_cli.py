@@ -216,7 +216,7 @@ def test_a_missing_function_is_reported_with_near_names(project: Project) -> Non
     status, output = project.run("run", FLOW)
     assert status == 2
     assert "step GetJobStatus: no function is registered as 'fnf-demo/GetJobState'" in output
-    assert "fnf-demo/GetJobStatus" in output.partition("similar names: ")[2]
+    assert "fnf-demo/GetJobStatus" in output.partition("did you mean ")[2]
     assert_no_traceback(output)
     assert project.json("list") == []
 

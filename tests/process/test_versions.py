@@ -36,3 +36,31 @@ def test_running_executions_keep_their_definition_after_a_deployment(jobs: Jobs)
         for execution in executions:
             assert execution.wait(30).status == "Succeeded"
             assert [event.step for event in execution.history() if event.step][-1] == last
+
+
+NEW = """
+version: v1
+type: flow
+steps: [{type: task, name: New, resourceArn: "acs:fc:::services/jobs/functions/new"}]
+"""
+
+
+def test_an_old_worker_leaves_steps_to_workers_that_have_the_function(jobs: Jobs) -> None:
+    old = jobs.worker("-c", "1", name="worker-old")
+    jobs.client.deploy_text(NEW, "new")
+    executions = [jobs.client.start("new") for _ in range(EXECUTIONS)]
+    old.wait_for_output("waits for a worker that has the function jobs/new")
+    jobs.worker("-c", "1", name="worker-newer", app="tests.apps.newer", pollflow_max_crashes=1)
+    for execution in executions:
+        ended = execution.wait(120)
+        assert (ended.status, ended.output) == ("Succeeded", {"attempt": 1})
+        assert_sound(ended)
+    assert len(calls(jobs.url)) == EXECUTIONS
+
+
+def test_a_misspelt_function_fails_with_the_registered_names(jobs: Jobs) -> None:
+    jobs.worker("-c", "1", pollflow_function_grace=1)
+    jobs.client.deploy_text(NEW.replace("functions/new", "functions/strat"), "misspelt")
+    ended = jobs.client.start("misspelt").wait(60)
+    assert ended.error == "FC.FunctionNotFound"
+    assert ended.cause is not None and "did you mean jobs/start" in ended.cause

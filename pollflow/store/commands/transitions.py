@@ -97,6 +97,8 @@ class ClaimDone:
     secret: str
     events: int
     not_counted: int = 0
+    reason: str = ""
+    refused_at: float | None = None
     deadline: float | None = None
     total: int | None = None
     made: int | None = None

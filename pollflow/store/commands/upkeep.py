@@ -75,7 +75,10 @@ class Redeliver(Script[RedeliverReply]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release(Script[Sent | Stale]):
-    """Ends the lease of a call that was interrupted. `is_counted`: it counts as a crash."""
+    """Ends the lease of a call that was interrupted, or that its worker cannot make.
+
+    `is_counted`: it counts as a crash. `pause_seconds`: its message is due after this time. `reason` is for users.
+    """
 
     NAME: ClassVar[str] = "release"
     KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake", "queue")
@@ -85,6 +88,8 @@ class Release(Script[Sent | Stale]):
     token: str
     nonce: str
     is_counted: bool
+    pause_seconds: float
+    reason: str
     message: MessageText | None
     redelivery_timeout: float
 

@@ -5,10 +5,10 @@
 -- REPLY leased
 -- REPLY early seconds
 -- REPLY unreadable layout
--- REPLY claimed kind layout state starts not_counted deadline total made ended parent_token parent_metadata at flow name digest started_at secret events
+-- REPLY claimed kind layout state starts not_counted reason refused_at deadline total made ended parent_token parent_metadata at flow name digest started_at secret events
 local frame, history, wake = KEYS[2], KEYS[3], KEYS[4]
 local execution = find_execution(KEYS[1])
-local found = read(frame, 'token', 'kind', 'due', 'claim', 'lease', 'deadline', 'layout')
+local found = read(frame, 'token', 'kind', 'due', 'claim', 'lease', 'deadline', 'layout', 'reason')
 if not execution or not execution.is_running or found.token ~= args.token or found.kind == 'report' then
   return reply('stale')
 end
@@ -30,8 +30,9 @@ elseif found.kind == 'children' then
   -- The token stays while children run. After this claim, no earlier one may commit: Redis may have lost what it read.
   redis.call('HSET', frame, 'notified', '0', 'join_nonce', args.nonce)
 end
-local answer = read(frame, 'kind', 'layout', 'state', 'starts', 'not_counted', 'deadline', 'total', 'made', 'ended',
-  'parent_token', 'parent_metadata')
+local answer = read(frame, 'kind', 'layout', 'state', 'starts', 'not_counted', 'refused_at', 'deadline', 'total', 'made',
+  'ended', 'parent_token', 'parent_metadata')
+answer.reason = found.reason
 for name, value in pairs(read(KEYS[1], 'flow', 'name', 'digest', 'started_at', 'secret', 'events')) do
   answer[name] = value
 end

@@ -104,7 +104,7 @@ local function schedule_next(frame, name, wake, queue, next, now, last)
   local has_message = next.kind == 'step' or next.kind == 'call'
   local is_sent = has_message and due - now <= args.max_countdown
   redis.call('HDEL', frame, 'timeout', 'total', 'made', 'ended', 'max_concurrency', 'notified', 'join_nonce',
-    'not_counted', 'losses', 'engine_errors')
+    'not_counted', 'reason', 'refused_at', 'losses', 'engine_errors')
   if next.kind ~= 'report' then
     redis.call('HDEL', frame, 'deadline')
   end
@@ -141,6 +141,7 @@ local function lease_call(execution, frame, name, history, wake, nonce, now)
     deadline = now + tonumber(found.timeout)
     redis.call('HSET', frame, 'deadline', text(deadline))
   end
+  redis.call('HDEL', frame, 'reason')
   redis.call('HSET', frame, 'claim', nonce, 'lease', text(lease), 'since', text(now), 'starts', starts, 'last', last)
   redis.call('ZADD', wake, text(math.min(lease, deadline or lease)), member(name))
 end

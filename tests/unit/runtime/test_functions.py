@@ -128,6 +128,12 @@ def test_a_call_that_crashed_too_often_is_not_repeated() -> None:
     assert event == Raised("FC.Unknown", "the process of the call ended 3 times before it returned")
 
 
+def test_a_call_that_crashed_too_often_names_what_ended_the_last_one() -> None:
+    event = call(nothing, starts=4, reason="was ended by Celery's hard time limit of 5 s")
+    assert isinstance(event, Raised)
+    assert event.cause.endswith(" before it returned; the last call was ended by Celery's hard time limit of 5 s")
+
+
 def test_the_result_of_a_callback_call_is_ignored() -> None:
     assert call(nothing, pattern=Pattern.WAIT_FOR_CALLBACK) == Submitted({})
 
