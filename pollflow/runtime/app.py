@@ -213,6 +213,7 @@ def _publisher(app: Celery, queues: StepQueues) -> Callable[[Message], None]:
                 root_id=message.key.execution.id,
                 parent_id=messages.parent_id(message),
                 headers={messages.CALLBACK: messages.callback_of(message)},
+                shadow=messages.shown_name(message),
                 argsrepr=messages.shown_args(message),
                 kwargsrepr="{}",
                 serializer="json",

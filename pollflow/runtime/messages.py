@@ -1,7 +1,7 @@
 """Step messages in the wire form of Celery (protocol 2) on Redis: text that a Lua script may put on a queue.
 
-The message says what Flower shows, and nothing secret: the step type is the task's name; flow, execution, step,
-visit and attempt are its arguments as shown; the execution is its root, the step before its parent.
+The message says what Flower shows, and nothing secret: step type, flow and step are its name as shown; flow, execution,
+step, visit and attempt are its arguments as shown; the execution is its root, the step before its parent.
 """
 
 from __future__ import annotations
@@ -60,6 +60,14 @@ def parent_id(message: Message) -> str | None:
 def _entry_id(execution_id: str, frame: str, entry: int, attempt: int) -> str:
     name = f"{execution_id}-{frame}.{entry}"
     return name if attempt == 1 else f"{name}-{attempt}"
+
+
+def shown_name(message: Message) -> str:
+    """Return the name of the Celery task as Flower and the worker's log show it: they show no arguments by default.
+
+    It has no execution, since Flower counts tasks by this name.
+    """
+    return f"{task_name(message)} {message.key.ref.flow}/{message.metadata.step}"
 
 
 def args_of(message: Message) -> list[str | int]:
@@ -126,7 +134,7 @@ def _headers(message: Message, identity: str, eta: datetime | None) -> dict[str,
         "lang": "py",
         "task": task_name(message),
         "id": identity,
-        "shadow": None,
+        "shadow": shown_name(message),
         "eta": None if eta is None else eta.isoformat(),
         "expires": None,
         "group": None,

@@ -83,18 +83,22 @@ def test_flower_shows_flow_execution_step_visit_attempt_and_parent(jobs: Jobs, f
     jobs.worker("-E")
     flower.await_worker()
     execution = jobs.client.start("polling", {"wait": 1, "done_at": 2, "password": "hunter2"}, name="mine").wait(30)
-    wait_until(lambda: "pollflow.succeed" in {row["name"] for row in flower.rows()}, "last step in Flower")
+    wait_until(lambda: "pollflow.succeed polling/Done" in {row["name"] for row in flower.rows()}, "last step in Flower")
     wait_until(lambda: {row["state"] for row in flower.rows()} == {"SUCCESS"}, "success of all rows")
     rows = flower.rows()
     assert [(row["name"], row["args"], row["result"]) for row in rows] == [
-        ("pollflow.task", "('polling', 'mine', 'Start', 'visit 1', 'attempt 1')", "'next: Wait'"),
-        ("pollflow.wait", "('polling', 'mine', 'Wait', 'visit 1', 'attempt 1')", "'waits 1 s'"),
-        ("pollflow.task", "('polling', 'mine', 'Status', 'visit 1', 'attempt 1')", "'next: Check'"),
-        ("pollflow.choice", "('polling', 'mine', 'Check', 'visit 1', 'attempt 1')", "'next: Wait'"),
-        ("pollflow.wait", "('polling', 'mine', 'Wait', 'visit 2', 'attempt 1')", "'waits 1 s'"),
-        ("pollflow.task", "('polling', 'mine', 'Status', 'visit 2', 'attempt 1')", "'next: Check'"),
-        ("pollflow.choice", "('polling', 'mine', 'Check', 'visit 2', 'attempt 1')", "'next: Done'"),
-        ("pollflow.succeed", "('polling', 'mine', 'Done', 'visit 1', 'attempt 1')", "'the execution succeeded'"),
+        ("pollflow.task polling/Start", "('polling', 'mine', 'Start', 'visit 1', 'attempt 1')", "'next: Wait'"),
+        ("pollflow.wait polling/Wait", "('polling', 'mine', 'Wait', 'visit 1', 'attempt 1')", "'waits 1 s'"),
+        ("pollflow.task polling/Status", "('polling', 'mine', 'Status', 'visit 1', 'attempt 1')", "'next: Check'"),
+        ("pollflow.choice polling/Check", "('polling', 'mine', 'Check', 'visit 1', 'attempt 1')", "'next: Wait'"),
+        ("pollflow.wait polling/Wait", "('polling', 'mine', 'Wait', 'visit 2', 'attempt 1')", "'waits 1 s'"),
+        ("pollflow.task polling/Status", "('polling', 'mine', 'Status', 'visit 2', 'attempt 1')", "'next: Check'"),
+        ("pollflow.choice polling/Check", "('polling', 'mine', 'Check', 'visit 2', 'attempt 1')", "'next: Done'"),
+        (
+            "pollflow.succeed polling/Done",
+            "('polling', 'mine', 'Done', 'visit 1', 'attempt 1')",
+            "'the execution succeeded'",
+        ),
     ]
     assert {row["root_id"] for row in rows} == {execution.id}
     assert sum(row["eta"] is not None for row in rows) == 2
@@ -176,7 +180,7 @@ def test_a_revoked_message_that_is_queued_is_replaced_within_seconds(jobs: Jobs,
     with Celery(broker=jobs.url) as app:
         app.control.revoke(f"{execution.id}-r.3", terminate=terminate)
     assert execution.wait(30).status == "Succeeded"
-    assert f"Discarding revoked task: pollflow.task[{execution.id}-r.3]" in jobs.log()
+    assert f"Discarding revoked task: pollflow.task polling/Status[{execution.id}-r.3]" in jobs.log()
     assert f"{execution.id}-r.3~2" in jobs.log()
 
 

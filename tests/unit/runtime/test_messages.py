@@ -39,6 +39,7 @@ def test_a_message_names_flow_execution_step_visit_and_attempt_but_no_token() ->
     headers = encoded(MESSAGE)["headers"]
     assert isinstance(headers, dict)
     assert headers["task"] == "pollflow.task"
+    assert headers["shadow"] == "pollflow.task polling/Get status"
     assert headers["argsrepr"] == "('polling', 'mine', 'Get status', 'visit 3', 'attempt 2')"
     assert headers["root_id"] == "0123"
     assert (headers["id"], headers["parent_id"]) == ("0123-r.4-2", "0123-r.4")
