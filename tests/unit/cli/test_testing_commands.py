@@ -83,7 +83,7 @@ def test_a_folder_without_flow_tests_is_an_error(tmp_path: Path) -> None:
 def test_the_flow_test_that_init_writes_passes(tmp_path: Path) -> None:
     write_project(tmp_path)
     status, output = run("test", str(tmp_path / "flows"))
-    assert (status, output.splitlines()[-1]) == (0, "2 passed, 0 failed")
+    assert (status, output.splitlines()[-1]) == (0, "4 passed, 0 failed")
 
 
 def test_a_missing_path_exits_with_2(tmp_path: Path) -> None:
