@@ -162,7 +162,7 @@ def test_the_context_table_has_the_fields_of_the_context() -> None:
 def test_the_limits_are_those_of_the_settings() -> None:
     defaults = Settings()
     listed = {row[2].strip("`"): row[1] for row in rows(section("Limits")) if "pollflow_" in row[2]}
-    assert len(listed) == 6
+    assert len(listed) == 9
     for name, limit in listed.items():
         assert float(limit.split()[0]) == getattr(defaults, name.removeprefix("pollflow_")), name
 
