@@ -11,7 +11,7 @@ import typer
 from pollflow.cli import documents, open_steps
 from pollflow.cli.inputs import split_execution
 from pollflow.cli.loop_summary import LoopSummary, summarized
-from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl
+from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl, valid_statuses
 from pollflow.cli.output import print_json
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.tables import Column, print_table, wrapped_rows
@@ -36,6 +36,7 @@ Statuses = Annotated[
         "--status",
         "-s",
         metavar="STATUS",
+        callback=valid_statuses,
         help=f"Only executions with this status: {', '.join(STATUSES)}. Repeat it for several.",
     ),
 ]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pollflow.client.filters import status_filter
 from pollflow.errors import InvalidArgument
 from pollflow.runtime import arguments
 
@@ -25,6 +26,15 @@ def valid_name(value: str | None) -> str | None:
         return None if value is None else arguments.name("it", value)
     except InvalidArgument as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def valid_statuses(values: list[str] | None) -> list[str] | None:
+    """Return the values of an option that names statuses."""
+    try:
+        status_filter(values or None)
+    except InvalidArgument as error:
+        raise typer.BadParameter(str(error)) from error
+    return values
 
 
 RedisUrl = Annotated[

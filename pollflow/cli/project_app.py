@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pollflow.runtime.app import Attached
 
 VARIABLE = "POLLFLOW_APP"
+STATE_VARIABLE = "POLLFLOW_REDIS_URL"
 APP_FILE = "worker.py"
 PYPROJECT = "pyproject.toml"
 REMEDIES = """\
@@ -102,10 +103,18 @@ def read_app(name: AppName, project: Path) -> Attached:
     try:
         app = import_app(name, project)
     except RedisNotConfigured:
-        os.environ["POLLFLOW_REDIS_URL"] = "redis://127.0.0.1:6379/0"
-        app = import_app(name, project)
+        app = _import_with_any_redis(name, project)
     import_included(app.app, name)
     return app
+
+
+def _import_with_any_redis(name: AppName, project: Path) -> Attached:
+    """Import an app that needs a Redis to be attached. Nothing connects to it."""
+    os.environ[STATE_VARIABLE] = "redis://127.0.0.1:6379/0"
+    try:
+        return import_app(name, project)
+    finally:
+        del os.environ[STATE_VARIABLE]
 
 
 class _ModuleError(Exception):

@@ -201,7 +201,7 @@ def _check_agreement(app: Attached, name: AppName, configured: str | None, origi
     """Raise CommandError if the app itself names another Redis than the option or the environment."""
     from pollflow.store import RedisLocation
 
-    if configured and app.is_url_explicit and RedisLocation.parse(configured) != app.location:
+    if configured and app.is_url_explicit and not RedisLocation.parse(configured).is_probably(app.location):
         raise CommandError(
             f"two different Redises are configured for the state of executions\n"
             f"  {app.location}  by the app {name}\n"

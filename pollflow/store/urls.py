@@ -105,6 +105,13 @@ class RedisLocation:
             options=options,
         )
 
+    def is_probably(self, other: RedisLocation) -> bool:
+        """Return whether both name the same database if `localhost` is 127.0.0.1, as on almost every machine."""
+        mine, theirs = (
+            replace(each, host=DEFAULT_HOST) if each.host == "localhost" else each for each in (self, other)
+        )
+        return mine == theirs
+
     def completed_by(self, other: RedisLocation) -> RedisLocation:
         """Return the location with TLS and credentials of `other`, the same database, where this one has none."""
         completed = self if self.tls is not None else replace(self, tls=other.tls)

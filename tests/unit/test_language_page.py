@@ -11,7 +11,6 @@ from typing import Any
 
 import fakeredis
 import pytest
-import redis
 import yaml
 
 import pollflow
@@ -69,12 +68,13 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Return a bench on fakeredis; the Python of the page uses its Redis and its functions."""
     server = fakeredis.FakeServer()
 
-    def from_url(url: str, *, decode_responses: bool = False, **_: Any) -> fakeredis.FakeRedis:
-        return fakeredis.FakeRedis(server=server, decode_responses=decode_responses)
+    def connect(*_: Any, **__: Any) -> fakeredis.FakeRedis:
+        return fakeredis.FakeRedis(server=server, decode_responses=True)
 
-    monkeypatch.setattr(redis.Redis, "from_url", from_url)
+    monkeypatch.setattr("pollflow.client.client.connect", connect)
+    monkeypatch.setattr("redis.Redis.from_url", connect)
     monkeypatch.setenv("POLLFLOW_REDIS_URL", "redis://nowhere.invalid/0")
-    bench = Bench(redis.Redis.from_url("redis://nowhere.invalid/0", decode_responses=True))
+    bench = Bench(connect())
     monkeypatch.setattr(pollflow, "function", bench.functions.function)
     return bench
 

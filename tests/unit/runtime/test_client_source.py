@@ -8,6 +8,7 @@ from celery import Celery
 import pollflow
 from pollflow.client.source import find_source
 from pollflow.runtime import attached
+from pollflow.store import RedisLocation
 
 URL = "redis://127.0.0.1:1/0"
 OTHER = "redis://127.0.0.1:1/9"
@@ -31,26 +32,26 @@ def test_a_client_of_an_app_has_its_redis_key_prefix_and_limits(monkeypatch: pyt
     source = app(pollflow_redis_url=URL, pollflow_key_prefix="shop")
     found, of = find_source(source, None)
     assert of is not None
-    assert (found, of.settings.key_prefix) == (URL, "shop")
+    assert (str(found), of.settings.key_prefix) == (URL, "shop")
 
 
 def test_a_bare_client_uses_the_only_attached_app() -> None:
     source = app()
-    assert find_source(None, None) == (URL, attached.attached_to(source))
+    assert find_source(None, None) == (RedisLocation.parse(URL), attached.attached_to(source))
 
 
 def test_a_bare_client_uses_the_environment_if_the_app_is_not_certain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLLFLOW_REDIS_URL", OTHER)
-    assert find_source(None, None) == (OTHER, None)
+    assert find_source(None, None) == (RedisLocation.parse(OTHER), None)
     monkeypatch.delenv("POLLFLOW_REDIS_URL")
     app(), app(OTHER)
     monkeypatch.setenv("POLLFLOW_REDIS_URL", OTHER)
-    assert find_source(None, None) == (OTHER, None)
+    assert find_source(None, None) == (RedisLocation.parse(OTHER), None)
 
 
 def test_a_url_is_used_whatever_app_is_attached() -> None:
     app()
-    assert find_source(OTHER, "shop") == (OTHER, None)
+    assert find_source(OTHER, "shop") == (RedisLocation.parse(OTHER), None)
 
 
 def test_the_current_app_of_celery_is_accepted() -> None:
@@ -58,7 +59,7 @@ def test_the_current_app_of_celery_is_accepted() -> None:
 
     source = app()
     source.set_current()
-    assert find_source(current_app, None) == (URL, attached.attached_to(source))
+    assert find_source(current_app, None) == (RedisLocation.parse(URL), attached.attached_to(source))
 
 
 @pytest.mark.parametrize("source", [Celery("plain"), 5, object()])

@@ -11,6 +11,7 @@ from celery import Celery
 
 from pollflow.runtime.app import attach
 from pollflow.runtime.isolation import Isolation, isolate
+from pollflow.store import RedisLocation
 
 OURS = "redis://127.0.0.1:1/5"
 THEIRS = "redis://production:6379/3"
@@ -76,7 +77,7 @@ def test_attach_replaces_whatever_the_app_configures(make: Callable[[], Celery])
     app = make()
     attached = attach(app, "redis://production:6379/4")
     assert_isolated(app)
-    assert attached.redis_url == attached.broker_url == OURS
+    assert attached.location == attached.broker.location == RedisLocation.parse(OURS)
     assert attached.container.routes.in_script
     connection = attached.container.store.client.get_connection_kwargs()
     assert (connection["host"], connection["port"], connection["db"]) == ("127.0.0.1", 1, 5)
@@ -119,6 +120,6 @@ def test_a_process_that_is_not_isolated_is_not_changed(monkeypatch: pytest.Monke
     monkeypatch.delenv("POLLFLOW_REDIS_URL")
     app = in_code()
     attached = attach(app)
-    assert (attached.redis_url, attached.is_url_explicit) == (THEIRS, False)
+    assert (attached.location, attached.is_url_explicit) == (RedisLocation.parse(THEIRS), False)
     assert isolate(app) is None
     assert app.conf.broker_url == THEIRS
