@@ -27,8 +27,8 @@ def find_source(source: Any, key_prefix: str | None) -> tuple[RedisLocation, Att
                 f"key_prefix is {key_prefix!r}, but that of the app is {attached.settings.key_prefix!r}; leave it out"
             )
         return attached.location, attached
-    url = source or os.environ.get(ENVIRONMENT)
-    if not url:
+    url = os.environ.get(ENVIRONMENT) or None if source is None else source
+    if url is None:
         raise InvalidArgument(_nothing_names_a_redis())
     return RedisLocation.parse(url), None
 

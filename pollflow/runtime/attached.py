@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pollflow.errors import InvalidArgument
+from pollflow.runtime import arguments
 
 if TYPE_CHECKING:
     from pollflow.runtime.app import Attached
@@ -25,7 +26,7 @@ def attached_to(app: Any) -> Attached:
     found = _attached.get(id(original))
     if found is None:
         raise InvalidArgument(
-            f"{original!r} runs no flows: neither a Redis URL nor a Celery app that was attached; "
+            f"source must be a Redis URL or a Celery app that was attached, not {arguments.shown(original)}; "
             "call pollflow.attach(app) where the app is made"
         )
     return found

@@ -40,7 +40,7 @@ def _error_of(error: BaseException) -> tuple[str, str]:
     """Return the error name and the cause; that of a group names its members."""
     own = _name_of(type(error))
     if issubclass(type(error), StepError):
-        name = shortened(_text(lambda: error.error, own), MAX_ERROR)  # type: ignore[attr-defined]
+        name = _text(lambda: error.error, own)  # type: ignore[attr-defined]
         return name or own, _text(lambda: error.cause)  # type: ignore[attr-defined]
     text = _text(lambda: error)
     if _is_key_error(error):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pollflow.errors import EntityTooLarge, InvalidArgument
 from pollflow.fdl.model import Json, JsonObject
-from pollflow.machine.data import MAX_DEPTH, over_size, size_of
+from pollflow.machine.data import MAX_DEPTH, TOO_DEEP, over_size, size_of
 from pollflow.runtime.arguments import shown
 
 _MAX_BITS = 14_284
@@ -46,7 +46,9 @@ def plain_json(name: str, value: Any) -> Json:
     try:
         plain: Json = json.loads(json.dumps(value, allow_nan=False))
         is_changed = plain != value
-    except (TypeError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise EntityTooLarge(over_size(f"the {name.removeprefix('the ')}", TOO_DEEP, 0)) from None
+    except (TypeError, ValueError) as error:
         unknown = f"{name} cannot be represented in JSON"
         raise InvalidArgument(_Search().problem(value, name) or unknown) from error
     # The search is slow, so it only looks for a reason if the copy differs or cannot be made.

@@ -23,6 +23,10 @@ _MAX_PAUSE_SECONDS = 1.0
 logger = logging.getLogger("pollflow")
 
 
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 def _raise(problem: NotDurable) -> None:
     raise problem
 
@@ -43,7 +47,7 @@ class RetryPolicy:
     commit_seconds: float = 0
     is_durable: bool = False
     on_not_durable: Callable[[NotDurable], None] = _raise
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = _sleep
 
 
 NO_RETRY = RetryPolicy()
@@ -67,7 +71,7 @@ def with_retry(
     attempt: Callable[[], T],
     seconds: float,
     is_retried: Callable[[StoreUnavailable | NotDurable], bool] = is_temporary,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = _sleep,
 ) -> T:
     """Return the result of `attempt`, repeated for up to `seconds` while Redis cannot serve.
 

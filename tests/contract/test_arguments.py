@@ -140,7 +140,7 @@ FUNCTIONS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
     ),
     pollflow.beat_schedule: ({}, {"every": [*NUMBERS, None, 0]}),
     pollflow.fc_handler: ({}, {"handler": [*INSTANCES, None]}),
-    Client: ({"redis_url": "redis://localhost:1/0"}, {"redis_url": NOT_TEXTS, "key_prefix": [*TEXTS, "", None]}),
+    Client: ({"source": "redis://localhost:1/0"}, {"source": NOT_TEXTS, "key_prefix": [*TEXTS, ""]}),
     flow_testing.Reply: ({}, {"raises": INSTANCES, "lost": [*FLAGS, None], "takes": [*NUMBERS, None]}),
     flow_testing.Stop: (
         {"seconds": 1},

@@ -20,7 +20,7 @@ def attached(store_url: str) -> Attached:
 
 
 def queued(attached: Attached) -> int:
-    with Redis.from_url(attached.broker_url) as broker:
+    with Redis.from_url(attached.broker.location.state_url()) as broker:
         return int(broker.llen("mine"))
 
 
@@ -48,7 +48,7 @@ def test_without_workers_on_this_redis_nothing_goes_to_the_broker(attached: Atta
 
 def test_a_client_with_a_url_leaves_the_message_to_the_sweep(attached: Attached) -> None:
     register(attached)
-    with pollflow.Client(attached.redis_url) as client:
+    with pollflow.Client(attached.location.state_url()) as client:
         client.deploy_text(FLOW, "flow")
         client.start("flow", name="one")
     assert queued(attached) == 0
@@ -59,7 +59,7 @@ def test_limits_and_key_prefix_are_those_of_the_app(store_url: str) -> None:
     app.conf.update(pollflow_key_prefix="shop", pollflow_max_wait=9.0)
     attach(app)
     with pollflow.Client(app) as client:
-        with pytest.raises(pollflow.DefinitionError, match="from 0 to 9"):
+        with pytest.raises(pollflow.DefinitionError, match="more than the limit of 9 s"):
             client.deploy_text(FLOW.replace("type: pass", "type: wait, duration: 10"), "flow")
         client.deploy_text(FLOW, "flow")
     with Redis.from_url(store_url) as redis:

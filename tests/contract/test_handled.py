@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from celery import Celery
 from celery.exceptions import Retry
+from celery.worker.request import Request
 from redis.exceptions import ConnectionError as ConnectionLost
 
 from pollflow import StepError, TaskError
 from pollflow.machine import Status
 from pollflow.runtime.handled import Handled, HandledAs
+from pollflow.runtime.step_queues import StepQueues
 from pollflow.runtime.tasks import add_tasks
+from pollflow.store import MessageKey
 from tests.contract.conftest import Bench
 from tests.flows import BRANCHES, CALLBACK, EACH_PASS, LOOP, RETRIES, TASK, WAIT
 
@@ -134,8 +138,12 @@ def test_a_message_that_redis_cannot_serve_says_so(bench: Bench, monkeypatch: py
 def tasks(request: pytest.FixtureRequest) -> Any:
     """Return the step task of an app whose engine says `request.param`."""
     app = Celery(set_as_current=False)
-    add_tasks(app, lambda key: request.param, lambda: 0)
+    add_step_tasks(app, lambda key: request.param)
     return app.tasks["pollflow.task"]
+
+
+def add_step_tasks(app: Celery, handle: Callable[[MessageKey], Handled]) -> None:
+    add_tasks(app, StepQueues.of(app, "pollflow"), Request, handle=handle, sweep=lambda: 0)
 
 
 ARGS = ("flow", "x", "id", 1, "r", "token")
@@ -164,6 +172,6 @@ def test_a_retried_task_raises_retry_and_schedules_nothing(tasks: Any) -> None:
 def test_two_apps_of_one_process_have_their_own_tasks() -> None:
     apps = [Celery(set_as_current=False) for _ in range(3)]
     for number, app in enumerate(apps[:2]):
-        add_tasks(app, lambda key, number=number: committed(f"app {number}"), lambda: 0)  # type: ignore[misc]
+        add_step_tasks(app, lambda key, number=number: committed(f"app {number}"))  # type: ignore[misc]
     assert [app.tasks["pollflow.task"](*ARGS) for app in apps[:2]] == ["app 0", "app 1"]
     assert "pollflow.task" not in apps[2].tasks
