@@ -71,13 +71,17 @@ class _RepairedPool(AsynPool):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class RunningTask:
-    """A Celery task that this worker has begun. `started_at` is epoch seconds by this machine's clock."""
+    """A Celery task that this worker has begun. `started_at` is epoch seconds by this machine's clock.
+
+    `pid` is the process id of its pool child; None before the child confirms the task, or without child processes.
+    """
 
     request: Any
     id: str
     name: str
     args: Any
     headers: dict[str, Any]
+    pid: int | None
     started_at: float | None
 
 
@@ -90,6 +94,7 @@ def running_tasks() -> list[RunningTask]:
             name=request.name,
             args=request.args,
             headers=request.request_dict,
+            pid=request.worker_pid,
             started_at=request.time_start,
         )
         for request in _snapshot(worker_state.active_requests)
@@ -157,7 +162,7 @@ def _required_parts() -> Iterable[tuple[Any, str, bool]]:
     ensure = getattr(Connection, "_ensure_connection", Connection.ensure_connection)
     ensure_parameters = set(inspect.signature(ensure).parameters)
     yield celery, "worker.state.active_requests", hasattr(worker_state, "active_requests")
-    for attribute in ("time_start", "request_dict"):
+    for attribute in ("worker_pid", "time_start", "request_dict"):
         yield celery, f"worker.request.Request.{attribute}", hasattr(Request, attribute)
     yield celery, "worker.consumer.Consumer.bucket_for_task", hasattr(Consumer, "bucket_for_task")
     yield kombu, "utils.limits.TokenBucket.contents", hasattr(TokenBucket(1), "contents")  # type: ignore[no-untyped-call]

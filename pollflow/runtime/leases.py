@@ -7,6 +7,7 @@ renewal of its own lease, and the calls of a dead child are no longer renewed.
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import signal
 import time
@@ -64,7 +65,7 @@ class LeaseRenewer:
 
     def renew(self) -> None:
         """Renew every lease once, and then end calls that can no longer commit."""
-        tasks = _step_tasks(self.list_running())
+        tasks = [pair for pair in _step_tasks(self.list_running()) if not self._has_died(pair[0])]
         renewed = self.store.renew([key for _, key in tasks], worker_name())
         failed = [pair for pair, is_renewed in zip(tasks, renewed, strict=True) if not is_renewed]
         self._failed_rounds = {task.request: self._failed_rounds.get(task.request, 0) + 1 for task, _ in failed}
@@ -74,6 +75,13 @@ class LeaseRenewer:
         due = (pair for pair in failed if self._failed_rounds[pair[0].request] >= _MAX_FAILED_ROUNDS)
         for task, key in islice(due, _ENDED_PER_ROUND):
             self._end(task, key)
+
+    def _has_died(self, task: RunningTask) -> bool:
+        """Return whether the child of a task has ended, also if Celery does not notice it.
+
+        A worker of Celery 5.5 that reconnects forgets which calls its children run, and never learns their end.
+        """
+        return self.terminate is not None and task.pid is not None and _has_exited(task.pid)
 
     def _end(self, task: RunningTask, key: MessageKey) -> None:
         """End a call whose execution was stopped, whose attempt timed out, or that another worker has claimed."""
@@ -107,6 +115,14 @@ class LeaseRenewer:
             return execution.status is Status.SUCCEEDED
         frame = self.reading.frame(key.ref, key.frame)
         return frame is None or frame.token != key.token  # with the same token, another worker has claimed the call
+
+
+def _has_exited(pid: int) -> bool:
+    """Return whether a child process has ended. It can still be reaped by the worker."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def _step_tasks(tasks: Sequence[RunningTask]) -> list[tuple[RunningTask, MessageKey]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pytest
+from celery.worker import state as worker_state
 from redis import Redis
 from redis.client import Pipeline
 
@@ -30,6 +33,7 @@ class Request:
     args: list[Any] = field(default_factory=lambda: ["flow", "x", "id", 1, "r", "token"])
     request_dict: dict[str, Any] = field(default_factory=dict)
     time_start: float = 0.0
+    worker_pid: int | None = None
     name: ClassVar[str] = "pollflow.task"
     id: ClassVar[str] = "1"
 
@@ -61,6 +65,28 @@ def run_next(
         ended.append((pid, number))
 
     return LeaseRenewer(bench.container.store, bench.container.reading, terminate, marks), ended
+
+
+@pytest.mark.parametrize("child", ["running", "exited", "reaped"])
+def test_the_lease_of_a_call_whose_child_has_ended_is_not_renewed(
+    bench: Bench, child: str, marks: CallMarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = bench.start(TASK)
+    renewer, _ = run_next(bench, monkeypatch, marks)
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    (request,) = worker_state.active_requests
+    request.worker_pid = process.pid
+    if child != "running":
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | (os.WNOWAIT if child == "exited" else 0))
+    before = bench.container.reading.frame(ref, "r")
+    bench.pass_time(1)
+    renewer.renew()
+    after = bench.container.reading.frame(ref, "r")
+    process.kill()
+    process.communicate()
+    assert before is not None and after is not None
+    assert (after.lease > before.lease) is (child == "running")
 
 
 @pytest.mark.parametrize("pattern", ["requestResponse", "waitForCallback"])

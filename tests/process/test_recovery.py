@@ -192,6 +192,23 @@ def test_a_worker_resumed_after_its_lease_cannot_commit(jobs: Jobs) -> None:
     assert 2 in keys.values()
 
 
+def test_a_child_that_dies_after_its_worker_has_reconnected_is_noticed(jobs: Jobs) -> None:
+    # Celery 5.5 forgets the running calls when it reconnects, and so never learns that this child has died.
+    worker = jobs.worker()
+    execution = jobs.client.start("polling", {"wait": 0.1, "block": 300, "done_at": 1})
+    wait_until(lambda: any(call["step"] == "Status" for call in calls(jobs.url)), "the call")
+    connections = worker.output().count("Connected to")
+    with Redis.from_url(jobs.url) as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    wait_until(lambda: worker.output().count("Connected to") > connections, "the reconnection")
+    (pid,) = (call["pid"] for call in calls(jobs.url) if call["step"] == "Status")
+    os.kill(pid, signal.SIGKILL)
+    execution = execution.wait(60)
+    assert execution.status == "Succeeded"
+    assert_sound(execution)
+    assert len([call for call in calls(jobs.url) if call["step"] == "Status"]) == 2
+
+
 def test_a_function_may_continue_after_it_reported_its_callback(jobs: Jobs) -> None:
     jobs.client.deploy_text(
         "version: v1\ntype: flow\nsteps:\n  - type: task\n    name: Ask\n"
