@@ -84,6 +84,7 @@ def list_(
 
 
 def show(
+    *,
     execution: ExecutionName,
     with_traceback: WithTraceback = False,
     as_json: AsJson = False,
@@ -115,6 +116,7 @@ def show(
 
 
 def history(
+    *,
     execution: ExecutionName,
     every: EveryEvent = False,
     full: Full = False,

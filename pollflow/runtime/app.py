@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery, signals
 
 from pollflow.errors import ConfigurationError, InvalidArgument, NotDurable, RedisNotConfigured, StoreUnavailable
-from pollflow.runtime import arguments, call_marks, interruption, messages, shutdown_flag
+from pollflow.runtime import arguments, call_marks, deferred_signals, messages, shutdown_flag
 from pollflow.runtime import functions as function_registry
 from pollflow.runtime.attached import remember
 from pollflow.runtime.background import run_in_background
@@ -80,57 +80,66 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
         arguments.instance("redis_url", redis_url, str, "a URL")
     if functions is not None:
         arguments.instance("functions", functions, Functions, "a pollflow.Functions")
-    explicit_url = isolate(app) or redis_url
-    settings, broker = Settings.of(app.conf), Broker.of(app)
-    explicit_url = explicit_url or settings.redis_url
-    location = _state_location(app, explicit_url, broker)
-    queues = StepQueues.of(app, settings.key_prefix)
-    routes = _routes(app, location, broker, queues)
-    check_celery(app, settings, broker, routes)
-    registry = function_registry.default if functions is None else functions
-    publish = _publisher(app, queues)
-
-    def container(retry_seconds: float, *, claim_seconds: float, commit_seconds: float) -> Container:
-        return build_container(
-            connect(location, retry_seconds=retry_seconds),
-            settings,
-            routes=routes,
-            publish=publish,
-            functions=registry,
-            worker=worker_name,
-            is_stopping=shutdown_flag.is_stopping,
-            retry_policy=RetryPolicy(
-                claim_seconds, commit_seconds, settings.durable, _log_not_durable, interruption.pause
-            ),
-        )
-
-    attached = Attached(
-        app,
-        location,
-        broker,
-        queues,
-        settings,
-        registry,
-        container(_WORKER_RETRY_SECONDS, claim_seconds=_CLAIM_RETRY_SECONDS, commit_seconds=inf),
-        container(_BACKGROUND_RETRY_SECONDS, claim_seconds=0, commit_seconds=0),
-        is_url_explicit=bool(explicit_url),
-        publish=publish,
+    attached = _objects_of(
+        app, isolate(app) or redis_url, function_registry.default if functions is None else functions
     )
     remember(attached)
-    if broker.is_redis:
+    if attached.broker.is_redis:
         # Otherwise a worker exits when Redis is full or read-only.
         app.conf.broker_channel_error_retry = True
     if app.conf.worker_consumer == DEFAULT_CONSUMER:
         app.conf.worker_consumer = EAGER_CONSUMER
     add_tasks(
         app,
-        queues,
+        attached.queues,
         step_request(attached.background.engine),
         handle=attached.container.engine.handle,
         sweep=attached.background.sweeper.sweep,
     )
     _add_worker_hooks(app, attached)
     return attached
+
+
+def _objects_of(app: Celery, redis_url: str | None, functions: Functions) -> Attached:
+    """Read and check the configuration of the app, and build the objects that its tasks use."""
+    settings, broker = Settings.of(app.conf), Broker.of(app)
+    explicit_url = redis_url or settings.redis_url
+    location = _state_location(app, explicit_url, broker)
+    queues = StepQueues.of(app, settings.key_prefix)
+    routes = _routes(app, location, broker, queues)
+    check_celery(app, settings, broker, routes)
+    publish = _publisher(app, queues)
+
+    def container(retry_seconds: float, retry_policy: RetryPolicy) -> Container:
+        return build_container(
+            connect(location, retry_seconds=retry_seconds),
+            settings,
+            routes=routes,
+            publish=publish,
+            functions=functions,
+            worker=worker_name,
+            is_stopping=shutdown_flag.is_stopping,
+            retry_policy=retry_policy,
+        )
+
+    return Attached(
+        app,
+        location,
+        broker,
+        queues,
+        settings,
+        functions,
+        container(
+            _WORKER_RETRY_SECONDS, _retry_policy(settings, claim_seconds=_CLAIM_RETRY_SECONDS, commit_seconds=inf)
+        ),
+        container(_BACKGROUND_RETRY_SECONDS, _retry_policy(settings, claim_seconds=0, commit_seconds=0)),
+        is_url_explicit=bool(explicit_url),
+        publish=publish,
+    )
+
+
+def _retry_policy(settings: Settings, claim_seconds: float, commit_seconds: float) -> RetryPolicy:
+    return RetryPolicy(claim_seconds, commit_seconds, settings.durable, _log_not_durable, deferred_signals.pause)
 
 
 def beat_schedule(every: float = 5) -> dict[str, dict[str, Any]]:
@@ -173,7 +182,7 @@ def _add_worker_hooks(app: Celery, attached: Attached) -> None:
             follow_signals()
 
     def on_child(**_: Any) -> None:
-        interruption.join_pool(child_index())
+        deferred_signals.join_pool(child_index())
 
     app.steps["worker"].add(before_start(check))
     app.steps["worker"].add(ShutdownHandler)

@@ -10,8 +10,8 @@ from pollflow.errors import StepError
 from pollflow.fdl.model import FlowResource, JsonObject, Pattern
 from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
 from pollflow.runtime.causes import raised_by
+from pollflow.runtime.deferred_signals import interruptible
 from pollflow.runtime.functions import CallLogger, Context, Function, Functions, missing_cause
-from pollflow.runtime.interruption import interruptible
 from pollflow.runtime.interruptions import IsInterruption, is_interruption
 from pollflow.runtime.invoke import invoke
 from pollflow.runtime.subflows import SubFlows

@@ -14,7 +14,7 @@ from celery.worker.request import Request
 
 from pollflow.errors import StepError
 from pollflow.fdl.model import STEP_TYPES
-from pollflow.runtime import interruption, messages
+from pollflow.runtime import deferred_signals, messages
 from pollflow.runtime.handled import Handled, HandledAs
 from pollflow.runtime.step_queues import StepQueues
 from pollflow.store import MessageKey
@@ -39,7 +39,7 @@ def add_tasks(
 
     def run_step(*args: Any) -> str:
         key = messages.key_of(args)
-        return _result_of(interruption.uninterrupted(lambda: handle(key), key.token))
+        return _result_of(deferred_signals.uninterrupted(lambda: handle(key), key.token))
 
     def run_sweep() -> None:
         sweep()
