@@ -122,7 +122,7 @@ EXPRESSIONS: dict[str, Callable[[], str]] = {
 }
 # The expected error of each value as the input of an execution, and as the result of a function.
 VALUES: dict[str, tuple[str, str, Callable[[], Any]]] = {
-    "a million lists deep": ("InvalidArgument", "FnF.InvalidLocal", lambda: nested(MILLION)),
+    "a million lists deep": ("EntityTooLarge", "FnF.InvalidLocal", lambda: nested(MILLION)),
     "a list that contains itself": ("InvalidArgument", "FnF.InvalidLocal", self_containing_list),
     "a million digits": ("InvalidArgument", "FnF.InvalidLocal", lambda: 10**MILLION),
     "NaN": ("InvalidArgument", "FnF.InvalidLocal", lambda: float("nan")),

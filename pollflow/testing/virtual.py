@@ -22,6 +22,7 @@ from pollflow.runtime import arguments
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.handled import Handled
+from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.store import Claimed, Clock, Connection, Early, ExecutionRef, Message, MessageKey, new_token
@@ -64,15 +65,16 @@ class VirtualRun:
         self._functions = registry(functions or {}, self._stopwatch)
         self._client = REDIS_SERVER.client() if client is None else client
         self._prefix = f"pollflow-test-{secrets.token_hex(8)}"
-        self._container = self._build_container(limits or Limits())
+        limits = limits or Limits()
+        self._container = self._build_container(limits)
         flow = arguments.instance("flow", flow, Flow, "a Flow, as read_flow returns it")
         flow_name = (flow.name or "flow") if flow_name is None else flow_name
         self._ref = ExecutionRef(
             arguments.name("flow_name", flow_name), arguments.name("execution_name", execution_name)
         )
         self._flows = {**(flows or {}), self._ref.flow: flow}
-        # Copies, so that nothing that the caller keeps changes with the run, or the run with it.
-        self._input: JsonObject = deepcopy({} if input is None else input)
+        # A copy, so that nothing that the caller keeps changes with the run, or the run with it.
+        self._input = checked_object("input", {} if input is None else input, limits.payload_bytes)
         # Each execution publishes a message as it starts, since no countdown is too long to be published.
         self._started: dict[ExecutionRef, None] = {}
         self._shards: set[int] = set()
