@@ -13,6 +13,7 @@ from rich.text import Text
 from pollflow.cli.following import follow
 from pollflow.cli.init import write_project
 from pollflow.cli.progress import Line, Progress, steps_of
+from pollflow.cli.project_app import AppName
 from pollflow.cli.session import ProjectLocation, connected
 from pollflow.cli.summary import next_commands, print_next, print_result
 from pollflow.cli.views import done_line, width_of_names
@@ -52,7 +53,8 @@ def main() -> None:
         write_project(project)
         flow = load_flow(project / FLOW)
         recorder = Recorder(console, width_of_names(flow))
-        with connected(ProjectLocation(project, uses_environment=False)) as session, working(session) as worker:
+        location = ProjectLocation(project, app=AppName("worker", "worker.py"), is_isolated=True)
+        with connected(location) as session, working(session) as worker:
             session.client.deploy_text(flow.text, "task-polling")
             worker.wait_until_ready()
             recorder.write(f"$ {COMMAND}")
