@@ -26,6 +26,10 @@ class Jobs:
     def worker(self, *options: str, name: str = "worker", app: str = "tests.apps.jobs", **conf: object) -> Started:
         return self.workers.start(*options, app=app, env={"POLLFLOW_TEST_CONF": json.dumps(conf)}, name=name)
 
+    def register(self) -> None:
+        """Let a worker register the queues and end, so that starts publish their messages at once."""
+        self.worker("-Q", "unused", name="first").stop()
+
     def until(self, execution: Execution, type: str, step: str, count: int = 1, timeout: float = 20) -> None:
         """Wait until the history has `count` events of a type and step."""
         deadline = time.monotonic() + timeout

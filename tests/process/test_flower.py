@@ -156,6 +156,7 @@ def test_a_running_call_that_a_stop_ended_is_revoked(jobs: Jobs, flower: Flower)
 
 
 def test_a_stale_duplicate_is_success_and_says_so(jobs: Jobs, flower: Flower) -> None:
+    jobs.register()
     execution = start(jobs, SLOW, {"seconds": 0})
     with Redis.from_url(jobs.url, decode_responses=True) as client:
         message = json.loads(client.lindex(DEFAULT_QUEUE, 0))

@@ -43,6 +43,7 @@ PARTS = 20
 
 def test_a_backlog_longer_than_the_redelivery_timeout_is_handled_once(jobs: Jobs) -> None:
     jobs.client.deploy_text(FLOW, "slow")
+    jobs.register()
     executions = [jobs.client.start("slow", {"seconds": 0.03}) for _ in range(STARTS)]
     worker = jobs.worker("-c", "2")
     backlog: list[int] = []
@@ -65,6 +66,7 @@ def test_a_backlog_longer_than_the_redelivery_timeout_is_handled_once(jobs: Jobs
 @pytest.mark.slow
 def test_messages_behind_thousands_of_tasks_of_the_app_are_not_lost(jobs: Jobs) -> None:
     with Celery(broker=jobs.url) as app, Redis.from_url(jobs.url) as client:
+        jobs.register()
         for _ in range(OTHERS):
             app.send_task("own.quick", ignore_result=True)
         executions = [jobs.client.start("polling", {"wait": 0.1, "done_at": 1}) for _ in range(10)]
