@@ -12,7 +12,7 @@ from redis import Redis
 from pollflow.runtime.routes import DEFAULT_QUEUE
 from tests.process.flower import Flower
 from tests.process.jobs import Jobs
-from tests.process.polling import SOON
+from tests.process.polling import SOON, calls
 from tests.processes import wait_until
 
 pytestmark = pytest.mark.process
@@ -151,6 +151,7 @@ def test_a_running_call_that_a_stop_ended_is_revoked(jobs: Jobs, flower: Flower)
     flower.await_worker()
     execution = start(jobs, SLOW, {"seconds": 300})
     until_row(flower, "Slow", "STARTED")
+    wait_until(lambda: calls(jobs.url), "the call")
     execution.stop()
     until_row(flower, "Slow", "REVOKED")
 
