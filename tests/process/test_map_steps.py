@@ -22,7 +22,7 @@ def test_ten_thousand_iterations_end_and_never_block_redis(jobs: Jobs) -> None:
     jobs.worker("-c", "2")
     with Redis.from_url(jobs.url) as client:
         client.config_set("slowlog-log-slower-than", 50_000)
-        execution = jobs.client.start("map", {"items": [0] * ITERATIONS}).wait(300)
+        execution = jobs.client.start("map", {"items": [0] * ITERATIONS}).wait(1200)
         assert execution.status == "Succeeded"
         kinds = Counter(event.type for event in execution.history())
         assert kinds["IterationEntered"] == kinds["IterationExited"] == ITERATIONS
