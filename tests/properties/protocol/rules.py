@@ -100,7 +100,7 @@ class Rules:
         if any(execution["status"] == "Running" for execution in executions.values()):
             raise RuleViolated(f"still running: {executions}")
         outcome = executions["flow/x"]
-        output = json.loads(outcome["output"]) if "output" in outcome else outcome["error"]
+        output = json.loads(outcome["output"] if "output" in outcome else outcome["error"])
         if output not in self.outputs:
             raise RuleViolated(f"ended with {output}")
         left = {key.split(":")[2] for key in state.snapshot.content if "{0}" in key}
