@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -139,18 +138,15 @@ def test_a_child_that_just_leaves_the_call_is_not_terminated(
 @contextmanager
 def process_with_lock_of(marks: CallMarks) -> Iterator[None]:
     """Hold the lock of the first mark in a process of its own."""
-    ready, locked = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        fcntl.lockf(marks._locks, fcntl.LOCK_EX, 1, 0)
-        os.write(locked, b"1")
-        signal.pause()
-    try:
-        os.read(ready, 1)
+    descriptor = marks._locks
+    code = f"import fcntl; fcntl.lockf({descriptor}, fcntl.LOCK_EX, 1, 0); print('locked', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[descriptor]
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"locked\n"
         yield
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        process.kill()
 
 
 def test_a_function_whose_callback_was_reported_is_not_terminated(
