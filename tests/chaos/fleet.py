@@ -94,9 +94,10 @@ class Fleet:
                 self._start(slot)
         self._supervisor.start()
 
-    def slots(self, role: str, *, with_children: bool = False) -> list[Slot]:
-        """Return the slots of a role in the order in which they were added."""
-        return [s for s in self._slots.values() if s.role == role and (s.has_children or not with_children)]
+    def running(self, role: str, *, with_children: bool = False) -> list[Slot]:
+        """Return the slots of a role whose process is running, or all of them while none is."""
+        slots = [s for s in self._slots.values() if s.role == role and (s.has_children or not with_children)]
+        return [slot for slot in slots if slot.running and slot.running.process.poll() is None] or slots
 
     def unexpected_exits(self) -> dict[str, int]:
         """Return how many processes ended without a fault."""

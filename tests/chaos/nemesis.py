@@ -78,8 +78,8 @@ class Nemesis:
         actions: dict[str, Callable[[Fault], Effect]] = {
             "kill worker": self._kill_worker,
             "kill pool child": self._kill_child,
-            "kill beat": lambda fault: self._kill(fault, self._fleet.slots(BEATS)),
-            "kill client": lambda fault: self._kill(fault, self._fleet.slots(CLIENT)),
+            "kill beat": lambda fault: self._kill(fault, self._fleet.running(BEATS)),
+            "kill client": lambda fault: self._kill(fault, self._fleet.running(CLIENT)),
             "stop worker": self._stop_worker,
             "stop main process": self._stop_main,
             "kill redis": self._kill_redis,
@@ -143,10 +143,10 @@ class Nemesis:
         return _not_running(slot) if group is None else Effect(slot.name, group=group)
 
     def _kill_worker(self, fault: Fault) -> Effect:
-        return self._kill(fault, self._fleet.slots(WORKERS))
+        return self._kill(fault, self._fleet.running(WORKERS))
 
     def _kill_child(self, fault: Fault) -> Effect:
-        slots = self._fleet.slots(WORKERS, with_children=True)
+        slots = self._fleet.running(WORKERS, with_children=True)
         slot = slots[fault.target % len(slots)]
         children = children_of(slot)
         if not children:
@@ -164,7 +164,7 @@ class Nemesis:
         return self._stop(fault, whole=False)
 
     def _stop(self, fault: Fault, *, whole: bool) -> Effect:
-        slots = self._fleet.slots(WORKERS)
+        slots = self._fleet.running(WORKERS)
         slot = slots[fault.target % len(slots)]
         started, seconds = slot.running, LEASE_SECONDS + 1 + 4 * fault.length
         if started is None or started.process.poll() is not None:

@@ -10,7 +10,7 @@ from tests.chaos.flows import GIANTS, KINDS, JsonObject
 _STOPPED_SHARE = 0.04
 _LONG_RUN, _GIANTS_AT = 1000, 20
 _FIRST_FAULT_AT, _QUIET_SECONDS = 3.0, 4.0
-_SHORTEST_GAP, _LONGEST_GAP = 3.4, 6.6
+_MEAN_GAP, _SHORTEST_GAP, _LONGEST_GAP = 5.0, 3.4, 6.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def executions(seed: int, count: int) -> list[Planned]:
 
 
 def faults(seed: int, duration: float, frequent: str = "") -> list[Fault]:
-    """Return the faults of a run in the order of their times.
+    """Return the faults of a run in the order of their times, one per five seconds whatever the seed.
 
     Each kind occurs once, then kinds occur by weight. The kind `frequent` has four times its weight.
     """
@@ -81,10 +81,13 @@ def faults(seed: int, duration: float, frequent: str = "") -> list[Fault]:
     dice = random.Random(f"{seed}/faults")
     first = list(FAULTS)
     dice.shuffle(first)
+    span = duration - _QUIET_SECONDS - _FIRST_FAULT_AT
+    gaps = [dice.uniform(_SHORTEST_GAP, _LONGEST_GAP) for _ in range(int(span / _MEAN_GAP))]
+    scale = span / sum(gaps) if gaps else 0
     planned: list[Fault] = []
     at = _FIRST_FAULT_AT
-    while at < duration - _QUIET_SECONDS:
+    for gap in [*gaps, 0]:
         kind = first.pop() if first else dice.choices(list(FAULTS), weights)[0]
         planned.append(Fault(round(at, 2), kind, dice.randrange(2**16), round(dice.random(), 3), dice.randint(2, 6)))
-        at += dice.uniform(_SHORTEST_GAP, _LONGEST_GAP)
+        at += gap * scale
     return planned
