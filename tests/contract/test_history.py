@@ -60,7 +60,7 @@ def test_compaction_keeps_every_event(bench: Bench) -> None:
 
 
 def test_a_day_of_polling_needs_less_than_two_megabytes(store_url: str) -> None:
-    loops = 864
+    loops = 288
     with Redis.from_url(store_url, decode_responses=True) as client:
         bench = Bench(client)
         bench.functions.register(

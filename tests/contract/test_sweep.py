@@ -71,8 +71,8 @@ def test_a_call_with_a_later_layout_is_neither_leased_nor_counted(bench: Bench) 
 def test_an_expired_call_that_is_queued_is_not_published_again(bench: Bench) -> None:
     bench.start(TASK)
     bench.container.store.claim(bench.take(), "dead.1")
-    for _ in range(600):
-        bench.pass_time(1)
+    for _ in range(200):
+        bench.pass_time(3)
         bench.sweep()
     assert len(bench.queued()) == 1
 

@@ -19,7 +19,7 @@ def fake_client() -> Connection:
     return fakeredis.FakeRedis(decode_responses=True)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(flow=flows(), input=inputs, answers=functions, actions=stimuli)
 def test_fakeredis_gives_the_result_of_a_server(
     fake_client: Connection, flow: Flow, input: Any, answers: Any, actions: Any

@@ -155,7 +155,7 @@ stimuli = st.lists(
     max_size=3,
 )
 inputs = objects.map(lambda input: {**input, "list": [1, 2, 3, 4]})
-thorough = settings(max_examples=150)
+thorough = settings(max_examples=100)
 
 
 class ObservedRun(VirtualRun):

@@ -130,12 +130,12 @@ def test_two_steps_wait_for_one_sub_execution() -> None:
     assert (result.status, result.seconds, len(result.sub_executions)) == (Status.SUCCEEDED, 4, 1)
 
 
-def test_two_thousand_iterations_succeed() -> None:
+def test_many_iterations_succeed() -> None:
     each = {"iterationMapping": {"collection": "$.l", "item": "x"}, "steps": [{"type": "pass", "name": "A"}]}
     definition = flow({"type": "foreach", "name": "F", **each})
     limits = Limits(payload_bytes=1 << 20)
-    result = run_flow(definition, {"l": [0] * 2000}, limits=limits)
-    assert (result.status, result.visits["A"]) == (Status.SUCCEEDED, 2000)
+    result = run_flow(definition, {"l": [0] * 500}, limits=limits)
+    assert (result.status, result.visits["A"]) == (Status.SUCCEEDED, 500)
 
 
 def test_a_function_without_replies_is_refused() -> None:
