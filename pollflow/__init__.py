@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pollflow.errors import (
     ConfigurationError,
+    DamagedRecord,
     DefinitionError,
     EntityTooLarge,
     ExecutionAlreadyCompleted,
@@ -49,6 +50,7 @@ __all__ = [
     "Client",
     "ConfigurationError",
     "Context",
+    "DamagedRecord",
     "DefinitionError",
     "DeployedFlow",
     "Description",

@@ -18,6 +18,7 @@ PollflowError
 │   ├── StoreFull                           Redis is at its memory limit and refuses writes
 │   └── StoreRefused                        Redis refuses the credentials or the permissions of this process
 ├── NotDurable                              the append-only file has not acknowledged the write
+├── DamagedRecord                           a stored record cannot be decoded
 ├── UnreadableRecord                        a stored record has a layout that this release cannot read
 └── WaitTimeout (TimeoutError)              an execution did not end within the timeout
 
@@ -138,6 +139,10 @@ class NotDurable(PollflowError):
 
     The write may still be durable; repeat the request to be sure.
     """
+
+
+class DamagedRecord(PollflowError):
+    """A stored record cannot be decoded."""
 
 
 class UnreadableRecord(PollflowError):

@@ -13,19 +13,22 @@ def of_execution(execution: Execution) -> dict[str, Any]:
     """Return an execution without its history. It has only the keys that apply to its status.
 
     A running execution has no `output`, `error`, `cause`, `ended_at` and `seconds`. An ended one has the `output` if
-    it succeeded, else `error` and `cause`. `seconds` is how long it ran.
+    it succeeded, else `error` and `cause`. `seconds` is how long it ran. `damaged` names what cannot be decoded.
     """
+    damaged = execution.description.damaged
     document: dict[str, Any] = {
         "flow": execution.flow,
         "name": execution.name,
         "status": execution.status,
-        "input": execution.input,
+        "input": None if "input" in damaged else execution.input,
         "started_at": timestamp(execution.started_at),
     }
     if execution.ended_at is not None:
         document["ended_at"] = timestamp(execution.ended_at)
         document["seconds"] = (execution.ended_at - execution.started_at) / timedelta(seconds=1)
-    if execution.output is not None:
+    if damaged:
+        document["damaged"] = list(damaged)
+    if "output" not in damaged and execution.output is not None:
         document["output"] = execution.output
     if execution.error is not None:
         document |= {"error": execution.error, "cause": execution.cause or ""}

@@ -106,6 +106,7 @@ def show(
             if event.type == "StepEntered":
                 last_step = event.step
         if as_json:
+            _ = (found.input, found.output)  # raises DamagedRecord before an incomplete document is printed
             last = {} if found.ended_at is None else {"last_step": last_step}
             print_json({**documents.of_execution(found), "events": count, **last})
             return
@@ -204,6 +205,9 @@ def _name(execution: Execution) -> str:
 
 
 def _error(execution: Execution) -> str:
+    damaged = execution.description.damaged
+    if damaged:
+        return f"{', '.join(damaged)} cannot be read"
     return execution.error or open_steps.last_error_of(execution)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from pollflow.client.names import name_of_file
 from pollflow.client.registered import RegisteredContainer
 from pollflow.client.similar import missing_execution
 from pollflow.client.source import find_source
-from pollflow.errors import ExecutionNotExists
+from pollflow.errors import DamagedRecord, ExecutionNotExists, FlowNotExists
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import ReportedFailed, ReportedSucceeded
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from celery import Celery
 
 _MAX_EXECUTIONS = 10_000
+
+logger = logging.getLogger("pollflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +101,15 @@ class Client:
         return self._deployed(self._container.definitions.flow(arguments.name("name", name)))
 
     def flows(self) -> list[DeployedFlow]:
-        """Return all deployed flows, by name."""
+        """Return all deployed flows, by name. One whose record or definition is damaged is logged and left out."""
         definitions = self._container.definitions
-        return [self._deployed(definitions.flow(name)) for name in definitions.names()]
+        found = []
+        for name in definitions.names():
+            try:
+                found.append(self._deployed(definitions.flow(name)))
+            except (FlowNotExists, DamagedRecord) as error:
+                logger.warning('flow "%s" cannot be listed: %s', name, error)
+        return found
 
     def start(
         self, flow: str, input: JsonObject | None = None, *, name: str | None = None, durable: bool = False

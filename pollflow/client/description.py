@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 
-from pollflow.errors import ExecutionNotExists, FlowNotExists, UnreadableRecord
+from pollflow.errors import DamagedRecord, ExecutionNotExists, FlowNotExists, UnreadableRecord
 from pollflow.fdl.model import JsonObject
 from pollflow.machine.data import step_at
 from pollflow.runtime.container import Container
-from pollflow.store import ExecutionKey, ExecutionRef, FrameRecord, Snapshot
+from pollflow.store import ExecutionKey, ExecutionRecord, ExecutionRef, FrameRecord, Snapshot
 
 _UNKNOWN = "?"
 _SOME_STEPS = 500
@@ -83,6 +83,8 @@ class Description:
     """The SHA-256 of the definition that it runs on."""
     events: int
     open_steps: tuple[OpenStep, ...]
+    damaged: tuple[str, ...] = ()
+    """What is stored and cannot be decoded: fields, which are empty here, and frames, which are left out."""
 
     @property
     def key(self) -> ExecutionKey:
@@ -115,14 +117,15 @@ def timestamp(seconds: float) -> datetime:
 def _description(container: Container, snapshot: Snapshot, now: float) -> Description:
     record = snapshot.execution
     has_ended = record.status.ended
+    input, output, problems = _data_of(record)
     return Description(
         flow=record.ref.flow,
         name=record.ref.name,
         id=record.id,
         incarnation=record.key.incarnation,
         status=record.status.value,
-        input=record.input,
-        output=record.output,
+        input=input,
+        output=output,
         error=record.error,
         cause=record.cause,
         started_at=timestamp(record.started_at),
@@ -130,7 +133,24 @@ def _description(container: Container, snapshot: Snapshot, now: float) -> Descri
         digest=record.digest,
         events=record.events,
         open_steps=() if has_ended else _open_steps(container, snapshot, now),
+        damaged=(*problems, *snapshot.damaged),
     )
+
+
+def _data_of(record: ExecutionRecord) -> tuple[JsonObject, JsonObject | None, tuple[str, ...]]:
+    """Return input and output, and the names of those that cannot be decoded."""
+    input: JsonObject = {}
+    output: JsonObject | None = None
+    problems = []
+    try:
+        input = record.input
+    except DamagedRecord:
+        problems.append("input")
+    try:
+        output = record.output
+    except DamagedRecord:
+        problems.append("output")
+    return input, output, tuple(problems)
 
 
 def _open_steps(container: Container, snapshot: Snapshot, now: float) -> tuple[OpenStep, ...]:
@@ -183,6 +203,6 @@ def _step_of(container: Container, digest: str, record: FrameRecord) -> tuple[st
     try:
         state = record.state
         step = step_at(container.engine.flows.get(digest), state.levels[-1])
-    except (UnreadableRecord, FlowNotExists):
+    except (UnreadableRecord, FlowNotExists, ValueError, LookupError, TypeError):
         return metadata.step or _UNKNOWN, metadata.type, 1, metadata.attempt, None
     return step.name, step.type, state.visit, state.attempt, state.last_error or None

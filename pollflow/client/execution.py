@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pollflow.client.description import Description, OpenStep, describe, timestamp
-from pollflow.errors import ExecutionAlreadyCompleted, ExecutionNotExists, InvalidArgument, WaitTimeout
+from pollflow.errors import DamagedRecord, ExecutionAlreadyCompleted, ExecutionNotExists, InvalidArgument, WaitTimeout
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
 from pollflow.machine.limits import MAX_CAUSE, MAX_ERROR
@@ -78,12 +78,14 @@ class Execution:
 
     @property
     def input(self) -> JsonObject:
-        """The input that it was started with."""
+        """The input that it was started with. Raises DamagedRecord if it cannot be decoded."""
+        self._check("input")
         return self.description.input
 
     @property
     def output(self) -> JsonObject | None:
-        """The output; None unless it succeeded."""
+        """The output; None unless it succeeded. Raises DamagedRecord if it cannot be decoded."""
+        self._check("output")
         return self.description.output
 
     @property
@@ -166,6 +168,10 @@ class Execution:
         if not record.status.ended:
             raise InvalidArgument(f'execution "{record.ref}" is running; stop it before you purge it')
         self._container().maintenance.purge(record)
+
+    def _check(self, name: str) -> None:
+        if name in self.description.damaged:
+            raise DamagedRecord(f'the {name} of execution "{self.description.key.ref}" cannot be decoded')
 
     def _record(self) -> ExecutionRecord:
         record = self._container().reading.execution(self.description.key.ref)

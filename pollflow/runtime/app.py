@@ -10,6 +10,7 @@ from math import inf
 from typing import Any
 
 from celery import Celery, signals
+from kombu.exceptions import OperationalError
 
 from pollflow.errors import ConfigurationError, InvalidArgument, NotDurable, RedisNotConfigured, StoreUnavailable
 from pollflow.runtime import arguments, call_marks, deferred_signals, messages, shutdown_flag
@@ -231,10 +232,23 @@ def _publisher(app: Celery, queues: StepQueues) -> Callable[[Message], None]:
                 retry=False,
                 **queues.send_options(app, name),
             )
-        except Exception:  # the sweep publishes the message again
+        except Exception as error:
+            if not _is_outage(app, error):
+                raise
+            # The sweep publishes the message again.
             logger.warning("a message could not be published", extra={"execution": str(message.key.ref)}, exc_info=True)
 
     return publish
+
+
+def _is_outage(app: Celery, error: Exception) -> bool:
+    """Return whether the broker cannot be reached or refuses messages, rather than that no message could be made."""
+    if isinstance(error, OperationalError | OSError):
+        return True
+    connection = app.connection_for_write()
+    known = {*connection.connection_errors, *connection.channel_errors}
+    # kombu's Redis transport lists KeyError, for its consumers. Here a router of the app raises it.
+    return isinstance(error, tuple(known - {KeyError}))
 
 
 def _state_location(app: Celery, url: str, broker: Broker) -> RedisLocation:

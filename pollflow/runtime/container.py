@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.engine import Engine
-from pollflow.runtime.engine_errors import EngineErrors
+from pollflow.runtime.engine_errors import EngineErrors, counting
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.interruptions import IsInterruption, is_interruption
 from pollflow.runtime.maintenance import MaintenanceJobs
@@ -62,7 +62,8 @@ def build_container(
 ) -> Container:
     """Construct the objects on one connection pool. This sends nothing to Redis.
 
-    `retry_policy`: how this process retries while Redis cannot serve; the default is not to retry.
+    An error of `publish` is counted in the entry of the message. `retry_policy`: how this process retries while Redis
+    cannot serve; the default is not to retry.
     """
     keys, limits, clock = settings.keys, settings.limits, clock or Clock()
     retry_policy = retry_policy or RetryPolicy(is_durable=settings.durable)
@@ -72,10 +73,11 @@ def build_container(
     reading, definitions = Reading(client, keys, clock, store.scripts), Definitions(client, keys)
     directory = Directory(client, keys)
     flows = FlowCache(definitions)
+    errors = EngineErrors(store, settings.max_engine_errors)
+    publish = counting(publish, errors)
     starter = Starter(store, reading, definitions, flows, limits, publish, new_identity)
     caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes, is_interruption)
     missing = MissingFunctions(functions, directory, reading, settings.function_grace)
-    errors = EngineErrors(store, settings.max_engine_errors)
     engine = Engine(store, reading, flows, caller, missing, limits, publish, worker, is_stopping, errors)
     maintenance = MaintenanceJobs(engine)
     sweeper = Sweeper(engine, maintenance, routes, QueueReader(client), settings.sweep_interval)

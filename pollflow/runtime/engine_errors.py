@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from pollflow.errors import StoreRefused, StoreUnavailable, UnreadableRecord
 from pollflow.machine import HistoryEvent, Outcome, Status
-from pollflow.store import MessageKey, Store
+from pollflow.runtime.routes import Publish
+from pollflow.store import Message, MessageKey, Store
 
 ERROR = "FnF.RuntimeError"
 _MAX_TEXT = 1000
@@ -76,3 +77,19 @@ class EngineErrors:
             logger.warning("%s; an error of the engine is not counted", problem, extra=extra, exc_info=error)
             return False
         return True
+
+
+def counting(publish: Publish, errors: EngineErrors) -> Publish:
+    """Return `publish` with its errors counted in the entry of the message, which may be another than the current one.
+
+    It raises nothing: what follows a commit is done for the other messages too.
+    """
+
+    def publish_or_count(message: Message) -> None:
+        try:
+            with stage("publication of the message"):
+                publish(message)
+        except Exception as error:
+            errors.count(message.key, error)
+
+    return publish_or_count

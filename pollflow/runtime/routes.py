@@ -65,4 +65,7 @@ class Routes:
 
 
 Publish = Callable[[Message], None]
-"""Publishes a message on the app's own broker connection."""
+"""Publishes a message on the app's own broker connection.
+
+It logs that the broker does not serve, since the sweep publishes the message again. It raises any other exception.
+"""

@@ -22,6 +22,11 @@ def new_token() -> str:
     return secrets.token_hex(10)
 
 
+def _inline_token(token: str) -> str:
+    """Return a new token that begins with that of the message: by that the worker renews the lease of its call."""
+    return f"{token}+{new_token()}"
+
+
 @dataclass(frozen=True, slots=True)
 class EndingEntry:
     """The entry whose transition ends an execution, and the guards of the script; no token for a stop from outside."""
@@ -50,11 +55,8 @@ class Commits(Core):
         outbox_entry: OutboxEntry | None,
         is_result: bool,
     ) -> Committed | Conflict | Refusal:
-        key = claimed.key
-        token, values = new_token(), dict[str, str]()
-        if inline_nonce:
-            # The worker renews the lease by the token that its message came with.
-            token = f"{key.token}+{token}"
+        key, values = claimed.key, dict[str, str]()
+        token = _inline_token(key.token) if inline_nonce else new_token()
         encoded = self._encode_next(claimed.info, decision, token, publishes=not inline_nonce)
         script = commands.Advance(
             execution=key.execution,
@@ -88,11 +90,8 @@ class Commits(Core):
     ) -> Committed | Conflict | Refusal:
         key, join, values = claimed.key, claimed.join, dict[str, str]()
         token = key.token if join else new_token()
-        own = Message(
-            replace(key, token=token),
-            wake.metadata,
-            delivery=f"made-{(join.made if join else 0) + len(decision.spawn)}",
-        )
+        made = join.made if join else 0
+        own = Message(replace(key, token=token), wake.metadata, delivery=f"made-{made + len(decision.spawn)}")
         own_encoded = self._encoded(own)
         children = [(child, self._encode_next(claimed.info, child, new_token())) for child in decision.spawn]
         script = commands.FanOut(
@@ -103,7 +102,7 @@ class Commits(Core):
             expected_events=claimed.info.events if expect_events else None,
             joining_token=token,
             total=join.total if join else wake.total or 0,
-            made=join.made if join else 0,
+            made=made,
             max_concurrency=self.timing.max_concurrency,
             layout=LAYOUT,
             state=dump_state(state_of(decision)),
@@ -123,12 +122,7 @@ class Commits(Core):
             return STALE
         if isinstance(reply, Conflict):
             return reply
-        # In the order in which the script publishes.
-        flags = (reply.unpublished, *reply.unpublished_children)
-        messages = (own, *(encoded.message for _, encoded in children))
-        return Committed(
-            decision, tuple(message for message, left in zip(messages, flags, strict=True) if message and left)
-        )
+        return Committed(decision, _left_messages(reply, own, [encoded.message for _, encoded in children]))
 
     def _fan_in(
         self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None, *, is_result: bool
@@ -218,6 +212,12 @@ def _refusal(reply: object) -> Refusal:
 def unpublished(message: Message | None, is_left: bool) -> tuple[Message, ...]:
     """Return the message if the caller has to publish it."""
     return (message,) if message is not None and is_left else ()
+
+
+def _left_messages(reply: commands.FanOutDone, own: Message, children: Sequence[Message | None]) -> tuple[Message, ...]:
+    """Return the messages that the caller has to publish, in the order in which the script publishes."""
+    flags = (reply.unpublished, *reply.unpublished_children)
+    return tuple(message for message, left in zip((own, *children), flags, strict=True) if message and left)
 
 
 def _child(child: Decision, encoded: EncodedEntry, values: dict[str, str]) -> commands.Child:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pollflow.errors import FlowNotExists
+from pollflow.errors import DamagedRecord, FlowNotExists
 from pollflow.fdl.problems import near
 from pollflow.store.connection import Connection
 from pollflow.store.keys import Keys
@@ -45,18 +45,16 @@ class Definitions:
         return self.flow(name)
 
     def flow(self, name: str) -> FlowRecord:
-        """Return a deployed flow. Raises FlowNotExists."""
+        """Return a deployed flow. Raises FlowNotExists, DamagedRecord."""
         with translated():
             fields = self.client.hgetall(self.keys.flow(name))
         if "digest" not in fields:
             raise FlowNotExists(f'no flow "{name}" is deployed{similar_flow(name, self.names())}')
-        return FlowRecord(
-            name,
-            fields["digest"],
-            float(fields["created_at"]),
-            float(fields["modified_at"]),
-            fields.get("description", ""),
-        )
+        try:
+            created_at, modified_at = float(fields["created_at"]), float(fields["modified_at"])
+        except (ValueError, KeyError) as error:
+            raise DamagedRecord(f'the times of flow "{name}" cannot be decoded: {error}') from error
+        return FlowRecord(name, fields["digest"], created_at, modified_at, fields.get("description", ""))
 
     def names(self) -> list[str]:
         """Return the names of all deployed flows, sorted."""

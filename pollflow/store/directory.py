@@ -47,4 +47,12 @@ class Directory:
         """Return when (epoch seconds) each function was last registered by a worker that ran."""
         with translated():
             found: dict[str, str] = self.client.hgetall(self.keys.functions())
-        return {name: float(seen_at) for name, seen_at in found.items()}
+        return {name: _seconds(seen_at) for name, seen_at in found.items()}
+
+
+def _seconds(text: str) -> float:
+    """Return a stored time; 0 for a damaged one, so that the function still exists."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from pollflow.errors import ExecutionNotExists
+from pollflow.errors import DamagedRecord, ExecutionNotExists
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
 from pollflow.store import commands, script_keys
@@ -15,11 +17,21 @@ from pollflow.store.clock import Clock
 from pollflow.store.compaction import BLOCK, expand
 from pollflow.store.connection import Connection
 from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys
-from pollflow.store.records import ExecutionRecord, FrameRecord, OutboxEntry, ParentLink, Snapshot, StoredEvent
+from pollflow.store.records import (
+    ExecutionRecord,
+    FrameRecord,
+    OutboxEntry,
+    ParentLink,
+    Snapshot,
+    StoredEvent,
+    damaged,
+)
 from pollflow.store.scripts import Scripts, translated
 from pollflow.store.values import digests_in, restore
 
 _SLICE = 500
+
+logger = logging.getLogger("pollflow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,7 @@ class Reading:
     def snapshots(self, refs: Sequence[ExecutionRef], limit: int = _SLICE) -> tuple[float, list[Snapshot]]:
         """Return the time by Redis' clock, and executions with up to `limit` live frames each, in two round trips.
 
-        Executions that do not exist are left out.
+        Executions that do not exist, or whose identity or status is damaged, are left out.
         """
         with translated():
             pipe = self.client.pipeline(transaction=False)
@@ -57,9 +69,12 @@ class Reading:
             fields = iter(pipe.execute())
         snapshots = []
         for ref, execution, frames in zip(refs, found[::2], names, strict=True):
-            records = [FrameRecord.load(frame, hash) for frame in frames if (hash := next(fields))]
+            hashes = {frame: next(fields) for frame in frames}
             if execution:
-                snapshots.append(Snapshot(ExecutionRecord.load(ref, execution), tuple(records)))
+                try:
+                    snapshots.append(_snapshot(ref, execution, hashes))
+                except DamagedRecord as error:  # the others are shown
+                    logger.warning("%s", error)
         return self.clock.time_of(time), snapshots
 
     def frames(self, ref: ExecutionRef, limit: int = _SLICE) -> dict[str, FrameRecord]:
@@ -124,19 +139,21 @@ class Reading:
         return tuple(found[index] for index in sorted(found))
 
     def history(self, key: ExecutionKey, after: int = 0, limit: int = _SLICE) -> list[StoredEvent]:
-        """Return up to `limit` events whose ids are greater than `after`. Raises ExecutionNotExists."""
+        """Return up to `limit` events whose ids are greater than `after`. Raises ExecutionNotExists, DamagedRecord."""
         ref = key.ref
         keys = script_keys.history_keys(self.keys, ref)
         script = commands.History(execution=key, after=after, limit=limit, block_size=BLOCK)
         reply = self.scripts.run(script, keys)
         if isinstance(reply, commands.Gone):
             raise ExecutionNotExists(f'execution "{ref}" no longer exists')
-        texts = [*(text for block in reply.blocks for text in expand(block)), *reply.events]
+        try:
+            texts = [*(text for block in reply.blocks for text in expand(block)), *reply.events]
+        except (ValueError, zlib.error) as error:
+            raise damaged(ref, f"history after event {after}", error) from error
         page = texts[after - reply.first : after - reply.first + limit]
-        events = [StoredEvent.load(after + position, text) for position, text in enumerate(page, start=1)]
+        events = [_event(ref, after + position, text) for position, text in enumerate(page, start=1)]
         values = self._values(ref, digests_in(event.detail for event in events))
-        # Each event gets values of its own, since callers may change them.
-        return [replace(event, detail=restore(event.detail, lambda d: json.loads(values[d]))) for event in events]
+        return [_restored(ref, event, values) for event in events]
 
     def _values(self, ref: ExecutionRef, digests: set[str]) -> dict[str, str]:
         if not digests:
@@ -203,3 +220,30 @@ class _Prefetched(Reading):
     def _hash(self, key: str) -> dict[str, str]:
         # The arguments of `super` do not work in a dataclass with slots.
         return self.hashes[key] if key in self.hashes else Reading._hash(self, key)
+
+
+def _snapshot(ref: ExecutionRef, fields: dict[str, str], frames: dict[str, dict[str, str]]) -> Snapshot:
+    """Return an execution with those of its frames that can be decoded. Raises DamagedRecord."""
+    execution, names = ExecutionRecord.load_readable(ref, fields)
+    records, problems = [], list(names)
+    for frame, hash in frames.items():
+        try:
+            records += [FrameRecord.load(frame, hash)] if hash else []
+        except (ValueError, KeyError, TypeError):
+            problems.append(f"frame {frame}")
+    return Snapshot(execution, tuple(records), tuple(problems))
+
+
+def _event(ref: ExecutionRef, number: int, text: str) -> StoredEvent:
+    try:
+        return StoredEvent.load(number, text)
+    except (ValueError, TypeError) as error:
+        raise damaged(ref, f"event {number}", error) from error
+
+
+def _restored(ref: ExecutionRef, event: StoredEvent, values: dict[str, str]) -> StoredEvent:
+    """Return the event with long values of its own, since callers may change them."""
+    try:
+        return replace(event, detail=restore(event.detail, lambda digest: json.loads(values[digest])))
+    except (ValueError, KeyError) as error:
+        raise damaged(ref, f"detail of event {event.id}", error) from error

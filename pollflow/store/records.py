@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from pollflow.errors import DamagedRecord
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Decision, ExecutionInfo, FrameState, Join, MessageMetadata, Status
 from pollflow.store.keys import ExecutionKey, ExecutionRef
 from pollflow.store.messages import Message, MessageKey
 from pollflow.store.state import load_join, load_metadata, load_state
+
+_FALLBACKS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "started_at": (float, "0"),
+    "ended_at": (float, "0"),
+    "events": (int, "0"),
+    "error": (json.loads, '""'),
+    "cause": (json.loads, '""'),
+}
+"""The fields of an execution that may be damaged in a list: how each is decoded, and what stands for it."""
+
+
+def damaged(ref: ExecutionRef, what: str, error: Exception) -> DamagedRecord:
+    """Return the error for a part of an execution that cannot be decoded."""
+    return DamagedRecord(f'the {what} of execution "{ref}" cannot be decoded: {type(error).__name__}: {error}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +112,36 @@ class ExecutionRecord:
             parent=fields.get("parent", ""),
         )
 
+    @classmethod
+    def load_readable(cls, ref: ExecutionRef, fields: Mapping[str, str]) -> tuple[ExecutionRecord, tuple[str, ...]]:
+        """Return the record, and the names of the fields that cannot be decoded.
+
+        Raises DamagedRecord if its identity or status is damaged.
+        """
+        names = tuple(name for name in _FALLBACKS if not _is_readable(name, fields))
+        try:
+            return cls.load(ref, {**fields, **{name: _FALLBACKS[name][1] for name in names}}), names
+        except (ValueError, KeyError) as error:
+            raise damaged(ref, "record", error) from error
+
     @property
     def input(self) -> JsonObject:
-        """The input of the execution."""
-        decoded: JsonObject = json.loads(self.encoded_input)
+        """The input of the execution. Raises DamagedRecord."""
+        decoded: JsonObject = self._decoded("input", self.encoded_input)
         return decoded
 
     @property
     def output(self) -> JsonObject | None:
-        """The output of the execution; None unless it succeeded."""
-        decoded: JsonObject | None = None if self.encoded_output is None else json.loads(self.encoded_output)
+        """The output of the execution; None unless it succeeded. Raises DamagedRecord."""
+        text = self.encoded_output
+        decoded: JsonObject | None = None if text is None else self._decoded("output", text)
         return decoded
+
+    def _decoded(self, name: str, text: str) -> Any:
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise damaged(self.ref, name, error) from error
 
     @property
     def ref(self) -> ExecutionRef:
@@ -124,6 +159,14 @@ class ExecutionRecord:
         return ExecutionInfo(
             self.ref.flow, self.ref.name, self.id, self.started_at, self.secret, self.events, self.key.incarnation
         )
+
+
+def _is_readable(name: str, fields: Mapping[str, str]) -> bool:
+    try:
+        _FALLBACKS[name][0](fields.get(name, _FALLBACKS[name][1]))
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +238,8 @@ class Snapshot:
 
     execution: ExecutionRecord
     frames: tuple[FrameRecord, ...]
+    damaged: tuple[str, ...] = ()
+    """What could not be decoded: fields, which have an empty value instead, and frames, which are left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pollflow.store import commands, script_keys
 from pollflow.store.commands import Conflict
 from pollflow.store.commits import Commits, EndingEntry, new_token, unpublished
 from pollflow.store.encode import encode_events
-from pollflow.store.keys import ExecutionKey
+from pollflow.store.keys import ExecutionKey, ExecutionRef
 from pollflow.store.messages import MessageKey
 from pollflow.store.records import LEASED, STALE, Claimed, Committed, Early, OutboxEntry, ParentLink, Refusal, Started
 from pollflow.store.state import LAYOUT, dump_json, load_join, load_metadata, load_state
@@ -69,12 +69,9 @@ class Transitions(Commits):
             case commands.Cancelled():
                 raise TaskAlreadyCompleted
             case commands.Crowded():
-                statement = f'{MAX_PARENTS + 1:,} steps would wait for execution "{ref}"'
-                raise InvalidArgument(over_limit(statement, MAX_PARENTS))
+                raise _too_many_parents(ref)
             case commands.Exists(id, incarnation, status):
-                existing = ExecutionKey(ref, id, incarnation)
-                # The same start, repeated because its reply was lost, finds its own execution.
-                return Started(existing, None if existing == key else Status(status))
+                return _existing(ExecutionKey(ref, id, incarnation), Status(status), own=key)
             case commands.StartDone(is_left):
                 return Started(key, None, unpublished(encoded.message, is_left))
             case _:
@@ -186,6 +183,15 @@ def _fields(
         "time_limit": repr(time_limit),
         "parent": parent,
     }
+
+
+def _existing(key: ExecutionKey, status: Status, *, own: ExecutionKey) -> Started:
+    # The same start, repeated because its reply was lost, finds its own execution.
+    return Started(key, None if key == own else status)
+
+
+def _too_many_parents(ref: ExecutionRef) -> InvalidArgument:
+    return InvalidArgument(over_limit(f'{MAX_PARENTS + 1:,} steps would wait for execution "{ref}"', MAX_PARENTS))
 
 
 def _claimed(key: MessageKey, nonce: str, reply: commands.ClaimDone) -> Claimed:

@@ -14,7 +14,7 @@ from pollflow import Context, Functions
 from pollflow.fdl import read_flow
 from pollflow.runtime import messages
 from pollflow.runtime.container import Container, build_container
-from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
+from pollflow.runtime.routes import DEFAULT_QUEUE, Publish, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.store import Claimed, Clock, ExecutionKey, ExecutionRef, Message, MessageKey, RetryPolicy, StoredEvent
 
@@ -36,6 +36,7 @@ class Bench:
         self,
         *,
         routes: Routes | None = None,
+        publish: Publish | None = None,
         worker: str = "w",
         retry_policy: RetryPolicy | None = None,
         **settings: Any,
@@ -44,7 +45,7 @@ class Bench:
             self.redis,
             Settings(**settings),
             routes=routes or Routes(queues={"task": DEFAULT_QUEUE}),
-            publish=self.published.append,
+            publish=publish or self.published.append,
             functions=self.functions,
             worker=lambda: worker,
             clock=self.clock,

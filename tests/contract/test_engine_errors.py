@@ -6,16 +6,21 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from celery import Celery
+from kombu import Producer
+from kombu.exceptions import OperationalError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
-from pollflow import FlowNotExists, StoreUnavailable, UnreadableRecord
+from pollflow import FlowNotExists, Functions, StoreUnavailable, UnreadableRecord, attach
 from pollflow.machine import ReportedSucceeded, Status
 from pollflow.runtime import engine as engine_module
-from pollflow.runtime import subflows
+from pollflow.runtime import messages, subflows
 from pollflow.runtime.routes import Routes
-from pollflow.store import ExecutionRef, commits, encode, transitions
+from pollflow.store import ExecutionRef, Message, MessageKey, commits, encode, transitions
 from tests.contract.conftest import Bench
 from tests.contract.sub_flows import CHILD_REF, run_until_idle, token_of
-from tests.flows import CALLBACK, PARENT, TASK, TIMED_TASK, WAIT
+from tests.flows import CALLBACK, EACH, PARENT, TASK, TIMED_TASK, WAIT
 
 LIMIT = 5
 SUB = PARENT.format(pattern="sync", name="kid").replace("catch: [{errors: [FnF.ALL], goto: caught}]", "retry: []")
@@ -354,17 +359,122 @@ def test_an_outbox_entry_that_fails_does_not_block_the_others(bench: Bench, monk
     assert bench.wakes(ref) == {}
 
 
-def test_a_message_that_cannot_be_published_ends_the_execution(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    container = bench.build_container(routes=Routes(in_script=False))
-    for owner in (container.engine, container.starter):
-        object.__setattr__(owner, "publish", lambda message: None)
-    ref = bench.start(TASK)
-    object.__setattr__(container.engine, "publish", breaks)
-    run_for(bench, 80)
-    assert error_of(bench, ref)[1:] == (
+class Outside:
+    """An app in whose broker the scripts cannot publish, and a container that publishes there.
+
+    While `error` is set, a router of the app raises it, or kombu does if `in_broker`.
+    """
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch, *, in_broker: bool = False) -> None:
+        self.bench, self.in_broker = bench, in_broker
+        self.error: Exception | None = None
+        self.published: list[MessageKey] = []
+        app = Celery(broker="redis://127.0.0.1:1/0", task_routes=[self._route])
+        publish = attach(app, "redis://127.0.0.1:1/1", functions=Functions()).publish
+        monkeypatch.setattr(Producer, "publish", self._publish)
+        bench.build_container(routes=Routes(in_script=False), publish=publish)
+
+    def _route(self, *_: object, **__: object) -> None:
+        if self.error is not None and not self.in_broker:
+            raise self.error
+
+    def _publish(self, body: Any, **_: object) -> None:
+        if self.error is not None:
+            raise self.error
+        self.published.append(messages.key_of(body[0]))
+
+    def run(self, seconds: int) -> None:
+        """Handle the published messages, sweep and move the clock, second by second."""
+        for _ in range(seconds):
+            # A message that is early is published again, for a later second.
+            taken, self.published = self.published, []
+            for key in taken:
+                self.bench.container.engine.handle(key)
+            self.bench.sweep()
+            self.bench.pass_time(1)
+
+    def start_broken_at(self, path: str, error: Exception) -> ExecutionRef:
+        """Start an execution whose second message cannot be published; with `start` and `sweep`, the first one."""
+        self.bench.returns("call", {})
+        self.error = error if path == "start" else None
+        ref = self.bench.start(TASK + "  - {type: pass, name: After}\n")
+        if path == "commit":
+            self.error = error
+            self.bench.container.engine.handle(self.published.pop())
+        elif path == "sweep":
+            self.published.clear()  # the message is lost
+            self.error = error
+            self.bench.pass_time(3)
+            self.bench.sweep()
+        return ref
+
+    def errors(self, ref: ExecutionRef) -> str | None:
+        """Return how many errors of the engine are counted in the entry."""
+        found: str | None = self.bench.redis.hget(self.bench.container.store.keys.frame(ref, "r"), "engine_errors")
+        return found
+
+
+PATHS = ("start", "commit", "sweep")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("error", [TypeError("no text"), KeyError("no queue"), Broken("no such thing")])
+def test_a_message_that_cannot_be_built_ends_the_execution(
+    bench: Bench, path: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = Outside(bench, monkeypatch)
+    ref = outside.start_broken_at(path, error)
+    assert outside.errors(ref) == "1"
+    outside.run(70)
+    assert error_of(bench, ref) == (
+        "Failed",
         "FnF.RuntimeError",
-        "the engine failed at the publication of the message: Broken: no such thing",
+        f"the engine failed at the publication of the message: {type(error).__name__}: {error}",
     )
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "error", [OperationalError("away"), ConnectionResetError(), RedisConnectionError("away"), ResponseError("OOM")]
+)
+def test_a_broker_that_does_not_serve_is_not_counted(
+    bench: Bench, path: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = Outside(bench, monkeypatch, in_broker=True)
+    ref = outside.start_broken_at(path, error)
+    outside.run(30)
+    assert (bench.status(ref), outside.errors(ref)) == ("Running", None)
+    outside.error = None
+    outside.run(35)
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_a_message_that_can_be_built_again_continues_the_execution(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = Outside(bench, monkeypatch)
+    ref = outside.start_broken_at("commit", Broken())
+    outside.run(10)
+    outside.error = None
+    outside.run(10)
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_a_child_whose_message_cannot_be_built_does_not_block_its_siblings(bench: Bench) -> None:
+    published: list[MessageKey] = []
+
+    def publish(message: Message) -> None:
+        if message.key.frame.endswith(".0"):
+            raise Broken("no such thing")
+        published.append(message.key)
+
+    bench.build_container(routes=Routes(in_script=False), publish=publish)
+    ref = bench.start(EACH, {"items": [1, 2, 3]})
+    bench.container.engine.handle(published.pop())
+    assert [key.frame for key in published] == ["r.1.1", "r.1.2"]
+    keys = bench.container.store.keys
+    counts = [bench.redis.hget(keys.frame(ref, frame), "engine_errors") for frame in ("r", "r.1.0", "r.1.1", "r.1.2")]
+    assert counts == [None, "1", None, None]
 
 
 def test_a_report_that_fails_is_the_error_of_its_client(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
