@@ -34,3 +34,8 @@ def over_limit(statement: str, limit: float | str, setting: str = "") -> str:
     """
     shown = limit if isinstance(limit, str) else f"{limit:,}"
     return f"{statement}, more than the limit of {shown}" + (f" (pollflow_{setting})" if setting else "")
+
+
+def too_deep(subject: str, limit: int) -> str:
+    """Return that a value is nested too deeply. Readers stop at the first level over the limit."""
+    return over_limit(f"{subject} is nested at least {limit + 1:,} levels deep", limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -34,6 +34,7 @@ INPUT = {"delay": 15}
 """Seconds that the job takes: the second query finds it done."""
 KILL_AFTER_SECONDS = 3.0
 TIMEOUT_SECONDS = 120.0
+INTERRUPTED = "interrupted: the demo stops its processes and deletes its files; nothing is left behind"
 NEXT = [
     ("pollflow init my-project", "write the files of this demo to a project of your own"),
     ("cd my-project", ""),
@@ -48,35 +49,42 @@ def demo() -> None:
     SIGKILL in the middle of a wait and starts a new one. Then it checks in the history that each transition was
     committed exactly once. It takes half a minute and leaves no files or processes.
     """
-    with tempfile.TemporaryDirectory(prefix="pollflow-demo-", ignore_cleanup_errors=True) as folder:
-        project = Path(folder)
-        write_project(project)
-        flow = load_flow(project / FLOW)
-        progress = Progress(steps_of(flow))
-        location = ProjectLocation(project, app=AppName("worker", APP_FILE), is_isolated=True)
-        with connected(location) as opened:
-            # A killed worker leaves temporary files; they are deleted with the folder.
-            session = replace(opened, worker_environment={"TMPDIR": folder})
-            session.client.deploy_text(flow.text, FLOW_NAME)
-            with view(stdout_console(), flow) as output:
-                execution = _run(session, progress, output)
-                is_correct = _check(execution, output)
+    with ExitStack() as cleanup:
+        try:
+            is_correct = _run_and_check(cleanup)
+        except KeyboardInterrupt:
+            # Answer before the cleanup, which takes seconds.
+            typer.echo(INTERRUPTED, err=True)
+            raise
     with view(stdout_console()) as output:
         print_next(NEXT, output)
     raise typer.Exit(SUCCEEDED if is_correct else FAILED)
 
 
-def _run(session: Session, progress: Progress, output: View) -> Execution:
+def _run_and_check(cleanup: ExitStack) -> bool:
+    folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="pollflow-demo-", ignore_cleanup_errors=True))
+    project = Path(folder)
+    write_project(project)
+    flow = load_flow(project / FLOW)
+    location = ProjectLocation(project, app=AppName("worker", APP_FILE), is_isolated=True)
+    # A killed worker leaves temporary files; they are deleted with the folder.
+    session = replace(cleanup.enter_context(connected(location)), worker_environment={"TMPDIR": folder})
+    session.client.deploy_text(flow.text, FLOW_NAME)
+    output = cleanup.enter_context(view(stdout_console(), flow))
     _print(output, "Starting a private Redis, a worker and an execution in a new project.")
-    with _worker_pool(session) as start:
-        first = start()
-        execution = session.client.start(FLOW_NAME, INPUT, name="demo")
-        follow(execution, progress, output, until=_is_in_wait, check=first.check, timeout=TIMEOUT_SECONDS)
-        first.kill()
-        _print(output, f"Killed the worker (process {first.process.pid}) with SIGKILL in the middle of a wait.", "red")
-        second = start()
-        _print(output, f"Started a new worker (process {second.process.pid}). All it needs is in Redis.")
-        follow(execution, progress, output, check=second.check, timeout=TIMEOUT_SECONDS)
+    start = cleanup.enter_context(_worker_pool(session))
+    return _check(_run(session, start, Progress(steps_of(flow)), output), output)
+
+
+def _run(session: Session, start: Callable[[], Worker], progress: Progress, output: View) -> Execution:
+    first = start()
+    execution = session.client.start(FLOW_NAME, INPUT, name="demo")
+    follow(execution, progress, output, until=_is_in_wait, check=first.check, timeout=TIMEOUT_SECONDS)
+    first.kill()
+    _print(output, f"Killed the worker (process {first.process.pid}) with SIGKILL in the middle of a wait.", "red")
+    second = start()
+    _print(output, f"Started a new worker (process {second.process.pid}). All it needs is in Redis.")
+    follow(execution, progress, output, check=second.check, timeout=TIMEOUT_SECONDS)
     return execution.refresh()
 
 

@@ -9,18 +9,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pollflow.errors import InvalidArgument
+from pollflow.amounts import too_deep
+from pollflow.errors import EntityTooLarge, InvalidArgument
 from pollflow.fdl.encoding import NotUtf8, decoded
+from pollflow.machine.data import MAX_DEPTH
 
 _RAW_BYTE = re.compile("[\udc80-\udcff]")
 
 
 def read_input(option: str) -> dict[str, Any]:
-    """Return the input that `--input` names: JSON, `@FILE`, or `-` for standard input. Raises InvalidArgument."""
+    """Return the input that `--input` names: JSON, `@FILE`, or `-` for standard input.
+
+    Raises InvalidArgument, and EntityTooLarge for JSON that is nested too deeply.
+    """
     source, text = _read(option)
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise EntityTooLarge(too_deep(source, MAX_DEPTH)) from None
+    except ValueError as error:
         raise InvalidArgument(f"{source} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidArgument(f"{source} must be a JSON object such as {{}}, not {_kind(value)}")

@@ -9,15 +9,21 @@ import typer
 
 from pollflow.client.filters import status_filter
 from pollflow.errors import InvalidArgument
+from pollflow.fdl.durations import seconds_hint
 from pollflow.runtime import arguments
 
 
-def seconds(value: float | None) -> float | None:
-    """Return the value of an option in seconds. Refuses NaN and infinity, which `min` lets pass."""
+def seconds(text: str) -> float:
+    """Return the seconds that an option names. Another form, such as `10s`, is refused with the number to write."""
     try:
-        return None if value is None else arguments.number("it", value, unit="seconds")
+        value: float | str = float(text)
+    except ValueError:
+        value = text
+    try:
+        return arguments.number("it", value, unit="seconds")
     except InvalidArgument as error:
-        raise typer.BadParameter(str(error)) from error
+        hint = seconds_hint(text) if isinstance(value, str) else ""
+        raise typer.BadParameter(f"{error}{hint}") from error
 
 
 def valid_name(value: str | None) -> str | None:

@@ -34,7 +34,7 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="SECONDS",
-        callback=seconds,
+        parser=seconds,
         help="Stop watching after this time. The execution continues.",
     ),
 ]

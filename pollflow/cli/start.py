@@ -29,7 +29,7 @@ Follow = Annotated[bool, typer.Option("--follow", help="Watch the execution to i
 Timeout = Annotated[
     float | None,
     typer.Option(
-        "--timeout", metavar="SECONDS", callback=seconds, help="With --wait or --follow: the maximum time to wait."
+        "--timeout", metavar="SECONDS", parser=seconds, help="With --wait or --follow: the maximum time to wait."
     ),
 ]
 

@@ -49,7 +49,7 @@ WithFunctions = Annotated[
         help="Call the project's functions in this process, in real time and with their side effects.",
     ),
 ]
-Until = Annotated[float | None, typer.Option(metavar="SECONDS", callback=seconds, help="Stop after this virtual time.")]
+Until = Annotated[float | None, typer.Option(metavar="SECONDS", parser=seconds, help="Stop after this virtual time.")]
 
 
 def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRedis = False) -> None:

@@ -152,7 +152,8 @@ def spawn(session: Session, *options: str, output: IO[bytes] | None = None) -> t
             cwd=session.location.project,
             env=_environment(session) | {parent_watch.VARIABLE: str(read_end)},
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            # The banner of Celery is not for a reader of the output: if it ends, the worker continues.
+            stdout=sys.stderr if output is None else output,
             stderr=None if output is None else subprocess.STDOUT,
             pass_fds=(read_end,),
             start_new_session=True,

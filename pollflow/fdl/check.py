@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from pollflow.amounts import over_limit
 from pollflow.fdl.build import Values, build_shape, build_step
 from pollflow.fdl.fields import (
     AT_LEAST_ONE,
@@ -170,7 +171,7 @@ class Checker:
         if field.not_empty and not node.items:
             raise InvalidValue("must not be empty", node)
         if field.maximum is not None and len(node.items) > field.maximum:
-            raise InvalidValue(f"must have at most {field.maximum:.0f} elements, not {len(node.items)}", node)
+            raise InvalidValue(over_limit(f"has {len(node.items):,} elements", int(field.maximum)), node)
         values: list[Any] = []
         for index, item in enumerate(node.items):
             inner = location.at(index)
@@ -205,7 +206,8 @@ class Checker:
         self.steps += 1
         if self.steps > MAX_STEPS:
             if self.steps == MAX_STEPS + 1:
-                self._problem(node, location.path, f"a flow has at most {MAX_STEPS:,} steps", "too-large")
+                message = over_limit(f"the flow has at least {self.steps:,} steps", MAX_STEPS)
+                self._problem(node, location.path, message, "too-large")
             return None
         if not isinstance(node, Object):
             self._problem(node, location.path, f"must be a step, an object with type and name, not {shown(node)}")

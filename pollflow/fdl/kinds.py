@@ -71,7 +71,7 @@ def _text(node: Node, expected: str, *, limit: int = MAX_TEXT) -> str:
     if not isinstance(node, Scalar) or node.value is None:
         raise _must_be(expected, node)
     if len(node.text) > limit:
-        raise InvalidValue(f"must have at most {limit} characters, not {len(node.text)}", node)
+        raise InvalidValue(over_limit(f"has {len(node.text):,} characters", limit), node)
     return node.text
 
 

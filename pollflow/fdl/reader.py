@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import yaml
 from typing_extensions import assert_never
 
-from pollflow.amounts import over_limit
+from pollflow.amounts import over_limit, too_deep
 from pollflow.fdl.lookalikes import hint_of_line
 from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.scalars import NotJson, resolve
@@ -162,7 +162,7 @@ def _follow(events: Iterable[Any]) -> None:
 
 
 def _too_deep(event: Any) -> _Stop:
-    return _Stop(event.start_mark, f"nested more than {MAX_DEPTH} levels deep", "too-large")
+    return _Stop(event.start_mark, too_deep("the definition", MAX_DEPTH), "too-large")
 
 
 def _stop_of(text: str, error: yaml.YAMLError) -> _Stop:

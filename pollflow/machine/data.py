@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping as MappingABC
 from datetime import datetime, timezone
 
-from pollflow.amounts import over_limit
+from pollflow.amounts import over_limit, too_deep
 from pollflow.fdl.expr import MISSING, Path
 from pollflow.fdl.model import (
     Constant,
@@ -134,7 +134,7 @@ def size_of(*values: Json) -> int:
 def over_size(name: str, size: int, limit: int) -> str:
     """Return the message for a value that is too deep, or larger than the limit of bytes."""
     if size == TOO_DEEP:
-        return f"{name} is nested more than {MAX_DEPTH} levels deep, the limit of every value"
+        return too_deep(name, MAX_DEPTH)
     return over_limit(f"{name} has {size:,} bytes", limit, "max_payload_bytes")
 
 

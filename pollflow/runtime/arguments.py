@@ -46,9 +46,7 @@ def ascii_safe(text: str) -> str:
 
 def text(argument: str, value: Any, *, minimum: int = 0, maximum: int = MAX_TEXT, is_secret: bool = False) -> str:
     """Return a text of `minimum` to `maximum` characters."""
-    expected = (
-        f"a text of {minimum} to {maximum:,} characters" if minimum else f"a text of at most {maximum:,} characters"
-    )
+    expected = f"a text of {minimum} to {maximum:,} characters"
     if not isinstance(value, str):
         _refuse(argument, expected, shown(value))
     plain = str.__str__(value)  # the text of a subclass, such as a member of an enumeration

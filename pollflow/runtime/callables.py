@@ -8,6 +8,7 @@ from types import MethodType
 from typing import Any
 
 from pollflow.errors import InvalidArgument
+from pollflow.runtime.arguments import shown
 
 _MAX_NAME = 256
 
@@ -18,7 +19,7 @@ def check_name(name: object) -> str:
         raise InvalidArgument(f"the name of a function must be a text, not {type(name).__name__}")
     if not 0 < len(name) <= _MAX_NAME or any(char.isspace() or not char.isprintable() for char in name):
         raise InvalidArgument(
-            f"{name[:_MAX_NAME]!r} is not a valid name for a function: use 1 to {_MAX_NAME} characters without spaces"
+            f"the name of a function must be 1 to {_MAX_NAME} characters without spaces, not {shown(name)}"
         )
     return name
 

@@ -10,6 +10,7 @@ import logging
 from celery import Celery
 from kombu.serialization import prepare_accept_content
 
+from pollflow.amounts import duration
 from pollflow.errors import ConfigurationError
 from pollflow.runtime.broker import Broker
 from pollflow.runtime.routes import Routes
@@ -39,9 +40,9 @@ def check_visibility_timeout(app: Celery, settings: Settings) -> None:
         raise ConfigurationError(f"broker_transport_options['visibility_timeout'] must be a number, not {timeout!r}")
     if timeout < 2 * settings.max_countdown:
         raise ConfigurationError(
-            f"broker_transport_options['visibility_timeout'] is {timeout:g} s, but must be at least twice "
-            f"pollflow_max_countdown ({settings.max_countdown:g} s); set it to {2 * settings.max_countdown:g} "
-            f"or more, or pollflow_max_countdown to {timeout / 2:g} or less"
+            f"broker_transport_options['visibility_timeout'] is {duration(timeout)}, but must be at least twice "
+            f"pollflow_max_countdown ({duration(settings.max_countdown)}); set it to {2 * settings.max_countdown:.15g} "
+            f"or more, or pollflow_max_countdown to {timeout / 2:.15g} or less"
         )
 
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pollflow.amounts import too_deep
 from pollflow.errors import TaskError
 from pollflow.fdl.model import JsonObject
+from pollflow.machine.data import MAX_DEPTH
 from pollflow.runtime import arguments
 from pollflow.runtime.functions import Context, Function
 
@@ -83,7 +85,9 @@ def fc_handler(handler: Handler) -> Function:
             return result
         try:
             return json.loads(result)
-        except (ValueError, RecursionError) as error:
+        except RecursionError:
+            raise TaskError("FnF.InvalidLocal", too_deep("the text that the handler returned", MAX_DEPTH)) from None
+        except ValueError as error:
             raise TaskError("FnF.InvalidLocal", f"the handler returned text that is not JSON: {error}") from error
 
     call.__name__ = getattr(handler, "__name__", "handler")

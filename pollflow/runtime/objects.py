@@ -6,13 +6,15 @@ import json
 import math
 from typing import Any
 
+from pollflow.amounts import over_limit, too_deep
 from pollflow.errors import EntityTooLarge, InvalidArgument
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.machine.data import MAX_DEPTH, TOO_DEEP, over_size, size_of
 from pollflow.runtime.arguments import shown
 
-_MAX_BITS = 14_284
-"""Python itself converts no longer whole number from and to text: 4,300 digits."""
+_MAX_DIGITS = 4_300
+"""Python itself converts no longer whole number from and to text."""
+_TOO_LONG = 10**_MAX_DIGITS
 _MAX_PATH = 100
 _HINTS = {
     "Decimal": "pass str(value) or float(value)",
@@ -71,7 +73,7 @@ class _Search:
         if id(value) in self._above:
             return f"{path} contains itself"
         if len(self._above) >= MAX_DEPTH:
-            return f"{_cut(path)} is nested more than {MAX_DEPTH} levels deep"
+            return too_deep(_cut(path), MAX_DEPTH)
         if id(value) in self._checked:
             return None
         self._above.add(id(value))
@@ -95,8 +97,8 @@ def _keys_problem(value: dict[Any, Any], path: str) -> str | None:
 
 
 def _scalar_problem(value: Any, path: str) -> str | None:
-    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
-        return f"{path} is a number of more than 4,300 digits"
+    if isinstance(value, int) and abs(value) >= _TOO_LONG:
+        return over_limit(f"{path} is a number of {int(math.log10(abs(value))) + 1:,} digits", _MAX_DIGITS)
     if isinstance(value, float) and not math.isfinite(value):
         return f"{path} is {float(value)!r}, which JSON does not have"
     if value is None or isinstance(value, str | int | float):

@@ -89,8 +89,8 @@ class Settings:
             value, least = getattr(self, name), getattr(self, other)
             if value < factor * least:
                 raise ConfigurationError(
-                    f"{PREFIX}{name} ({value:g} s) must be at least {'twice ' if factor == 2 else ''}{PREFIX}{other} "
-                    f"({least:g} s), so that {reason}"
+                    f"{PREFIX}{name} ({duration(value)}) must be at least {'twice ' if factor == 2 else ''}"
+                    f"{PREFIX}{other} ({duration(least)}), so that {reason}"
                 )
 
     @classmethod

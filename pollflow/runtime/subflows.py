@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from pollflow.amounts import too_deep
 from pollflow.errors import ExecutionAlreadyExists, FlowNotExists, InvalidArgument, TaskAlreadyCompleted
 from pollflow.fdl.model import Flow, FlowResource, Json, JsonObject, Pattern
 from pollflow.machine import (
@@ -24,6 +25,7 @@ from pollflow.machine import (
     call_of,
 )
 from pollflow.machine.callback import task_token
+from pollflow.machine.data import MAX_DEPTH
 from pollflow.runtime import arguments
 from pollflow.runtime.engine_errors import stage
 from pollflow.runtime.starting import Starter, ref_of
@@ -123,7 +125,7 @@ def _decoded(text: str) -> Json:
     try:
         decoded: Json = json.loads(text)
     except RecursionError:
-        raise ValueError("serviceParams.Input is nested too deeply") from None
+        raise ValueError(too_deep("serviceParams.Input", MAX_DEPTH)) from None
     except ValueError as error:
         raise ValueError(f"serviceParams.Input is not JSON: {error}") from error
     return decoded

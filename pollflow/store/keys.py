@@ -93,8 +93,7 @@ class Keys:
         # Without a colon, no key of one prefix is a key of another one. Without *, a pattern matches one prefix only.
         if not isinstance(self.prefix, str) or not _PREFIX.fullmatch(self.prefix):
             raise InvalidArgument(
-                f"{self.prefix!r} is not a valid key prefix: use letters, digits, _ and -, begin with a letter, "
-                "and use at most 64 characters"
+                f"the key prefix must be 1 to 64 letters, digits, _ or -, with a letter first, not {self.prefix!r}"
             )
 
     def _of(self, shard: int, kind: str, *rest: str) -> str:

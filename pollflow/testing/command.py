@@ -76,6 +76,8 @@ def simulate(
     try:
         result = run.run(until)
     except NoReply as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
         raise InvalidArgument(str(error)) from error
     write(draw(result))
     return result
@@ -92,6 +94,9 @@ def _asker(name: str, ask: Ask) -> Source:
         while True:
             try:
                 return _reply_of(ask(question).strip())
+            except OSError as error:
+                # An error of the terminal, such as a closed pipe, is not an error of the function.
+                raise NoReply(str(error)) from error
             except EOFError:
                 raise NoReply(f"no reply was given for {name}, so the run cannot continue") from None
             except (DefinitionError, InvalidArgument) as error:

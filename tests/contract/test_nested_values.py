@@ -14,6 +14,7 @@ from tests.contract.conftest import Bench
 from tests.flows import PARENT, TASK
 
 DEPTHS = [300, 20_000]
+TOO_DEEP = "is nested at least 201 levels deep, more than the limit of 200"
 SUB = PARENT.format(pattern="sync", name="kid").replace("{seconds: $.seconds, n: 1}", "$.text")
 PASS = "version: v1\ntype: flow\nsteps: [{type: pass, name: A}]\n"
 
@@ -36,15 +37,23 @@ def test_a_nested_input_of_a_sub_flow_is_an_error_of_the_step(bench: Bench, dept
     assert bench.status(ref) == "Succeeded"
     output = bench.output(ref)
     assert output["error"] in ("FnF.RuntimeError", "fnf.EntityTooLarge")
-    assert "nested" in output["cause"]
+    assert TOO_DEEP in output["cause"]
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_a_nested_argument_is_refused(bench: Bench, depth: int) -> None:
-    with pytest.raises(EntityTooLarge, match="the input is nested more than 200 levels deep"):
+    with pytest.raises(EntityTooLarge, match=f"the input {TOO_DEEP}"):
         bench.start(TASK, {"a": nested(depth)})
-    with pytest.raises(InvalidArgument, match="the output is nested more than 200 levels deep"):
+    with pytest.raises(InvalidArgument, match=f"the output {TOO_DEEP}"):
         checked_object("output", {"a": nested(depth)}, 1 << 20)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_number_that_is_too_long_names_its_digits(sign: int) -> None:
+    longest = sign * (10**4300 - 1)
+    assert checked_object("input", {"a": longest}, 1 << 20) == {"a": longest}
+    with pytest.raises(InvalidArgument, match=r"^input\.a is a number of 4,301 digits, more than the limit of 4,300$"):
+        checked_object("input", {"a": sign * 10**4300}, 1 << 20)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -59,7 +68,9 @@ def test_a_nested_result_is_an_error_of_the_step(bench: Bench, depth: int, kind:
     ref = bench.start(TASK)
     assert bench.work() == 1
     assert bench.status(ref) == "Failed"
-    assert bench.container.reading.execution(ref).error in ("FnF.DataLimitExceeded", "FnF.InvalidLocal")
+    execution = bench.container.reading.execution(ref)
+    assert execution.error in ("FnF.DataLimitExceeded", "FnF.InvalidLocal")
+    assert execution.cause is not None and TOO_DEEP in execution.cause
 
 
 TIMES = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:60Z", "9999-12-31T23:59:59-14:00"]

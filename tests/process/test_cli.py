@@ -32,7 +32,7 @@ class Project:
 
     def __init__(self, folder: Path, processes: Processes) -> None:
         self.folder = folder
-        self._processes = processes
+        self.processes = processes
         write_project(folder)
         self.set_wait("1")
 
@@ -47,7 +47,7 @@ class Project:
 
     def command(self, *words: str, **env: str) -> Started:
         # With an empty URL, no Redis is configured.
-        return self._processes.start("pollflow", [*COMMAND, *words], cwd=self.folder, env={ENV: "", **env})
+        return self.processes.start("pollflow", [*COMMAND, *words], cwd=self.folder, env={ENV: "", **env})
 
     def run(self, *words: str, **env: str) -> tuple[int, str]:
         """Run a command and return its exit status and output."""
@@ -341,18 +341,56 @@ def test_a_second_interruption_kills_the_running_call(project: Project) -> None:
     assert follow_command(run.output()) == ["run", "--follow", "sleep/one"]
 
 
+def with_closed_pipe(project: Project, *words: str) -> tuple[int, str]:
+    """Run a command whose output has no reader. Return its exit status and what it writes to standard error."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    env = {**os.environ, ENV: "", "TMPDIR": str(project.folder)}
+    done = subprocess.run(
+        [*COMMAND, *words],
+        cwd=project.folder,
+        env=env,
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write_end)
+    return done.returncode, done.stderr
+
+
 def test_a_closed_pipe_ends_a_command_with_a_server_quietly(project: Project) -> None:
     assert project.run("run", FLOW, "--input", '{"delay": 0}', "--name", "one")[0] == 0
-    env = {**os.environ, ENV: ""}
-    for words in (["list"], ["flows"], ["history", "task-polling/one"], ["show", "task-polling/one"], ["run", FLOW]):
-        read_end, write_end = os.pipe()
-        os.close(read_end)
-        command = [*COMMAND, *words, *(() if words[0] == "run" else ("--isolated",))]
-        done = subprocess.run(
-            command, cwd=project.folder, env=env, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False
-        )
-        os.close(write_end)
-        assert (words, done.returncode, done.stderr) == (words, 1, "")
+    commands = [
+        *(["list"], ["flows"], ["history", "task-polling/one"], ["show", "task-polling/one"], ["deploy", FLOW]),
+        *(["start", "task-polling", "--name", "two"], ["stop", "task-polling/two"], ["purge", "task-polling/two"]),
+    ]
+    for words in (*([*words, "--isolated"] for words in commands), ["run", FLOW]):
+        assert (words, with_closed_pipe(project, *words)) == (words, (1, ""))
+    # The commands have done what they were to do.
+    assert "two" not in project.isolated("list")[1]
+
+
+def test_a_closed_pipe_ends_the_demo_quietly(project: Project) -> None:
+    before = sorted(project.folder.rglob("*"))
+    assert with_closed_pipe(project, "demo") == (1, "")
+    assert sorted(project.folder.rglob("*")) == before
+
+
+def test_a_worker_continues_after_the_end_of_its_reader(project: Project) -> None:
+    close = (
+        "import os, sys; r, w = os.pipe(); os.dup2(w, 1); os.close(r); os.close(w); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", close, *COMMAND, "worker", "--isolated"]
+    worker = project.processes.start("worker", command, cwd=project.folder, env={ENV: ""})
+    worker.wait_for_output(" ready.")
+    assert "server: isolated; redis://127.0.0.1:" in worker.output()
+    assert project.isolated("deploy", FLOW)[0] == 0
+    status, output = project.isolated("start", "task-polling", "--input", '{"delay": 0}', "--name", "one", "--wait")
+    assert status == 0, output
+    worker.signal_group(signal.SIGINT)
+    assert worker.process.wait(30) == 0
+    assert_no_traceback(worker.output())
 
 
 def test_a_run_with_the_name_of_a_running_execution_follows_it(project: Project) -> None:
@@ -468,14 +506,20 @@ def test_the_demo_checks_the_recovery_and_leaves_nothing(tmp_path: Path, process
     assert processes_in(folder) == []
 
 
-def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, processes: Processes) -> None:
+@pytest.mark.parametrize("said", ["Starting a private Redis", "entered Wait10s"])
+def test_an_interrupted_demo_leaves_nothing_and_says_so(said: str, tmp_path: Path, processes: Processes) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
-    demo = processes.start("demo", [*COMMAND, "demo"], cwd=tmp_path, env={"TMPDIR": str(folder)})
-    demo.wait_for_output("entered Wait10s")
+    errors = tmp_path / "errors"
+    command = ["sh", "-c", f'exec "$0" "$@" 2>{errors}', *COMMAND, "demo"]
+    demo = processes.start("demo", command, cwd=tmp_path, env={"TMPDIR": str(folder)})
+    demo.wait_for_output(said)
     demo.signal_group(signal.SIGINT)
     assert demo.process.wait(60) == 130
-    assert_no_traceback(demo.output())
+    assert (
+        errors.read_text()
+        == "interrupted: the demo stops its processes and deletes its files; nothing is left behind\n"
+    )
     assert list(folder.iterdir()) == []
     assert processes_in(folder) == []
 

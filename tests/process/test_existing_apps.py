@@ -188,6 +188,26 @@ def test_an_error_names_the_server_and_hides_the_password(project: Project) -> N
         assert "Traceback" not in output
 
 
+def test_an_isolated_worker_runs_isolated_executions_only(project: Project) -> None:
+    project.run("deploy", "order.yaml")
+    project.run("deploy", "order.yaml", "--isolated")
+    # The worker of the app is suspended, so only the isolated worker could take its message, or change its keys.
+    project.worker.signal_group(signal.SIGSTOP)
+    project.start(["at-home"])
+    before, calls = project.snapshot(), len(project.calls())
+    worker = project.command("worker", "--isolated")
+    worker.wait_for_output(" ready.")
+    project.run("start", "order", "--name", "aside", "--isolated", "--wait")
+    assert project.calls()[calls:] == ["isolated aside"]
+    assert project.snapshot() == before
+    project.worker.signal_group(signal.SIGCONT)
+    project.client.execution("order", "at-home").wait(60)
+    assert project.calls()[calls:] == ["isolated aside", "production at-home"]
+    worker.signal_group(signal.SIGINT)
+    assert worker.process.wait(30) == 0
+    assert "Traceback" not in worker.output()
+
+
 @pytest.mark.parametrize("where", ["embedded", "the server of the app"])
 def test_a_run_leaves_the_messages_of_the_app_alone(project: Project, where: str) -> None:
     options = [] if where == "embedded" else ["--redis", project.url]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pollflow.amounts import duration, over_limit
+from pollflow.amounts import duration, over_limit, too_deep
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,4 @@ def test_a_message_about_a_limit_has_value_limit_and_setting() -> None:
     assert over_limit("the wait takes 2 days", duration(86_400)) == (
         "the wait takes 2 days, more than the limit of 1 day"
     )
+    assert too_deep("the input", 200) == "the input is nested at least 201 levels deep, more than the limit of 200"

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from lark import Token, Transformer, v_args
 from typing_extensions import assert_never
 
+from pollflow.amounts import too_deep
 from pollflow.fdl.expr.path import MISSING, Path, compile_path
 from pollflow.fdl.expr.syntax import (
     CONDITION_GRAMMAR,
@@ -163,7 +164,7 @@ def compile_condition(text: str) -> Condition:
 def _depth_above(*operands: Node) -> int:
     depth = 1 + max(operand.depth for operand in operands)
     if depth > MAX_NESTING:
-        raise ExpressionSyntaxError(f"nested more than {MAX_NESTING} levels deep")
+        raise ExpressionSyntaxError(too_deep("it", MAX_NESTING))
     return depth
 
 

@@ -9,7 +9,11 @@ from typing import Any, Final, TypeAlias
 
 from lark import Token, Transformer, v_args
 
+from pollflow.amounts import over_limit
 from pollflow.fdl.expr.syntax import PATH_GRAMMAR, ExpressionSyntaxError, parse, unquoted
+
+_MAX_DIGITS = 10
+"""The most digits of an index."""
 
 
 class Missing(Enum):
@@ -98,8 +102,10 @@ class _PathBuilder(Transformer[Token, Any]):
         return str(token)
 
     def index(self, token: Token) -> int:
-        if len(token) > 10:
-            raise ExpressionSyntaxError("an index has at most 9 digits", (token.start_pos or 0) + 1)
+        digits = len(token.lstrip("-"))
+        if digits > _MAX_DIGITS:
+            message = over_limit(f"the index has {digits:,} digits", _MAX_DIGITS)
+            raise ExpressionSyntaxError(message, (token.start_pos or 0) + 1)
         return int(token)
 
     def quoted_key(self, token: Token) -> str:

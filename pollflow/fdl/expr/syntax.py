@@ -14,6 +14,8 @@ from typing import Any
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedInput, UnexpectedToken
 
+from pollflow.amounts import over_limit
+
 MAX_LENGTH = 4096
 """The longest expression, in characters."""
 MAX_NESTING = 50
@@ -83,7 +85,7 @@ class ExpressionError(Exception):
 def parse(grammar: str, text: str, builder: type[Transformer[Token, Any]]) -> Any:
     """Parse the text and return the result of `builder`; raises `ExpressionSyntaxError`."""
     if len(text) > MAX_LENGTH:
-        raise ExpressionSyntaxError(f"longer than {MAX_LENGTH} characters", MAX_LENGTH + 1)
+        raise ExpressionSyntaxError(over_limit(f"it has {len(text):,} characters", MAX_LENGTH), MAX_LENGTH + 1)
     if not text.strip():
         raise ExpressionSyntaxError("empty")
     try:

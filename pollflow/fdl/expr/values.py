@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from pollflow.amounts import over_limit
 from pollflow.fdl.expr.syntax import ExpressionError
 
 MAX_BITS = 4096
@@ -89,7 +90,7 @@ def calculate(op: str, left: Any, right: Any) -> Any:
     """Calculate with two numbers; `+` also joins two texts."""
     if op == "+" and isinstance(left, str) and isinstance(right, str):
         if len(left) + len(right) > MAX_TEXT:
-            raise ExpressionError(f"+ makes a text of more than {MAX_TEXT} characters")
+            raise ExpressionError(over_limit(f"+ gives a text of {len(left) + len(right):,} characters", MAX_TEXT))
         return left + right
     if not (_is_number(left) and _is_number(right)):
         raise ExpressionError(f"{op} cannot work on {kind_of(left)} and {kind_of(right)}")
@@ -120,8 +121,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _in_range(value: Any, op: str) -> Any:
-    is_out = value.bit_length() > MAX_BITS if isinstance(value, int) else not math.isfinite(value)
-    if is_out:
+    if isinstance(value, int):
+        if value.bit_length() > MAX_BITS:
+            raise ExpressionError(over_limit(f"{op} gives a number of {value.bit_length():,} bits", MAX_BITS))
+    elif not math.isfinite(value):
         raise ExpressionError(f"{op} gives a number that is out of range")
     return value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pollflow.fdl.expr import MISSING, Path
 from pollflow.fdl.model import FailStep, PassStep, SucceedStep
-from pollflow.machine.data import size_of
+from pollflow.machine.data import over_size, size_of
 from pollflow.machine.decision import Decision
 from pollflow.machine.events import Arrived
 from pollflow.machine.step_context import StepContext, StepRefused
@@ -33,6 +33,8 @@ def _text(ctx: StepContext, step: FailStep, field: str, source: Path | str) -> s
         return ""
     if not isinstance(value, str):
         raise StepRefused("FnF.RuntimeError", f"{field} of step {step.name!r}: {source.text} is not a text")
-    if size_of(value) > ctx.limits.payload_bytes:
-        raise StepRefused("FnF.DataLimitExceeded", f"{field} of step {step.name!r} is too long")
+    size = size_of(value)
+    if size > ctx.limits.payload_bytes:
+        cause = over_size(f"{field} of step {step.name!r}", size, ctx.limits.payload_bytes)
+        raise StepRefused("FnF.DataLimitExceeded", cause)
     return value

@@ -44,6 +44,27 @@ def test_a_wrong_value_is_refused_with_the_name_of_the_option(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["flow.yaml", "worker.py"]
 
 
+@pytest.mark.parametrize(
+    ("words", "option"), [(words, option) for words, option, values in OPTIONS if values is NUMBERS]
+)
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("10s", "'10s'; write 10"),
+        ("1h 30m", "'1h 30m'; write 5400"),
+        ("PT0.5S", "'PT0.5S'; write 0.5"),
+        ("ten", "'ten'"),
+        ("-10s", "'-10s'"),
+        ("", "''"),
+        ("nan", "nan"),
+    ],
+)
+def test_a_duration_in_another_form_says_what_to_write(words: list[str], option: str, value: str, shown: str) -> None:
+    result = CliRunner().invoke(app, [*words, f"{option}={value}"])
+    refusal = f"Error: Invalid value for '{option}': it must be a number of seconds, 0 or more, not {shown}"
+    assert (result.exit_code, result.output.splitlines()[-1]) == (2, refusal)
+
+
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["without a mark", "with a mark"])
 def test_an_input_file_may_begin_with_a_byte_order_mark(mark: bytes, tmp_path: Path) -> None:
     file = tmp_path / "input.json"

@@ -92,7 +92,7 @@ def test_bad_usage_gives_status_two(words: list[str], tmp_path: Path, monkeypatc
         ("{", "is not valid JSON"),
         ('{"a": NaN}', "is not valid JSON"),
         ("@/no/such/file", "cannot be read"),
-        ("[" * 100_000, "is not valid JSON"),
+        ("[" * 100_000, "--input is nested at least 201 levels deep, more than the limit of 200"),
     ],
 )
 def test_an_input_that_is_not_a_json_object_is_refused(input: str, message: str) -> None:

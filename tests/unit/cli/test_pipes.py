@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 FLOW = "version: v1\ntype: flow\nsteps:\n  - {type: wait, name: a, duration: 10s}\n"
+ASKING = "version: v1\ntype: flow\nsteps:\n  - {type: task, name: a, resourceArn: ask}\n"
 FLOW_TEST = "definition: {version: v1, type: flow, steps: [{type: pass, name: a}]}\ncases: [{name: x, expect: {}}]\n"
 
 
@@ -18,11 +19,14 @@ FLOW_TEST = "definition: {version: v1, type: flow, steps: [{type: pass, name: a}
     [
         *(["--help"], ["run", "--help"], ["--version"], ["schema"], ["init", "new"]),
         *(["lint", "a.yaml"], ["lint", "a.yaml", "--format", "sarif"], ["test", "a.flowtest.yaml"]),
+        *(["simulate", "waits.yaml"], ["simulate", "asks.yaml"]),
     ],
     ids=" ".join,
 )
 def test_a_closed_pipe_ends_a_command_quietly(words: list[str], tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(FLOW)
+    (tmp_path / "waits.yaml").write_text(FLOW.replace("10s", "10"))
+    (tmp_path / "asks.yaml").write_text(ASKING)
     (tmp_path / "a.flowtest.yaml").write_text(FLOW_TEST)
     read_end, write_end = os.pipe()
     os.close(read_end)

@@ -136,6 +136,22 @@ def test_a_function_that_fails_in_a_simulation_has_no_traceback(folder: Path) ->
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("words", [("simulate", "-A", "proj"), ("-A", "proj", "simulate")], ids=" ".join)
+def test_a_simulation_calls_the_functions_of_the_app_that_an_option_names(words: tuple[str, ...], folder: Path) -> None:
+    (folder / "worker.py").write_text("import pollflow\nfrom celery import Celery\n" + FAILING)
+    answering = FAILING.replace('raise ValueError("1 2")', 'return {"from": "proj"}')
+    (folder / "proj.py").write_text("import pollflow\nfrom celery import Celery\n" + answering)
+    result = subprocess.run(
+        [sys.executable, "-m", "pollflow.cli", *words, "flow.yaml", "--functions"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
+    assert '{"from": "proj"}' in result.stdout
+
+
 def test_schema_prints_the_json_schema_of_flows() -> None:
     status, output = run("schema")
     assert (status, json.loads(output)) == (0, json_schema())

@@ -50,7 +50,7 @@ def test_a_problem_says_file_line_column_and_field() -> None:
         ("type: pass, name: ''", ['4:24: steps[0].name: must be a non-empty text, not ""']),
         ("type: pass, name: [a]", ["4:24: steps[0].name: must be a non-empty text, not a list"]),
         ('type: pass, name: "a\\nb"', ["4:24: steps[0].name: must not contain line breaks or control characters"]),
-        (f"type: pass, name: {'a' * 129}", ["4:24: steps[0].name: must have at most 128 characters, not 129"]),
+        (f"type: pass, name: {'a' * 129}", ["4:24: steps[0].name: has 129 characters, more than the limit of 128"]),
         ("type: pass, name: a, colour: red", ['4:27: steps[0].colour: unknown field "colour"; a pass step has type, '
                                               "name, inputMappings, outputMappings, end"]),
         ("type: pass, name: a, end: maybe", ['4:32: steps[0].end: must be true or false, not "maybe"']),
@@ -82,7 +82,7 @@ def test_a_problem_says_file_line_column_and_field() -> None:
         ("type: parallel, name: a, branches: []", ["4:41: steps[0].branches: must not be empty"]),
         ("type: parallel, name: a, branches: 1", ["4:41: steps[0].branches: must be a list, not 1"]),
         (f"type: parallel, name: a, branches: [{', '.join(['{steps: [{type: pass, name: b}]}'] * 101)}]", [
-            "4:41: steps[0].branches: must have at most 100 elements, not 101"]),
+            "4:41: steps[0].branches: has 101 elements, more than the limit of 100"]),
         ("type: parallel, name: a, branches: [{steps: []}]", [
             "4:50: steps[0].branches[0].steps: must have at least one step"]),
         ("type: foreach, name: a, steps: [{type: pass, name: b}]", [
@@ -183,7 +183,9 @@ def test_the_longest_wait_is_a_setting() -> None:
 
 def test_a_flow_has_at_most_ten_thousand_steps() -> None:
     steps = [f"type: pass, name: s{number}" for number in range(10_001)]
-    assert problems_of_steps(*steps) == ["10004:5: steps[10000]: a flow has at most 10,000 steps"]
+    assert problems_of_steps(*steps) == [
+        "10004:5: steps[10000]: the flow has at least 10,001 steps, more than the limit of 10,000"
+    ]
     assert problems_of_steps(*steps[:-1]) == []
 
 

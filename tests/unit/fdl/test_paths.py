@@ -73,8 +73,8 @@ def test_a_quoted_asterisk_is_a_key() -> None:
         ("$input.a b", 'unexpected " "; quote a key in brackets, as ["a b"] (column 9)'),
         ('$input["a', 'the text that starts with "\\"" is not closed (column 8)'),
         ('$input["\\q"]', "the text has an escape that JSON does not have (column 8)"),
-        ("$input[12345678901]", "an index has at most 9 digits (column 8)"),
-        ("$.a" + "a" * 4094, "longer than 4096 characters (column 4097)"),
+        ("$input[12345678901]", "the index has 11 digits, more than the limit of 10 (column 8)"),
+        ("$.a" + "a" * 4094, "it has 4,097 characters, more than the limit of 4,096 (column 4097)"),
     ],
 )
 def test_an_invalid_path_is_refused_at_its_column(text: str, message: str) -> None:

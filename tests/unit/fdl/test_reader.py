@@ -84,8 +84,8 @@ def test_aliases_and_merge_keys_work() -> None:
         ("ok: 1\nx: \x00", ["2:4: not YAML: U+0000, a character that YAML does not allow"]),
         (b"a: \xff", ["1:1: not UTF-8 text"]),
         ("a\nb: \ud800", ["2:1: not UTF-8 text"]),
-        ("[" * 100_000, ["1:65: nested more than 64 levels deep"]),
-        ('{"a":' * 100_000, ["1:321: nested more than 64 levels deep"]),
+        ("[" * 100_000, ["1:65: the definition is nested at least 65 levels deep, more than the limit of 64"]),
+        ('{"a":' * 100_000, ["1:321: the definition is nested at least 65 levels deep, more than the limit of 64"]),
         ("x" * 1_048_577, ["1:1: the definition has 1,048,577 bytes, more than the limit of 1,048,576 "]),
     ],
 )

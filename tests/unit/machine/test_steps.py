@@ -99,6 +99,14 @@ def test_a_cause_that_is_not_text_is_a_runtime_error() -> None:
     assert decision == broken("F", error="FnF.RuntimeError", cause="cause of step 'F': $.why is not a text")
 
 
+@pytest.mark.parametrize("field", ["error", "cause"])
+def test_a_text_of_a_fail_over_the_limit_names_size_limit_and_setting(field: str) -> None:
+    flow = flow_of(step("fail", "F", **{"error": "E", field: "$.why"}))
+    cause = f"{field} of step 'F' has 102 bytes, more than the limit of 100 (pollflow_max_payload_bytes)"
+    decision = after(flow, at(input={"why": "x" * 100}), Arrived(), payload_bytes=100)
+    assert decision == broken("F", error="FnF.DataLimitExceeded", cause=cause)
+
+
 def test_the_message_of_a_wait_is_that_of_the_next_step() -> None:
     flow = flow_of(step("wait", "W", duration=10), step("pass", "B"))
     assert after(flow, at(), Arrived()) == Decision(
@@ -371,7 +379,8 @@ def test_data_that_nests_deeper_in_every_loop_reaches_a_limit() -> None:
         nested = {"a": nested}
     decision = after(flow_of(step("pass", "A")), at(local=nested), Arrived())
     assert decision.outcome is not None and decision.outcome.error == "FnF.DataLimitExceeded"
-    assert "more than 200 levels" in decision.outcome.cause
+    cause = "the data of step 'A' is nested at least 201 levels deep, more than the limit of 200"
+    assert decision.outcome.cause == cause
 
 
 def test_the_message_of_a_step_in_a_loop_names_its_visit() -> None:

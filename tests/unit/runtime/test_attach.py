@@ -48,16 +48,26 @@ def test_attach_adds_a_celery_task_per_step_type_and_for_the_sweep() -> None:
 def test_attach_requires_a_visibility_timeout_of_twice_max_countdown() -> None:
     celery = app(broker_transport_options={"visibility_timeout": 100})
     with pytest.raises(
-        ConfigurationError, match=r"visibility_timeout.* is 100 s.*pollflow_max_countdown to 50 or less"
+        ConfigurationError, match=r"visibility_timeout.* is 1 min 40 s.*pollflow_max_countdown to 50 or less"
     ):
         attach(celery, REDIS)
     celery.conf.pollflow_max_countdown = 50
     attach(celery, REDIS)
 
 
+def test_long_times_in_a_refusal_are_exact() -> None:
+    timeouts = {"visibility_timeout": 2_469_133}
+    refusal = (
+        r"is 28 days 13 h 52 min 13 s, but .* \(14 days 6 h 56 min 7 s\); "
+        "set it to 2469134 or more, or pollflow_max_countdown to 1234566.5 or less"
+    )
+    with pytest.raises(ConfigurationError, match=refusal):
+        attach(app(broker_transport_options=timeouts, pollflow_max_countdown=1_234_567), REDIS)
+
+
 def test_a_redis_behind_sentinels_has_a_visibility_timeout_too() -> None:
     celery = app("sentinel://127.0.0.1:1", broker_transport_options={"visibility_timeout": 100, "master_name": "m"})
-    with pytest.raises(ConfigurationError, match=r"visibility_timeout.* is 100 s"):
+    with pytest.raises(ConfigurationError, match=r"visibility_timeout.* is 1 min 40 s"):
         attach(celery, "redis://127.0.0.1:1/0")
 
 
@@ -134,7 +144,7 @@ def test_a_misspelt_setting_is_refused_with_the_near_name() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "*", "5", "a:b", "a b", "a\n", "_a", "-a", "ä", "a" * 65, "pollflow:flow"])
 def test_a_key_prefix_that_could_meet_other_keys_is_refused(prefix: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"pollflow_key_prefix: .* is not a valid key prefix: use letters"):
+    with pytest.raises(ConfigurationError, match=r"pollflow_key_prefix: the key prefix must be 1 to 64 letters"):
         attach(app(pollflow_key_prefix=prefix), REDIS)
     with pytest.raises(InvalidArgument, match=r"key.prefix"):
         pollflow.Client(REDIS, key_prefix=prefix)

@@ -159,6 +159,12 @@ def test_a_name_that_no_flow_can_use_is_refused(name: Any) -> None:
         functions.function(name)
 
 
+def test_a_name_that_is_too_long_is_shown_by_its_length() -> None:
+    refusal = "^the name of a function must be 1 to 256 characters without spaces, not a text of 257 characters$"
+    with pytest.raises(InvalidArgument, match=refusal):
+        Functions().register("x" * 257, made(1))
+
+
 @pytest.mark.parametrize("name", ["a", "jobs/状态", "acs:fc:cn:1:services/a/functions/b", "ocr:Read", "x" * 256])
 def test_names_of_every_kind_of_resource_are_accepted(name: str) -> None:
     functions = Functions()
