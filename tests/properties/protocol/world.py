@@ -108,6 +108,7 @@ class World:
         self.clock = Clock(frozen_at=START_AT)
         self.tokens = 0
         self.wire = Wire(self)
+        self.published: list[Message] = []
         registry = Functions()
         for name, function in functions.items():
             registry.register(name, self._wrapped(name, function))
@@ -115,7 +116,7 @@ class World:
             self.wire,
             Settings(**settings),
             routes=Routes(queues={"task": DEFAULT_QUEUE}),
-            publish=_not_in_script,
+            publish=self.published.append,
             functions=registry,
             worker=lambda: self.wire.actor,
             clock=self.clock,
@@ -141,6 +142,8 @@ class World:
         return call
 
     def snapshot(self) -> Snapshot:
+        if self.published:
+            raise RuleViolated(f"published outside a script: {self.published}")
         found, dump = self.raw.eval(_SNAPSHOT, 0)
         content = {key: (kind, _content(kind, texts)) for key, kind, texts in json.loads(found)}
         _, queue = content.get(DEFAULT_QUEUE, ("list", []))
@@ -264,10 +267,6 @@ def _names() -> dict[str, str]:
 
     stems = (path.name.removesuffix(".lua") for path in (files("pollflow.store") / "lua").iterdir())
     return {store_scripts.source(stem): stem for stem in stems if stem != "prelude"}
-
-
-def _not_in_script(message: Any) -> None:
-    raise RuleViolated(f"published outside a script: {message}")
 
 
 def _content(kind: str, texts: list[str]) -> Any:
