@@ -36,9 +36,11 @@ MEASURED := $(if $(COVERAGE),$(BIN)/python -m coverage run -m pytest,$(PYTEST)) 
 # The process tests whose result depends on the server.
 SERVER_TESTS := $(addprefix tests/process/test_,recovery.py redis_failures.py lost_writes.py pools_and_brokers.py)
 
-OLDEST := .venv/others/oldest
+# The other environments are not inside .venv, which a first "make ready" clears.
+OLDEST := .venvs/oldest
 
-.PHONY: demo check test test-all test-rest coverage test-redis-server test-oldest test-pythons chaos bench ready clean
+.PHONY: demo check test test-all test-rest coverage test-redis-server test-oldest test-pythons chaos bench clean
+.PHONY: ready ready-oldest ready-pythons environments
 
 demo: ready
 	$(BIN)/pollflow run flows/task_polling.yaml --input '{"delay": 20}'
@@ -75,13 +77,22 @@ test-redis-server: ready
 	  $(PYTEST) tests/chaos -m "not ($(FAST))"; \
 	else echo "skipped: redis-server is not installed"; fi
 
-test-oldest: ready
-	@$(MAKE) --no-print-directory ready VENV=$(OLDEST) PIP_CONSTRAINT=$(CURDIR)/tests/oldest.txt
+test-oldest: ready-oldest
 	$(OLDEST)/bin/python -m pytest $(IN_PARALLEL) tests/unit/runtime tests/contract tests/process -m "not slow and (process or not server)" \
 	  --ignore=$(CLI_TESTS) --ignore=tests/process/test_map_steps.py
 
 test-pythons: ready
-	PYTHON_OF_PROJECT=$(BIN)/python PYTEST_ADDOPTS="$(IN_PARALLEL)" .ci/pythons
+	PYTHON=$(PYTHON) PYTEST_ADDOPTS="$(IN_PARALLEL)" .ci/pythons test
+
+# All environments of test-all, two at a time, since an installation uses one core.
+environments:
+	@$(MAKE) --no-print-directory -j 2 ready ready-pythons ready-oldest
+
+ready-oldest:
+	@$(MAKE) --no-print-directory ready VENV=$(OLDEST) PIP_CONSTRAINT=$(CURDIR)/tests/oldest.txt
+
+ready-pythons:
+	PYTHON=$(PYTHON) .ci/pythons ready
 
 chaos: ready
 	$(BIN)/python -m tests.chaos --duration $(DURATION) --seed $(SEED) $(CHAOS_ARGS)
@@ -109,5 +120,5 @@ $(READY): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) dist build .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venvs dist build .coverage .coverage.* .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
