@@ -184,7 +184,9 @@ def _split(url: str) -> SplitResult:
         raise InvalidArgument(f"{hidden(url)} names several hosts, or a ; that must be written as %3B; use {FORMS}")
     try:
         parts = urlsplit(url)
-        is_url = parts.scheme in _SCHEMES and (parts.port is None or parts.port > 0)
+        # Without its slashes, `redis:6379` of a compose file would name the database 379 of this machine.
+        has_slashes = url.lower().startswith(f"{parts.scheme}://")
+        is_url = has_slashes and parts.scheme in _SCHEMES and (parts.port is None or parts.port > 0)
     except ValueError:  # its text may contain a part of the password
         is_url = False
     if not is_url or any(not character.isprintable() or character == " " for character in url):

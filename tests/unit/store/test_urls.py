@@ -157,6 +157,11 @@ def test_urls_that_may_name_two_databases_differ(one: str, other: str) -> None:
         ("redis+socket://run/redis.sock", r"three slashes: redis\+socket:///PATH"),
         ("unix://", "three slashes"),
         ("host:6379", "'host:6379' is not a Redis URL; use redis://HOST"),
+        # The address of a service `redis` in a compose file, which would be the database 379 of this machine.
+        ("redis:6379", "'redis:6379' is not a Redis URL; use redis://HOST"),
+        ("redis:6379?client_name=a://b", "is not a Redis URL"),
+        ("redis:/6", "is not a Redis URL"),
+        ("unix:/run/redis.sock", "is not a Redis URL"),
         (f"http://me:{SECRET}@host/0", "'http://…' is not a Redis URL"),
         (f"me:{SECRET}@host/0", "'host/0' is not a Redis URL"),
         (f"redis://:{SECRET}@host/0\n", "is not a Redis URL"),
