@@ -51,6 +51,19 @@ def test_a_rate_limit_that_is_set_at_run_time_makes_no_duplicates(jobs: Jobs) ->
     assert received(worker) == 3
 
 
+def test_a_limit_that_is_lifted_at_run_time_holds_no_message_back(jobs: Jobs) -> None:
+    """Celery keeps the messages in their old bucket, where they wait for an hour."""
+    worker = jobs.worker(task_annotations={"pollflow.task": {"rate_limit": "1/h"}})
+    executions = start(jobs, 2)
+    wait_until(lambda: received(worker) == 2 and calls(jobs.url), "both messages in the worker")
+    with Celery(broker=jobs.url) as app:
+        (reply,) = app.control.rate_limit("pollflow.task", 0, reply=True, timeout=SOON)
+    assert "ok" in str(reply)
+    for execution in executions:
+        assert execution.wait(60).status == "Succeeded"
+    assert len(calls(jobs.url)) == 2
+
+
 def test_messages_that_wait_in_a_killed_worker_run_on_another_one(jobs: Jobs) -> None:
     limited = jobs.worker(task_annotations={"pollflow.task": {"rate_limit": "1/h"}})
     executions = start(jobs, 4)
