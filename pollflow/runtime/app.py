@@ -17,7 +17,7 @@ from pollflow.runtime import arguments, call_marks, deferred_signals, messages, 
 from pollflow.runtime import functions as function_registry
 from pollflow.runtime.attached import remember
 from pollflow.runtime.background import run_in_background
-from pollflow.runtime.broker import Broker
+from pollflow.runtime.broker import Broker, transport_options
 from pollflow.runtime.celery_internals import (
     DEFAULT_CONSUMER,
     EAGER_CONSUMER,
@@ -267,11 +267,10 @@ def _state_location(app: Celery, url: str, broker: Broker) -> RedisLocation:
 
 def _routes(app: Celery, location: RedisLocation, broker: Broker, queues: StepQueues) -> Routes:
     """Return where the app's step messages go."""
-    options = app.conf.broker_transport_options or {}
     return Routes(
         in_script=location == broker.location,
         queues=queues.by_step_type,
-        list_prefix=options.get("global_keyprefix", ""),
+        list_prefix=transport_options(app).get("global_keyprefix", ""),
     )
 
 

@@ -33,9 +33,23 @@ class Broker:
     @classmethod
     def of(cls, app: Celery) -> Broker:
         """Read the broker of an app. Raises ConfigurationError for a URL that Celery cannot use."""
+        transport_options(app)
         writing = _read(app, app.conf.broker_write_url or app.conf.broker_url)
         reading = _read(app, app.conf.broker_read_url or app.conf.broker_url)
         return writing if writing == reading else cls(None, writing.is_redis, writing.description)
+
+
+def transport_options(app: Celery) -> Mapping[str, Any]:
+    """Return `broker_transport_options`. Raises ConfigurationError if they are no dict, or have no usable prefix."""
+    options = app.conf.broker_transport_options or {}
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(f"broker_transport_options must be a dict, not {type(options).__name__}")
+    prefix = options.get("global_keyprefix", "")
+    if not isinstance(prefix, str):
+        raise ConfigurationError(
+            f"broker_transport_options['global_keyprefix'] must be a text, not {prefix!r}; leave it out for no prefix"
+        )
+    return options
 
 
 def _read(app: Celery, url: Any) -> Broker:

@@ -6,13 +6,15 @@ Each rule was found with a real worker. Settings that only make steps slower, or
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from celery import Celery
+from kombu.exceptions import SerializerNotInstalled
 from kombu.serialization import prepare_accept_content
 
 from pollflow.amounts import duration
 from pollflow.errors import ConfigurationError
-from pollflow.runtime.broker import Broker
+from pollflow.runtime.broker import Broker, transport_options
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 
@@ -34,11 +36,10 @@ def check_celery(app: Celery, settings: Settings, broker: Broker, routes: Routes
 
 def check_visibility_timeout(app: Celery, settings: Settings) -> None:
     """Raise ConfigurationError if the broker would redeliver a message while a worker waits for its countdown."""
-    options = app.conf.broker_transport_options or {}
-    timeout = options.get("visibility_timeout", _DEFAULT_VISIBILITY_TIMEOUT)
+    timeout = transport_options(app).get("visibility_timeout", _DEFAULT_VISIBILITY_TIMEOUT)
     if not isinstance(timeout, int | float):
         raise ConfigurationError(f"broker_transport_options['visibility_timeout'] must be a number, not {timeout!r}")
-    if timeout < 2 * settings.max_countdown:
+    if not timeout >= 2 * settings.max_countdown:  # also not a number
         raise ConfigurationError(
             f"broker_transport_options['visibility_timeout'] is {duration(timeout)}, but must be at least twice "
             f"pollflow_max_countdown ({duration(settings.max_countdown)}); set it to {2 * settings.max_countdown:.15g} "
@@ -55,7 +56,12 @@ def check_consumed(app: Celery, routes: Routes) -> None:
 
 def _check_content(app: Celery) -> None:
     accepted = app.conf.accept_content
-    content_types = prepare_accept_content(accepted)  # type: ignore[no-untyped-call]
+    try:
+        content_types = prepare_accept_content(accepted)  # type: ignore[no-untyped-call]
+    except (SerializerNotInstalled, TypeError) as error:
+        raise ConfigurationError(
+            f"accept_content is {accepted!r}, which no worker can read: {error}; use a list of serializers: ['json']"
+        ) from error
     if content_types is not None and _JSON not in content_types:
         raise ConfigurationError(
             f"accept_content is {list(accepted)!r}, so workers refuse the messages of steps, which are JSON; "
@@ -74,9 +80,9 @@ def _check_exchanges(app: Celery, routes: Routes) -> None:
 
 
 def _check_priorities(app: Celery) -> None:
-    steps = (app.conf.broker_transport_options or {}).get("priority_steps")
-    if steps is not None and 0 not in steps:
+    steps = transport_options(app).get("priority_steps")
+    if steps is not None and (not isinstance(steps, Iterable) or 0 not in steps):
         raise ConfigurationError(
-            f"broker_transport_options['priority_steps'] is {list(steps)!r}, so workers do not read the list of "
+            f"broker_transport_options['priority_steps'] is {steps!r}, so workers do not read the list of "
             "priority 0, which steps use; add 0 to it"
         )

@@ -34,9 +34,12 @@ class StepQueues:
 
         Raises ConfigurationError if a step type has no queue.
         """
+        default = app.conf.task_default_queue
+        if not (isinstance(default, str) and default):
+            raise ConfigurationError(f"task_default_queue must be the name of a queue, not {default!r}")
         own = None
         if key_prefix != Keys().prefix:
-            own = f"{app.conf.task_default_queue}.{key_prefix}"
+            own = f"{default}.{key_prefix}"
             if own not in app.amqp.queues:
                 app.amqp.queues.add(app.amqp.queues.new_missing(own))
         names = {step_type: messages.TASK_PREFIX + step_type for step_type in STEP_TYPES.values()}
@@ -51,8 +54,8 @@ def _queue_of(app: Celery, task: str, own: str | None) -> str:
     route = _route_of(app, task)
     if own is not None and not route:
         return own
-    if route and "queue" not in route:
-        raise ConfigurationError(f"task_routes sends {task} to an exchange; name a queue instead: {{'queue': NAME}}")
+    if route and not route.get("queue"):
+        raise ConfigurationError(f"task_routes names no queue for {task}, only {route!r}; name one: {{'queue': NAME}}")
     try:
         queue: Any = app.amqp.router.route({}, task)["queue"]
     except QueueNotFound as error:
@@ -64,5 +67,8 @@ def _queue_of(app: Celery, task: str, own: str | None) -> str:
 
 def _route_of(app: Celery, task: str) -> dict[str, Any] | None:
     """Return what `task_routes` says of a task; None if nothing."""
-    route = app.amqp.router.lookup_route(task, (), {}, {}, None)
+    try:
+        route = app.amqp.router.lookup_route(task, (), {}, {}, None)
+    except Exception as error:  # a router of the app may raise anything
+        raise ConfigurationError(f"task_routes has no route for {task}: {type(error).__name__}: {error}") from error
     return {"queue": route} if isinstance(route, str) else route

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import redis
 from redis.backoff import ExponentialBackoff
+from redis.credentials import CredentialProvider
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -85,7 +86,28 @@ def connect(location: str | RedisLocation, *, retry_seconds: float = 2) -> Conne
         "socket_keepalive": True,
         "health_check_interval": 30,
     }
-    return redis.Redis(**{**options, **location.client_options()})
+    options |= location.client_options()
+    provider = options.get("credential_provider")
+    # redis-py recognizes a streaming provider, which tells it new credentials, by its class.
+    if provider is not None and not hasattr(provider, "on_next"):
+        options["credential_provider"] = _Credentials(provider)
+    return redis.Redis(**options)
+
+
+class _Credentials(CredentialProvider):
+    """Credentials of a provider, whose errors are those of a lost connection: they pass, as a rule."""
+
+    def __init__(self, provider: CredentialProvider) -> None:
+        self._provider = provider
+
+    def get_credentials(self) -> Any:
+        """Return the credentials. redis-py would keep a connection without them after an error that is not its own."""
+        try:
+            return self._provider.get_credentials()
+        except RedisError:
+            raise
+        except Exception as error:
+            raise ConnectionError(f"the credential provider failed: {type(error).__name__}: {error}") from error
 
 
 def unavailable(error: Exception) -> StoreUnavailable:

@@ -23,6 +23,7 @@ DEFAULT_PORT = 6379
 _SOCKETS = ("unix", "redis+socket")
 _SCHEMES = ("redis", "rediss", *_SOCKETS)
 _REQUIREMENTS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+_MAX_SECONDS = 86_400.0
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -35,6 +36,20 @@ def certificate_requirement(value: Any) -> ssl.VerifyMode:
 
 def _flag(text: str) -> bool:
     return _FLAGS[text.lower()]
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise ValueError
+    return seconds
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
 
 
 TLS_OPTIONS: Mapping[str, Callable[[str], Any]] = {
@@ -52,11 +67,11 @@ TLS_OPTIONS: Mapping[str, Callable[[str], Any]] = {
 
 _OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "client_name": str,
-    "health_check_interval": int,
-    "max_connections": int,
-    "socket_connect_timeout": float,
+    "health_check_interval": _natural,
+    "max_connections": _natural,
+    "socket_connect_timeout": _seconds,
     "socket_keepalive": _flag,
-    "socket_timeout": float,
+    "socket_timeout": _seconds,
 }
 
 
@@ -184,7 +199,9 @@ def _split(url: str) -> SplitResult:
         raise InvalidArgument(f"{hidden(url)} names several hosts, or a ; that must be written as %3B; use {FORMS}")
     try:
         parts = urlsplit(url)
-        is_url = parts.scheme in _SCHEMES and (parts.port is None or parts.port > 0)
+        # Without its slashes, `redis:6379` of a compose file would name the database 379 of this machine.
+        has_slashes = url.lower().startswith(f"{parts.scheme}://")
+        is_url = has_slashes and parts.scheme in _SCHEMES and (parts.port is None or parts.port > 0)
     except ValueError:  # its text may contain a part of the password
         is_url = False
     if not is_url or any(not character.isprintable() or character == " " for character in url):

@@ -49,9 +49,9 @@ def is_interruption(error: BaseException) -> bool:
 
     Besides the above these are Ctrl-C, and what a function uses to end its test, such as `pytest.fail`.
     """
-    modules = (base.__module__ for base in type.mro(type(error)))
-    ends_test = any(module.partition(".")[0] in ("_pytest", "hypothesis") for module in modules)
-    return isinstance(error, WorkerDied | NoReply | KeyboardInterrupt) or ends_test
+    kinds = type.mro(type(error))  # a class of the user may override `__class__` and `__module__`
+    ends_test = any(str(kind.__module__).partition(".")[0] in ("_pytest", "hypothesis") for kind in kinds)
+    return ends_test or any(kind in (WorkerDied, NoReply, KeyboardInterrupt) for kind in kinds)
 
 
 class Stopwatch:

@@ -89,6 +89,30 @@ def test_a_broker_with_tls_and_credentials_in_settings(addresses: Addresses) -> 
     app.close()
 
 
+class Provider:
+    """A provider of credentials that fails at first, as one that asks a service over the network may."""
+
+    calls = 0
+
+    def get_credentials(self) -> tuple[str, str]:
+        self.calls += 1
+        if self.calls < 3:
+            raise RuntimeError("no token")
+        return ("named", PASSWORD)
+
+
+def test_credentials_that_cannot_be_had_for_a_while_are_a_lost_connection(addresses: Addresses) -> None:
+    provider = Provider()
+    location = RedisLocation(port=addresses.port, credential_provider=provider)
+    with connect(location) as client:
+        assert client.ping()
+    assert provider.calls == 3
+    provider.calls = -1_000_000
+    with connect(location, retry_seconds=0) as client, pytest.raises(StoreUnavailable, match="no token") as raised:
+        Directory(client, Keys()).route()
+    assert raised.value.is_temporary
+
+
 def test_an_unknown_certificate_is_refused_with_the_remedy(addresses: Addresses) -> None:
     url = addresses.fill("rediss://:{password}@127.0.0.1:{tls}/6")
     with connect(url, retry_seconds=0) as client, pytest.raises(StoreUnavailable, match="ssl_ca_certs=FILE"):

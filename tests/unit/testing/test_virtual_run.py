@@ -215,6 +215,23 @@ def test_what_a_function_raises_is_the_error_of_its_step(error: BaseException) -
     assert (result.status, len(result.calls)) == (Status.SUCCEEDED, 3)
 
 
+class Odd(BaseException):
+    """An exception whose class hides what it is."""
+
+    __module__ = None  # type: ignore[assignment]
+
+    @property
+    def __class__(self) -> Any:
+        raise AttributeError("hidden")
+
+
+def test_an_exception_that_hides_its_class_is_the_error_of_its_step() -> None:
+    def fails(input: dict[str, Any], context: Context) -> None:
+        raise Odd("hidden")
+
+    assert run_flow(flow(TASK), functions={"f": fails}).error == "Odd"
+
+
 def test_what_ends_a_test_is_no_error_of_a_step() -> None:
     def calls(error: BaseException) -> Any:
         def function(input: dict[str, Any], context: Context) -> None:
