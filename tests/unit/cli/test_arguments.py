@@ -24,6 +24,10 @@ OPTIONS: list[tuple[list[str], str, list[str]]] = [
     (["deploy", "flow.yaml"], "--name", NAMES),
     (["simulate", "flow.yaml"], "--until", NUMBERS),
     (["worker"], "--concurrency", ["0", "-1", "x", ""]),
+    (["list"], "--redis", ["", "foo", "http://host", "redis://host:99999", "redis://host/x"]),
+    (["run", "flow.yaml"], "--redis", ["", "foo"]),
+    (["list"], "--app", [""]),
+    ([], "--app", [""]),
     (["lint", "."], "--format", ["", "odd"]),
     (["start", "flow"], "--input", ["", "{", "[]", "1", "null", "NaN", '{"a": NaN}', "@missing", '{"a": "\udcff"}']),
 ]
