@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pollflow.amounts import too_deep
 from pollflow.errors import EntityTooLarge, InvalidArgument
 from pollflow.fdl.encoding import NotUtf8, decoded
 from pollflow.machine.data import MAX_DEPTH
+from pollflow.runtime.arguments import shown
 
 _RAW_BYTE = re.compile("[\udc80-\udcff]")
 
@@ -24,7 +26,7 @@ def read_input(option: str) -> dict[str, Any]:
     """
     source, text = _read(option)
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except RecursionError:
         raise EntityTooLarge(too_deep(source, MAX_DEPTH)) from None
     except ValueError as error:
@@ -62,6 +64,14 @@ def _decoded(source: str, text: str | bytes) -> tuple[str, str]:
         return source, decoded(text)
     except NotUtf8 as error:
         raise InvalidArgument(f"{source} is {error.message} (line {error.line})") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((repeated, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {shown(repeated)} is repeated")
+    return found
 
 
 def _refuse_constant(name: str) -> Any:

@@ -43,11 +43,25 @@ def valid_statuses(values: list[str] | None) -> list[str] | None:
     return values
 
 
+def valid_url(value: str | None) -> str | None:
+    """Return the value of an option that is a Redis URL. Refuses an empty one, such as an unset variable of a shell."""
+    if value is None:
+        return None
+    from pollflow.store import RedisLocation  # imports redis
+
+    try:
+        RedisLocation.parse(value)
+    except InvalidArgument as error:
+        raise typer.BadParameter(str(error)) from error
+    return value
+
+
 RedisUrl = Annotated[
     str | None,
     typer.Option(
         "--redis",
         metavar="URL",
+        callback=valid_url,
         help="The Redis of the state. The default is that of the app.",
     ),
 ]

@@ -41,10 +41,19 @@ class Selection:
 selection = Selection()
 """The selection of this process, which runs one command."""
 
+
+def _valid_app(value: str | None) -> str | None:
+    """Return the name of an app. Refuses an empty one, such as an unset variable of a shell."""
+    if value == "":
+        raise typer.BadParameter("it must not be empty")
+    return value
+
+
 APP_OPTION = typer.Option(
     "--app",
     "-A",
     metavar="MODULE[:NAME]",
+    callback=_valid_app,
     help="The Celery app. The default is POLLFLOW_APP, else `app` under [tool.pollflow] in pyproject.toml, "
     "else worker.py.",
 )

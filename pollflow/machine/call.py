@@ -43,7 +43,7 @@ def call_of(flow: Flow, state: FrameState, info: ExecutionInfo) -> CallRequest |
     if not isinstance(step, TaskStep):
         return None
     call_input = step_input(flow, state, info)
-    params = None if step.service_params is None else fill(step.service_params, call_input)
+    params = _params_of(step, call_input)
     with_params = isinstance(step.resource, ServiceResource) and step.resource.takes_params
     key = f"{info.execution_id}/{step.name}/{_entry_name(state)}"
     return CallRequest(
@@ -57,6 +57,16 @@ def call_of(flow: Flow, state: FrameState, info: ExecutionInfo) -> CallRequest |
         timeout_seconds=step.timeout_seconds,
         ignore_result=_is_async(step, params),
     )
+
+
+def _params_of(step: TaskStep, call_input: JsonObject) -> Json:
+    template = step.service_params
+    params = None if template is None else fill(template, call_input)
+    is_named = isinstance(step.resource, FlowResource) and isinstance(template, dict) and "ExecutionName" in template
+    if is_named and isinstance(params, dict):
+        # A generated name in place of a missing one would start an order without a number anew each time.
+        params.setdefault("ExecutionName", None)
+    return params
 
 
 def _entry_name(state: FrameState) -> str:

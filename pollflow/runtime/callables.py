@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
@@ -11,6 +13,22 @@ from pollflow.errors import InvalidArgument
 from pollflow.runtime.arguments import shown
 
 _MAX_NAME = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A function, and the import of its module during which it was registered."""
+
+    function: Callable[..., Any]
+    module_import: object
+
+    @classmethod
+    def now(cls, function: Callable[..., Any]) -> Registered:
+        """Return a function that is registered now."""
+        # Each import makes another spec, also that of `importlib.reload`. A notebook or a script has none.
+        name = getattr(function, "__module__", None)
+        module = sys.modules.get(name) if isinstance(name, str) else None
+        return cls(function, getattr(module, "__spec__", None))
 
 
 def check_name(name: object) -> str:
@@ -53,13 +71,16 @@ def check_callable(name: str, function: object) -> None:
         ) from error
 
 
-def is_same(known: Callable[..., Any], new: Callable[..., Any]) -> bool:
-    """Return whether the objects are the same function: one object, or one definition of a module that is reloaded."""
-    if known is new:
+def is_same(known: Registered, new: Registered) -> bool:
+    """Return whether they are the same function: one object, or one definition of a module that was reloaded."""
+    first, second = known.function, new.function
+    if first is second:
         return True
-    if isinstance(known, MethodType) and isinstance(new, MethodType):
-        return known.__func__ is new.__func__ and known.__self__ is new.__self__
-    return _definition(known) is not None and _definition(known) == _definition(new)
+    if isinstance(first, MethodType) and isinstance(second, MethodType):
+        return first.__func__ is second.__func__ and first.__self__ is second.__self__
+    if known.module_import is not None and known.module_import is new.module_import:
+        return False  # one import has made both
+    return _definition(first) is not None and _definition(first) == _definition(second)
 
 
 def describe(function: object) -> str:

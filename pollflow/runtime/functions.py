@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pollflow.errors import InvalidArgument
 from pollflow.fdl.model import FunctionResource, JsonObject, Resource
-from pollflow.runtime.callables import check_callable, check_name, describe, is_same, own_name
+from pollflow.runtime.callables import Registered, check_callable, check_name, describe, is_same, own_name
 
 Function = Callable[[JsonObject, "Context"], Any]
 _MAX_LISTED = 10
@@ -61,7 +61,7 @@ class Functions:
     """A registry of functions by name: a full ARN, `SERVICE/FUNCTION`, or `FUNCTION` alone."""
 
     def __init__(self) -> None:
-        self._functions: dict[str, Function] = {}
+        self._functions: dict[str, Registered] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._functions))
@@ -69,11 +69,11 @@ class Functions:
     def register(self, name: str, function: Function) -> None:
         """Register a function. Raises InvalidArgument if it cannot be called, or if another function has the name."""
         check_callable(check_name(name), function)
-        known = self._functions.get(name)
-        if known is not None and not is_same(known, function):
-            names = f"{describe(known)} and {describe(function)}"
+        new, known = Registered.now(function), self._functions.get(name)
+        if known is not None and not is_same(known, new):
+            names = f"{describe(known.function)} and {describe(function)}"
             raise InvalidArgument(f"two functions are registered as {name!r}: {names}; give each one its own name")
-        self._functions[name] = function
+        self._functions[name] = new
 
     @overload
     def function(self, name: F) -> F: ...
@@ -94,7 +94,7 @@ class Functions:
 
     def find(self, resource: Resource) -> Function | None:
         """Return the function of a resource: by full ARN, then `SERVICE/FUNCTION`, then `FUNCTION`."""
-        return next((self._functions[name] for name in names_of(resource) if name in self._functions), None)
+        return next((self._functions[name].function for name in names_of(resource) if name in self._functions), None)
 
     def near(self, resource: Resource) -> list[str]:
         """Return registered names that are similar to the resource's."""

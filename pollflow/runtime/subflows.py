@@ -109,7 +109,7 @@ def requested_start(request: CallRequest, resource: FlowResource) -> tuple[str, 
     flow_name = resource.name or params.get("FlowName")
     if not isinstance(flow_name, str):
         raise ValueError("serviceParams.FlowName must be the name of a flow")
-    # An empty name or null is an error: a generated one would start an order without a number anew each time.
+    # A name that is empty, null or missing in the input is an error, see `call_of`.
     name = params["ExecutionName"] if "ExecutionName" in params else _name_of(request)
     input = params.get("Input", request.payload)
     if isinstance(input, str):

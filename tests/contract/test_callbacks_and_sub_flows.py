@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from pollflow import Context, InvalidTaskToken, TaskAlreadyCompleted, TaskError
+from pollflow.fdl.expr import MISSING
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status, call_of
 from tests.contract.conftest import Bench
 from tests.contract.sub_flows import CHILD_REF, ask, run_until_idle
 from tests.flows import CALLBACK, PARENT, TASK, WAIT
+
+UNNAMED = PARENT.replace(", ExecutionName: {name}", "")
 
 
 def test_a_report_succeeds_the_task_with_its_output(bench: Bench) -> None:
@@ -79,7 +82,7 @@ def test_a_failure_of_the_call_fails_the_callback_task(bench: Bench) -> None:
 
 def test_a_synchronous_sub_flow_returns_its_output(bench: Bench) -> None:
     bench.deploy(WAIT.replace("type: pass", "type: pass, outputMappings: [{target: n, source: $input.n}]"), "child")
-    ref = bench.start(PARENT.format(pattern="sync", name="$.none"), {"seconds": 0})
+    ref = bench.start(UNNAMED.format(pattern="sync"), {"seconds": 0})
     run_until_idle(bench)
     assert (bench.status(ref), bench.output(ref)) == ("Succeeded", {"n": 1})
     (child,) = bench.container.reading.executions(flow="child", status=None, limit=10)
@@ -96,14 +99,14 @@ def test_a_request_response_sub_flow_runs_independently(bench: Bench) -> None:
 def test_a_failure_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
     bench.returns("call", TaskError("Broken", "badly"))
     bench.deploy(TASK, "child")
-    ref = bench.start(PARENT.format(pattern="sync", name="$.none"), {"seconds": 0})
+    ref = bench.start(UNNAMED.format(pattern="sync"), {"seconds": 0})
     run_until_idle(bench)
     assert bench.output(ref) == {"error": "Broken", "cause": "badly"}
 
 
 def test_a_timeout_of_a_sub_flow_is_the_steps_failure(bench: Bench) -> None:
     bench.deploy(WAIT + "timeoutSeconds: 10\n", "child")
-    ref = bench.start(PARENT.format(pattern="sync", name="$.none"), {"seconds": 1000})
+    ref = bench.start(UNNAMED.format(pattern="sync"), {"seconds": 1000})
     bench.work()
     bench.pass_time(11)
     run_until_idle(bench)
@@ -132,7 +135,7 @@ def test_a_sub_flow_under_the_name_of_an_ended_one_fails(bench: Bench) -> None:
 
 def test_a_worker_that_dies_after_a_start_causes_no_second_sub_flow(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
-    ref = bench.start(PARENT.format(pattern="sync", name="$.none"), {"seconds": 0})
+    ref = bench.start(UNNAMED.format(pattern="sync"), {"seconds": 0})
     claimed = bench.claim(nonce="dead.1")
     flow = bench.container.engine.flows.get(claimed.digest)
     request = call_of(flow, claimed.state, claimed.info)
@@ -146,14 +149,14 @@ def test_a_worker_that_dies_after_a_start_causes_no_second_sub_flow(bench: Bench
 
 
 def test_a_sub_flow_that_is_not_deployed_fails_the_step(bench: Bench) -> None:
-    ref = bench.start(PARENT.format(pattern="sync", name="$.none"), {"seconds": 0})
+    ref = bench.start(UNNAMED.format(pattern="sync"), {"seconds": 0})
     run_until_idle(bench)
     assert bench.output(ref)["error"] == "fnf.FlowNotExists"
 
 
 def test_the_success_of_a_sub_flow_does_not_complete_a_callback(bench: Bench) -> None:
     bench.deploy(WAIT, "child")
-    ref = bench.start(PARENT.format(pattern="waitForCallback", name="$.none"), {"seconds": 0})
+    ref = bench.start(UNNAMED.format(pattern="waitForCallback"), {"seconds": 0})
     run_until_idle(bench)
     (child,) = bench.container.reading.executions(flow="child", status=None, limit=10)
     assert (child.status.value, bench.status(ref)) == ("Succeeded", "Running")
@@ -179,11 +182,13 @@ def test_a_step_that_times_out_stops_its_sub_flow(bench: Bench) -> None:
         ("\ud800", "fnf.InvalidArgument"),
         (None, "FnF.RuntimeError"),
         (5, "FnF.RuntimeError"),
+        (MISSING, "FnF.RuntimeError"),
     ],
 )
 def test_an_invalid_name_of_a_sub_flow_starts_nothing(bench: Bench, name: object, error: str) -> None:
     bench.deploy(WAIT, "child")
-    ref = bench.start(PARENT.format(pattern="sync", name="$.order"), {"seconds": 0, "order": name})
+    order = {} if name is MISSING else {"order": name}
+    ref = bench.start(PARENT.format(pattern="sync", name="$.order"), {"seconds": 0, **order})
     run_until_idle(bench)
     output = bench.output(ref)
     assert (output["error"], "serviceParams" in output["cause"], "ExecutionName" in output["cause"]) == (

@@ -24,6 +24,10 @@ OPTIONS: list[tuple[list[str], str, list[str]]] = [
     (["deploy", "flow.yaml"], "--name", NAMES),
     (["simulate", "flow.yaml"], "--until", NUMBERS),
     (["worker"], "--concurrency", ["0", "-1", "x", ""]),
+    (["list"], "--redis", ["", "foo", "http://host", "redis://host:99999", "redis://host/x"]),
+    (["run", "flow.yaml"], "--redis", ["", "foo"]),
+    (["list"], "--app", [""]),
+    ([], "--app", [""]),
     (["lint", "."], "--format", ["", "odd"]),
     (["start", "flow"], "--input", ["", "{", "[]", "1", "null", "NaN", '{"a": NaN}', "@missing", '{"a": "\udcff"}']),
 ]
@@ -80,6 +84,9 @@ def test_an_input_file_may_begin_with_a_byte_order_mark(mark: bytes, tmp_path: P
         (b"\xed\xa0\xbd", "not UTF-8 text: byte 0xed"),
         (b"{", "not valid JSON"),
         (b"[]", "must be a JSON object such as {}, not a list"),
+        (b'{"a": 1, "b": 2, "a": 1}', "the key 'a' is repeated"),
+        (b'{"a": [{"b": {"c": 1, "c": 2}}]}', "the key 'c' is repeated"),
+        ('{"\\ud83d\\ude00": 1, "😀": 2}'.encode(), "is repeated"),
     ],
 )
 def test_an_error_of_an_input_file_names_the_file(raw: bytes, reason: str, tmp_path: Path) -> None:

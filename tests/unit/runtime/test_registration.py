@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import operator
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
+import pollflow
 from pollflow import Context, Functions, InvalidArgument, fc_handler
 from pollflow.fdl.model import ServiceResource
 
@@ -81,6 +85,74 @@ def test_a_module_that_is_reloaded_replaces_its_functions(get: Callable[[Any], A
     functions.register("same", get(module(1)))
     functions.register("same", new := get(module(2)))
     assert functions.find(ServiceResource("same", takes_params=False)) is new
+
+
+SOURCE = """
+import functools
+from pollflow import Functions, fc_handler
+
+functions = Functions()
+VERSION = {version}
+
+def base(input, context):
+    return {{}}
+
+def wrapped(number):
+    @functools.wraps(base)
+    def inner(input, context):
+        return {{"number": number}}
+    return inner
+
+@functions.function
+def job(input, context):
+    return {{"version": VERSION}}
+
+functions.function("base")(base)
+{second}
+"""
+
+
+@pytest.fixture
+def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Return a function that imports a module with these lines at its end."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def imported(second: str) -> Any:
+        (tmp_path / "registering.py").write_text(SOURCE.format(version=1, second=second))
+        return importlib.import_module("registering")
+
+    yield imported
+    sys.modules.pop("registering", None)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        "@functions.function\ndef job(input, context): ...",
+        "functions.function('base')(wrapped(1))",
+        "functions.function('x')(wrapped(1))\nfunctions.function('x')(wrapped(2))",
+        "functions.function('base')(fc_handler(base))",
+    ],
+)
+def test_one_import_defines_a_function_once(imported: Callable[[str], Any], second: str) -> None:
+    with pytest.raises(InvalidArgument, match="two functions are registered as"):
+        imported(second)
+
+
+def test_the_second_import_of_a_module_replaces_its_functions(
+    imported: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    functions = imported("").functions
+    monkeypatch.setattr(pollflow, "Functions", lambda: functions)
+    for load in (lambda: importlib.reload(sys.modules["registering"]), lambda: import_again("registering")):
+        load()
+        assert functions.find(ServiceResource("job", takes_params=False)) is sys.modules["registering"].job
+
+
+def import_again(name: str) -> None:
+    del sys.modules[name]
+    importlib.import_module(name)
 
 
 def test_a_method_of_one_instance_is_the_same_function_each_time() -> None:
