@@ -45,13 +45,13 @@ def test_a_task_of_the_app_is_not_terminated_in_place_of_a_call(jobs: Jobs) -> N
 
 def test_a_soft_time_limit_during_a_commit_does_not_lose_the_result(jobs: Jobs) -> None:
     jobs.client.deploy_text(flow_of("slow"), "once")
-    worker = jobs.worker("-c", "1", task_soft_time_limit=4)
-    execution = jobs.client.start("once", {"seconds": 2})
+    worker = jobs.worker("-c", "1", task_soft_time_limit=8)
+    execution = jobs.client.start("once", {"seconds": 4})
     wait_until(lambda: calls(jobs.url), "the call")
     with Redis.from_url(jobs.url) as client:
         client.config_set("maxmemory", 1_000_000)
         worker.wait_for_output("Redis is full (maxmemory)")
-        worker.wait_for_output("Soft time limit (4s) exceeded")
+        worker.wait_for_output("Soft time limit (8s) exceeded")
         client.config_set("maxmemory", 0)
     assert execution.wait(20).error is None
     assert len(calls(jobs.url)) == 1
