@@ -132,7 +132,18 @@ def test_an_unknown_name_is_an_error_with_a_suggestion(
 
 def test_a_flow_without_executions_is_no_error(server: Bench, filled: Client, store_url: str) -> None:
     server.deploy(PASSES, "empty")
-    assert run(store_url, "list", "--flow", "empty") == (0, "no executions found\n")
+    status, output = run(store_url, "list", "--flow", "empty")
+    assert (status, output.splitlines()[0]) == (0, "no executions found")
+
+
+@pytest.mark.parametrize(("command", "message"), [("list", "no executions found"), ("flows", "no flows are deployed")])
+def test_an_empty_table_says_which_server_was_read(server: Bench, store_url: str, command: str, message: str) -> None:
+    status, output = run(store_url, command)
+    first, second = output.splitlines()
+    assert (status, first) == (0, message)
+    assert second.startswith("server: ")
+    assert "(from --redis), key prefix pollflow, " in second
+    assert run(store_url, command, "-v")[1].count("server: ") == 1
 
 
 def test_many_deployed_flows_are_not_all_named(server: Bench, client: Client) -> None:
