@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from pollflow.fdl.problems import Problem
 
 
+def error_text(error: str, cause: str) -> str:
+    """Return an error name and its cause as one text. A cause that begins with the name is the whole text."""
+    return cause if cause.startswith(f"{error}: ") else ": ".join(text for text in (error, cause) if text)
+
+
 class PollflowError(Exception):
     """An operation of pollflow failed."""
 
@@ -61,7 +66,7 @@ class StepError(PollflowError):
     def __init__(self, error: str, cause: str = "") -> None:
         self.error = error
         self.cause = cause
-        super().__init__(f"{error}: {cause}" if cause else error)
+        super().__init__(error_text(f"{error}", f"{cause}" if cause else ""))  # callers may pass any objects
 
 
 class TaskError(StepError):

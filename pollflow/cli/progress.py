@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from pollflow.cli.texts import duration
+from pollflow.errors import error_text
 from pollflow.fdl import Flow, Step, WaitStep, parse_moment
 from pollflow.fdl.expr import Path
 
@@ -214,5 +215,4 @@ def _line(kind: Kind, visit: Visit, event: HistoryEntry, *, note: str = "") -> L
 
 
 def _error(detail: dict[str, Any]) -> str:
-    error, cause = detail.get("error") or "", detail.get("cause") or ""
-    return f"{error}: {cause}" if error and cause else error or cause or "unknown error"
+    return error_text(detail.get("error") or "", detail.get("cause") or "") or "unknown error"

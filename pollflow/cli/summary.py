@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from pollflow.cli.session import ProjectLocation
 from pollflow.cli.texts import between, clean, columns, pretty
+from pollflow.cli.tracebacks import last_failure
 from pollflow.cli.views import STATUS_STYLES, View
 
 if TYPE_CHECKING:
     from pollflow.client import Execution
+
+_LAST_EVENTS = 50
 
 
 def print_result(execution: Execution, view: View) -> None:
@@ -45,7 +48,18 @@ def print_next(commands: Sequence[tuple[str, str]], view: View) -> None:
 def next_commands(execution: Execution, location: ProjectLocation) -> list[tuple[str, str]]:
     """Return the commands that show more of an execution, each with its purpose."""
     name = f"{execution.flow}/{execution.name}"
-    return [
+    commands = [
         (location.command(f"show {name}"), "its input, output and times"),
         (location.command(f"history {name}"), "every event"),
     ]
+    if has_traceback(execution):
+        commands.append((location.command(f"show {name} --traceback"), "the last exception of a function"))
+    return commands
+
+
+def has_traceback(execution: Execution) -> bool:
+    """Return whether an execution failed soon after a function raised an exception."""
+    if execution.status != "Failed":
+        return False
+    after = max(0, execution.description.events - _LAST_EVENTS)  # a long history is not read for a hint
+    return last_failure(execution.events(after)) is not None

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 import typer
 
+from pollflow.cli.selection import selection
+from pollflow.cli.server_text import known_server
+
 GAP = "  "
 _WIDE = ("W", "F")
 _MIN_ROOM = 20
@@ -38,9 +41,11 @@ def terminal_width() -> int | None:
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, empty: str) -> None:
-    """Print rows below their column heads. Without rows, print the text `empty` on standard error."""
+    """Print rows below their column heads. Without rows, print the text `empty` and the server on standard error."""
     if not rows:
         typer.echo(empty, err=True)
+        if not selection.verbose:  # otherwise it is printed already
+            typer.echo(known_server(), err=True)  # an empty table may be that of a wrong server
         return
     first, *lines = table_lines(columns, rows, terminal_width())
     typer.secho(first, bold=True)

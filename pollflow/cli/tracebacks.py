@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pollflow.cli.texts import clean
+from pollflow.errors import error_text
 
 if TYPE_CHECKING:
     from pollflow.client import HistoryEntry
@@ -41,4 +42,4 @@ def failure_lines(event: HistoryEntry | None) -> Iterator[str]:
     yield f"traceback of {clean(event.step)}, attempt {event.detail.get('attempt', 1)}"
     yield from lines_of(event)
     error, cause = clean(str(event.detail.get("error", ""))), clean(str(event.detail.get("cause", "")))
-    yield cause if cause.startswith(f"{error}: ") else f"{error}: {cause}" if cause else error
+    yield error_text(error, cause)

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Iterator, Sequence
 
+from pollflow.errors import error_text
 from pollflow.fdl.model import Json
 from pollflow.fdl.problems import Problem
 from pollflow.testing.cases import ErrorExpected, Expected, Refusal
@@ -71,7 +72,7 @@ def side_by_side(name: str, expected: Sequence[str], actual: Sequence[str]) -> s
 def _status_and_time(expected: Expected, result: RunResult) -> list[str]:
     found = []
     if expected.status is not None and expected.status is not result.status:
-        why = f" ({result.error}: {result.cause})" if result.error is not None else ""
+        why = f" ({error_text(result.error, result.cause or '')})" if result.error is not None else ""
         found.append(f"status: expected {expected.status.value}, actual {result.status.value}{why}")
     if expected.error is not None:
         found += _errors(expected.error, result)

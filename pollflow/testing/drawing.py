@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+from pollflow.errors import error_text
 from pollflow.fdl.model import Json
 from pollflow.runtime import arguments
 from pollflow.store import StoredEvent
@@ -80,12 +81,12 @@ def _add_event(visit: _Visit, event: StoredEvent, moment: float) -> None:
 def _end(result: RunResult) -> str:
     text = f"{result.status.value} after {result.seconds:g} s"
     if result.error is not None:
-        return f"{text}: {_error({'error': result.error, 'cause': result.cause})}".removesuffix(": ")
+        return f"{text}: {error_text(result.error, result.cause or '')}".removesuffix(": ")
     return text if result.output is None else f"{text}: {json.dumps(result.output, ensure_ascii=False)}"
 
 
 def _error(detail: dict[str, Json]) -> str:
-    return ": ".join(text for text in (detail["error"], detail["cause"]) if text)
+    return error_text(str(detail["error"] or ""), str(detail["cause"] or ""))
 
 
 def _short(value: Json) -> str:

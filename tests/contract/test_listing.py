@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from typer.testing import CliRunner
 
 from pollflow import Client
 from pollflow.cli.app import app
+from pollflow.cli.session import ProjectLocation
+from pollflow.cli.summary import next_commands
 from pollflow.errors import ExecutionNotExists, FlowNotExists, InvalidArgument
 from pollflow.machine import Status
 from tests.contract.conftest import Bench
@@ -132,7 +135,45 @@ def test_an_unknown_name_is_an_error_with_a_suggestion(
 
 def test_a_flow_without_executions_is_no_error(server: Bench, filled: Client, store_url: str) -> None:
     server.deploy(PASSES, "empty")
-    assert run(store_url, "list", "--flow", "empty") == (0, "no executions found\n")
+    status, output = run(store_url, "list", "--flow", "empty")
+    assert (status, output.splitlines()[0]) == (0, "no executions found")
+
+
+@pytest.mark.parametrize(("command", "message"), [("list", "no executions found"), ("flows", "no flows are deployed")])
+def test_an_empty_table_says_which_server_was_read(server: Bench, store_url: str, command: str, message: str) -> None:
+    status, output = run(store_url, command)
+    first, second = output.splitlines()
+    assert (status, first) == (0, message)
+    assert second.startswith("server: ")
+    assert "(from --redis), key prefix pollflow, " in second
+    assert run(store_url, command, "-v")[1].count("server: ") == 1
+
+
+CALL = """
+version: v1
+type: flow
+steps: [{type: task, name: Ask, resourceArn: call}]
+"""
+
+
+def test_after_a_failure_the_next_commands_show_the_traceback(server: Bench, client: Client) -> None:
+    server.deploy(CALL, "raises")
+    server.deploy(FAILS, "fails")
+    server.returns("call", ValueError("no"))
+    for flow in ("raises", "fails"):
+        server.container.starter.start(flow, {}, "x")
+    server.work()
+    location = ProjectLocation(Path.cwd())
+    shown, events = "pollflow show {}/x", "pollflow history {}/x"
+    assert [command for command, _ in next_commands(client.execution("raises", "x"), location)] == [
+        shown.format("raises"),
+        events.format("raises"),
+        "pollflow show raises/x --traceback",
+    ]
+    assert [command for command, _ in next_commands(client.execution("fails", "x"), location)] == [
+        shown.format("fails"),
+        events.format("fails"),
+    ]
 
 
 def test_many_deployed_flows_are_not_all_named(server: Bench, client: Client) -> None:

@@ -148,6 +148,13 @@ def test_a_failure_fails_the_enclosing_steps_unless_caught() -> None:
     assert (progress.ended, progress.open) == ("Failed", {})
 
 
+def test_a_cause_that_begins_with_the_error_name_is_printed_once() -> None:
+    detail = {"error": "KeyError", "cause": "KeyError: 'missing'"}
+    failed = (1, 3, "TaskFailed", "Ask", {**detail, "attempt": 1})
+    _, lines = progress_of(START, *entered(0, 1, "Ask"), failed, (1, 4, "StepFailed", "Ask", detail))
+    assert plain(lines)[1:] == ["+1.00s  failed  Ask (task) visit 1 after 1.00 s KeyError: 'missing'"]
+
+
 def test_a_failure_without_retry_has_one_line() -> None:
     detail = {"error": "E", "cause": "c"}
     _, lines = progress_of(
