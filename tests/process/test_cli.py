@@ -361,6 +361,7 @@ def with_closed_pipe(project: Project, *words: str) -> tuple[int, str]:
 
 
 def test_a_closed_pipe_ends_a_command_with_a_server_quietly(project: Project) -> None:
+    project.set_wait("0.1")
     assert project.run("run", FLOW, "--input", '{"delay": 0}', "--name", "one")[0] == 0
     commands = [
         *(["list"], ["flows"], ["history", "task-polling/one"], ["show", "task-polling/one"], ["deploy", FLOW]),

@@ -33,7 +33,7 @@ steps:
   - {type: task, name: Slow, resourceArn: "acs:fc:::services/jobs/functions/slow", timeoutSeconds: 2}
 """
 
-# The 20,000 entries of tests/contract/test_overload.py would take minutes. The calls of these take longer than the
+# As many entries as in tests/contract/test_overload.py would take minutes. The calls of these take longer than the
 # redelivery timeout.
 ENTRIES = 1_500
 CALL_SECONDS = 0.02
