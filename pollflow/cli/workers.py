@@ -28,7 +28,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 """A function that runs longer is killed; the next worker calls it again under the same idempotency key."""
 STOPPING = (
-    f"interrupted: waiting up to {STOP_SECONDS:g} s for the running calls to end; Ctrl-C again kills them.\n"
+    f"interrupted: stopping the worker. Running calls have {STOP_SECONDS:g} s to end; Ctrl-C again kills them.\n"
     "A killed call is repeated under the same idempotency key when a worker runs again."
 )
 LOG_BYTES = 5_000_000

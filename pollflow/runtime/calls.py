@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pollflow.errors import StepError
 from pollflow.fdl.model import FlowResource, JsonObject, Pattern
 from pollflow.machine import CallRequest, Event, Raised, Returned, Submitted
-from pollflow.runtime.causes import raised_by
+from pollflow.runtime.causes import raised_by, traceback_of
 from pollflow.runtime.deferred_signals import interruptible
 from pollflow.runtime.functions import CallLogger, Context, Function, Functions, missing_cause
 from pollflow.runtime.interruptions import IsInterruption, is_interruption
@@ -56,14 +56,14 @@ class Caller:
                 raise
             event = raised_by(error)
             if not issubclass(type(error), StepError):
-                self._log(context, event)
+                self._log(context, event, error)
             return event
 
-    def _log(self, context: Context, event: Raised) -> None:
+    def _log(self, context: Context, event: Raised, error: BaseException) -> None:
         try:
-            context.logger.warning("the function failed", exc_info=True)
-        except BaseException as error:  # raised by the exception of the user while the handler formats it
-            if self.is_interruption(error):
+            context.logger.warning("the function failed", exc_info=(type(error), error, traceback_of(error)))
+        except BaseException as raised:  # by the exception of the user while the handler formats it
+            if self.is_interruption(raised):
                 raise
             context.logger.warning("the function failed: %s: %s", event.error, event.cause)
 

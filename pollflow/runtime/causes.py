@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from traceback import walk_tb
-from types import CodeType
+from types import CodeType, TracebackType
 
 import pollflow
 from pollflow.errors import StepError
@@ -84,10 +84,26 @@ def _all_members(error: BaseException) -> list[BaseException]:
 
 def _frames_of(error: BaseException) -> tuple[str, ...]:
     """Return the last frames of the traceback, as `FILE:LINE in FUNCTION`."""
-    trace = vars(BaseException)["__traceback__"].__get__(error)  # a class of the user may override the attribute
-    frames = [(frame.f_code, line) for frame, line in walk_tb(trace)]
-    shown = [each for each in frames if not each[0].co_filename.startswith(_OWN_FOLDERS)]
+    frames = [(frame.f_code, line) for frame, line in walk_tb(_whole_traceback(error))]
+    shown = [each for each in frames if not _is_own(each[0])]
     return tuple(_frame_text(code, line) for code, line in shown[-_MAX_FRAMES:])
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """Return the traceback from the first frame of the function on, for a log; the whole one if it has none."""
+    whole = trace = _whole_traceback(error)
+    while trace is not None and _is_own(trace.tb_frame.f_code):
+        trace = trace.tb_next
+    return trace or whole
+
+
+def _whole_traceback(error: BaseException) -> TracebackType | None:
+    trace: TracebackType | None = vars(BaseException)["__traceback__"].__get__(error)  # a class may override it
+    return trace
+
+
+def _is_own(code: CodeType) -> bool:
+    return code.co_filename.startswith(_OWN_FOLDERS)
 
 
 def _frame_text(code: CodeType, line: int) -> str:

@@ -312,7 +312,7 @@ def test_an_interrupted_run_stops_all_and_prints_how_to_follow(project: Project,
     run.signal_group(number)
     assert run.process.wait(60) == expected
     assert_no_traceback(run.output())
-    assert "interrupted: waiting up to 10 s for the running calls to end" in run.output()
+    assert "interrupted: stopping the worker. Running calls have 10 s to end" in run.output()
     assert processes_in(project.folder) == []
     assert follow_command(run.output()) == ["run", "--follow", "task-polling/one"]
     status, output = project.run(*follow_command(run.output()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+from pollflow.fdl import lookalikes
 from pollflow.fdl.lint.report import LintReport
 from pollflow.fdl.model import FlowResource, Pattern, TaskStep
 
@@ -37,14 +38,15 @@ def lint_errors(step: TaskStep, report: LintReport) -> None:
             if is_own:
                 report.warn(field, "uncatchable-error", f"{error} ends the execution; it is never retried or caught")
         elif not report.is_full and (meant := meant_by(error)) is not None:
-            report.warn(field, "unknown-error", f'no error is named "{error[:100]}"; did you mean "{meant}"?')
+            hint = lookalikes.hint(error)
+            report.warn(field, "unknown-error", f'no error is named "{error[:100]}"{hint}; did you mean "{meant}"?')
 
 
 def meant_by(name: str) -> str | None:
     """Return the error that a name probably stands for; None if the name exists, or if a function may raise it."""
     if name in KNOWN or len(name) > _MAX_NAME:
         return None
-    plain = name.strip().lower()
+    plain = lookalikes.plain(name).lower()
     if plain in _ALL_WORDS:
         return ANY_ERROR
     if name in _ALIASES:

@@ -339,6 +339,8 @@ def test_a_short_resource_is_no_warning(arn: str) -> None:
         ("FC.ResourceThrotled", "FC.ResourceThrottled"),
         ("fc.unknown", "FC.Unknown"),
         ("IOError", "OSError"),
+        ("FnF\uff0eALL", "FnF.ALL"),
+        ("'FnF.ALL\u200b'", "FnF.ALL"),
     ],
 )
 def test_an_error_that_does_not_exist_is_reported_with_the_one_that_does(list: str, name: str, meant: str) -> None:
@@ -346,6 +348,12 @@ def test_an_error_that_does_not_exist_is_reported_with_the_one_that_does(list: s
     found = [problem for problem in lint(flow) if problem.code == "unknown-error"]
     assert [problem.message.rpartition("; ")[2] for problem in found] == [f'did you mean "{meant}"?']
     assert found[0].field.endswith(".errors[0]")
+
+
+def test_a_look_alike_in_an_error_name_is_named() -> None:
+    flow = flow_of("type: task, name: a, resourceArn: f, retry: [{errors: [FnF\uff0eALL]}]")
+    (found,) = [problem.message for problem in lint(flow) if problem.code == "unknown-error"]
+    assert found.partition(";")[2].startswith(" it contains \uff0e (U+FF0E FULLWIDTH FULL STOP): type .; did you mean")
 
 
 @pytest.mark.parametrize(

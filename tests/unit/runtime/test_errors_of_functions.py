@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -168,6 +169,12 @@ def inner(depth: int) -> None:
     if depth == 0:
         raise KeyError("missing")
     inner(depth - 1)
+
+
+def test_the_log_shows_the_frames_of_the_function_only(caplog: pytest.LogCaptureFixture) -> None:
+    call(outer, payload={"a": 0})
+    files = re.findall(r'File "(.+)", line', caplog.text)
+    assert files and set(files) == {__file__}
 
 
 def test_the_last_frames_of_the_traceback_are_kept_without_values() -> None:
