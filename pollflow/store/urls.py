@@ -25,6 +25,7 @@ _SCHEMES = ("redis", "rediss", *_SOCKETS)
 _REQUIREMENTS = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 _MAX_SECONDS = 86_400.0
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_WORDS = {"true": True, "false": False}
 
 
 def certificate_requirement(value: Any) -> ssl.VerifyMode:
@@ -36,6 +37,10 @@ def certificate_requirement(value: Any) -> ssl.VerifyMode:
 
 def _flag(text: str) -> bool:
     return _FLAGS[text.lower()]
+
+
+def _word(text: str) -> bool:
+    return _WORDS[text.lower()]  # kombu takes any other text for true
 
 
 def _seconds(text: str) -> float:
@@ -54,7 +59,7 @@ def _natural(text: str) -> int:
 
 TLS_OPTIONS: Mapping[str, Callable[[str], Any]] = {
     "ssl_cert_reqs": certificate_requirement,
-    "ssl_check_hostname": _flag,
+    "ssl_check_hostname": _word,
     "ssl_ca_certs": str,
     "ssl_ca_path": str,
     "ssl_ca_data": str,

@@ -141,6 +141,7 @@ def test_urls_that_may_name_two_databases_differ(one: str, other: str) -> None:
         ("redis://host?ssl_cert_reqs=none", "the option ssl_cert_reqs needs a rediss:// URL"),
         ("rediss://host?ssl_cert_reqs=maybe", "the option ssl_cert_reqs of a Redis URL cannot be 'maybe'"),
         ("rediss://host?ssl_check_hostname=x", "cannot be 'x'"),
+        ("rediss://host?ssl_check_hostname=0", "cannot be '0'"),
         ("redis://host?socket_timeout=soon", "cannot be 'soon'"),
         ("redis://host?socket_timeout=-1", "the option socket_timeout of a Redis URL cannot be '-1'"),
         ("redis://host?socket_timeout=nan", "cannot be 'nan'"),
