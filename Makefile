@@ -3,6 +3,7 @@
 # make test       make check, then the fast tests and the process tests of the main promise (5 minutes)
 # make test-all   make test, then everything else: all process tests, chaos, model check, Debian's redis-server,
 #                 the oldest and newest Python, the oldest supported dependencies, the demo
+# make environments  make all environments of test-all, two at a time
 # make chaos      inject faults for DURATION seconds, then check that nothing was lost or done twice
 # make bench      run the benchmark NAME (BENCH_ARGS: options)
 # make clean      remove what was generated; the data of runs in .pollflow/ is kept
