@@ -9,7 +9,8 @@
 # make clean      remove what was generated; the data of runs in .pollflow/ is kept
 #
 # PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS replaces the selection: make test PYTEST_ARGS=tests/unit
-# JOBS=0 runs one test at a time, JOBS=N uses N processes; the default is one per core, four at most
+# JOBS=0 runs one test at a time, JOBS=N uses N processes; the default is one per core, one more for process tests,
+# four at most
 # COVERAGE=1 measures branch coverage in make test and of the commands in make test-rest; make coverage then prints
 # the report and fails below the minimum of pyproject.toml
 # make chaos DURATION=1800 SEED=42 is the long run; CHAOS_ARGS="--summary FILE" keeps its figures
@@ -24,15 +25,17 @@ DURATION ?= 180
 SEED ?= 42
 NAME ?= hops
 
-# Process tests mostly wait for each other's workers, so even two cores run them faster side by side.
 JOBS ?= auto
 IN_PARALLEL := -n $(JOBS) --maxprocesses=4 --dist=worksteal
+# Process tests mostly wait for workers: two at a time leave half of two cores idle.
+MORE_JOBS := $(if $(filter auto,$(JOBS)),$(shell expr $$(getconf _NPROCESSORS_ONLN) + 1),$(JOBS))
+WAITING_IN_PARALLEL := -n $(MORE_JOBS) --maxprocesses=4 --dist=worksteal
 
 FAST := not slow and (promise or not process)
 CLI_TESTS := tests/process/test_cli.py
 PYTEST := $(BIN)/python -m pytest
 PYTEST_ARGS ?= -m "$(FAST)"
-MEASURED := $(if $(COVERAGE),$(BIN)/python -m coverage run -m pytest,$(PYTEST)) $(IN_PARALLEL)
+MEASURED := $(if $(COVERAGE),$(BIN)/python -m coverage run -m pytest,$(PYTEST))
 
 # The process tests whose result depends on the server.
 SERVER_TESTS := $(addprefix tests/process/test_,recovery.py redis_failures.py lost_writes.py pools_and_brokers.py)
@@ -58,13 +61,13 @@ check: ready
 	@if command -v actionlint >/dev/null; then actionlint; fi
 
 test: check
-	$(MEASURED) $(PYTEST_ARGS)
+	$(MEASURED) $(IN_PARALLEL) $(PYTEST_ARGS)
 
 test-all: test test-rest test-redis-server test-oldest test-pythons demo
 
 test-rest: ready
-	$(MEASURED) $(CLI_TESTS)
-	$(PYTEST) $(IN_PARALLEL) -m "not ($(FAST))" --ignore=$(CLI_TESTS) --ignore=tests/chaos
+	$(MEASURED) $(WAITING_IN_PARALLEL) $(CLI_TESTS)
+	$(PYTEST) $(WAITING_IN_PARALLEL) -m "not ($(FAST))" --ignore=$(CLI_TESTS) --ignore=tests/chaos
 	$(PYTEST) tests/chaos -m "not ($(FAST))"
 
 coverage: ready
@@ -74,12 +77,12 @@ coverage: ready
 test-redis-server: ready
 	@if command -v redis-server >/dev/null; then \
 	  export POLLFLOW_TEST_SERVER=redis-server && \
-	  $(PYTEST) $(IN_PARALLEL) tests/contract $(SERVER_TESTS) -m server && \
+	  $(PYTEST) $(WAITING_IN_PARALLEL) tests/contract $(SERVER_TESTS) -m server && \
 	  $(PYTEST) tests/chaos -m "not ($(FAST))"; \
 	else echo "skipped: redis-server is not installed"; fi
 
 test-oldest: ready-oldest
-	$(OLDEST)/bin/python -m pytest $(IN_PARALLEL) tests/unit/runtime tests/contract tests/process -m "not slow and (process or not server)" \
+	$(OLDEST)/bin/python -m pytest $(WAITING_IN_PARALLEL) tests/unit/runtime tests/contract tests/process -m "not slow and (process or not server)" \
 	  --ignore=$(CLI_TESTS) --ignore=tests/process/test_map_steps.py
 
 test-pythons: ready

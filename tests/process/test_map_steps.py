@@ -1,4 +1,4 @@
-"""Ten thousand iterations on real workers: nothing is lost, and the stored data stays small."""
+"""Thousands of iterations on real workers: nothing is lost, and the stored data stays small."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tests.process.jobs import Jobs
 pytestmark = pytest.mark.process
 
 # The second pass of CI, on another server, need not take as long.
-ITERATIONS = 1_000 if os.environ.get("POLLFLOW_TEST_SERVER") else 10_000
+ITERATIONS = 1_000 if os.environ.get("POLLFLOW_TEST_SERVER") else 3_000
 
 
-def test_ten_thousand_iterations_end_and_never_block_redis(jobs: Jobs) -> None:
+def test_thousands_of_iterations_end_and_never_block_redis(jobs: Jobs) -> None:
     jobs.client.deploy_text(EACH_PASS, "map")
     jobs.worker("-c", "2")
     with Redis.from_url(jobs.url) as client:
@@ -27,4 +27,4 @@ def test_ten_thousand_iterations_end_and_never_block_redis(jobs: Jobs) -> None:
         kinds = Counter(event.type for event in execution.history())
         assert kinds["IterationEntered"] == kinds["IterationExited"] == ITERATIONS
         assert [entry["command"] for entry in client.slowlog_get(10)] == []
-        assert client.info("memory")["used_memory_peak"] < 64 * 1024 * 1024
+        assert client.info("memory")["used_memory_peak"] < 20 * 1024 * 1024
