@@ -30,7 +30,16 @@ from pollflow.errors import (
 from pollflow.lazy import exports
 
 if TYPE_CHECKING:
-    from pollflow.client import Client, DeployedFlow, Description, Execution, HistoryEntry, OpenStep, StepState
+    from pollflow.client import (
+        AuditEntry,
+        Client,
+        DeployedFlow,
+        Description,
+        Execution,
+        HistoryEntry,
+        OpenStep,
+        StepState,
+    )
     from pollflow.runtime.app import attach, beat_schedule
     from pollflow.runtime.fc import fc_handler
     from pollflow.runtime.functions import Context, Functions, function
@@ -39,7 +48,16 @@ else:
     __getattr__ = exports(
         __name__,
         {
-            "client": ("Client", "DeployedFlow", "Description", "Execution", "HistoryEntry", "OpenStep", "StepState"),
+            "client": (
+                "AuditEntry",
+                "Client",
+                "DeployedFlow",
+                "Description",
+                "Execution",
+                "HistoryEntry",
+                "OpenStep",
+                "StepState",
+            ),
             "runtime.app": ("attach", "beat_schedule"),
             "runtime.fc": ("fc_handler",),
             "runtime.functions": ("Context", "Functions", "function"),
@@ -47,6 +65,7 @@ else:
     )
 
 __all__ = [
+    "AuditEntry",
     "Client",
     "ConfigurationError",
     "Context",

@@ -113,6 +113,13 @@ COMMANDS = (
     Command("flows", "flows:flows", OPERATE, "List the deployed flows.", "pollflow flows"),
     Command("worker", "worker:worker", OPERATE, "Run a worker until Ctrl-C.", "pollflow worker --concurrency 8"),
     Command(
+        "audit",
+        "audit:audit",
+        OPERATE,
+        "List deploys, stops and purges, the latest first.",
+        "pollflow audit --flow task-polling",
+    ),
+    Command(
         "purge",
         "executions:purge",
         OPERATE,

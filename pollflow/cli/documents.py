@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pollflow.client import DeployedFlow, Execution, HistoryEntry, OpenStep
+    from pollflow.client import AuditEntry, DeployedFlow, Execution, HistoryEntry, OpenStep
 
 
 def of_execution(execution: Execution) -> dict[str, Any]:
@@ -57,7 +57,8 @@ def of_step(step: OpenStep) -> dict[str, Any]:
 
 
 def of_event(event: HistoryEntry) -> dict[str, Any]:
-    """Return an event of a history."""
+    """Return an event of a history. `by` and `reason` are there only where someone caused the event."""
+    optional = {"by": event.by, "reason": event.reason}
     return {
         "id": event.id,
         "cause": event.cause,
@@ -65,6 +66,19 @@ def of_event(event: HistoryEntry) -> dict[str, Any]:
         "type": event.type,
         "step": event.step,
         "detail": event.detail,
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+def of_audit(entry: AuditEntry) -> dict[str, Any]:
+    """Return an entry of the audit log, with only the keys that apply to its operation."""
+    optional = {"name": entry.name, "id": entry.id, "error": entry.error, "digest": entry.digest}
+    return {
+        "operation": entry.operation,
+        "time": timestamp(entry.time),
+        "by": entry.by,
+        "flow": entry.flow,
+        **{name: value for name, value in optional.items() if value},
     }
 
 

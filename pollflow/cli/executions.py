@@ -11,7 +11,7 @@ import typer
 from pollflow.cli import documents, open_steps
 from pollflow.cli.inputs import split_execution
 from pollflow.cli.loop_summary import LoopSummary, summarized
-from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl, valid_statuses
+from pollflow.cli.options import AsJson, By, ExecutionName, ProjectFolder, RedisUrl, valid_statuses
 from pollflow.cli.output import print_json
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.tables import Column, print_table, wrapped_rows
@@ -147,6 +147,7 @@ def stop(
     execution: ExecutionName,
     error: Error = "",
     cause: Cause = "",
+    by: By = None,
     as_json: AsJson = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
@@ -157,18 +158,18 @@ def stop(
     """
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
-        stopped = session.client.execution(flow, name).stop(error, cause)
+        stopped = session.client.execution(flow, name).stop(error, cause, by=by)
         if as_json:
             print_json(documents.of_execution(stopped))
             return
     typer.echo(f"stopped {execution}")
 
 
-def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
+def purge(*, execution: ExecutionName, by: By = None, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
     """Delete an ended execution and its history."""
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
-        session.client.execution(flow, name).purge()
+        session.client.execution(flow, name).purge(by=by)
     typer.echo(f"deleted {execution}")
 
 
@@ -187,7 +188,8 @@ def lines_of(events: Iterable[HistoryEntry | LoopSummary], *, full: bool = False
             date = time.date()
             yield f"        {date}"
         fields = (time.strftime("%H:%M:%S.%f")[:-3], event.type.ljust(18), clean(event.step).ljust(20))
-        yield "  ".join((f"{event.id:>6}", *fields, compact(detail_without(event))))
+        by = (f"by {clean(event.by)}",) if event.by else ()
+        yield "  ".join((f"{event.id:>6}", *fields, compact(detail_without(event)), *by))
         if full:
             yield from (f"        {line}" for line in traceback_lines(event))
 

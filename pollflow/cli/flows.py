@@ -11,7 +11,7 @@ import typer
 from pollflow.cli import documents
 from pollflow.cli.exits import CommandError
 from pollflow.cli.flow_files import load_deployable, without_flow_tests
-from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl, valid_name
+from pollflow.cli.options import AsJson, By, ProjectFolder, RedisUrl, valid_name
 from pollflow.cli.output import print_json
 from pollflow.cli.session import connected, find_location, find_used_location
 from pollflow.cli.tables import Column, print_table
@@ -43,6 +43,7 @@ COLUMNS = (
 def deploy(
     flow_files: FlowFiles,
     name: FlowName = None,
+    by: By = None,
     as_json: AsJson = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
@@ -61,7 +62,7 @@ def deploy(
         longest, largest = settings.max_wait, settings.max_definition_bytes
         flows = _load_all(flow_files, lambda path: load_flow(path, max_wait_seconds=longest, max_bytes=largest))
         deployed = [
-            session.client.deploy_text(flow.text, name or name_of_file(path), path=str(path))
+            session.client.deploy_text(flow.text, name or name_of_file(path), path=str(path), by=by)
             for path, flow in zip(flow_files, flows, strict=True)
         ]
     if as_json:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pollflow.client.actor import actor
 from pollflow.client.filters import status_filter
 from pollflow.errors import InvalidArgument
 from pollflow.fdl.durations import seconds_hint
@@ -32,6 +33,14 @@ def valid_name(value: str | None) -> str | None:
         return None if value is None else arguments.name("it", value)
     except InvalidArgument as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def valid_actor(value: str | None) -> str | None:
+    """Return the value of an option that says who uses a command."""
+    try:
+        return None if value is None else actor(value, "")
+    except InvalidArgument as error:
+        raise typer.BadParameter(str(error).removeprefix("by ")) from error
 
 
 def valid_statuses(values: list[str] | None) -> list[str] | None:
@@ -89,6 +98,15 @@ Name = Annotated[
         metavar="NAME",
         callback=valid_name,
         help="The name of the execution. The default is a random name.",
+    ),
+]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="WHO",
+        callback=valid_actor,
+        help="Who does it, for the history and the audit log. The default is USER@HOST.",
     ),
 ]
 ExecutionName = Annotated[str, typer.Argument(metavar="FLOW/NAME", help="The execution.")]

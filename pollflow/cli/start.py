@@ -10,7 +10,7 @@ from pollflow.cli import documents
 from pollflow.cli.exits import status_of
 from pollflow.cli.following import watch
 from pollflow.cli.inputs import read_input
-from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl, seconds
+from pollflow.cli.options import AsJson, By, Input, Name, ProjectFolder, RedisUrl, seconds
 from pollflow.cli.output import print_json
 from pollflow.cli.session import Session, connected, find_used_location
 from pollflow.cli.summary import next_commands, print_next, print_result
@@ -42,6 +42,7 @@ def start(
     wait: Wait = False,
     follow: Follow = False,
     timeout: Timeout = None,
+    by: By = None,
     as_json: AsJson = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
@@ -54,7 +55,7 @@ def start(
     execution_input = read_input(input)
     location = find_used_location(redis, project)
     with watching(location, "start") as watched, connected(location) as session:
-        execution = session.client.start(flow, execution_input, name=name)
+        execution = session.client.start(flow, execution_input, name=name, by=by)
         if not execution.is_new and input != NO_INPUT and execution.input != execution_input:
             typer.echo(f"{flow}/{name} is already running, with the input {compact(execution.input)}", err=True)
             typer.echo("the new input is not used; use another --name to start another execution", err=True)

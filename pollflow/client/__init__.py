@@ -8,20 +8,21 @@ from pollflow.client.names import name_of_file
 from pollflow.lazy import exports
 
 if TYPE_CHECKING:
-    from pollflow.client.client import Client, DeployedFlow
+    from pollflow.client.client import AuditEntry, Client, DeployedFlow
     from pollflow.client.description import Description, OpenStep, StepState
     from pollflow.client.execution import Execution, HistoryEntry, entry_of
 else:
     __getattr__ = exports(
         __name__,
         {
-            "client": ("Client", "DeployedFlow"),
+            "client": ("AuditEntry", "Client", "DeployedFlow"),
             "description": ("Description", "OpenStep", "StepState"),
             "execution": ("Execution", "HistoryEntry", "entry_of"),
         },
     )
 
 __all__ = [
+    "AuditEntry",
     "Client",
     "DeployedFlow",
     "Description",

@@ -7,9 +7,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pollflow.client.actor import actor, os_user
 from pollflow.client.description import Description, describe, describe_all, timestamp
 from pollflow.client.execution import Execution, checked_error
 from pollflow.client.filters import flow_filter, status_filter
@@ -25,7 +27,7 @@ from pollflow.runtime import arguments
 from pollflow.runtime.container import Container
 from pollflow.runtime.objects import checked_object
 from pollflow.runtime.settings import Settings
-from pollflow.store import ExecutionRef, FlowRecord, Keys, connect
+from pollflow.store import AuditRecord, ExecutionRef, FlowRecord, Keys, connect
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -49,6 +51,22 @@ class DeployedFlow:
     """The warnings of lint; only `deploy` and `deploy_text` set them."""
 
 
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A deploy, stop or purge. `name` and `id` are those of the execution, `digest` that of the deployed definition."""
+
+    operation: str
+    """`deploy`, `stop` or `purge`."""
+    time: datetime
+    by: str
+    flow: str
+    name: str = ""
+    id: str = ""
+    error: str = ""
+    """The error that a stop gave."""
+    digest: str = ""
+
+
 class Client:
     """Deploys flows, starts executions and reads them.
 
@@ -57,9 +75,15 @@ class Client:
     prefix, settings and queues, and its broker connection where the broker is not that Redis. With a URL the client
     reads the queues and settings that workers have registered, and reads them again every few seconds. All methods may
     raise StoreUnavailable. The client is a context manager that closes its connections.
+
+    `by` says who uses the client, in 1 to 128 characters; the default is `USER@HOST`, as the operating system names
+    them. Starts, stops, purges, deploys and reports record it, and may name someone else by their own `by`.
     """
 
-    def __init__(self, source: Celery | str | None = None, *, key_prefix: str | None = None) -> None:
+    def __init__(
+        self, source: Celery | str | None = None, *, key_prefix: str | None = None, by: str | None = None
+    ) -> None:
+        self._by = actor(by, os_user())
         location, attached = find_source(source, key_prefix)
         keys = Keys(attached.settings.key_prefix) if attached else Keys(key_prefix) if key_prefix else Keys()
         self._redis = connect(location)
@@ -75,26 +99,33 @@ class Client:
         return self._container.settings
 
     def deploy(
-        self, definition: str | os.PathLike[str], name: str | None = None, *, description: str = ""
+        self,
+        definition: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        description: str = "",
+        by: str | None = None,
     ) -> DeployedFlow:
         """Deploy a flow from a file. Running executions keep the definition that they started with.
 
         The default of `name` is the file name with `-` for `_`. Raises DefinitionError with all problems.
         """
         path = Path(arguments.path("definition", definition))
-        name = _deployable("name", name_of_file(path) if name is None else name, description)
+        name, who = _deployable("name", name_of_file(path) if name is None else name, description), actor(by, self._by)
         settings = self.settings
         flow = load_flow(path, max_wait_seconds=settings.max_wait, max_bytes=settings.max_definition_bytes)
-        return self._deploy(flow, name, description, str(path))
+        return self._deploy(flow, name, description, str(path), who)
 
-    def deploy_text(self, text: str, name: str, *, description: str = "", path: str = NO_FILE) -> DeployedFlow:
+    def deploy_text(
+        self, text: str, name: str, *, description: str = "", path: str = NO_FILE, by: str | None = None
+    ) -> DeployedFlow:
         """Deploy a flow from the text of its definition. Problems show `path` as its file."""
         arguments.instance("text", text, str, "the text of a definition")
         arguments.text("path", path)
-        name = _deployable("name", name, description)
+        name, who = _deployable("name", name, description), actor(by, self._by)
         settings = self.settings
         flow = read_flow(text, path=path, max_wait_seconds=settings.max_wait, max_bytes=settings.max_definition_bytes)
-        return self._deploy(flow, name, description, path)
+        return self._deploy(flow, name, description, path, who)
 
     def flow(self, name: str) -> DeployedFlow:
         """Return a deployed flow. Raises FlowNotExists."""
@@ -112,7 +143,13 @@ class Client:
         return found
 
     def start(
-        self, flow: str, input: JsonObject | None = None, *, name: str | None = None, durable: bool = False
+        self,
+        flow: str,
+        input: JsonObject | None = None,
+        *,
+        name: str | None = None,
+        durable: bool = False,
+        by: str | None = None,
     ) -> Execution:
         """Start an execution, or return the running one of that name; `is_new` tells which.
 
@@ -125,7 +162,9 @@ class Client:
         name = None if name is None else arguments.name("name", name)
         arguments.boolean("durable", durable)
         execution_input: Any = {} if input is None else input
-        key, is_new = self._container.starter.start(flow, execution_input, name, durable=durable)
+        key, is_new = self._container.starter.start(
+            flow, execution_input, name, durable=durable, by=actor(by, self._by)
+        )
         return self._execution(describe(self._container, key.ref), is_new=is_new)
 
     def execution(self, flow: str, name: str) -> Execution:
@@ -159,19 +198,19 @@ class Client:
         refs = container.reading.refs(**filters)
         return [self._execution(description) for description in describe_all(container, refs)]
 
-    def report_succeeded(self, token: str, output: JsonObject | None = None) -> None:
+    def report_succeeded(self, token: str, output: JsonObject | None = None, *, by: str | None = None) -> None:
         """Report success of a task that waits for a callback.
 
         Raises InvalidTaskToken, TaskAlreadyCompleted, EntityTooLarge.
         """
         token = arguments.text("token", token, is_secret=True)
         checked = checked_object("output", {} if output is None else output, self._container.settings.max_payload_bytes)
-        self._container.engine.report(token, ReportedSucceeded(checked))
+        self._container.engine.report(token, ReportedSucceeded(checked, actor(by, self._by)))
 
-    def report_failed(self, token: str, error: str, cause: str = "") -> None:
+    def report_failed(self, token: str, error: str, cause: str = "", *, by: str | None = None) -> None:
         """Report failure of a task that waits for a callback; `retry` and `catch` of its step apply."""
         token = arguments.text("token", token, is_secret=True)
-        event = ReportedFailed(*checked_error(error, cause, required=True))
+        event = ReportedFailed(*checked_error(error, cause, required=True), actor(by, self._by))
         self._container.engine.report(token, event)
 
     def functions(self, *, within: float | None = None) -> list[str]:
@@ -179,6 +218,16 @@ class Client:
         seconds = None if within is None else arguments.number("within", within, unit="seconds")
         since = 0.0 if seconds is None else self._container.reading.now() - seconds
         return self._container.directory.functions(since)
+
+    def audit(self, *, limit: int = 100, flow: str | Sequence[str] | None = None) -> list[AuditEntry]:
+        """Return up to `limit` deploys, stops and purges (1 to 10,000), the latest first, of all flows or some.
+
+        Redis keeps about the newest ten thousand, also those of executions and flows that no longer exist. The entries
+        of pollflow itself, such as a purge at the end of the retention, are not among them.
+        """
+        limit, flows = arguments.integer("limit", limit, minimum=1, maximum=_MAX_EXECUTIONS), flow_filter(flow)
+        records = self._container.audit.newest_first()
+        return [_entry_of(record) for record in islice((r for r in records if not flows or r.flow in flows), limit)]
 
     def close(self) -> None:
         """Close the connections."""
@@ -191,11 +240,12 @@ class Client:
         self.close()
 
     def _execution(self, description: Description, *, is_new: bool = False) -> Execution:
-        return Execution(description, is_new, _container=lambda: self._container)
+        return Execution(description, is_new, _container=lambda: self._container, _by=self._by)
 
-    def _deploy(self, flow: Flow, name: str, description: str, path: str) -> DeployedFlow:
+    def _deploy(self, flow: Flow, name: str, description: str, path: str, by: str) -> DeployedFlow:
         container = self._container
-        record = container.definitions.deploy(name, flow.digest, flow.text, container.reading.now(), description)
+        now = container.reading.now()
+        record = container.definitions.deploy(name, flow.digest, flow.text, now, description, by=by)
         warnings = lint(
             flow,
             known_functions=self.functions() or None,
@@ -214,6 +264,19 @@ class Client:
             description=record.description,
             definition=self._container.definitions.text(record.digest),
         )
+
+
+def _entry_of(record: AuditRecord) -> AuditEntry:
+    return AuditEntry(
+        operation=record.operation,
+        time=timestamp(record.at),
+        by=record.by,
+        flow=record.flow,
+        name=record.name,
+        id=record.id,
+        error=record.error,
+        digest=record.digest,
+    )
 
 
 def _deployable(argument: str, name: str, description: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pollflow.client.actor import actor
 from pollflow.client.description import Description, OpenStep, describe, timestamp
 from pollflow.errors import DamagedRecord, ExecutionAlreadyCompleted, ExecutionNotExists, InvalidArgument, WaitTimeout
 from pollflow.fdl.model import JsonObject
@@ -49,6 +50,7 @@ class Execution:
     is_new: bool = False
     """Whether `start` created the execution; false if it was already running."""
     _container: Callable[[], Container] = field(repr=False, kw_only=True)
+    _by: str = field(repr=False, kw_only=True)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Execution) and other.description.key == self.description.key
@@ -129,7 +131,7 @@ class Execution:
         description = describe(self._container(), key.ref)
         if description.key != key:
             raise _purged(self)
-        return Execution(description, self.is_new, _container=self._container)
+        return Execution(description, self.is_new, _container=self._container, _by=self._by)
 
     def wait(self, timeout: float | None = None) -> Execution:
         """Wait until it has ended, and return the ended execution. Raises WaitTimeout after `timeout` seconds."""
@@ -153,21 +155,28 @@ class Execution:
         after = arguments.integer("after", after, minimum=0, maximum=_MAX_EVENT)
         return (entry_of(event) for event in self._container().reading.whole_history(self.description.key, after))
 
-    def stop(self, error: str = "", cause: str = "") -> Execution:
-        """Stop it and return the stopped execution. Raises ExecutionAlreadyCompleted if it has ended."""
+    def stop(self, error: str = "", cause: str = "", *, by: str | None = None) -> Execution:
+        """Stop it and return the stopped execution. Raises ExecutionAlreadyCompleted if it has ended.
+
+        `by`: who stops it; the default is the `by` of the client.
+        """
         error, cause = checked_error(error, cause, required=False)
         key = self.description.key
-        before = self._container().engine.end(key, Status.STOPPED, error, cause)
+        before = self._container().engine.end(key, Status.STOPPED, error, cause, by=actor(by, self._by))
         if before is not None:
             raise ExecutionAlreadyCompleted(f'execution "{key.ref}" has already ended: {before.value}')
         return self.refresh()
 
-    def purge(self) -> None:
-        """Delete it and its history. Raises InvalidArgument while it runs."""
+    def purge(self, *, by: str | None = None) -> None:
+        """Delete it and its history. Raises InvalidArgument while it runs.
+
+        `by`: who purges it; the default is the `by` of the client.
+        """
+        who = actor(by, self._by)
         record = self._record()
         if not record.status.ended:
             raise InvalidArgument(f'execution "{record.ref}" is running; stop it before you purge it')
-        self._container().maintenance.purge(record)
+        self._container().maintenance.purge(record, who)
 
     def _check(self, name: str) -> None:
         if name in self.description.damaged:

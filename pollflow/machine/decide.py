@@ -70,9 +70,9 @@ class IllegalEvent(PollflowError):
     """The step type has no rule for the event."""
 
 
-def begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: Limits) -> Decision:
-    """Return the first decision of an execution: its root frame at the first step."""
-    started = HistoryEvent("ExecutionStarted", "", {"input": execution_input})
+def begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: Limits, by: str = "") -> Decision:
+    """Return the first decision of an execution that `by` starts: its root frame at the first step."""
+    started = HistoryEvent("ExecutionStarted", "", {"input": execution_input}, by)
     state = FrameState(
         frame=ROOT,
         input=flow_input(flow, execution_input, info),

@@ -56,17 +56,19 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class ReportedSucceeded:
-    """The waiting task was reported as succeeded."""
+    """The waiting task was reported as succeeded, `by` someone or by the end of its sub-execution."""
 
     output: JsonObject
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportedFailed:
-    """The waiting task was reported as failed."""
+    """The waiting task was reported as failed, `by` someone or by the end of its sub-execution."""
 
     error: str
     cause: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,9 +73,9 @@ class StepContext:
         """The input of the current step."""
         return step_input(self.flow, self.state, self.info)
 
-    def record(self, type: str, **detail: Json) -> None:
-        """Append an event about the current step."""
-        self.history.append(HistoryEvent(type, self.step.name, detail))
+    def record(self, type: str, /, *, by: str = "", **detail: Json) -> None:
+        """Append an event about the current step, which `by` caused."""
+        self.history.append(HistoryEvent(type, self.step.name, detail, by))
 
     def stay(self, wake: Wake, *, spawn: tuple[Decision, ...] = (), **changes: Json) -> Decision:
         """Stay in the current entry with these changes of the state; it continues as `wake` says."""

@@ -19,6 +19,7 @@ from pollflow.runtime.starting import Starter, new_identity
 from pollflow.runtime.subflows import SubFlows
 from pollflow.runtime.sweep import Sweeper
 from pollflow.store import (
+    AuditLog,
     Clock,
     Connection,
     Definitions,
@@ -39,6 +40,7 @@ class Container:
     reading: Reading
     definitions: Definitions
     directory: Directory
+    audit: AuditLog
     starter: Starter
     engine: Engine
     maintenance: MaintenanceJobs
@@ -71,7 +73,7 @@ def build_container(
         client, keys=keys, timing=settings.timing, encode=routes.encode, clock=clock, retry_policy=retry_policy
     )
     reading, definitions = Reading(client, keys, clock, store.scripts), Definitions(client, keys)
-    directory = Directory(client, keys)
+    directory, audit = Directory(client, keys), AuditLog(client, keys)
     flows = FlowCache(definitions)
     errors = EngineErrors(store, settings.max_engine_errors)
     publish = counting(publish, errors)
@@ -81,4 +83,6 @@ def build_container(
     engine = Engine(store, reading, flows, caller, missing, limits, publish, worker, is_stopping, errors)
     maintenance = MaintenanceJobs(engine)
     sweeper = Sweeper(engine, maintenance, routes, QueueReader(client), settings.sweep_interval)
-    return Container(settings, store, reading, definitions, directory, starter, engine, maintenance, sweeper, routes)
+    return Container(
+        settings, store, reading, definitions, directory, audit, starter, engine, maintenance, sweeper, routes
+    )

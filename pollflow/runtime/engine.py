@@ -176,14 +176,15 @@ class Engine:
         cause: str,
         *,
         parent_links: Sequence[ParentLink] | None = None,
+        by: str | None = None,
     ) -> Status | None:
         """Stop an execution, or end it by its time limit. Return None on success, else the status that it had before.
 
         `parent_links`: end it only while exactly these steps wait for it; if others do, or it does not exist, change
-        nothing and return None. Without `parent_links`, raises ExecutionNotExists.
+        nothing and return None. Without `parent_links`, raises ExecutionNotExists. `by`: the user who stops it.
         """
-        history = [HistoryEvent(f"Execution{status.value}", "", {"error": error, "cause": cause})]
-        before = self.store.end(key, history, Outcome(status, None, error, cause), parent_links=parent_links)
+        history = [HistoryEvent(f"Execution{status.value}", "", {"error": error, "cause": cause}, by or "")]
+        before = self.store.end(key, history, Outcome(status, None, error, cause), parent_links=parent_links, by=by)
         if before is None and parent_links is None:
             raise ExecutionNotExists(f'execution "{key.ref}" does not exist')
         return None if before is Status.RUNNING else before

@@ -44,8 +44,8 @@ class MaintenanceJobs:
             return
         jobs[job](record)
 
-    def purge(self, record: ExecutionRecord) -> None:
-        """Delete an ended execution and its history. A running execution is not changed.
+    def purge(self, record: ExecutionRecord, by: str | None = None) -> None:
+        """Delete an ended execution and its history. A running execution is not changed. `by`: the user who purges it.
 
         An error of the engine does not prevent that: it ends a parent that cannot be notified, and drops the rest.
         """
@@ -59,7 +59,7 @@ class MaintenanceJobs:
         self._drain(record)
         while self._delete_frames(record) > 0:
             pass
-        self.engine.store.purge(record.key, record.status)
+        self.engine.store.purge(record.key, record.status, by)
 
     def time_out(self, key: ExecutionKey) -> None:
         """End an execution that has reached its time limit. This reads nothing but the limit."""

@@ -44,13 +44,14 @@ class Starter:
         parent: str = "",
         parent_link: ParentLink | None = None,
         durable: bool = False,
+        by: str = "",
     ) -> tuple[ExecutionKey, bool]:
         """Start an execution, or return the running one of that name. The flag is true for a new one.
 
-        `parent` is the task token of the step that starts it. A repeated start by that step returns its execution even
-        if that has ended. Raises FlowNotExists; ExecutionAlreadyExists if an ended execution has the name;
-        InvalidArgument and EntityTooLarge before anything is stored; NotDurable; TaskAlreadyCompleted if the step has
-        cancelled it.
+        `by` is the user or program that starts it, `parent` the task token of the step that starts it. A repeated start
+        by that step returns its execution even if that has ended. Raises FlowNotExists; ExecutionAlreadyExists if an
+        ended execution has the name; InvalidArgument and EntityTooLarge before anything is stored; NotDurable;
+        TaskAlreadyCompleted if the step has cancelled it.
         """
         ref = ref_of(flow_name, _random_name() if name is None else name)
         input = checked_object("input", input, self.limits.payload_bytes)
@@ -60,7 +61,7 @@ class Starter:
         info = ExecutionInfo(ref.flow, ref.name, execution_id, self.reading.now(), secret)
         started = self.store.start(
             info,
-            begin(flow, input, info, self.limits),
+            begin(flow, input, info, self.limits, by),
             digest=record.digest,
             execution_input=input,
             time_limit=min(flow.timeout_seconds or inf, self.limits.max_execution_seconds),

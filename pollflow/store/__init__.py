@@ -1,5 +1,6 @@
 """State in Redis: keys, scripts and records. It knows neither Celery nor the meaning of a step."""
 
+from pollflow.store.audit import AuditLog, AuditRecord
 from pollflow.store.clock import Clock
 from pollflow.store.commands import Conflict, Sent, Stale
 from pollflow.store.commits import new_token
@@ -43,6 +44,8 @@ __all__ = [
     "NO_RETRY",
     "SHARDS",
     "STALE",
+    "AuditLog",
+    "AuditRecord",
     "Claimed",
     "Clock",
     "Committed",

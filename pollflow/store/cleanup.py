@@ -27,10 +27,13 @@ class Cleanup(Core):
         reply = self._run(commands.Cleanup(execution=key, names=tuple(frames)), keys)
         return reply.left if isinstance(reply, commands.CleanupDone) else 0
 
-    def purge(self, key: ExecutionKey, status: Status) -> bool:
-        """Delete an ended execution once it has no frames. Return False if it cannot be deleted yet, or is gone."""
+    def purge(self, key: ExecutionKey, status: Status, by: str | None = None) -> bool:
+        """Delete an ended execution once it has no frames. Return False if it cannot be deleted yet, or is gone.
+
+        `by` is who deletes it, for the audit log; None if its retention is over.
+        """
         keys = script_keys.purge_keys(self.keys, key.ref, status)
-        return isinstance(self._run(commands.Purge(execution=key), keys), commands.Done)
+        return isinstance(self._run(commands.Purge(execution=key, by=by), keys), commands.Done)
 
     def compact(self, key: ExecutionKey) -> int:
         """Compact the older events of a history, all but the newest block. Return how many blocks were made.

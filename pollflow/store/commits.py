@@ -177,6 +177,7 @@ class Commits(Core):
         *,
         entry: EndingEntry = FROM_OUTSIDE,
         expected_parents: Sequence[ParentLink] | None = None,
+        by: str | None = None,
     ) -> commands.EndReply:
         values: dict[str, str] = {}
         fields = {"error": dump_json(outcome.error), "cause": dump_json(outcome.cause)}
@@ -196,6 +197,8 @@ class Commits(Core):
             retention=self.timing.retention,
             events=encode_events(history, values),
             values=values,
+            by=by,
+            error=outcome.error,
         )
         return self._commit(script, script_keys.end_keys(self.keys, key.ref, entry.frame, outcome.status))
 

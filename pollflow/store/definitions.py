@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pollflow.errors import DamagedRecord, FlowNotExists
 from pollflow.fdl.problems import near
+from pollflow.store.audit import MAX_ENTRIES, deploy_entry
 from pollflow.store.connection import Connection
 from pollflow.store.keys import Keys
 from pollflow.store.scripts import translated
@@ -32,15 +33,19 @@ class Definitions:
     client: Connection
     keys: Keys
 
-    def deploy(self, name: str, digest: str, text: str, at: float, description: str = "") -> FlowRecord:
-        """Make the text the flow's current definition. The text is stored before the name refers to it."""
+    def deploy(
+        self, name: str, digest: str, text: str, at: float, description: str = "", *, by: str | None = None
+    ) -> FlowRecord:
+        """Make the text the flow's current definition, and record in the audit log who deployed it."""
         key = self.keys.flow(name)
         with translated():
-            pipe = self.client.pipeline(transaction=False)
+            pipe = self.client.pipeline(transaction=True)
             pipe.set(self.keys.definition(digest), text)
             pipe.hsetnx(key, "created_at", repr(at))
             pipe.hset(key, mapping={"digest": digest, "modified_at": repr(at), "description": description})
             pipe.sadd(self.keys.flows(), name)
+            if by is not None:
+                pipe.xadd(self.keys.audit(), deploy_entry(name, digest, at, by), maxlen=MAX_ENTRIES)
             pipe.execute()
         return self.flow(name)
 

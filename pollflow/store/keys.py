@@ -183,6 +183,10 @@ class Keys:
         """String, for a second: a worker sweeps now, so that many workers do not all do it."""
         return f"{self.prefix}:sweeper"
 
+    def audit(self) -> str:
+        """Stream, permanent: the newest deploys, stops and purges, and who made them; about ten thousand."""
+        return f"{self.prefix}:audit"
+
     def mark(self) -> str:
         """String, for a minute: written after what has to be in the append-only file."""
         return f"{self.prefix}:mark"

@@ -85,6 +85,7 @@ def end_keys(keys: Keys, ref: ExecutionRef, frame: str, status: Status) -> Named
         "running_flow_index": running_flow_index,
         "ended_index": ended_index,
         "ended_flow_index": ended_flow_index,
+        "audit": keys.audit(),
     }
 
 
@@ -101,6 +102,7 @@ def purge_keys(keys: Keys, ref: ExecutionRef, status: Status) -> NamedKeys:
         "parents": keys.parents(ref),
         "outbox": keys.outbox(ref),
         "wake": keys.wake(ref.shard),
+        "audit": keys.audit(),
     }
 
 

@@ -149,13 +149,15 @@ class Transitions(Commits):
         outcome: Outcome,
         *,
         parent_links: Sequence[ParentLink] | None = None,
+        by: str | None = None,
     ) -> Status | None:
         """End a running execution from outside, with the status of the outcome.
 
         Return the status that it had before: Running if this call ended it, None if it no longer exists.
         `parent_links`: end it only while exactly these steps wait for it; otherwise return None as well.
+        `by`: who stops it, for the audit log.
         """
-        reply = self._end(key, outcome, history, expected_parents=parent_links)
+        reply = self._end(key, outcome, history, expected_parents=parent_links, by=by)
         match reply:
             case commands.EndDone():
                 return Status.RUNNING

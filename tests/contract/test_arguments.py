@@ -85,6 +85,7 @@ OBJECTS: list[Any] = [
 ERRORS = [*NOT_TEXTS, "x" * 129]
 CAUSES = [*NOT_TEXTS, "x" * 4097]
 TEXTS = [*CAUSES, "\ud800"]
+WHO = [*NOT_TEXTS, "", "x" * 129, "\ud800"]
 PATHS = [*NOT_TEXTS, ""]
 INSTANCES = [*ANYTHING, "text"]
 NONE = [None]
@@ -92,36 +93,43 @@ NONE = [None]
 METHODS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
     "Client.deploy": (
         {"definition": "unused.yaml"},
-        {"definition": [*PATHS, None], "name": NAMES, "description": [*TEXTS, None]},
+        {"definition": [*PATHS, None], "name": NAMES, "description": [*TEXTS, None], "by": WHO},
     ),
     "Client.deploy_text": (
         {"text": FLOW, "name": "other"},
-        {"text": [*NOT_TEXTS, None], "name": [*NAMES, None], "description": [*TEXTS, None], "path": [*CAUSES, None]},
+        {
+            "text": [*NOT_TEXTS, None],
+            "name": [*NAMES, None],
+            "description": [*TEXTS, None],
+            "path": [*CAUSES, None],
+            "by": WHO,
+        },
     ),
     "Client.flow": ({"name": "flow"}, {"name": [*NAMES, None]}),
     "Client.flows": ({}, {}),
     "Client.start": (
         {"flow": "flow"},
-        {"flow": [*NAMES, None], "input": OBJECTS, "name": NAMES, "durable": [*FLAGS, None]},
+        {"flow": [*NAMES, None], "input": OBJECTS, "name": NAMES, "durable": [*FLAGS, None], "by": WHO},
     ),
     "Client.execution": ({"flow": "flow", "name": "x"}, {"flow": [*NAMES, None], "name": [*NAMES, None]}),
     "Client.executions": (
         {},
         {"flow": NAMES, "status": [*NOT_TEXTS, "", "nope"], "limit": [*INTEGERS, None], "before": TIMES},
     ),
-    "Client.report_succeeded": ({"token": "x"}, {"token": [*CAUSES, None], "output": OBJECTS}),
+    "Client.report_succeeded": ({"token": "x"}, {"token": [*CAUSES, None], "output": OBJECTS, "by": WHO}),
     "Client.report_failed": (
         {"token": "x", "error": "E"},
-        {"token": [*CAUSES, None], "error": [*ERRORS, "", None], "cause": [*CAUSES, None]},
+        {"token": [*CAUSES, None], "error": [*ERRORS, "", None], "cause": [*CAUSES, None], "by": WHO},
     ),
+    "Client.audit": ({}, {"flow": NAMES, "limit": [*INTEGERS, None]}),
     "Client.functions": ({}, {"within": NUMBERS}),
     "Client.close": ({}, {}),
     "Execution.refresh": ({}, {}),
     "Execution.wait": ({}, {"timeout": NUMBERS}),
     "Execution.history": ({}, {"after": [value for value in [*INTEGERS, None] if value not in (0, 10_001)]}),
     "Execution.events": ({}, {"after": [value for value in [*INTEGERS, None] if value not in (0, 10_001)]}),
-    "Execution.stop": ({}, {"error": [*ERRORS, None], "cause": [*CAUSES, None]}),
-    "Execution.purge": ({}, {}),
+    "Execution.stop": ({}, {"error": [*ERRORS, None], "cause": [*CAUSES, None], "by": WHO}),
+    "Execution.purge": ({}, {"by": WHO}),
 }
 """Valid arguments of each method, and wrong values of each parameter."""
 
@@ -140,7 +148,7 @@ FUNCTIONS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
     ),
     pollflow.beat_schedule: ({}, {"every": [*NUMBERS, None, 0]}),
     pollflow.fc_handler: ({}, {"handler": [*INSTANCES, None]}),
-    Client: ({"source": "redis://localhost:1/0"}, {"source": NOT_TEXTS, "key_prefix": [*TEXTS, ""]}),
+    Client: ({"source": "redis://localhost:1/0"}, {"source": NOT_TEXTS, "key_prefix": [*TEXTS, ""], "by": WHO}),
     flow_testing.Reply: ({}, {"raises": INSTANCES, "lost": [*FLAGS, None], "takes": [*NUMBERS, None]}),
     flow_testing.Stop: (
         {"seconds": 1},
@@ -197,7 +205,7 @@ FUNCTIONS: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]]
     ),
 }
 RESULTS = {"Case", "FlowTestReport", "Verdict", "CallMade", "RunResult", "Context", "DeployedFlow", "Description"}
-RESULTS |= {"Execution", "HistoryEntry", "OpenStep", "StepState"}
+RESULTS |= {"AuditEntry", "Execution", "HistoryEntry", "OpenStep", "StepState"}
 """Classes that pollflow constructs, not its users."""
 CHECKED_AT_IMPORT = {"Functions", "function"}
 UNCHECKED = {("Reply", "returns"), ("VirtualRun", "client")}

@@ -40,13 +40,13 @@ def submitted(ctx: StepContext, step: TaskStep, event: Submitted) -> Decision:
 def reported_succeeded(ctx: StepContext, step: TaskStep, event: ReportedSucceeded) -> Decision:
     """End the step with the reported output as its local."""
     ctx.check_size(event.output)
-    ctx.record("TaskSucceeded", output=event.output)
+    ctx.record("TaskSucceeded", by=event.by, output=event.output)
     return ctx.leave(event.output)
 
 
 def reported_failed(ctx: StepContext, step: TaskStep, event: ReportedFailed) -> Decision:
     """Handle a reported failure like a failed call."""
-    return _failed(ctx, step, event.error, event.cause)
+    return _failed(ctx, step, event.error, event.cause, by=event.by)
 
 
 def timed_out(ctx: StepContext, step: TaskStep, event: TimedOut) -> Decision:
@@ -64,12 +64,13 @@ def _failed(
     also: tuple[str, ...] = (),
     traceback: tuple[str, ...] = (),
     event_type: str = "TaskFailed",
+    by: str = "",
 ) -> Decision:
     # A policy may name an error that is longer than the history keeps.
     names = (error, *also)
     error, cause = shortened(error, MAX_ERROR), shortened(cause, MAX_CAUSE)
     shown: JsonObject = {"traceback": list(traceback)} if traceback else {}
-    ctx.record(event_type, error=error, cause=cause, attempt=ctx.state.attempt, **shown)
+    ctx.record(event_type, by=by, error=error, cause=cause, attempt=ctx.state.attempt, **shown)
     policy = matching_policy(step.retry, names)
     retries = ctx.state.retries or (0,) * len(step.retry)
     if policy is not None and retries[policy] < step.retry[policy].max_attempts:

@@ -278,12 +278,15 @@ EndReply: TypeAlias = EndDone | Ended | Gone | Late | Stale
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End(Script[EndReply]):
-    """Ends an execution. `token` is None for a stop or time limit; `expected_parents`: only with exactly these."""
+    """Ends an execution. `token` is None for a stop or time limit; `expected_parents`: only with exactly these.
+
+    `by` and `error` are for the audit log; `by` is None unless a user stops the execution.
+    """
 
     NAME: ClassVar[str] = "end"
     KEYS: ClassVar[tuple[str, ...]] = (
         *("execution", "frame", "history", "values", "wake", "parents"),
-        *("running_index", "running_flow_index", "ended_index", "ended_flow_index"),
+        *("running_index", "running_flow_index", "ended_index", "ended_flow_index", "audit"),
     )
     REPLIES: ClassVar[tuple[type, ...]] = (Stale, Late, Gone, Ended, EndDone)
     execution: ExecutionKey
@@ -299,3 +302,5 @@ class End(Script[EndReply]):
     retention: float
     events: tuple[str, ...]
     values: Mapping[str, str]
+    by: str | None
+    error: str

@@ -256,15 +256,16 @@ class Cleanup(Script[CleanupDone | Stale]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purge(Script[Done | Stale]):
-    """Deletes an execution that has ended and has no frames left."""
+    """Deletes an execution that has ended and has no frames left. `by` is None after its retention."""
 
     NAME: ClassVar[str] = "purge"
     KEYS: ClassVar[tuple[str, ...]] = (
         *("execution", "history", "values", "blocks", "frames", "cancellations", "parents", "outbox", "wake"),
-        *("index", "flow_index", "status_index", "status_flow_index"),
+        *("index", "flow_index", "status_index", "status_flow_index", "audit"),
     )
     REPLIES: ClassVar[tuple[type, ...]] = (Stale, Done)
     execution: ExecutionKey
+    by: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 -- Ends an execution: by its last transition (with `token`), or from outside by a stop or its time limit (without).
--- KEYS execution frame history values wake parents running_index running_flow_index ended_index ended_flow_index
--- ARGS ref id incarnation frame token nonce join_nonce is_result end_id status fields expected_parents retention events values
+-- KEYS execution frame history values wake parents running_index running_flow_index ended_index ended_flow_index audit
+-- ARGS ref id incarnation frame token nonce join_nonce is_result end_id status fields expected_parents retention events values by error
 -- REPLY stale
 -- REPLY late
 -- REPLY gone
@@ -53,4 +53,5 @@ redis.call('ZADD', wake, text(now), member('!cleanup'), text(now + args.retentio
 if has_parents == 1 then
   redis.call('ZADD', wake, text(now), member('!notify'))
 end
+audit(KEYS[11], 'stop', now, args.error)
 return reply('done', {has_parents = has_parents})

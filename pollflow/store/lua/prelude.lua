@@ -86,6 +86,14 @@ local function keep_values(key)
   end
 end
 
+-- Records who stopped or purged the execution of the arguments. `args.by` is nil where pollflow itself does it.
+local function audit(log, operation, now, error)
+  if args.by then
+    redis.call('XADD', log, 'MAXLEN', '~', 10000, '*', 'operation', operation, 'at', text(now), 'ref', args.ref,
+      'id', args.id, 'by', args.by, 'error', error or '')
+  end
+end
+
 -- Publishes a message (queue, head, tail). Returns 1 if the broker is another server, so the caller has to publish it.
 local function publish(queue, message, now)
   if not message then

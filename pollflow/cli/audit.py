@@ -1,0 +1,53 @@
+"""`pollflow audit`: who deployed flows, and who stopped or purged executions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pollflow.cli import documents
+from pollflow.cli.executions import Flows, Limit
+from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl
+from pollflow.cli.output import print_json
+from pollflow.cli.session import connected, find_used_location
+from pollflow.cli.tables import Column, print_table
+from pollflow.cli.texts import clean, moment
+
+if TYPE_CHECKING:
+    from pollflow.client import AuditEntry
+
+COLUMNS = (
+    Column("TIME"),
+    Column("OPERATION"),
+    Column("SUBJECT"),
+    Column("BY", least=12),
+    Column("DETAIL", drop=1, least=12),
+)
+
+
+def audit(
+    *,
+    flow: Flows = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
+) -> None:
+    """List deploys, stops and purges, the latest first.
+
+    The entries outlive the executions. Redis keeps about the newest ten thousand.
+    """
+    with connected(find_used_location(redis, project)) as session:
+        found = session.client.audit(flow=flow or None, limit=limit)
+    if as_json:
+        print_json([documents.of_audit(entry) for entry in found])
+        return
+    rows = [(moment(e.time), clean(e.operation), clean(_subject(e)), clean(e.by), clean(_detail(e))) for e in found]
+    print_table(COLUMNS, rows, empty="no deploys, stops or purges found")
+
+
+def _subject(entry: AuditEntry) -> str:
+    return f"{entry.flow}/{entry.name}" if entry.name else entry.flow
+
+
+def _detail(entry: AuditEntry) -> str:
+    return entry.digest[:12] or entry.error
