@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dbm
 import os
 import signal
 import subprocess
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +18,7 @@ from pollflow.cli.options import ProjectFolder, RedisUrl
 from pollflow.cli.project_app import import_included
 from pollflow.cli.session import ENVIRONMENT, Session, connected, find_location
 from pollflow.cli.workers import app_of, spawn
+from pollflow.server import private
 from pollflow.server.folders import private_folder
 
 Concurrency = Annotated[
@@ -44,7 +47,7 @@ def worker(
     name = app_of(location)
     options = ["--concurrency", str(concurrency), "--loglevel", loglevel.upper()]
     if beat:
-        options += ["--beat", "--schedule", str(private_folder(location.project) / "celerybeat-schedule")]
+        options += ["--beat", "--schedule", str(_schedule(location.project))]
     received: list[int] = []
     with connected(location, starts_server=True) as session:
         _check_broker(session)
@@ -58,6 +61,14 @@ def worker(
             os.close(write_end)
     if status and not received:
         raise typer.Exit(128 - status if status < 0 else status)
+
+
+def _schedule(project: Path) -> Path:
+    """Return the path of beat's schedule. Celery would make a file that other users can read."""
+    schedule = private_folder(project) / "celerybeat-schedule"
+    if not list(schedule.parent.glob(f"{schedule.name}*")):
+        dbm.open(str(schedule), "c", private.FILE_MODE).close()  # shelve, which beat uses, opens it as it is
+    return schedule
 
 
 def _check_broker(session: Session) -> None:
