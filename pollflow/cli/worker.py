@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dbm
 import os
 import signal
 import subprocess
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +16,6 @@ from pollflow.cli.options import ProjectFolder, RedisUrl
 from pollflow.cli.project_app import import_included
 from pollflow.cli.session import ENVIRONMENT, Session, connected, find_location
 from pollflow.cli.workers import app_of, spawn
-from pollflow.server import private
 from pollflow.server.folders import private_folder
 
 Concurrency = Annotated[
@@ -46,13 +43,13 @@ def worker(
     location = find_location(redis, project)
     name = app_of(location)
     options = ["--concurrency", str(concurrency), "--loglevel", loglevel.upper()]
-    if beat:
-        options += ["--beat", "--schedule", str(_schedule(location.project))]
     received: list[int] = []
     with connected(location, starts_server=True) as session:
         _check_broker(session)
         if session.app is not None:
             import_included(session.app.app, name)  # Celery would print a long traceback
+        if beat:
+            options += _beat_options(session)
         typer.echo(str(session), err=True)
         with deferred():
             process, write_end = spawn(session, *options)
@@ -63,12 +60,13 @@ def worker(
         raise typer.Exit(128 - status if status < 0 else status)
 
 
-def _schedule(project: Path) -> Path:
-    """Return the path of beat's schedule. Celery would make a file that other users can read."""
-    schedule = private_folder(project) / "celerybeat-schedule"
-    if not list(schedule.parent.glob(f"{schedule.name}*")):
-        dbm.open(str(schedule), "c", private.FILE_MODE).close()  # shelve, which beat uses, opens it as it is
-    return schedule
+def _beat_options(session: Session) -> list[str]:
+    options = ["--beat", "--schedule", str(private_folder(session.location.project) / "celerybeat-schedule")]
+    from pollflow.cli import beat  # imports Celery
+
+    if session.app is not None and session.app.app.conf.beat_scheduler == beat.DEFAULT:
+        options += ["--scheduler", f"{beat.__name__}:{beat.PrivateScheduler.__name__}"]
+    return options
 
 
 def _check_broker(session: Session) -> None:

@@ -61,6 +61,30 @@ def test_a_server_that_is_started_again_is_empty() -> None:
     server.close()
 
 
+def test_its_files_are_private_whatever_the_umask(folder: Path) -> None:
+    before = os.umask(0)
+    server = RedisServer()
+    try:
+        server.client()
+        found = list(folder.rglob("*"))
+        assert f"pollflow-{os.getuid()}" in {path.name for path in found}
+        assert [path for path in found if path.lstat().st_mode & 0o077] == []
+    finally:
+        os.umask(before)
+        server.close()
+
+
+@pytest.mark.parametrize("name", ["pollflow-{uid}", "pollflow-{uid}/tests", "pollflow-{uid}/tests/.pollflow"])
+def test_a_link_in_place_of_its_folder_is_refused(folder: Path, name: str) -> None:
+    (folder / "victim").mkdir(0o755)
+    link = folder / name.format(uid=os.getuid())
+    link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link.symlink_to(folder / "victim")
+    with pytest.raises(ConfigurationError, match=f"{link} is a link"):
+        RedisServer().client()
+    assert list((folder / "victim").iterdir()) == []
+
+
 def test_a_process_leaves_no_server_behind(tmp_path: Path, processes: Processes) -> None:
     run = processes.start("run", [sys.executable, "-c", RUN], cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
     assert run.process.wait(60) == 0, run.output()
