@@ -16,7 +16,7 @@ from typing import Any
 
 from redis import Redis
 
-from pollflow.server import EmbeddedServer
+from tests.servers import TcpServer
 
 PROJECT = Path(__file__).parents[1]
 MIN_ROUNDS = 5
@@ -37,7 +37,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._server = EmbeddedServer(folder / "redis")
+        self._server = TcpServer(folder / "redis")
         self._server.start()
         self.url = self._server.url
         self.redis = Redis.from_url(self.url, decode_responses=True)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from unittest.mock import patch
 
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError
 from redis.retry import Retry
 
-from pollflow.server import EmbeddedServer, embedded
+from pollflow.server import EmbeddedServer
+from pollflow.server.embedded import ServerAddress
+from pollflow.store import RedisLocation
 from tests.processes import wait_until
 
 CHOICE = "POLLFLOW_TEST_SERVER"
@@ -36,12 +38,38 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _port_of_no_client() -> int:
+    """Return a free port below the range of outgoing connections: a reconnecting worker could occupy one of those."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class TcpServer(EmbeddedServer):
+    """An embedded server that also listens on a port of 127.0.0.1, as the Redis of a deployment does."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._port = _port_of_no_client()
+        self.directives = ""
+
+    @property
+    def url(self) -> str:
+        """The URL of the port."""
+        return f"redis://:{RedisLocation.parse(super().url).password}@127.0.0.1:{self._port}/0"
+
+    def _configuration(self, address: ServerAddress) -> bytes:
+        return super()._configuration(address) + f"bind 127.0.0.1\nport {self._port}\n{self.directives}".encode()
+
+
 class RedisServer:
     """A server with an append-only file. Its URL stays the same when it is restarted."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._server = EmbeddedServer(folder)
+        self._server = TcpServer(folder)
         self._server.start()
         self.url = self._server.url
 
@@ -70,12 +98,13 @@ class RedisServer:
                 pipe.incr("test:to-load")
             pipe.execute()
         self.kill()
-        slow = f"{embedded.CONFIGURATION}key-load-delay {200_000 // _COMMANDS_PER_EVENT_LOOP}\n"
-        with patch.object(embedded, "CONFIGURATION", slow), ThreadPoolExecutor(1) as pool:
+        self._server.directives = f"key-load-delay {200_000 // _COMMANDS_PER_EVENT_LOOP}\n"
+        with ThreadPoolExecutor(1) as pool:
             started = pool.submit(self.start)
             wait_until(self._is_loading, "start of the loading")
             yield
             started.result()
+        self._server.directives = ""
 
     def _is_loading(self) -> bool:
         with Redis.from_url(self.url, retry=Retry(NoBackoff(), 0)) as client:

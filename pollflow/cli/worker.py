@@ -43,13 +43,13 @@ def worker(
     location = find_location(redis, project)
     name = app_of(location)
     options = ["--concurrency", str(concurrency), "--loglevel", loglevel.upper()]
-    if beat:
-        options += ["--beat", "--schedule", str(private_folder(location.project) / "celerybeat-schedule")]
     received: list[int] = []
     with connected(location, starts_server=True) as session:
         _check_broker(session)
         if session.app is not None:
             import_included(session.app.app, name)  # Celery would print a long traceback
+        if beat:
+            options += _beat_options(session)
         typer.echo(str(session), err=True)
         with deferred():
             process, write_end = spawn(session, *options)
@@ -58,6 +58,15 @@ def worker(
             os.close(write_end)
     if status and not received:
         raise typer.Exit(128 - status if status < 0 else status)
+
+
+def _beat_options(session: Session) -> list[str]:
+    options = ["--beat", "--schedule", str(private_folder(session.location.project) / "celerybeat-schedule")]
+    from pollflow.cli import beat  # imports Celery
+
+    if session.app is not None and session.app.app.conf.beat_scheduler == beat.DEFAULT:
+        options += ["--scheduler", f"{beat.__name__}:{beat.PrivateScheduler.__name__}"]
+    return options
 
 
 def _check_broker(session: Session) -> None:

@@ -20,6 +20,7 @@ from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred, is_repeated
 from pollflow.cli.project_app import APP_FILE, REMEDIES, AppName
 from pollflow.cli.session import ProjectLocation, Session
+from pollflow.server import private
 from pollflow.server.folders import private_folder
 
 READY = " ready."
@@ -93,7 +94,7 @@ class Worker:
                 os.close(self.parent_watch)
 
     def _logged(self) -> str:
-        with self.log.open("rb") as log:
+        with open(self.log, "rb", opener=private.opener) as log:
             log.seek(self.log_start)
             return log.read().decode(errors="replace")
 
@@ -123,7 +124,7 @@ def start_worker(session: Session, concurrency: int = 2) -> Worker:
     log = _log_of(session.location.project)
     name = f"run-{os.getpid()}-{time.monotonic_ns() % 1_000_000}@%h"
     options = ("--concurrency", str(concurrency), "--pool", "prefork", "--loglevel", "INFO", "--hostname", name)
-    with log.open("ab") as output:
+    with open(log, "ab", opener=private.opener) as output:
         begin = output.tell()
         process, write_end = spawn(session, *options, "--without-mingle", "--without-gossip", output=output)
     return Worker(process, log, begin, write_end, time.monotonic())

@@ -26,6 +26,7 @@ from pollflow.runtime.celery_internals import (
     repair_prefork,
     terminator,
 )
+from pollflow.runtime.celery_urls import accept_unix_urls
 from pollflow.runtime.checks import check_celery, check_consumed
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
@@ -81,9 +82,9 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
         arguments.instance("redis_url", redis_url, str, "a URL")
     if functions is not None:
         arguments.instance("functions", functions, Functions, "a pollflow.Functions")
-    attached = _objects_of(
-        app, isolate(app) or redis_url, function_registry.default if functions is None else functions
-    )
+    redis_url = isolate(app) or redis_url
+    accept_unix_urls(app)
+    attached = _objects_of(app, redis_url, function_registry.default if functions is None else functions)
     remember(attached)
     if attached.broker.is_redis:
         # Otherwise a worker exits when Redis is full or read-only.
@@ -159,6 +160,7 @@ def _add_worker_hooks(app: Celery, attached: Attached) -> None:
         check_internals()
         repair_prefork()
         isolate(app)
+        accept_unix_urls(app)
         routes, broker = attached.container.routes, attached.broker
         check_celery(app, attached.settings, broker, routes)
         check_consumed(app, routes)

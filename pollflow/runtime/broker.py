@@ -54,11 +54,6 @@ def transport_options(app: Celery) -> Mapping[str, Any]:
 
 def _read(app: Celery, url: Any) -> Broker:
     shown = hidden(url) if isinstance(url, str) else "several URLs" if url else "amqp://…"
-    if isinstance(url, str) and url.startswith("unix://"):
-        broker_url = _checked(RedisLocation.parse, url)
-        raise ConfigurationError(
-            f"Celery has no broker unix://…; write redis+socket://{broker_url.path}?virtual_host=N"
-        )
     try:
         connection = app.connection_for_write(url)
     except (TypeError, KeyError, ValueError) as error:

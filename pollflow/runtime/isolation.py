@@ -12,10 +12,10 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pollflow.runtime.celery_urls import VARIABLES, set_setting
+
 VARIABLE = "POLLFLOW_ISOLATED"
 STATE_VARIABLE = "POLLFLOW_REDIS_URL"
-_CELERY_VARIABLES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
-"""Celery reads these before its configuration."""
 _KEPT_TRANSPORT_OPTIONS = ("visibility_timeout", "ack_emulation", "global_keyprefix")
 """The other options belong to the transport of the broker that is replaced."""
 
@@ -52,11 +52,11 @@ def isolate(app: Any) -> str | None:
     isolated = isolation()
     if isolated is None:
         return None
-    for variable in _CELERY_VARIABLES:
+    for variable in VARIABLES:
         if variable in os.environ:
             os.environ[variable] = isolated.url
     for name, value in _overrides(app.conf, isolated).items():
-        _set(app.conf, name, value)
+        set_setting(app.conf, name, value)
     return isolated.url
 
 
@@ -81,10 +81,3 @@ def _overrides(conf: Any, isolated: Isolation) -> dict[str, Any]:
     if isolated.key_prefix is not None:
         overrides["pollflow_key_prefix"] = isolated.key_prefix
     return overrides
-
-
-def _set(conf: Any, name: str, value: Any) -> None:
-    """Set a value under each name that Celery looks up: with the app's namespace (`CELERY_…`), then without."""
-    prefix = conf.prefix or ""
-    for key in dict.fromkeys((name, prefix + name, (prefix + name).upper() if prefix else name)):
-        conf[key] = value

@@ -1,7 +1,8 @@
 """A private server with its data in one folder: start it, join a running one, stop it.
 
-The server listens on 127.0.0.1, because redis-py (`unix://`) and Celery (`redis+socket://`) accept no common URL of a
-unix socket. It requires a random password, because other users of the machine can reach the port.
+The server listens on a unix socket in a folder that other users can neither enter nor replace, and nowhere else. So no
+other process can take the address of the server, receive the data of its clients, or connect to it. It also requires a
+random password, for file systems that ignore the modes of files.
 
 The server process owns the lock of its folder. The lock, not a pid file, shows whether a server is running, and two
 servers never write the same append-only file.
@@ -11,15 +12,13 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import secrets
-import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -27,8 +26,10 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from pollflow.errors import ConfigurationError, StoreUnavailable
+from pollflow.server import private
 from pollflow.server.binary import REMEDIES, ServerBinary, find_server
 from pollflow.server.locks import FileLock
+from pollflow.server.sockets import choose_socket
 
 LOCK = "server.lock"
 ADDRESS = "server.json"
@@ -38,14 +39,13 @@ LOG = "server.log"
 START_TIMEOUT_SECONDS = 60.0
 # The last flush and fsync take time on a slow disk.
 STOP_TIMEOUT_SECONDS = 30.0
-# Another process may take the port between its choice and the start of the server.
-PORT_ATTEMPTS = 5
 LOG_TAIL_LINES = 12
 
 # No snapshots: the append-only file is the data. No eviction: an evicted key would lose part of an execution.
 CONFIGURATION = """\
-bind 127.0.0.1
-port {port}
+port 0
+unixsocket "{socket}"
+unixsocketperm 600
 requirepass {password}
 daemonize no
 appendonly yes
@@ -60,66 +60,91 @@ _left_running: list[subprocess.Popen[bytes]] = []
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """The port and the password of a server."""
+    """The path of the socket and the password of a server."""
 
-    port: int
+    socket: Path
     password: str
 
     @property
     def url(self) -> str:
-        """The URL with the password, for redis-py and Celery."""
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+        """The URL with the password, as redis-py writes it. It has another form for Celery: `store/urls.py`."""
+        return f"unix://:{self.password}@{quote(str(self.socket))}?db=0"
+
+    def written(self, folder: Path) -> str:
+        """Return the address as the text of the file in the folder. A socket in the folder moves with it."""
+        socket = self.socket.name if self.socket.parent == folder.resolve() else str(self.socket)
+        return json.dumps({"socket": socket, "password": self.password})
+
+    @classmethod
+    def read(cls, text: bytes, folder: Path) -> ServerAddress:
+        """Return the address that `written` wrote. Raises ValueError, KeyError or TypeError for any other text."""
+        fields = json.loads(text)
+        return cls(folder.resolve() / fields["socket"], fields["password"])
 
 
 class EmbeddedServer:
-    """The server of one folder. The data outlives the server. Its address is the same for the life of this object."""
+    """The server of one folder. The data outlives the server. Its address is the same for the life of this object.
+
+    While the server is used, its lock and a connection are kept open, so that it can be stopped when its folder was
+    moved or deleted.
+    """
 
     def __init__(self, folder: Path, binary: ServerBinary | None = None) -> None:
         self.folder = folder.absolute()
         self._binary = binary
         self._address: ServerAddress | None = None
+        self._client: Redis | None = None
+        self._lock: FileLock | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """The URL of the server. Raises StoreUnavailable before `start` or `join`."""
-        return self._known_address().url
+        if self._address is None:
+            raise StoreUnavailable("the embedded server is not started")
+        return self._address.url
 
     @property
     def pid(self) -> int:
         """The process id that the server reports."""
-        with self._client() as client:
-            try:
-                return int(client.info("server")["process_id"])
-            except RedisError as error:
-                raise StoreUnavailable(f"the embedded server does not answer: {error}") from error
+        try:
+            return int(self._known_client().info("server")["process_id"])
+        except RedisError as error:
+            raise StoreUnavailable(f"the embedded server does not answer: {error}") from error
 
     def start(self) -> None:
         """Start the server and wait until it serves.
 
-        Raises ConfigurationError if no server is installed or it cannot be executed. Raises StoreUnavailable, with the
-        end of the log, if it does not start, or if a server is already running in the folder.
+        Raises ConfigurationError if no server is installed or it cannot be executed, or for a folder of another user.
+        Raises StoreUnavailable, with the end of the log, if it does not start, or if a server is already running in the
+        folder.
         """
         binary = self._binary or find_server()
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make_folder(self.folder)
         lock = FileLock(self.folder / LOCK)
         try:
             if not lock.try_acquire():
                 raise StoreUnavailable(f"a server is already running in {self.folder}")
-            self._start_on_a_free_port(binary, lock)
+            address = self._address or ServerAddress(choose_socket(self.folder), secrets.token_hex(16))
+            self._use(address)
+            self._start(binary, address, lock)
         finally:
             lock.close()  # not released: the server process inherited it
+        self._lock = FileLock(self.folder / LOCK)
 
     def join(self) -> bool:
         """Use the running server of the folder, whichever process started it. Return False if there is none.
 
-        Raises StoreUnavailable if the server does not answer.
+        Raises StoreUnavailable if the server does not answer, ConfigurationError if other users could replace it.
         """
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while self.is_alive():
-            self._address = self._stored_address()
-            if self._address is not None and self._serves():
-                return True
+            address = self._stored_address()
+            if address is not None:
+                self._use(address)
+                if self._serves():
+                    self._lock = FileLock(self.folder / LOCK)
+                    return True
             if time.monotonic() > deadline:
                 raise StoreUnavailable(f"the server in {self.folder} does not answer; stop its process and retry")
             time.sleep(0.02)
@@ -130,8 +155,7 @@ class EmbeddedServer:
         """Shut the server down, so that its append-only file is complete, and wait until it has ended."""
         if self.is_alive():
             try:
-                with self._client() as client:
-                    client.shutdown()
+                self._known_client().shutdown()
             except RedisError as error:
                 raise StoreUnavailable(f"the embedded server refused to shut down: {error}") from error
         self.wait()
@@ -146,14 +170,18 @@ class EmbeddedServer:
         if self._process is not None:
             self._process.wait()
             self._process = None
+        self._close()
 
     def is_alive(self) -> bool:
         """Return whether a server is running in the folder, whichever process started it."""
+        if self._lock is not None:
+            return not self._lock.is_free()
         if not self.folder.is_dir():
             return False
+        private.make_folder(self.folder)
         lock = FileLock(self.folder / LOCK)
         try:
-            return not lock.try_acquire_shared()
+            return not lock.is_free()
         finally:
             lock.close()
 
@@ -162,25 +190,27 @@ class EmbeddedServer:
         if self._process is not None:
             _left_running.append(self._process)
             self._process = None
+        self._close()
 
-    def _start_on_a_free_port(self, binary: ServerBinary, lock: FileLock) -> None:
-        known = self._address
-        for _ in range(PORT_ATTEMPTS):
-            self._address = known or ServerAddress(_free_port(), secrets.token_hex(16))
-            self._store_address(self._address)
-            self._process = self._spawn(binary, self._address, lock)
-            if self._wait_until_it_serves(self._process):
-                return
-            if known or "in use" not in self._log_tail():
-                break
-        raise StoreUnavailable(
-            f"the embedded server ({binary.path}) did not start; the end of its log:\n{self._log_tail()}"
-        )
+    def _start(self, binary: ServerBinary, address: ServerAddress, lock: FileLock) -> None:
+        self._store_address(address)
+        self._process = self._spawn(binary, self._configuration(address), lock)
+        if not self._wait_until_it_serves(self._process):
+            raise StoreUnavailable(
+                f"the embedded server ({binary.path}) did not start; the end of its log:\n{self._log_tail()}"
+            )
 
-    def _spawn(self, binary: ServerBinary, address: ServerAddress, lock: FileLock) -> subprocess.Popen[bytes]:
+    def _configuration(self, address: ServerAddress) -> bytes:
+        path = str(address.socket).replace("\\", "\\\\").replace('"', '\\"')
+        return os.fsencode(CONFIGURATION.format(socket=path, password=address.password))
+
+    def _spawn(self, binary: ServerBinary, text: bytes, lock: FileLock) -> subprocess.Popen[bytes]:
         # The configuration goes to standard input, so that the password is in no process list and no file.
-        with tempfile.TemporaryFile() as configuration, (self.folder / LOG).open("wb") as log:
-            configuration.write(CONFIGURATION.format(port=address.port, password=address.password).encode())
+        with (
+            tempfile.TemporaryFile() as configuration,
+            open(self.folder / LOG, "wb", opener=private.opener) as log,
+        ):
+            configuration.write(text)
             configuration.seek(0)
             try:
                 return subprocess.Popen(  # noqa: S603 - the binary that find_server chose
@@ -202,7 +232,6 @@ class EmbeddedServer:
     def _wait_until_it_serves(self, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            # The process is checked first, since a reply may come from another program on the same port.
             if process.poll() is not None:
                 return False
             if self._serves():
@@ -214,50 +243,58 @@ class EmbeddedServer:
 
     def _serves(self) -> bool:
         try:
-            with self._client() as client:
-                return bool(client.ping())
+            return bool(self._known_client().ping())
         except RedisError:
             return False
 
-    def _client(self) -> Redis:
-        address = self._known_address()
-        return Redis(
-            host="127.0.0.1",
-            port=address.port,
-            password=address.password,
-            socket_timeout=5,
-            retry=Retry(NoBackoff(), 0),
-        )
+    def _use(self, address: ServerAddress) -> None:
+        if address != self._address or self._client is None:
+            self._close()
+            self._address = address
+            self._client = Redis(
+                unix_socket_path=str(address.socket),
+                password=address.password,
+                socket_timeout=5,
+                retry=Retry(NoBackoff(), 0),
+            )
 
-    def _known_address(self) -> ServerAddress:
-        if self._address is None:
+    def _known_client(self) -> Redis:
+        if self._client is None:
             raise StoreUnavailable("the embedded server is not started")
-        return self._address
+        return self._client
+
+    def _close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def _stored_address(self) -> ServerAddress | None:
+        """Return the address that the server's command has stored. Raises ConfigurationError if it is not private."""
         try:
-            return ServerAddress(**json.loads((self.folder / ADDRESS).read_text()))
-        except (OSError, ValueError, TypeError):
-            return None  # not written yet, or only partly, by a command that was killed
+            with open(self.folder / ADDRESS, "rb", opener=private.opener) as file:
+                text = file.read()
+        except FileNotFoundError:
+            return None  # not written yet
+        try:
+            address = ServerAddress.read(text, self.folder)
+        except (ValueError, KeyError, TypeError):
+            return None  # written by an earlier release
+        if not private.is_closed(address.socket.parent):
+            raise ConfigurationError(
+                f"other users can replace {address.socket}, so pollflow does not connect to it; stop the server in "
+                f"{self.folder} and retry"
+            )
+        return address
 
     def _store_address(self, address: ServerAddress) -> None:
         unfinished = self.folder / f"{ADDRESS}.new"
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(json.dumps(asdict(address)))
+        with open(unfinished, "w", opener=private.opener) as file:
+            file.write(address.written(self.folder))
         unfinished.replace(self.folder / ADDRESS)
 
     def _log_tail(self) -> str:
-        lines = (self.folder / LOG).read_text(errors="replace").splitlines()
-        return "\n".join(lines[-LOG_TAIL_LINES:])
-
-
-def _free_port() -> int:
-    """Return a free port below the range of outgoing connections.
-
-    While the server restarts, a reconnecting worker could occupy a port of that range.
-    """
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        with open(self.folder / LOG, errors="replace", opener=private.opener) as log:
+            return "\n".join(log.read().splitlines()[-LOG_TAIL_LINES:])

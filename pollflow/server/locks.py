@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pollflow.server import private
+
 
 class FileLock:
     """A `flock` on a file, shared or exclusive.
@@ -19,7 +21,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = private.opener(str(path), os.O_RDWR | os.O_CREAT)
 
     def fileno(self) -> int:
         """Return the descriptor, for a child process."""
@@ -48,22 +50,31 @@ class FileLock:
             return False
         return True
 
+    def unlock(self) -> None:
+        """Release the lock, also for child processes, and keep the file open."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
     def release(self) -> None:
         """Release the lock, also for child processes, and close the file."""
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self.unlock()
         self.close()
+
+    def is_free(self) -> bool:
+        """Return whether no process has the exclusive lock. This object must not have it either."""
+        if not self.try_acquire_shared():
+            return False
+        self.unlock()
+        return True
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Have the exclusive lock during the block."""
+        self.acquire()
+        try:
+            yield
+        finally:
+            self.unlock()
 
     def close(self) -> None:
         """Close the file in this process. A child process that inherited it keeps the lock."""
         os.close(self._file)
-
-
-@contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Acquire the exclusive lock of a file for the block."""
-    lock = FileLock(path)
-    try:
-        lock.acquire()
-        yield
-    finally:
-        lock.close()

@@ -7,6 +7,7 @@ joins the server that was left running, and stops it.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +15,7 @@ from types import TracebackType
 from pollflow.server.binary import ServerBinary
 from pollflow.server.embedded import EmbeddedServer
 from pollflow.server.folders import FOLDER, private_folder
-from pollflow.server.locks import FileLock, exclusive
+from pollflow.server.locks import FileLock
 
 DATA = "redis"
 USERS = "users.lock"
@@ -36,6 +37,7 @@ class ProjectServer:
         self._keeps_data = keeps_data
         self._server = EmbeddedServer(self.folder / DATA, binary)
         self._users: FileLock | None = None
+        self._changes: FileLock | None = None
 
     @property
     def url(self) -> str:
@@ -43,33 +45,52 @@ class ProjectServer:
         return self._server.url
 
     def is_running(self) -> bool:
-        """Return whether a command has started the server."""
-        return self._server.is_alive()
+        """Return whether a command has started the server. Raises ConfigurationError as entering does."""
+        if not os.path.lexists(self.folder):
+            return False
+        private_folder(self._project)
+        changes = FileLock(self.folder / CHANGES)
+        try:
+            with changes.exclusive():
+                return self._server.is_alive()
+        finally:
+            changes.close()
 
     def __enter__(self) -> ProjectServer:
         private_folder(self._project)
-        with exclusive(self.folder / CHANGES):
-            users = FileLock(self.folder / USERS)
-            try:
-                users.acquire_shared()
-                self.joined = self._server.join()
-                if not self.joined:
-                    if not self._keeps_data:
-                        shutil.rmtree(self._server.folder, ignore_errors=True)
-                    self._server.start()
-            except BaseException:
-                users.release()
-                raise
-            self._users = users
+        changes = FileLock(self.folder / CHANGES)
+        try:
+            with changes.exclusive():
+                self._users = self._enter()
+        except BaseException:
+            changes.close()
+            raise
+        # Both locks stay open, since the folder may be moved or deleted before the exit.
+        self._changes = changes
         return self
+
+    def _enter(self) -> FileLock:
+        users = FileLock(self.folder / USERS)
+        try:
+            users.acquire_shared()
+            self.joined = self._server.join()
+            if not self.joined:
+                if not self._keeps_data:
+                    shutil.rmtree(self._server.folder, ignore_errors=True)
+                self._server.start()
+        except BaseException:
+            users.release()
+            raise
+        return users
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        users, self._users = self._users, None
-        if users is None:
+        users, changes = self._users, self._changes
+        self._users = self._changes = None
+        if users is None or changes is None:
             return
-        with exclusive(self.folder / CHANGES):
+        with changes.exclusive():
             try:
                 if users.try_acquire():
                     self._server.stop()
@@ -77,3 +98,4 @@ class ProjectServer:
                     self._server.leave()
             finally:
                 users.release()
+        changes.close()

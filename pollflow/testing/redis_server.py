@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import atexit
 import os
-import tempfile
 import threading
 from contextlib import ExitStack
 from importlib.util import find_spec
-from pathlib import Path
 
 from pollflow.errors import ConfigurationError
-from pollflow.server import ProjectServer, ServerBinary, find_server
+from pollflow.server import ProjectServer, ServerBinary, find_server, private
 from pollflow.server.binary import OVERRIDE
+from pollflow.server.folders import temporary_folder
 from pollflow.store import Connection, connect
 
 _REMEDY = """
@@ -65,7 +64,8 @@ class RedisServer:
         return self._open_server(binary)
 
     def _open_server(self, binary: ServerBinary) -> Connection:
-        folder = Path(tempfile.gettempdir(), f"pollflow-tests-{os.getuid()}")
+        folder = temporary_folder() / "tests"
+        private.make_folder(folder)
         server = self._stack.enter_context(ProjectServer(folder, binary, keeps_data=False))
         client = connect(server.url)
         self._stack.callback(client.close)

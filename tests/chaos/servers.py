@@ -21,8 +21,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from pollflow.errors import StoreUnavailable
-from pollflow.server import EmbeddedServer
 from pollflow.store.scripts import source
+from tests.servers import TcpServer
 
 SLOW_MS = 10
 _PRIORITY = -15
@@ -53,7 +53,7 @@ class ChaosServer:
     """A server whose URL stays the same when it is restarted."""
 
     def __init__(self, folder: Path, appendfsync: str = "always") -> None:
-        self._server = EmbeddedServer(folder)
+        self._server = TcpServer(folder)
         self._appendfsync = appendfsync
         self._slow: dict[tuple[int, int, int], Slow] = {}
         self._starts = 0

@@ -13,6 +13,6 @@ from tests.servers import RedisServer
 
 @pytest.fixture
 def jobs(redis_server: RedisServer, processes: Processes) -> Iterator[Jobs]:
-    jobs = Jobs(redis_server, processes)
+    jobs = Jobs(redis_server.url, processes)
     yield jobs
     jobs.client.close()

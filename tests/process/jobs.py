@@ -8,19 +8,18 @@ import time
 from pollflow import Client, Execution
 from tests.process.polling import FLOW
 from tests.processes import Processes, Started
-from tests.servers import RedisServer
 from tests.workers import PROJECT, Workers
 
 
 class Jobs:
     """The workers of the test app, and a client."""
 
-    def __init__(self, redis_server: RedisServer, processes: Processes) -> None:
-        self.url = redis_server.url
+    def __init__(self, url: str, processes: Processes) -> None:
+        self.url = url
         self.processes = processes
-        processes.env["POLLFLOW_REDIS_URL"] = redis_server.url
+        processes.env["POLLFLOW_REDIS_URL"] = url
         self.workers = Workers(processes, PROJECT)
-        self.client = Client(redis_server.url)
+        self.client = Client(url)
         self.client.deploy_text(FLOW, "polling")
 
     def worker(self, *options: str, name: str = "worker", app: str = "tests.apps.jobs", **conf: object) -> Started:

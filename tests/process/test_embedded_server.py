@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,11 +18,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from redis import Redis
 from redis.exceptions import AuthenticationError
 
 from pollflow.errors import ConfigurationError, StoreUnavailable
 from pollflow.server import EmbeddedServer, ProjectServer, ServerBinary, find_server
+from pollflow.store import RedisLocation
+from tests.processes import group_members
 
 pytestmark = pytest.mark.process
 
@@ -85,19 +91,19 @@ def test_data_is_kept_from_one_run_to_the_next(tmp_path: Path) -> None:
 
 def test_the_server_is_configured_for_durability(tmp_path: Path) -> None:
     with ProjectServer(tmp_path) as server, connected(server.url) as client:
-        settings = client.config_get("appendonly", "appendfsync", "maxmemory-policy", "save", "bind")
+        settings = client.config_get("appendonly", "appendfsync", "maxmemory-policy", "save", "port")
     assert settings == {
         "appendonly": "yes",
         "appendfsync": "everysec",
         "maxmemory-policy": "noeviction",
         "save": "",
-        "bind": "127.0.0.1",
+        "port": "0",
     }
 
 
 def test_a_client_without_the_password_is_refused(tmp_path: Path) -> None:
     with ProjectServer(tmp_path) as server:
-        without_password = "redis://" + server.url.partition("@")[2]
+        without_password = "unix://" + server.url.partition("@")[2]
         with connected(without_password) as client, pytest.raises(AuthenticationError):
             client.ping()
 
@@ -214,12 +220,157 @@ def test_the_password_is_not_in_the_process_list(tmp_path: Path) -> None:
         assert password not in arguments
 
 
-@pytest.mark.parametrize("name", ["a folder with spaces", 'with "quotes"', "ü" * 60], ids=["spaces", "quotes", "long"])
-def test_folder_names_may_have_spaces_and_quotes(tmp_path: Path, name: str) -> None:
+NAMES = ["a folder with spaces", 'with "quotes"', "50%20 + #?;,@:", "größe" * 10, "d" * 150, "plain"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=["spaces", "quotes", "signs", "letters", "deep", "plain"])
+def test_a_project_may_have_any_path(tmp_path: Path, name: str) -> None:
     project = tmp_path / name
+    project.mkdir()
     with ProjectServer(project) as server:
         put(server.url, "served")
+        with ProjectServer(project) as other:
+            assert other.joined
+            assert get(other.url) == "served"
+        with Celery(broker=RedisLocation.parse(server.url).broker_url()) as app, app.connection() as broker:
+            assert broker.default_channel.client.get("key") == b"served"
     assert list((project / ".pollflow" / "redis" / "appendonlydir").iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES[3:4])
+def test_a_folder_for_temporary_files_may_have_any_name(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(prefix='"%+ \\', dir="/tmp") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+        project = tmp_path / name
+        project.mkdir()
+        with ProjectServer(project) as server:
+            assert RedisLocation.parse(server.url).path.startswith(os.path.realpath(folder))
+            put(server.url, "served")
+            assert get(server.url) == "served"
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """Return a folder whose path is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="pf-", dir="/tmp") as folder:
+        yield Path(folder).resolve()
+
+
+def socket_of(server: ProjectServer | EmbeddedServer) -> Path:
+    return Path(RedisLocation.parse(server.url).path)
+
+
+@pytest.mark.parametrize("name", ["plain", "d" * 150])
+def test_nothing_but_the_socket_is_listened_on(short: Path, name: str) -> None:
+    (short / name).mkdir()
+    with ProjectServer(short / name) as server:
+        assert stat.S_ISSOCK(socket_of(server).lstat().st_mode)
+        for path, mode in ((socket_of(server), 0o600), (socket_of(server).parent, 0o700)):
+            assert stat.S_IMODE(path.lstat().st_mode) == mode
+        with connected(server.url) as client:
+            assert client.config_get("port", "tls-port").items() <= {"port": "0", "tls-port": "0"}.items()
+    assert not socket_of(server).exists()
+
+
+@pytest.mark.parametrize("name", ["plain", "d" * 150])
+def test_the_socket_of_a_killed_server_is_replaced(short: Path, name: str) -> None:
+    folder = short / name
+    folder.mkdir()
+    first = EmbeddedServer(folder)
+    first.start()
+    put(first.url, "before the kill")
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert socket_of(first).exists()
+    second = EmbeddedServer(folder)
+    second.start()
+    assert socket_of(second) == socket_of(first)
+    assert get(second.url) == "before the kill"
+    second.stop()
+    assert not socket_of(first).exists()
+
+
+def test_a_server_that_is_restarted_has_the_same_address(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path)
+    server.start()
+    url = server.url
+    with connected(url) as client:
+        client.set("key", "kept")
+        server.stop()
+        server.start()
+        assert (server.url, client.get("key")) == (url, b"kept")
+    server.stop()
+
+
+@pytest.mark.parametrize("name", ["plain", "d" * 150])
+def test_the_server_of_a_moved_project_is_joined_and_stopped(short: Path, name: str) -> None:
+    project, moved = short / name, short / f"{name}2"
+    project.mkdir()
+    starter = Command(project)
+    put(starter.url, "before the move")
+    project.rename(moved)
+    project.mkdir()
+    with ProjectServer(moved) as server, ProjectServer(project) as other:
+        assert (server.joined, other.joined) == (True, False)
+        assert (get(server.url), get(other.url)) == ("before the move", None)
+        starter.leave()
+        assert get(server.url) == "before the move"
+    assert not is_running(moved)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_command_whose_folder_was_moved_stops_its_server(short: Path, replaced: bool) -> None:
+    project = short / "project"
+    project.mkdir()
+    with ProjectServer(project) as server:
+        put(server.url, "kept")
+        project.rename(short / "moved")
+        if replaced:
+            project.mkdir()
+            other = Command(project)
+    assert not is_running(short / "moved")
+    if replaced:
+        assert is_running(project)
+        other.leave()
+    with ProjectServer(short / "moved") as server:
+        assert get(server.url) == "kept"
+
+
+@pytest.mark.parametrize("has_starter", [True, False])
+def test_a_command_whose_folder_was_deleted_stops_its_server(short: Path, has_starter: bool) -> None:
+    starter = Command(short)
+    with ProjectServer(short) as server, connected(server.url) as client:
+        pid = client.info("server")["process_id"]
+        if not has_starter:
+            starter.leave()
+        shutil.rmtree(short / ".pollflow")
+        with ProjectServer(short) as other:
+            assert get(other.url) is None
+        if has_starter:
+            starter.leave()
+            assert client.ping()
+    assert group_members(int(pid)) == []
+
+
+def test_the_address_of_a_socket_that_others_can_replace_is_refused(short: Path) -> None:
+    stranger, project = short / "stranger", short / "project"
+    stranger.mkdir(0o755)
+    project.mkdir()
+    starter = Command(project)
+    address = project / ".pollflow" / "redis" / "server.json"
+    address.write_text(json.dumps({"socket": str(stranger / "redis.sock"), "password": "x"}))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(stranger / "redis.sock"))
+        listener.listen()
+        listener.settimeout(0)
+        with pytest.raises(ConfigurationError, match=r"other users can replace .*redis.sock"), ProjectServer(project):
+            pass
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    starter.leave()
 
 
 def test_a_server_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:

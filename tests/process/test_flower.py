@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +12,12 @@ from celery import Celery
 from redis import Redis
 
 from pollflow.runtime.routes import DEFAULT_QUEUE
+from pollflow.server import EmbeddedServer
+from pollflow.store import RedisLocation
 from tests.process.flower import Flower
 from tests.process.jobs import Jobs
 from tests.process.polling import SOON, calls
-from tests.processes import wait_until
+from tests.processes import Processes, wait_until
 
 pytestmark = pytest.mark.process
 
@@ -199,3 +203,34 @@ def test_a_running_call_that_is_terminated_is_called_again(jobs: Jobs, flower: F
     wait_until(lambda: flower.ask(f"task/info/{row['uuid']}")["state"] == "REVOKED", "revoked row")
     again = until_row(flower, "Status", "SUCCESS")
     assert (again["uuid"], again["root_id"]) == (f"{row['uuid']}~2", execution.id)
+
+
+@pytest.fixture
+def socket_jobs(tmp_path: Path, processes: Processes) -> Iterator[Jobs]:
+    """Return the jobs of the embedded server, which listens on a unix socket only."""
+    server = EmbeddedServer(tmp_path / "redis")
+    server.start()
+    jobs = Jobs(server.url, processes)
+    yield jobs
+    jobs.client.close()
+    processes.end_all()
+    server.stop()
+
+
+def test_flower_and_remote_control_reach_workers_of_the_embedded_server(socket_jobs: Jobs) -> None:
+    jobs, location = socket_jobs, RedisLocation.parse(socket_jobs.url)
+    jobs.worker("-E")
+    flower = Flower.start(jobs)
+    flower.await_worker()
+    execution = start(jobs, SLOW, {"seconds": 300})
+    row = until_row(flower, "Slow", "STARTED")
+    wait_until(lambda: calls(jobs.url), "the call")
+    with Celery(broker=location.broker_url()) as app:
+        assert [*(app.control.inspect(timeout=10).ping() or {}).values()] == [{"ok": "pong"}]
+    assert flower.ask("queues/length")["active_queues"][0]["messages"] == 0
+    execution.stop()
+    until_row(flower, "Slow", "REVOKED")
+    assert row["uuid"].startswith(execution.id)
+    output = "".join(path.read_text(errors="replace") for path in jobs.processes.folder.glob("*.log"))
+    assert f"redis+socket://:**@{location.path}" in output
+    assert (location.password or "none") not in output

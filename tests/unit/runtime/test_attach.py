@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import ssl
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +14,13 @@ import pollflow
 from pollflow import ConfigurationError, InvalidArgument
 from pollflow.machine import MessageMetadata
 from pollflow.runtime.app import attach, beat_schedule
+from pollflow.runtime.celery_urls import VARIABLES
 from pollflow.runtime.checks import check_consumed
-from pollflow.store import ExecutionKey, ExecutionRef, Message, MessageKey
+from pollflow.store import ExecutionKey, ExecutionRef, Message, MessageKey, RedisLocation
 
 REDIS = "redis://127.0.0.1:1/0"
+SOCKET = "unix://:p%40s%2Fs@/run/a%20b.sock?db=6"
+SOCKET_OF_CELERY = "redis+socket://:p%40s%2Fs@/run/a%20b.sock?virtual_host=6"
 
 
 @pytest.fixture(autouse=True)
@@ -264,7 +269,7 @@ def test_other_celery_settings_are_accepted(conf: dict[str, object]) -> None:
         ("rediss://h/0?ssl_foo=1", "has the unknown option 'ssl_foo'; known: ssl_cert_reqs"),
         ("redis://h/abc", "the path of the broker URL must be the number of a database"),
         ("redis://h:x/0", "with %-escapes in user and password"),
-        ("unix:///run/redis.sock", r"Celery has no broker unix://…; write redis\+socket:///run/redis.sock"),
+        ("unix://run/redis.sock", "result backend cannot be used: a URL of a unix socket has three slashes"),
         ("redis+socket:///run/redis.sock?db=6", "db= has no effect .*; write virtual_host="),
         ("redis+socket:///run/redis.sock?password=p", r"write redis\+socket://USER:PASSWORD@/PATH"),
         ("nosuch://h", "No such transport: nosuch"),
@@ -273,6 +278,33 @@ def test_other_celery_settings_are_accepted(conf: dict[str, object]) -> None:
 def test_a_broker_url_that_celery_cannot_use_is_refused(broker: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         attach(app(broker), REDIS)
+
+
+def test_one_url_of_a_unix_socket_serves_state_broker_and_results() -> None:
+    celery = Celery("app", broker=SOCKET, backend=SOCKET)
+    attached = attach(celery, SOCKET)
+    assert attached.location == attached.broker.location == RedisLocation.parse(SOCKET)
+    assert attached.container.routes.in_script
+    for connection in (celery.connection_for_read(), celery.connection_for_write()):
+        assert connection.as_uri(include_password=True) == SOCKET_OF_CELERY
+    assert celery.backend.connparams.items() >= {"path": "/run/a b.sock", "password": "p@s/s", "db": 6}.items()
+
+
+def test_a_unix_url_is_accepted_in_each_setting_and_in_a_namespace() -> None:
+    for name in ("broker_url", "broker_read_url", "broker_write_url", "result_backend"):
+        celery = Celery("app", broker=REDIS)
+        celery.config_from_object(SimpleNamespace(**{f"CELERY_{name.upper()}": SOCKET}), namespace="CELERY")
+        attach(celery, SOCKET)
+        assert celery.conf[name] == SOCKET_OF_CELERY
+
+
+def test_a_unix_url_in_the_variables_of_celery_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in VARIABLES:
+        monkeypatch.setenv(variable, SOCKET)
+    celery = Celery("app")
+    attach(celery)
+    assert {os.environ[variable] for variable in VARIABLES} == {SOCKET_OF_CELERY}
+    assert celery.connection_for_read().as_uri(include_password=True) == SOCKET_OF_CELERY
 
 
 @pytest.mark.parametrize("broker", ["redis://a:1;redis://b:1", ["redis://a:1", "redis://b:1"], "sentinel://a:1"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ print("pid", REDIS_SERVER.client().info("server")["process_id"], REDIS_SERVER.cl
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(redis_server.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
@@ -58,6 +59,30 @@ def test_a_server_that_is_started_again_is_empty() -> None:
     server.close()
     assert server.client().dbsize() == 0
     server.close()
+
+
+def test_its_files_are_private_whatever_the_umask(folder: Path) -> None:
+    before = os.umask(0)
+    server = RedisServer()
+    try:
+        server.client()
+        found = list(folder.rglob("*"))
+        assert f"pollflow-{os.getuid()}" in {path.name for path in found}
+        assert [path for path in found if path.lstat().st_mode & 0o077] == []
+    finally:
+        os.umask(before)
+        server.close()
+
+
+@pytest.mark.parametrize("name", ["pollflow-{uid}", "pollflow-{uid}/tests", "pollflow-{uid}/tests/.pollflow"])
+def test_a_link_in_place_of_its_folder_is_refused(folder: Path, name: str) -> None:
+    (folder / "victim").mkdir(0o755)
+    link = folder / name.format(uid=os.getuid())
+    link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link.symlink_to(folder / "victim")
+    with pytest.raises(ConfigurationError, match=f"{link} is a link"):
+        RedisServer().client()
+    assert list((folder / "victim").iterdir()) == []
 
 
 def test_a_process_leaves_no_server_behind(tmp_path: Path, processes: Processes) -> None:
