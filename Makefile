@@ -4,6 +4,8 @@
 # make test-all   make test, then everything else: all process tests, chaos, model check, Debian's redis-server,
 #                 the oldest and newest Python, the oldest supported dependencies, the demo
 # make environments  make all environments of test-all, two at a time
+# make lock       choose the packages of the image anew: requirements.lock, with hashes (needs a package index)
+# make check-lock check that requirements.lock satisfies pyproject.toml; a part of make check
 # make chaos      inject faults for DURATION seconds, then check that nothing was lost or done twice
 # make bench      run the benchmark NAME (BENCH_ARGS: options)
 # make clean      remove what was generated; the data of runs in .pollflow/ is kept
@@ -40,11 +42,13 @@ MEASURED := $(if $(COVERAGE),$(BIN)/python -m coverage run -m pytest,$(PYTEST))
 # The process tests whose result depends on the server.
 SERVER_TESTS := $(addprefix tests/process/test_,recovery.py redis_failures.py lost_writes.py pools_and_brokers.py)
 
+BACKEND := $(BIN)/python -c 'import tests.lock as lock; print(*lock.build_requirements(), sep="\n")'
+
 # The other environments are not inside .venv, which a first "make ready" clears.
 OLDEST := .venvs/oldest
 
 .PHONY: demo check test test-all test-rest coverage test-redis-server test-oldest test-pythons chaos bench clean
-.PHONY: ready ready-oldest ready-pythons environments
+.PHONY: ready ready-oldest ready-pythons environments lock check-lock
 
 demo: ready
 	$(BIN)/pollflow run flows/task_polling.yaml --input '{"delay": 20}'
@@ -56,7 +60,8 @@ check: ready
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) tests/unit/store/test_lua_syntax.py
+	$(BIN)/bandit -q -c pyproject.toml -r pollflow
+	$(PYTEST) tests/unit/store/test_lua_syntax.py tests/unit/test_lock.py
 	@if command -v luacheck >/dev/null; then luacheck pollflow/store/lua; fi
 	@if command -v actionlint >/dev/null; then actionlint; fi
 
@@ -87,6 +92,15 @@ test-oldest: ready-oldest
 
 test-pythons: ready
 	PYTHON=$(PYTHON) PYTEST_ADDOPTS="$(IN_PARALLEL)" .ci/pythons test
+
+# The newest versions that satisfy pyproject.toml, for the Python of the Dockerfile. The backend builds pollflow itself.
+lock: ready
+	$(PIP) install -q --upgrade --target .venvs/uv uv
+	$(BACKEND) | UV_CUSTOM_COMPILE_COMMAND="make lock" .venvs/uv/bin/uv pip compile pyproject.toml - --extra flower \
+	  --upgrade --generate-hashes --no-annotate --python-version 3.13 --python-platform linux -q -o requirements.lock
+
+check-lock: ready
+	$(PYTEST) tests/unit/test_lock.py
 
 # All environments of test-all, two at a time, since an installation uses one core.
 environments:

@@ -126,5 +126,13 @@ COMMANDS = (
         "Delete an ended execution and its history.",
         "pollflow purge task-polling/nightly",
     ),
+    Command(
+        "acl",
+        "acl:acl",
+        OPERATE,
+        "Print a Redis user with the least rights of a role.",
+        "pollflow acl observer --password-stdin",
+        Uses.APP,
+    ),
 )
 BY_NAME = {command.name: command for command in COMMANDS}

@@ -72,7 +72,7 @@ def build_container(
     store = Store(
         client, keys=keys, timing=settings.timing, encode=routes.encode, clock=clock, retry_policy=retry_policy
     )
-    reading, definitions = Reading(client, keys, clock, store.scripts), Definitions(client, keys)
+    reading, definitions = Reading(client, keys, clock), Definitions(client, keys)
     directory, audit = Directory(client, keys), AuditLog(client, keys)
     flows = FlowCache(definitions)
     errors = EngineErrors(store, settings.max_engine_errors)

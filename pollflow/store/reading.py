@@ -12,10 +12,10 @@ from itertools import product
 from pollflow.errors import DamagedRecord, ExecutionNotExists
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
-from pollflow.store import commands, script_keys
 from pollflow.store.clock import Clock
-from pollflow.store.compaction import BLOCK, expand
+from pollflow.store.compaction import expand
 from pollflow.store.connection import Connection
+from pollflow.store.history_page import read_page
 from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys
 from pollflow.store.records import (
     ExecutionRecord,
@@ -26,7 +26,7 @@ from pollflow.store.records import (
     StoredEvent,
     damaged,
 )
-from pollflow.store.scripts import Scripts, translated
+from pollflow.store.scripts import translated
 from pollflow.store.values import digests_in, restore
 
 _SLICE = 500
@@ -41,7 +41,6 @@ class Reading:
     client: Connection
     keys: Keys
     clock: Clock
-    scripts: Scripts
 
     def execution(self, ref: ExecutionRef) -> ExecutionRecord:
         """Return one execution. Raises ExecutionNotExists."""
@@ -111,7 +110,7 @@ class Reading:
             for name in names:
                 pipe.hgetall(name)
             found = pipe.execute() if names else []
-        return _Prefetched(self.client, self.keys, self.clock, self.scripts, dict(zip(names, found, strict=True)))
+        return _Prefetched(self.client, self.keys, self.clock, dict(zip(names, found, strict=True)))
 
     def parent_links(self, ref: ExecutionRef) -> tuple[ParentLink, ...]:
         """Return the steps that wait for the end of an execution."""
@@ -141,16 +140,14 @@ class Reading:
     def history(self, key: ExecutionKey, after: int = 0, limit: int = _SLICE) -> list[StoredEvent]:
         """Return up to `limit` events whose ids are greater than `after`. Raises ExecutionNotExists, DamagedRecord."""
         ref = key.ref
-        keys = script_keys.history_keys(self.keys, ref)
-        script = commands.History(execution=key, after=after, limit=limit, block_size=BLOCK)
-        reply = self.scripts.run(script, keys)
-        if isinstance(reply, commands.Gone):
-            raise ExecutionNotExists(f'execution "{ref}" no longer exists')
         try:
-            texts = [*(text for block in reply.blocks for text in expand(block)), *reply.events]
+            stored = read_page(self.client, self.keys, key, after, limit)
+            if stored is None:
+                raise ExecutionNotExists(f'execution "{ref}" no longer exists')
+            texts = [*(text for block in stored.blocks for text in expand(block)), *stored.events]
         except (ValueError, zlib.error) as error:
             raise damaged(ref, f"history after event {after}", error) from error
-        page = texts[after - reply.first : after - reply.first + limit]
+        page = texts[after - stored.first : after - stored.first + limit]
         events = [_event(ref, after + position, text) for position, text in enumerate(page, start=1)]
         values = self._values(ref, digests_in(event.detail for event in events))
         return [_restored(ref, event, values) for event in events]

@@ -39,6 +39,8 @@ def read_server_info(client: Connection) -> ServerInfo | None:
 def _is_persistent(client: Connection, info: dict[str, Any]) -> bool | None:
     if info.get("aof_enabled") != 0:
         return True
+    if client.get_connection_kwargs().get("username"):
+        return None  # a user of its own may not, and should not, read the configuration, which holds passwords
     try:
         answer: dict[str, str] = client.config_get("save")
     except RedisError:

@@ -23,7 +23,8 @@ app.conf.broker_connection_retry_on_startup = True
 app.conf.update(json.loads(os.environ.get("POLLFLOW_TEST_CONF", "{}")))
 pollflow.attach(app, url)
 app.conf.beat_schedule = pollflow.beat_schedule(1)
-redis = Redis.from_url(url, decode_responses=True)
+# The calls may be recorded by another user than that of the worker.
+redis = Redis.from_url(os.environ.get("POLLFLOW_TEST_CALLS", url), decode_responses=True)
 
 
 def record(input: dict[str, Any], context: pollflow.Context) -> int:
@@ -36,6 +37,12 @@ def record(input: dict[str, Any], context: pollflow.Context) -> int:
 @app.task(name="own.quick", ignore_result=True)  # type: ignore[untyped-decorator]
 def quick() -> None:
     """Do nothing: a task of the app itself."""
+
+
+@app.task(name="own.double", ignore_result=False)  # type: ignore[untyped-decorator]
+def double(number: int) -> int:
+    """Return twice the number: a task of the app itself with a result."""
+    return 2 * number
 
 
 @pollflow.function("jobs/start")

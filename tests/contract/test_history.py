@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,6 +112,32 @@ def test_concurrent_compactions_compact_once(bench: Bench) -> None:
     assert isinstance(store.scripts.run(late, keys), commands.Stale)
     assert store.compact(bench.key(ref)) == 0
     assert bench.history(ref) == before
+
+
+class CompactsFirst:
+    """A connection that lets another process compact the history after this one has read how much is compacted."""
+
+    def __init__(self, bench: Bench, compact: Callable[[], object]) -> None:
+        self._client, self._compact = bench.redis, compact
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "pipeline":
+            self._compact()
+        return getattr(self._client, name)
+
+
+def test_a_page_that_is_read_during_a_compaction_has_no_gap(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.functions.register("count", lambda input, context: {"n": input.get("n", 0) + 1})
+    store, reading = bench.container.store, bench.container.reading
+    with monkeypatch.context() as patch:
+        patch.setattr("pollflow.runtime.engine.is_time_to_compact", lambda before, after: False)
+        ref = bench.start(LOOP)
+        bench.work()
+    before = bench.history(ref)
+    key, made = bench.key(ref), []
+    racing = replace(reading, client=CompactsFirst(bench, lambda: made.append(store.compact(key))))
+    assert racing.history(key, 0, len(before)) == before
+    assert made[0] > 0
 
 
 def test_a_failed_compaction_drops_no_call(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

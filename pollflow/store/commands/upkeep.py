@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from pollflow.store.commands.base import Done, Gone, Leased, MessageText, Script, Stale
+from pollflow.store.commands.base import Done, Leased, MessageText, Script, Stale
 from pollflow.store.keys import ExecutionKey
 
 
@@ -304,26 +304,3 @@ class Compact(Script[Done | Stale]):
     compacted: int
     count: int
     block: str
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryDone:
-    """Blocks and newer events; `first` is the number of events before them."""
-
-    NAME: ClassVar[str] = "events"
-    first: int
-    blocks: tuple[str, ...]
-    events: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History(Script[HistoryDone | Gone]):
-    """Reads up to `limit` events after the first `after`."""
-
-    NAME: ClassVar[str] = "history"
-    KEYS: ClassVar[tuple[str, ...]] = ("execution", "history", "blocks")
-    REPLIES: ClassVar[tuple[type, ...]] = (Gone, HistoryDone)
-    execution: ExecutionKey
-    after: int
-    limit: int
-    block_size: int
