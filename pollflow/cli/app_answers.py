@@ -7,7 +7,8 @@
 | `facts` | the names of the functions, and the settings that limit flows |
 | `call` | the event of a call of a function: what it returned or raised |
 
-The end of the pipe is that of the command. Each document has the `number` of its request. An answer with `failed` has the reason; then the process ends.
+Each document has the `number` of its request. An answer with `failed` has the reason; then the process ends. The pipe
+ends with the command.
 """
 
 from __future__ import annotations
@@ -27,27 +28,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pollflow.cli.project_app import AppName, read_app
-from pollflow.fdl.model import ServiceResource
-from pollflow.machine import Returned
-from pollflow.runtime.calls import event_of, logger
-from pollflow.runtime.functions import CallLogger, Context, Functions
-from pollflow.testing.replies import is_interruption
 
 if TYPE_CHECKING:
     from pollflow.runtime.app import Attached
+    from pollflow.runtime.functions import Context, Functions
 
 
 def main() -> None:
     """Import the app that the arguments name, and answer requests until the command closes the socket."""
-    process = os.getpid()
     descriptor, pipe, name, origin, project = sys.argv[1:]
     threading.Thread(target=_end_with_command, args=(int(pipe),), daemon=True).start()
-    with socket.socket(fileno=int(descriptor)) as channel, channel.makefile("rwb") as stream:
+    with suppress(OSError):  # the command has ended, or the app has closed the socket
+        _serve(int(descriptor), AppName(name, origin), Path(project))
+
+
+def _serve(descriptor: int, name: AppName, project: Path) -> None:
+    process = os.getpid()
+    with socket.socket(fileno=descriptor) as channel, channel.makefile("rwb") as stream:
         app: Attached | None = None
         for line in stream:
             request = json.loads(line)
             try:
-                app = app or read_app(AppName(name, origin), Path(project))
+                app = app or read_app(name, project)
                 answer = _answer(app, request)
             except BaseException as error:  # the app may raise anything
                 answer = {"failed": str(error) or type(error).__name__}
@@ -77,6 +79,11 @@ def _answer(app: Attached, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _called(functions: Functions, request: dict[str, Any]) -> dict[str, Any]:
+    from pollflow.fdl.model import ServiceResource
+    from pollflow.machine import Returned
+    from pollflow.runtime.calls import event_of
+    from pollflow.testing.replies import is_interruption
+
     function = functions.find(ServiceResource(request["call"], takes_params=False))
     if function is None:
         raise LookupError(request["call"])
@@ -86,6 +93,9 @@ def _called(functions: Functions, request: dict[str, Any]) -> dict[str, Any]:
 
 def context_from(fields: dict[str, Any]) -> Context:
     """Return the context of a call from the fields that `imported_app` sends."""
+    from pollflow.runtime.calls import logger
+    from pollflow.runtime.functions import CallLogger, Context
+
     deadline = fields["deadline"] and datetime.fromisoformat(fields["deadline"])
     extra = {"flow": fields["flow_name"], "execution": fields["execution_name"]}
     extra |= {name: fields[name] for name in ("step", "attempt")}
@@ -109,6 +119,7 @@ class _Brief(logging.Formatter):
 @contextmanager
 def _brief_failures() -> Iterator[None]:
     """Log exceptions of functions without tracebacks during the block."""
+    logger = logging.getLogger("pollflow.function")
     handler = logging.StreamHandler()
     handler.setFormatter(_Brief())
     before = logger.propagate

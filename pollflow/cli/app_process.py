@@ -34,6 +34,8 @@ OUTPUT_BYTES = 64 << 10
 _CHUNK_BYTES = 64 << 10
 _POLL_SECONDS = 0.05
 """How often the command checks whether the process has ended."""
+_END_SECONDS = 1.0
+"""How long a process that has closed its socket has to end."""
 # `-c` puts the current folder first; pollflow itself is not imported from there.
 _PROGRAM = "import sys; sys.path[:] = filter(None, sys.path); from pollflow.cli.app_answers import main; main()"
 
@@ -165,7 +167,7 @@ class AppProcess:
 
     def _fail_as_ended(self) -> NoReturn:
         try:
-            status = self._process.wait(_POLL_SECONDS)
+            status = self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
             self.fail("has closed its connection")
         self.fail(f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}")
