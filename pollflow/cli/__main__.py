@@ -1,5 +1,5 @@
 """`python -m pollflow.cli`: the command `pollflow` without its script on the PATH."""
 
-from pollflow.cli.app import main
+from pollflow.cli import main
 
 main()

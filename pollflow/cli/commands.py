@@ -48,7 +48,9 @@ COMMANDS = (
         Uses.FILES,
     ),
     Command("init", "init:init", GET_STARTED, "Write a new project.", "pollflow init my-project", Uses.FILES),
-    Command("lint", "lint:lint", DEFINE, "Check flow files without running them.", "pollflow lint flows", Uses.APP),
+    Command(
+        "lint", "lint:lint", DEFINE, "Check flow files without running them.", "pollflow lint flows", Uses.ASKED_APP
+    ),
     Command("test", "testing:test", DEFINE, "Run flow tests in virtual time.", "pollflow test flows", Uses.FILES),
     Command(
         "simulate",
@@ -56,7 +58,7 @@ COMMANDS = (
         DEFINE,
         "Run a flow once in virtual time and draw the run.",
         """pollflow simulate flows/task_polling.yaml --input '{"delay": 20}'""",
-        Uses.APP,
+        Uses.ASKED_APP,
     ),
     Command(
         "schema",

@@ -12,7 +12,9 @@ from typing import Any
 
 from pollflow.amounts import too_deep
 from pollflow.errors import EntityTooLarge, InvalidArgument
+from pollflow.fdl import ANY_SIZE
 from pollflow.fdl.encoding import NotUtf8, decoded
+from pollflow.fdl.files import read_file
 from pollflow.machine.data import MAX_DEPTH
 from pollflow.runtime.arguments import shown
 
@@ -52,7 +54,7 @@ def _read(option: str) -> tuple[str, str]:
         return _decoded("--input", os.fsencode(option) if _RAW_BYTE.search(option) else option)
     path = Path(option[1:])
     try:
-        raw = path.read_bytes()
+        raw = read_file(path, ANY_SIZE)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InvalidArgument(f"the input in {path} cannot be read: {reason}") from error

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pollflow.cli.asked_app import asked_app
 from pollflow.cli.exits import FAILED, CommandError
 from pollflow.cli.flow_files import without_flow_tests
 from pollflow.cli.lint_formats import as_github, as_json, as_sarif, as_text
-from pollflow.cli.project_app import read_app
-from pollflow.cli.session import find_location
 from pollflow.cli.texts import counted
 from pollflow.client import name_of_file
-from pollflow.errors import DefinitionError, PollflowError
+from pollflow.errors import DefinitionError
 from pollflow.fdl import MAX_PROBLEMS, Flow, Problem, load_flow
 from pollflow.fdl import lint as warnings_of
+from pollflow.fdl.files import files_below
 from pollflow.testing.files import is_flow_test
 
 if TYPE_CHECKING:
-    from pollflow.runtime.app import Attached
+    from pollflow.cli.imported_app import ImportedApp
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -52,12 +52,15 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
     """Check flow files without running them.
 
     Errors are problems for which `pollflow deploy` rejects a flow; they give exit status 1. Warnings are valid but
-    probably wrong. Flow tests among the files are skipped. In a project, lint also reports functions that the app has
-    not registered.
+    probably wrong. Flow tests among the files are skipped.
+
+    lint runs no code of the project unless -A or --functions asks for it. Then it imports the app in a process of its
+    own, reports functions that the app has not registered, and checks flows against the limits of its settings. If the
+    app cannot be imported, a warning says so.
     """
     files = _files(paths)
-    app = _app_near(files)
-    by_file = [problems_of(file, app) for file in files]
+    with asked_app(files[0]) as app:
+        by_file = [problems_of(file, app) for file in files]
     problems = [problem for found in by_file for problem in found]
     chosen = Format.JSON if json else format
     printed = FORMATS[chosen](problems)
@@ -74,7 +77,7 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
         raise typer.Exit(FAILED)
 
 
-def problems_of(file: Path, app: Attached | None = None) -> tuple[Problem, ...]:
+def problems_of(file: Path, app: ImportedApp | None = None) -> tuple[Problem, ...]:
     """Return the errors of a file, or its warnings if it has no errors. The app provides functions and limits."""
     try:
         flow = _loaded(file, app)
@@ -85,30 +88,17 @@ def problems_of(file: Path, app: Attached | None = None) -> tuple[Problem, ...]:
         return warnings_of(flow, flow_name=flow_name, path=path)
     return warnings_of(
         flow,
-        known_functions=list(app.functions),
+        known_functions=app.functions,
         flow_name=flow_name,
-        event_limit=app.settings.max_events,
+        event_limit=app.max_events,
         path=path,
     )
 
 
-def _loaded(file: Path, app: Attached | None) -> Flow:
+def _loaded(file: Path, app: ImportedApp | None) -> Flow:
     if app is None:
         return load_flow(file)
-    settings = app.settings
-    return load_flow(file, max_wait_seconds=settings.max_wait, max_bytes=settings.max_definition_bytes)
-
-
-def _app_near(files: Sequence[Path]) -> Attached | None:
-    """Return the app of the project that contains the files; None if there is none or it cannot be imported."""
-    location = find_location(None, None, near=files[0])
-    if location.app is None:
-        return None
-    try:
-        return read_app(location.app, location.project)
-    except PollflowError as error:
-        typer.echo(f"functions are not checked: {error}", err=True)
-        return None
+    return load_flow(file, max_wait_seconds=app.max_wait, max_bytes=app.max_definition_bytes)
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -119,7 +109,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _flows_in(folder: Path) -> list[Path]:
-    inside = sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file() and not is_flow_test(p))
+    inside = [file for file in files_below(folder) if file.suffix in SUFFIXES and not is_flow_test(file)]
     if not inside:
         raise CommandError(f"{folder} contains no flow files (.yaml or .yml)")
     return inside

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pollflow.cli import search_path
 from pollflow.cli.exits import CommandError
 from pollflow.errors import InvalidArgument, RedisNotConfigured
 
@@ -73,6 +74,7 @@ def import_app(name: AppName, project: Path) -> Attached:
     """
     from pollflow.runtime.attached import attached_to
 
+    search_path.restore()
     if sys.path[:1] != [str(project)]:
         sys.path.insert(0, str(project))
     found = _found(name, project)

@@ -1,4 +1,4 @@
-"""The options of every command that uses the app or a server: `-A`, `--isolated` and `-v`.
+"""The options of every command that uses the app or a server: `-A`, `--functions`, `--isolated` and `-v`.
 
 They are the same for all these commands, so `with_options` adds them to the functions of the table of commands, and the
 functions need not pass them on. `-A` may also stand before the command.
@@ -20,9 +20,14 @@ class Uses(Enum):
     """What a command uses, which decides about its options."""
 
     FILES = ()
-    APP = ("app",)
+    ASKED_APP = ("app", "functions", "time_limit")
+    """The app, only if the command line asks for it; see `asked_app`."""
     SERVER = ("app", "isolated", "verbose")
     ISOLATED_SERVER = ("app", "verbose")
+
+
+TIME_LIMIT = 30.0
+"""How long the import of an asked app may take, and each call of its functions, in seconds."""
 
 
 @dataclass(slots=True)
@@ -30,16 +35,24 @@ class Selection:
     """The values of the options."""
 
     app: str | None = None
+    functions: bool = False
+    time_limit: float = TIME_LIMIT
     isolated: bool = False
     verbose: bool = False
 
     def reset(self, app: str | None) -> None:
         """Begin a command; `app` is the value of an `-A` before it."""
-        self.app, self.isolated, self.verbose = app, False, False
+        self.app, self.functions, self.time_limit, self.isolated, self.verbose = app, False, TIME_LIMIT, False, False
 
 
 selection = Selection()
 """The selection of this process, which runs one command."""
+
+
+def _seconds(text: str) -> float:
+    from pollflow.cli.options import seconds  # imports the flow language, which the top-level help does not need
+
+    return seconds(text)
 
 
 def _valid_app(value: str | None) -> str | None:
@@ -55,10 +68,29 @@ APP_OPTION = typer.Option(
     metavar="MODULE[:NAME]",
     callback=_valid_app,
     help="The Celery app. The default is POLLFLOW_APP, else `app` under [tool.pollflow] in pyproject.toml, "
-    "else worker.py.",
+    "else worker.py; lint and simulate have no default.",
 )
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "app": (Annotated[str | None, APP_OPTION], None),
+    "functions": (
+        Annotated[
+            bool,
+            typer.Option("--functions", help="Import the app that the project configures, for its functions."),
+        ],
+        False,
+    ),
+    "time_limit": (
+        Annotated[
+            float | None,
+            typer.Option(
+                "--time-limit",
+                metavar="SECONDS",
+                parser=_seconds,
+                help=f"How long the import of the app, and each call, may take. The default is {TIME_LIMIT:g}.",
+            ),
+        ],
+        None,
+    ),
     "isolated": (
         Annotated[
             bool,

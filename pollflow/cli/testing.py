@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from pollflow.cli.asked_app import asked_app, is_asked
 from pollflow.cli.exits import CommandError, status_of
 from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.inputs import read_input
 from pollflow.cli.options import Input, ProjectFolder, seconds
-from pollflow.cli.project_app import read_app
-from pollflow.cli.session import ENVIRONMENT, ProjectLocation, find_location
-from pollflow.cli.workers import app_of
+from pollflow.cli.session import ENVIRONMENT
 from pollflow.fdl import json_schema
-
-if TYPE_CHECKING:
-    from pollflow.runtime.functions import Functions
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders with flow tests.")]
 Keyword = Annotated[
@@ -41,13 +34,6 @@ FlowFile = Annotated[Path, typer.Argument(metavar="FLOWFILE", help="The flow's Y
 Script = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="A YAML file with `functions` and `at`, as in a case of a flow test."),
-]
-WithFunctions = Annotated[
-    bool,
-    typer.Option(
-        "--functions",
-        help="Call the project's functions in this process, in real time and with their side effects.",
-    ),
 ]
 Until = Annotated[float | None, typer.Option(metavar="SECONDS", parser=seconds, help="Stop after this virtual time.")]
 
@@ -72,27 +58,29 @@ def simulate(
     flow: FlowFile,
     input: Input = "{}",
     script: Script = None,
-    functions: WithFunctions = False,
     until: Until = None,
     project: ProjectFolder = None,
 ) -> None:
     """Run a flow once in virtual time and draw the run.
 
-    At each call simulate asks for the result of the function, unless --script or --functions provides it. Exit status:
-    0 if the flow succeeded, 1 if it did not, 2 if a result was missing.
+    At each call simulate asks for the result of the function, unless --script provides it. With -A or --functions it
+    imports the app in a process of its own and calls its functions there, in real time and with their side effects; if
+    the app cannot be imported, a warning says so. Exit status: 0 if the flow succeeded, 1 if it did not, 2 if a result
+    was missing.
     """
     from pollflow.testing import command
 
     refuse_flow_test(flow)
-    if script is not None and functions:
-        raise CommandError("--script and --functions exclude each other")
-    with _brief_failures():
+    if script is not None and is_asked():
+        raise CommandError("--script excludes --functions and -A, since each provides the results of functions")
+    values = read_input(input)
+    with asked_app(flow, project) as app:
         result = command.simulate(
             flow,
-            read_input(input),
+            values,
             script=script,
-            functions=_functions(find_location(None, project, near=flow)) if functions else None,
-            ask=None if script is not None or functions else _ask,
+            functions=None if app is None else app.callables(),
+            ask=None if script is not None or app is not None else _ask,
             until=until,
             write=typer.echo,
         )
@@ -104,10 +92,6 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
-def _functions(location: ProjectLocation) -> Functions:
-    return read_app(app_of(location), location.project).functions
-
-
 def _ask(question: str) -> str:
     # The prompt of typer turns Ctrl-C and the end of input into exceptions that would count as errors of the called
     # function.
@@ -116,29 +100,6 @@ def _ask(question: str) -> str:
     except EOFError:
         typer.echo()
         raise
-
-
-class _Brief(logging.Formatter):
-    """Format an exception of a function in one line, without a traceback."""
-
-    def formatException(self, ei: Any) -> str:
-        return f"  {ei[0].__name__}: {ei[1]}"
-
-
-@contextmanager
-def _brief_failures() -> Iterator[None]:
-    """Log exceptions of functions without tracebacks during the block."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Brief())
-    logger = logging.getLogger("pollflow.function")
-    before = logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.propagate = before
-        logger.removeHandler(handler)
 
 
 def _redis_url() -> str:

@@ -12,6 +12,7 @@ from pollflow.errors import DefinitionError, InvalidArgument
 from pollflow.fdl import encoding
 from pollflow.fdl.check import Checker
 from pollflow.fdl.fields import YEAR_SECONDS
+from pollflow.fdl.files import read_file
 from pollflow.fdl.loops import looping_steps
 from pollflow.fdl.model import Flow
 from pollflow.fdl.problems import Problem, in_order
@@ -65,10 +66,8 @@ def load_flow(
     """Return the flow in a file; raises `InvalidArgument` if it cannot be read, `DefinitionError` if it is invalid."""
     name = os.fspath(path)
     try:
+        raw = read_file(path, max_bytes)
         size = FilePath(path).stat().st_size
-        with FilePath(path).open("rb") as file:
-            # One byte over the limit is enough to detect a file that is too large.
-            raw = file.read() if max_bytes == ANY_SIZE else file.read(int(max_bytes) + 1)
     except FileNotFoundError:
         raise InvalidArgument(f"{name}: the file does not exist") from None
     except (OSError, ValueError) as error:

@@ -40,32 +40,37 @@ class Caller:
         function = self.functions.find(request.resource)
         if function is None:
             return Raised("FC.FunctionNotFound", missing_cause(request.resource, self.functions))
-        event = self._invoked(function, request.payload, context_of(claimed, request))
+        event = event_of(function, request.payload, context_of(claimed, request), self.is_interruption)
         if not isinstance(event, Returned):
             return event
         if request.pattern is Pattern.WAIT_FOR_CALLBACK:
             return Submitted({})
         return Returned({}) if request.ignore_result else event
 
-    def _invoked(self, function: Function, input: JsonObject, context: Context) -> Event:
-        try:
-            return Returned(interruptible(lambda: invoke(function, input, context)))
-        except BaseException as error:
-            # This includes pollflow's own errors: they come from a client that the function uses.
-            if self.is_interruption(error):
-                raise
-            event = raised_by(error)
-            if not issubclass(type(error), StepError):
-                self._log(context, event, error)
-            return event
 
-    def _log(self, context: Context, event: Raised, error: BaseException) -> None:
-        try:
-            context.logger.warning("the function failed", exc_info=(type(error), error, traceback_of(error)))
-        except BaseException as raised:  # by the exception of the user while the handler formats it
-            if self.is_interruption(raised):
-                raise
-            context.logger.warning("the function failed: %s: %s", event.error, event.cause)
+def event_of(
+    function: Function, input: JsonObject, context: Context, is_interruption: IsInterruption
+) -> Returned | Raised:
+    """Call a function and return the event. Whatever it raises becomes an event, except interruptions."""
+    try:
+        return Returned(interruptible(lambda: invoke(function, input, context)))
+    except BaseException as error:
+        # This includes pollflow's own errors: they come from a client that the function uses.
+        if is_interruption(error):
+            raise
+        event = raised_by(error)
+        if not issubclass(type(error), StepError):
+            _log(context, event, error, is_interruption)
+        return event
+
+
+def _log(context: Context, event: Raised, error: BaseException, is_interruption: IsInterruption) -> None:
+    try:
+        context.logger.warning("the function failed", exc_info=(type(error), error, traceback_of(error)))
+    except BaseException as raised:  # by the exception of the user while the handler formats it
+        if is_interruption(raised):
+            raise
+        context.logger.warning("the function failed: %s: %s", event.error, event.cause)
 
 
 def context_of(claimed: Claimed, request: CallRequest) -> Context:

@@ -28,8 +28,18 @@ _OWN_FOLDERS = tuple(str(Path(str(package.__file__)).parent) + os.sep for packag
 """The code around a function, which its traceback leaves out."""
 
 
+class RaisedElsewhere(StepError):
+    """The exception of a function in another process, as the event that `raised_by` returned there."""
+
+    def __init__(self, event: Raised) -> None:
+        self.event = event
+        super().__init__(event.error, event.cause)
+
+
 def raised_by(error: BaseException) -> Raised:
     """Return the event for the exception of a function."""
+    if type(error) is RaisedElsewhere:
+        return error.event
     names = list(dict.fromkeys(name for each in (error, *_all_members(error)) for name in _names_of(each)))
     name, cause = _error_of(error)
     also = tuple(other for other in names if other != name)

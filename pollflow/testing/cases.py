@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from pollflow.errors import InvalidArgument, TaskError
 from pollflow.fdl import Flow, read_flow
 from pollflow.fdl.encoding import NotUtf8, decoded
+from pollflow.fdl.files import read_file
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.fdl.reader import MAX_BYTES, Node, Object, Scalar, read_nodes, to_json
 from pollflow.machine import Limits, Status
@@ -127,15 +128,14 @@ def load_script(path: str | os.PathLike[str]) -> tuple[dict[str, tuple[Reply, ..
 def read_text(path: Path, name: str) -> str:
     """Return the text of a file. Raises InvalidArgument."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        return decoded(raw)
+        return decoded(read_file(path, MAX_BYTES))
     except FileNotFoundError:
         raise InvalidArgument(f"{name}: does not exist") from None
-    except OSError as error:
-        raise InvalidArgument(f"{name}: cannot be read: {error.strerror or error}") from error
     except NotUtf8 as error:
         raise InvalidArgument(f"{name}:{error.line}: {error.message}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InvalidArgument(f"{name}: cannot be read: {reason}") from error
 
 
 def _json(value: Value) -> Json:

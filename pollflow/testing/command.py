@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pollflow.errors import DefinitionError, InvalidArgument, TaskError
@@ -54,15 +54,15 @@ def simulate(
     input: JsonObject | None = None,
     *,
     script: str | Path | None = None,
-    functions: Functions | None = None,
+    functions: Functions | Mapping[str, Source] | None = None,
     ask: Ask | None = None,
     until: float | None = None,
     write: Write,
 ) -> RunResult:
     """Run one flow and draw the run.
 
-    Replies come from `script`, a YAML file with `functions` and `at` as in a case; else from the registered
-    `functions`; else from `ask`. Raises DefinitionError, and InvalidArgument also if `ask` gives no reply.
+    Replies come from `script`, a YAML file with `functions` and `at` as in a case; else from `functions`, as in
+    `run_flow`; else from `ask`. Raises DefinitionError, and InvalidArgument also if `ask` gives no reply.
     """
     loaded = load_flow(flow)
     name = Path(flow).name.split(".")[0]

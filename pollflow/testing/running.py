@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pollflow.errors import DefinitionError, InvalidArgument
 from pollflow.fdl import Flow, lint
+from pollflow.fdl.files import files_below
 from pollflow.runtime import arguments
 from pollflow.store import Connection
 from pollflow.testing.cases import Case, load_cases
@@ -54,7 +55,7 @@ def files_of(paths: Sequence[str | Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*.flowtest.y*ml") if is_flow_test(p))
+            inside = [file for file in files_below(path) if is_flow_test(file)]
             if not inside:
                 raise InvalidArgument(f"{path}: contains no *.flowtest.yaml")
             found.update(dict.fromkeys(inside))
