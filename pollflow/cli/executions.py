@@ -12,15 +12,16 @@ from pollflow.cli import documents, open_steps
 from pollflow.cli.inputs import split_execution
 from pollflow.cli.loop_summary import LoopSummary, summarized
 from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl, valid_statuses
-from pollflow.cli.output import print_json
+from pollflow.cli.output import print_json, write_line, write_lines
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.tables import Column, print_table, wrapped_rows
-from pollflow.cli.texts import between, clean, compact, moment, pretty
+from pollflow.cli.texts import between, compact, moment, pretty
 from pollflow.cli.tracebacks import detail_without, failure_lines, last_failure
 from pollflow.cli.tracebacks import lines_of as traceback_lines
 from pollflow.client.filters import STATUSES
 from pollflow.errors import FlowNotExists
 from pollflow.fdl import ANY_SIZE, ANY_WAIT, Flow, read_flow
+from pollflow.printable import clean
 
 if TYPE_CHECKING:
     from pollflow.client import Execution, HistoryEntry
@@ -113,7 +114,7 @@ def show(
         _print_execution(found, last_step, count, loops)
         if with_traceback:
             for line in failure_lines(last_failure(found.events())):
-                typer.echo(line)
+                write_line(line)
 
 
 def history(
@@ -139,7 +140,7 @@ def history(
             print_json([documents.of_event(event) for event in events])
             return
         for line in lines_of(events if every else summarized(events, flow_of(found)), full=full):
-            typer.echo(line)
+            write_line(line)
 
 
 def stop(
@@ -161,7 +162,7 @@ def stop(
         if as_json:
             print_json(documents.of_execution(stopped))
             return
-    typer.echo(f"stopped {execution}")
+    write_line(f"stopped {execution}")
 
 
 def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
@@ -169,7 +170,7 @@ def purge(execution: ExecutionName, redis: RedisUrl = None, project: ProjectFold
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
         session.client.execution(flow, name).purge()
-    typer.echo(f"deleted {execution}")
+    write_line(f"deleted {execution}")
 
 
 def lines_of(events: Iterable[HistoryEntry | LoopSummary], *, full: bool = False) -> Iterator[str]:
@@ -227,7 +228,7 @@ def _print_execution(execution: Execution, last_step: str, count: int, loops: Se
     if execution.error is not None:
         rows += [("error", clean(execution.error)), ("cause", clean(execution.cause or ""))]
     for line in wrapped_rows(rows):
-        typer.echo(line)
+        write_line(line)
     for name, value in (("input", execution.input), ("output", execution.output)):
         if value is not None:
-            typer.echo(f"{name}\n{pretty(value)}")
+            write_lines(f"{name}\n{pretty(value)}")

@@ -19,10 +19,9 @@ from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred
+from pollflow.cli.output import write_line
 from pollflow.cli.project_app import APP_FILE, AppName, find_app_name, import_app, is_project, nearest_project
 from pollflow.cli.selection import selection
 from pollflow.cli.server_text import remember_server, shown_url
@@ -139,7 +138,7 @@ def connected(location: ProjectLocation, *, starts_server: bool = False) -> Iter
         stack.callback(session.client.close)
         remember_server(str(session))
         if selection.verbose:
-            typer.echo(str(session), err=True)
+            write_line(str(session), is_error=True)
         yield session
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pollflow.cli.exits import CommandError, status_of
 from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.inputs import read_input
 from pollflow.cli.options import Input, ProjectFolder, seconds
+from pollflow.cli.output import print_json, write_line, write_lines
 from pollflow.cli.project_app import read_app
 from pollflow.cli.session import ENVIRONMENT, ProjectLocation, find_location
 from pollflow.cli.workers import app_of
@@ -64,7 +64,7 @@ def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRe
     from pollflow.testing.running import run_case
 
     runner = run_case if not redis else functools.partial(run_case, client=connect(_redis_url()))
-    raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, runner=runner, write=typer.echo))
+    raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, runner=runner, write=write_lines))
 
 
 def simulate(
@@ -94,14 +94,14 @@ def simulate(
             functions=_functions(find_location(None, project, near=flow)) if functions else None,
             ask=None if script is not None or functions else _ask,
             until=until,
-            write=typer.echo,
+            write=write_lines,
         )
     raise typer.Exit(status_of(result.status.value))
 
 
 def schema() -> None:
     """Print the JSON Schema of flow files, for editors."""
-    typer.echo(json.dumps(json_schema(), indent=2))
+    print_json(json_schema())
 
 
 def _functions(location: ProjectLocation) -> Functions:
@@ -114,7 +114,7 @@ def _ask(question: str) -> str:
     try:
         return input(question)
     except EOFError:
-        typer.echo()
+        write_line()
         raise
 
 
