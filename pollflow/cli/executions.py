@@ -11,7 +11,7 @@ import typer
 from pollflow.cli import documents, open_steps
 from pollflow.cli.inputs import split_execution
 from pollflow.cli.loop_summary import LoopSummary, summarized
-from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl, valid_statuses
+from pollflow.cli.options import AsJson, ExecutionName, ProjectFolder, RedisUrl, Unmask, valid_statuses
 from pollflow.cli.output import print_json, write_line, write_lines
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.tables import Column, print_table, wrapped_rows
@@ -66,6 +66,7 @@ def list_(
     status: Statuses = None,
     limit: Limit = 20,
     as_json: AsJson = False,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
@@ -74,6 +75,7 @@ def list_(
         found = session.client.executions(flow=flow or None, status=status or None, limit=limit)
         for name in set(flow or ()) - {execution.flow for execution in found}:
             session.client.flow(name)  # raises FlowNotExists for an unknown name
+        found = [session.shown(execution, is_unmasked=unmask) for execution in found]
         if as_json:
             print_json([documents.of_execution(execution) for execution in found])
             return
@@ -89,13 +91,14 @@ def show(
     execution: ExecutionName,
     with_traceback: WithTraceback = False,
     as_json: AsJson = False,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
     """Show the status, step, times, input and output of an execution."""
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
-        found = session.client.execution(flow, name)
+        found = session.shown(session.client.execution(flow, name), is_unmasked=unmask)
         last_step, count = "", 0
         loops: list[LoopSummary] = []
         for event in summarized(found.events(), flow_of(found)):
@@ -106,6 +109,7 @@ def show(
             count = event.id
             if event.type == "StepEntered":
                 last_step = event.step
+        found = session.shown(found, is_unmasked=unmask)
         if as_json:
             _ = (found.input, found.output)  # raises DamagedRecord before an incomplete document is printed
             last = {} if found.ended_at is None else {"last_step": last_step}
@@ -123,6 +127,7 @@ def history(
     every: EveryEvent = False,
     full: Full = False,
     as_json: AsJson = False,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
@@ -134,7 +139,7 @@ def history(
     """
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
-        found = session.client.execution(flow, name)
+        found = session.shown(session.client.execution(flow, name), is_unmasked=unmask)
         events = found.events()
         if as_json:
             print_json([documents.of_event(event) for event in events])
@@ -149,6 +154,7 @@ def stop(
     error: Error = "",
     cause: Cause = "",
     as_json: AsJson = False,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
@@ -159,6 +165,7 @@ def stop(
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
         stopped = session.client.execution(flow, name).stop(error, cause)
+        stopped = session.shown(stopped, is_unmasked=unmask)
         if as_json:
             print_json(documents.of_execution(stopped))
             return

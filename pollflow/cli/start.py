@@ -10,7 +10,7 @@ from pollflow.cli import documents
 from pollflow.cli.exits import status_of
 from pollflow.cli.following import watch
 from pollflow.cli.inputs import read_input
-from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl, seconds
+from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl, Unmask, seconds
 from pollflow.cli.output import print_json, write_line
 from pollflow.cli.session import Session, connected, find_used_location
 from pollflow.cli.summary import next_commands, print_next, print_result
@@ -43,6 +43,7 @@ def start(
     follow: Follow = False,
     timeout: Timeout = None,
     as_json: AsJson = False,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
@@ -55,7 +56,9 @@ def start(
     location = find_used_location(redis, project)
     with watching(location, "start") as watched, connected(location) as session:
         execution = session.client.start(flow, execution_input, name=name)
-        if not execution.is_new and input != NO_INPUT and execution.input != execution_input:
+        is_other = not execution.is_new and input != NO_INPUT and execution.input != execution_input
+        execution = session.shown(execution, is_unmasked=unmask)
+        if is_other:
             write_line(f"{flow}/{name} is already running, with the input {compact(execution.input)}", is_error=True)
             write_line("the new input is not used; use another --name to start another execution", is_error=True)
         if wait or follow:

@@ -5,25 +5,24 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pollflow.cli.exits import CommandError, status_of
 from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.inputs import read_input
-from pollflow.cli.options import Input, ProjectFolder, seconds
+from pollflow.cli.options import Input, ProjectFolder, Unmask, seconds
 from pollflow.cli.output import print_json, write_line, write_lines
 from pollflow.cli.project_app import read_app
-from pollflow.cli.session import ENVIRONMENT, ProjectLocation, find_location
+from pollflow.cli.session import ENVIRONMENT, find_location
 from pollflow.cli.workers import app_of
 from pollflow.fdl import json_schema
-
-if TYPE_CHECKING:
-    from pollflow.runtime.functions import Functions
+from pollflow.printable import clean, clean_lines, without_passwords
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders with flow tests.")]
 Keyword = Annotated[
@@ -74,6 +73,7 @@ def simulate(
     script: Script = None,
     functions: WithFunctions = False,
     until: Until = None,
+    unmask: Unmask = False,
     project: ProjectFolder = None,
 ) -> None:
     """Run a flow once in virtual time and draw the run.
@@ -81,19 +81,24 @@ def simulate(
     At each call simulate asks for the result of the function, unless --script or --functions provides it. Exit status:
     0 if the flow succeeded, 1 if it did not, 2 if a result was missing.
     """
+    from pollflow.runtime.masking import DEFAULT_MASK, Mask
     from pollflow.testing import command
 
     refuse_flow_test(flow)
     if script is not None and functions:
         raise CommandError("--script and --functions exclude each other")
+    location = find_location(None, project, near=flow)
     with _brief_failures():
+        app = read_app(app_of(location), location.project) if functions else None
+        names = DEFAULT_MASK if app is None else app.settings.mask
         result = command.simulate(
             flow,
             read_input(input),
             script=script,
-            functions=_functions(find_location(None, project, near=flow)) if functions else None,
+            functions=None if app is None else app.functions,
             ask=None if script is not None or functions else _ask,
             until=until,
+            mask=None if unmask else Mask.of(names),
             write=write_lines,
         )
     raise typer.Exit(status_of(result.status.value))
@@ -104,15 +109,12 @@ def schema() -> None:
     print_json(json_schema())
 
 
-def _functions(location: ProjectLocation) -> Functions:
-    return read_app(app_of(location), location.project).functions
-
-
 def _ask(question: str) -> str:
     # The prompt of typer turns Ctrl-C and the end of input into exceptions that would count as errors of the called
     # function.
     try:
-        return input(question)
+        # Python writes the question to a terminal itself, not through sys.stdout.
+        return input(clean_lines(without_passwords(question)))
     except EOFError:
         write_line()
         raise
@@ -121,8 +123,11 @@ def _ask(question: str) -> str:
 class _Brief(logging.Formatter):
     """Format an exception of a function in one line, without a traceback."""
 
-    def formatException(self, ei: Any) -> str:
-        return f"  {ei[0].__name__}: {ei[1]}"
+    def format(self, record: logging.LogRecord) -> str:
+        trace = record.exc_text or ""
+        record.exc_info = record.exc_text = None
+        error = re.split(r"\n {6}.*\n", trace)[-1]  # the lines after the last frame
+        return "\n  ".join([super().format(record), *([clean(" ".join(error.split()))] if error else [])])
 
 
 @contextmanager
