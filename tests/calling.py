@@ -11,6 +11,7 @@ from pollflow.fdl.model import FunctionResource, Pattern
 from pollflow.machine import CallRequest, Event, Raised
 from pollflow.machine.state import ExecutionInfo, FrameState, Level
 from pollflow.runtime.calls import Caller
+from pollflow.runtime.masking import Mask
 from pollflow.store import Claimed, ExecutionKey, ExecutionRef, MessageKey
 
 RESOURCE = FunctionResource("acs:fc:cn:1:services/jobs/functions/status", "jobs", "status")
@@ -37,7 +38,7 @@ def call(function: Callable[..., Any] | None, *, starts: int = 1, reason: str = 
         "timeout_seconds": None,
         "ignore_result": False,
     }
-    return Caller(functions, None, 3).call(claimed, CallRequest(**{**request, **changes}))  # type: ignore[arg-type]
+    return Caller(functions, None, 3, Mask()).call(claimed, CallRequest(**{**request, **changes}))  # type: ignore[arg-type]
 
 
 def raised(error: BaseException) -> Raised:

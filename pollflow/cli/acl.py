@@ -11,6 +11,7 @@ import typer
 
 from pollflow.cli.exits import CommandError
 from pollflow.cli.options import ProjectFolder
+from pollflow.cli.output import write_line
 from pollflow.cli.project_app import REMEDIES, read_app
 from pollflow.cli.session import find_location
 
@@ -87,10 +88,10 @@ def acl(
     password = _password() if password_stdin else PLACEHOLDER
     for each in chosen:
         if len(found) > 1:
-            typer.echo(f"for {each.server} ({', '.join(each.uses)}):", err=True)
-        typer.echo(f"{'user' if file else 'ACL SETUSER'} {each.rights.rule(name, f'#{password}')}")
+            write_line(f"for {each.server} ({', '.join(each.uses)}):", is_error=True)
+        write_line(f"{'user' if file else 'ACL SETUSER'} {each.rights.rule(name, f'#{password}')}")
     if not attached.broker.is_redis and role != "observer":
-        typer.echo("the broker is no Redis: grant the rights for it there", err=True)
+        write_line("the broker is no Redis: grant the rights for it there", is_error=True)
 
 
 def _app(key_prefix: str | None, queues: list[str], project: Path | None) -> Attached:

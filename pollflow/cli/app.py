@@ -9,6 +9,7 @@ import typer
 from pollflow.cli import interruptions
 from pollflow.cli.encoding import use_escapes
 from pollflow.cli.group import CONTEXT_SETTINGS, CommandGroup
+from pollflow.cli.output import write_line
 from pollflow.cli.release import release
 from pollflow.cli.selection import APP_OPTION, selection
 from pollflow.cli.server_text import remember_server
@@ -34,7 +35,7 @@ def main() -> None:
 
 def _print_version(is_requested: bool) -> None:
     if is_requested:
-        typer.echo(f"pollflow {release()}")
+        write_line(f"pollflow {release()}")
         raise typer.Exit
 
 

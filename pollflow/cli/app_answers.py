@@ -16,11 +16,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -28,10 +29,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pollflow.cli.project_app import AppName, read_app
+from pollflow.printable import clean
 
 if TYPE_CHECKING:
     from pollflow.runtime.app import Attached
-    from pollflow.runtime.functions import Context, Functions
+    from pollflow.runtime.functions import Context
 
 
 def main() -> None:
@@ -72,34 +74,38 @@ def _end_with_command(pipe: int) -> None:
 def _answer(app: Attached, request: dict[str, Any]) -> dict[str, Any]:
     if "call" in request:
         with _brief_failures():
-            return _called(app.functions, request)
+            return _called(app, request)
     settings = app.settings
     limits = {name: getattr(settings, name) for name in ("max_events", "max_wait", "max_definition_bytes")}
-    return {"functions": list(app.functions), **limits}
+    return {"functions": list(app.functions), "mask": list(settings.mask), **limits}
 
 
-def _called(functions: Functions, request: dict[str, Any]) -> dict[str, Any]:
+def _called(app: Attached, request: dict[str, Any]) -> dict[str, Any]:
     from pollflow.fdl.model import ServiceResource
     from pollflow.machine import Returned
     from pollflow.runtime.calls import event_of
+    from pollflow.runtime.masking import Hider, Mask
     from pollflow.testing.replies import is_interruption
 
-    function = functions.find(ServiceResource(request["call"], takes_params=False))
+    function = app.functions.find(ServiceResource(request["call"], takes_params=False))
     if function is None:
         raise LookupError(request["call"])
-    event = event_of(function, request["input"], context_from(request["context"]), is_interruption)
+    hider = Hider(Mask.of(app.settings.mask))
+    hider.learn(request["input"])
+    context = context_from(request["context"], hider.text)
+    event = event_of(function, request["input"], context, is_interruption)
     return {"returned": event.value} if isinstance(event, Returned) else {"raised": asdict(event)}
 
 
-def context_from(fields: dict[str, Any]) -> Context:
-    """Return the context of a call from the fields that `imported_app` sends."""
+def context_from(fields: dict[str, Any], hide: Callable[[str], str]) -> Context:
+    """Return the context of a call from the fields that `imported_app` sends. `hide` masks what is logged."""
     from pollflow.runtime.calls import logger
     from pollflow.runtime.functions import CallLogger, Context
 
     deadline = fields["deadline"] and datetime.fromisoformat(fields["deadline"])
     extra = {"flow": fields["flow_name"], "execution": fields["execution_name"]}
     extra |= {name: fields[name] for name in ("step", "attempt")}
-    return Context(**{**fields, "deadline": deadline}, logger=CallLogger(logger, extra))
+    return Context(**{**fields, "deadline": deadline}, logger=CallLogger(logger, extra, hide))
 
 
 def _flush_output() -> None:
@@ -112,8 +118,11 @@ def _flush_output() -> None:
 class _Brief(logging.Formatter):
     """Format an exception of a function in one line, without a traceback."""
 
-    def formatException(self, ei: Any) -> str:
-        return f"  {ei[0].__name__}: {ei[1]}"
+    def format(self, record: logging.LogRecord) -> str:
+        trace = record.exc_text or ""
+        record.exc_info = record.exc_text = None
+        error = re.split(r"\n {6}.*\n", trace)[-1]  # the lines after the last frame
+        return "\n  ".join([super().format(record), *([clean(" ".join(error.split()))] if error else [])])
 
 
 @contextmanager

@@ -20,12 +20,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-import typer
-
 from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred
+from pollflow.cli.output import write_line
 from pollflow.cli.project_app import AppName
-from pollflow.cli.texts import clean
 
 ANSWER_BYTES = 8 << 20
 """The longest answer: more than the names of all functions of an app, or the result of a function."""
@@ -185,9 +183,10 @@ class AppProcess:
         """Print the complete lines of the output on standard error, up to the limit."""
         *lines, self._line = (self._line + data[: max(0, OUTPUT_BYTES - self._printed)]).split(b"\n")
         for line in lines:
-            typer.echo(clean(line.decode(errors="replace").expandtabs()), err=True)
+            write_line(line.decode(errors="replace").expandtabs(), is_error=True)
         if self._printed <= OUTPUT_BYTES < self._printed + len(data):
-            typer.echo(f"the app {self._app} printed more than {OUTPUT_BYTES:,} bytes; the rest is left out", err=True)
+            text = f"the app {self._app} printed more than {OUTPUT_BYTES:,} bytes; the rest is left out"
+            write_line(text, is_error=True)
         self._printed += len(data)
 
 

@@ -12,11 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from pollflow.cli.exits import CommandError
+from pollflow.cli.output import write_lines
 from pollflow.cli.selection import selection
-from pollflow.cli.texts import clean
 from pollflow.errors import PollflowError
 
 if TYPE_CHECKING:
@@ -40,8 +38,7 @@ def asked_app(near: Path, project: Path | None = None) -> Iterator[ImportedApp |
             try:
                 app = _import(near, project, stack)
             except (PollflowError, OSError) as error:
-                lines = "\n".join(clean(line) for line in str(error).splitlines())
-                typer.echo(f"warning: the app is not used: {lines}", err=True)
+                write_lines(f"warning: the app is not used: {error}", is_error=True)
         yield app
 
 

@@ -10,7 +10,7 @@ from pollflow.cli.options import AsJson, ProjectFolder, RedisUrl
 from pollflow.cli.output import print_json
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.tables import Column, print_table
-from pollflow.cli.texts import clean, moment
+from pollflow.cli.texts import moment
 
 if TYPE_CHECKING:
     from pollflow.client import AuditEntry
@@ -41,7 +41,7 @@ def audit(
     if as_json:
         print_json([documents.of_audit(entry) for entry in found])
         return
-    rows = [(moment(e.time), clean(e.operation), clean(_subject(e)), clean(e.by), clean(_detail(e))) for e in found]
+    rows = [(moment(e.time), e.operation, _subject(e), e.by, _detail(e)) for e in found]
     print_table(COLUMNS, rows, empty="no deploys, stops or purges found")
 
 

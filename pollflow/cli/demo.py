@@ -17,6 +17,7 @@ from pollflow.cli.following import follow
 from pollflow.cli.history_check import findings
 from pollflow.cli.init import write_project
 from pollflow.cli.interruptions import deferred
+from pollflow.cli.output import write_line
 from pollflow.cli.progress import Progress, steps_of
 from pollflow.cli.project_app import APP_FILE, AppName
 from pollflow.cli.session import ProjectLocation, Session, connected
@@ -54,7 +55,7 @@ def demo() -> None:
             is_correct = _run_and_check(cleanup)
         except KeyboardInterrupt:
             # Answer before the cleanup, which takes seconds.
-            typer.echo(INTERRUPTED, err=True)
+            write_line(INTERRUPTED, is_error=True)
             raise
     with view(stdout_console()) as output:
         print_next(NEXT, output)

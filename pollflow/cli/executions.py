@@ -11,16 +11,17 @@ import typer
 from pollflow.cli import documents, open_steps
 from pollflow.cli.inputs import split_execution
 from pollflow.cli.loop_summary import LoopSummary, summarized
-from pollflow.cli.options import AsJson, By, ExecutionName, ProjectFolder, RedisUrl, valid_statuses
-from pollflow.cli.output import print_json
+from pollflow.cli.options import AsJson, By, ExecutionName, ProjectFolder, RedisUrl, Unmask, valid_statuses
+from pollflow.cli.output import print_json, write_line, write_lines
 from pollflow.cli.session import connected, find_used_location
 from pollflow.cli.tables import Column, print_table, wrapped_rows
-from pollflow.cli.texts import between, clean, compact, moment, pretty
+from pollflow.cli.texts import between, compact, moment, pretty
 from pollflow.cli.tracebacks import detail_without, failure_lines, last_failure
 from pollflow.cli.tracebacks import lines_of as traceback_lines
 from pollflow.client.filters import STATUSES
 from pollflow.errors import FlowNotExists
 from pollflow.fdl import ANY_SIZE, ANY_WAIT, Flow, read_flow
+from pollflow.printable import clean
 
 if TYPE_CHECKING:
     from pollflow.client import Execution, HistoryEntry
@@ -65,6 +66,7 @@ def list_(
     status: Statuses = None,
     limit: Limit = 20,
     as_json: AsJson = False,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
@@ -73,6 +75,7 @@ def list_(
         found = session.client.executions(flow=flow or None, status=status or None, limit=limit)
         for name in set(flow or ()) - {execution.flow for execution in found}:
             session.client.flow(name)  # raises FlowNotExists for an unknown name
+        found = [session.shown(execution, is_unmasked=unmask) for execution in found]
         if as_json:
             print_json([documents.of_execution(execution) for execution in found])
             return
@@ -88,13 +91,14 @@ def show(
     execution: ExecutionName,
     with_traceback: WithTraceback = False,
     as_json: AsJson = False,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
     """Show the status, step, times, input and output of an execution."""
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
-        found = session.client.execution(flow, name)
+        found = session.shown(session.client.execution(flow, name), is_unmasked=unmask)
         last_step, count = "", 0
         loops: list[LoopSummary] = []
         for event in summarized(found.events(), flow_of(found)):
@@ -105,6 +109,7 @@ def show(
             count = event.id
             if event.type == "StepEntered":
                 last_step = event.step
+        found = session.shown(found, is_unmasked=unmask)
         if as_json:
             _ = (found.input, found.output)  # raises DamagedRecord before an incomplete document is printed
             last = {} if found.ended_at is None else {"last_step": last_step}
@@ -113,7 +118,7 @@ def show(
         _print_execution(found, last_step, count, loops)
         if with_traceback:
             for line in failure_lines(last_failure(found.events())):
-                typer.echo(line)
+                write_line(line)
 
 
 def history(
@@ -122,6 +127,7 @@ def history(
     every: EveryEvent = False,
     full: Full = False,
     as_json: AsJson = False,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
@@ -133,13 +139,13 @@ def history(
     """
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
-        found = session.client.execution(flow, name)
+        found = session.shown(session.client.execution(flow, name), is_unmasked=unmask)
         events = found.events()
         if as_json:
             print_json([documents.of_event(event) for event in events])
             return
         for line in lines_of(events if every else summarized(events, flow_of(found)), full=full):
-            typer.echo(line)
+            write_line(line)
 
 
 def stop(
@@ -149,6 +155,7 @@ def stop(
     cause: Cause = "",
     by: By = None,
     as_json: AsJson = False,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
@@ -159,10 +166,11 @@ def stop(
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
         stopped = session.client.execution(flow, name).stop(error, cause, by=by)
+        stopped = session.shown(stopped, is_unmasked=unmask)
         if as_json:
             print_json(documents.of_execution(stopped))
             return
-    typer.echo(f"stopped {execution}")
+    write_line(f"stopped {execution}")
 
 
 def purge(*, execution: ExecutionName, by: By = None, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
@@ -170,7 +178,7 @@ def purge(*, execution: ExecutionName, by: By = None, redis: RedisUrl = None, pr
     flow, name = split_execution(execution)
     with connected(find_used_location(redis, project)) as session:
         session.client.execution(flow, name).purge(by=by)
-    typer.echo(f"deleted {execution}")
+    write_line(f"deleted {execution}")
 
 
 def lines_of(events: Iterable[HistoryEntry | LoopSummary], *, full: bool = False) -> Iterator[str]:
@@ -229,7 +237,7 @@ def _print_execution(execution: Execution, last_step: str, count: int, loops: Se
     if execution.error is not None:
         rows += [("error", clean(execution.error)), ("cause", clean(execution.cause or ""))]
     for line in wrapped_rows(rows):
-        typer.echo(line)
+        write_line(line)
     for name, value in (("input", execution.input), ("output", execution.output)):
         if value is not None:
-            typer.echo(f"{name}\n{pretty(value)}")
+            write_lines(f"{name}\n{pretty(value)}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
+from pollflow.cli.output import write_line, write_lines
 from pollflow.cli.server_text import known_server
-from pollflow.cli.texts import clean
 from pollflow.errors import DefinitionError, PollflowError
 
 SUCCEEDED = 0
@@ -30,7 +28,10 @@ def print_error(error: BaseException) -> None:
 
     Problems of a flow definition have one line each, in the format of editors.
     """
-    text = "\n".join(clean(line) for line in str(error).splitlines())
-    typer.echo(text if isinstance(error, DefinitionError) else f"pollflow: {text}", err=True)
+    if isinstance(error, DefinitionError):
+        for problem in error.problems:
+            write_line(str(problem), is_error=True)
+    else:
+        write_lines(f"pollflow: {error}", is_error=True)
     if known_server():
-        typer.echo(known_server(), err=True)
+        write_line(known_server(), is_error=True)

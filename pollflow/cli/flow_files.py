@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
 from pollflow.cli.exits import CommandError
+from pollflow.cli.output import write_line
 from pollflow.cli.project_app import read_app
 from pollflow.cli.session import find_location
 from pollflow.errors import DefinitionError, PollflowError
@@ -29,7 +28,7 @@ def without_flow_tests(paths: Sequence[Path]) -> list[Path]:
         refuse_flow_test(paths[0])
     for path in paths:
         if is_flow_test(path):
-            typer.echo(f"skipped: {_message(path)}", err=True)
+            write_line(f"skipped: {_message(path)}", is_error=True)
     return flows
 
 

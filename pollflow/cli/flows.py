@@ -12,13 +12,14 @@ from pollflow.cli import documents
 from pollflow.cli.exits import CommandError
 from pollflow.cli.flow_files import load_deployable, without_flow_tests
 from pollflow.cli.options import AsJson, By, ProjectFolder, RedisUrl, valid_name
-from pollflow.cli.output import print_json
+from pollflow.cli.output import print_json, write_line
 from pollflow.cli.session import connected, find_location, find_used_location
 from pollflow.cli.tables import Column, print_table
-from pollflow.cli.texts import clean, moment
+from pollflow.cli.texts import moment
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
 from pollflow.fdl import Flow, Problem, load_flow
+from pollflow.printable import clean
 
 FlowFiles = Annotated[list[Path], typer.Argument(metavar="FLOWFILE...", help="The flows' YAML files.")]
 FlowName = Annotated[
@@ -69,9 +70,9 @@ def deploy(
         print_json([documents.of_flow(flow) for flow in deployed])
         return
     for path, flow in zip(flow_files, deployed, strict=True):
-        typer.echo(f"deployed {flow.name} from {path} ({flow.digest[:12]})")
+        write_line(f"deployed {flow.name} from {path} ({flow.digest[:12]})")
         for warning in flow.warnings:
-            typer.echo(str(warning), err=True)
+            write_line(str(warning), is_error=True)
 
 
 def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolder = None) -> None:

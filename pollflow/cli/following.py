@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pollflow.cli.progress import Progress, steps_of
-from pollflow.cli.texts import clean, compact, shortened
+from pollflow.cli.texts import compact, shortened
 from pollflow.cli.views import View, stdout_console, view
 from pollflow.errors import WaitTimeout
 from pollflow.fdl import Flow
+from pollflow.printable import clean
 
 if TYPE_CHECKING:
     from pollflow.client import Execution

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from pollflow.cli.commands import BY_NAME, COMMANDS, GROUPS, Command
 from pollflow.cli.exits import INTERRUPTED, REFUSED, print_error
 from pollflow.cli.interruptions import Interrupted
+from pollflow.cli.output import safe_streams
 from pollflow.cli.selection import with_options
 from pollflow.errors import PollflowError
 
@@ -24,6 +25,11 @@ class CommandGroup(TyperGroup):
         super().__init__(**attributes)
         not_imported: Any = dict.fromkeys(BY_NAME)
         self.commands = not_imported
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command. Whatever it prints is safe to print, also the messages of click about its arguments."""
+        with safe_streams():
+            return super().main(*args, **options)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command of that name, imported on first use; None if there is none."""

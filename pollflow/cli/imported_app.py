@@ -8,12 +8,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from pollflow.cli.app_process import AppFailed, AppProcess
-from pollflow.errors import InvalidArgument
+from pollflow.errors import ConfigurationError, InvalidArgument
 from pollflow.machine import Raised
 from pollflow.machine.limits import MAX_CAUSE, MAX_ERROR, shortened
 from pollflow.runtime.callables import check_name
 from pollflow.runtime.causes import RaisedElsewhere
 from pollflow.runtime.functions import Context
+from pollflow.runtime.masking import Mask
 from pollflow.testing.replies import NoReply
 
 _MAX_ITEMS = 100_000
@@ -22,12 +23,13 @@ _MAX_ITEMS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class ImportedApp:
-    """An app in its process: the names of its functions, the settings that limit flows, and calls."""
+    """An app in its process: the names of its functions, the settings that limit flows, its mask, and calls."""
 
     functions: tuple[str, ...]
     max_events: int
     max_wait: float
     max_definition_bytes: int
+    mask: Mask
     process: AppProcess
 
     def callables(self) -> Mapping[str, Callable[[Any, Context], Any]]:
@@ -41,8 +43,9 @@ def read(process: AppProcess) -> ImportedApp:
     try:
         names = [check_name(name) for name in _list(found["functions"])]
         limits = {name: _limit(found[name]) for name in ("max_events", "max_wait", "max_definition_bytes")}
-        return ImportedApp(tuple(names), **limits, process=process)
-    except (KeyError, InvalidArgument) as error:
+        mask = Mask.of(map(_text, _list(found["mask"])))
+        return ImportedApp(tuple(names), **limits, mask=mask, process=process)
+    except (KeyError, InvalidArgument, ConfigurationError) as error:
         process.fail(f"sent facts that cannot be used: {error}")
 
 

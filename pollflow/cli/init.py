@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from pollflow.cli.exits import REFUSED, CommandError
+from pollflow.cli.output import write_line
 from pollflow.cli.session import ENVIRONMENT
 from pollflow.cli.texts import columns
 
@@ -43,16 +44,16 @@ def init(folder: Folder) -> None:
     """
     written = write_project(folder)
     for path in written.new:
-        typer.echo(f"wrote   {folder / path}")
+        write_line(f"wrote   {folder / path}")
     for path in written.same:
-        typer.echo(f"same    {folder / path}")
+        write_line(f"same    {folder / path}")
     for path in written.kept:
-        typer.echo(f"exists  {folder / path}: not changed", err=True)
+        write_line(f"exists  {folder / path}: not changed", is_error=True)
     if written.kept:
         raise typer.Exit(REFUSED)
-    typer.echo()
+    write_line()
     for line in columns(next_commands(folder)):
-        typer.echo(line)
+        write_line(line)
 
 
 def next_commands(folder: Path) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from pollflow.cli.asked_app import asked_app
 from pollflow.cli.exits import FAILED, CommandError
 from pollflow.cli.flow_files import without_flow_tests
 from pollflow.cli.lint_formats import as_github, as_json, as_sarif, as_text
+from pollflow.cli.output import write_line, write_lines
 from pollflow.cli.texts import counted
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
@@ -65,14 +66,14 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
     chosen = Format.JSON if json else format
     printed = FORMATS[chosen](problems)
     if printed:
-        typer.echo(printed)
+        write_lines(printed)
     errors = sum(problem.severity == "error" for problem in problems)
     if chosen is Format.TEXT:
         counts = (counted(len(files), "file"), counted(errors, "error"), counted(len(problems) - errors, "warning"))
-        typer.echo(", ".join(counts), err=True)
+        write_line(", ".join(counts), is_error=True)
         for file, found in zip(files, by_file, strict=True):
             if len(found) == MAX_PROBLEMS:
-                typer.echo(f"{file}: only the first {MAX_PROBLEMS} problems are shown", err=True)
+                write_line(f"{file}: only the first {MAX_PROBLEMS} problems are shown", is_error=True)
     if errors:
         raise typer.Exit(FAILED)
 

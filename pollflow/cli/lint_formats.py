@@ -8,8 +8,9 @@ from pathlib import PurePath
 from typing import Any
 
 from pollflow.cli.release import release
-from pollflow.cli.texts import clean, pretty
+from pollflow.cli.texts import pretty
 from pollflow.fdl import LINT_CODES, Problem
+from pollflow.printable import clean
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 

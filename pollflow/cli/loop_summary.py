@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from pollflow.cli.texts import clean, duration
+from pollflow.cli.texts import duration
 from pollflow.fdl import ChoiceStep, Flow, Step, WaitStep, parse_moment
 from pollflow.fdl.expr import MISSING, Path, paths_in
+from pollflow.printable import clean
 
 if TYPE_CHECKING:
     from pollflow.client import HistoryEntry

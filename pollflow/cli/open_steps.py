@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pollflow.cli.texts import clean, moment
+from pollflow.cli.texts import moment
+from pollflow.printable import clean
 
 if TYPE_CHECKING:
     from pollflow.client import Execution, OpenStep

@@ -85,6 +85,9 @@ ProjectFolder = Annotated[
         "or with a pyproject.toml that names the app.",
     ),
 ]
+Unmask = Annotated[
+    bool, typer.Option("--unmask", help="Print the values that the setting pollflow_mask masks, such as passwords.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Input = Annotated[
     str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ from pollflow.cli.exits import CommandError, status_of
 from pollflow.cli.flow_files import load_deployable, refuse_flow_test
 from pollflow.cli.following import watch
 from pollflow.cli.inputs import read_input, split_execution
-from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl, seconds
+from pollflow.cli.options import AsJson, Input, Name, ProjectFolder, RedisUrl, Unmask, seconds
 from pollflow.cli.output import print_json
 from pollflow.cli.required_functions import check_functions, required_functions
 from pollflow.cli.session import Session, connected, find_location
@@ -53,6 +53,7 @@ class Request:
     input: dict[str, Any]
     name: str | None
     is_existing: bool = False
+    is_unmasked: bool = False
     path: str = NO_FILE
 
     def definition(self, client: Client) -> Flow:
@@ -63,8 +64,11 @@ class Request:
             max_bytes=ANY_SIZE,
         )
 
-    def start(self, client: Client) -> Execution:
-        """Deploy the flow and start the execution, or return the existing execution."""
+    def start(self, session: Session) -> Execution:
+        """Deploy the flow and start the execution, or return the existing execution, as it is printed."""
+        return session.shown(self._started(session.client), is_unmasked=self.is_unmasked)
+
+    def _started(self, client: Client) -> Execution:
         if self.is_existing:
             return client.execution(self.flow_name, self.name or "")
         if self.flow is not None:
@@ -80,6 +84,7 @@ def run(
     timeout: Timeout = None,
     as_json: AsJson = False,
     existing: Follow = None,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
@@ -94,7 +99,7 @@ def run(
 
     Exit status: 0 if the execution succeeded, 1 if it failed, timed out or was stopped, 2 if it could not be started.
     """
-    request = _request(flow_file, input, name, existing)
+    request = replace(_request(flow_file, input, name, existing), is_unmasked=unmask)
     location = find_location(redis, project, near=flow_file, is_isolated=True)
     app_of(location)
     with watching(location) as watched, connected(location) as session:
@@ -121,12 +126,12 @@ def _run(request: Request, session: Session, watched: Watched, *, timeout: float
         session.client.functions()
         flow = request.definition(session.client)
         if request.is_existing:
-            watched.execution = request.start(session.client)
+            watched.execution = request.start(session)
         with busy(stdout_console(), "starting a worker", silent=as_json):
             watched.has_worker = True
             worker = stack.enter_context(working(session))
             _check_functions(flow, session, worker)
-        watched.execution = execution = request.start(session.client)
+        watched.execution = execution = request.start(session)
         how = "following" if request.is_existing else "already running"
         watched.execution = execution = watch(
             execution, flow, how=how, timeout=timeout, check=worker.check, silent=as_json

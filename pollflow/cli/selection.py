@@ -22,6 +22,8 @@ class Uses(Enum):
     FILES = ()
     ASKED_APP = ("app", "functions", "time_limit")
     """The app, only if the command line asks for it; see `asked_app`."""
+    APP = ("app",)
+    """The app and no server."""
     SERVER = ("app", "isolated", "verbose")
     ISOLATED_SERVER = ("app", "verbose")
 

@@ -19,18 +19,18 @@ from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred
+from pollflow.cli.output import write_line
 from pollflow.cli.project_app import APP_FILE, AppName, find_app_name, import_app, is_project, nearest_project
 from pollflow.cli.selection import selection
 from pollflow.cli.server_text import remember_server, shown_url
 from pollflow.errors import RedisNotConfigured
+from pollflow.printable import without_passwords
 from pollflow.server.folders import FOLDER
 
 if TYPE_CHECKING:
-    from pollflow.client import Client
+    from pollflow.client import Client, Execution
     from pollflow.runtime.app import Attached
 
 ENVIRONMENT = "POLLFLOW_REDIS_URL"
@@ -47,7 +47,7 @@ class ProjectLocation:
     """The project and the app of a command, and the Redis URL if an option names one."""
 
     project: Path
-    redis_option: str | None = None
+    redis_option: str | None = field(default=None, repr=False)
     app: AppName | None = None
     is_nearest: bool = True
     """Whether a command in the current folder uses the same project without `--project`."""
@@ -69,8 +69,7 @@ class ProjectLocation:
         if self.is_isolated and not text.startswith("run "):  # `run` is always isolated
             words.append("--isolated")
         if self.redis_option:
-            # The URL may contain a password.
-            has_password = "@" in self.redis_option or "password=" in self.redis_option
+            has_password = "@" in self.redis_option or without_passwords(self.redis_option) != self.redis_option
             words.append(f"--redis {'…' if has_password else shlex.quote(self.redis_option)}")
         return " ".join(words)
 
@@ -80,7 +79,7 @@ class Session:
     """A client, the URL of its Redis, and the app if there is one."""
 
     client: Client
-    url: str
+    url: str = field(repr=False)
     location: ProjectLocation
     origin: str
     """Where the URL comes from."""
@@ -90,6 +89,15 @@ class Session:
     is_embedded: bool = False
     worker_environment: Mapping[str, str] = field(default_factory=dict)
     """Environment variables for the workers, added to those of the command."""
+
+    def shown(self, execution: Execution, *, is_unmasked: bool) -> Execution:
+        """Return an execution as commands print it: masked by the setting of the app, or of the registered workers."""
+        from pollflow.cli.masked import MaskedExecution, masked
+        from pollflow.runtime.masking import Hider, Mask
+
+        if isinstance(execution, MaskedExecution):  # its hider has learned more since
+            return masked(execution, execution.hider)
+        return masked(execution, Hider(None if is_unmasked else Mask.of(self.client.settings.mask)))
 
     def __str__(self) -> str:
         app = "no app" if self.location.app is None else f"app {self.location.app}"
@@ -139,7 +147,7 @@ def connected(location: ProjectLocation, *, starts_server: bool = False) -> Iter
         stack.callback(session.client.close)
         remember_server(str(session))
         if selection.verbose:
-            typer.echo(str(session), err=True)
+            write_line(str(session), is_error=True)
         yield session
 
 

@@ -10,8 +10,8 @@ from pollflow.cli import documents
 from pollflow.cli.exits import status_of
 from pollflow.cli.following import watch
 from pollflow.cli.inputs import read_input
-from pollflow.cli.options import AsJson, By, Input, Name, ProjectFolder, RedisUrl, seconds
-from pollflow.cli.output import print_json
+from pollflow.cli.options import AsJson, By, Input, Name, ProjectFolder, RedisUrl, Unmask, seconds
+from pollflow.cli.output import print_json, write_line
 from pollflow.cli.session import Session, connected, find_used_location
 from pollflow.cli.summary import next_commands, print_next, print_result
 from pollflow.cli.texts import compact
@@ -44,6 +44,7 @@ def start(
     timeout: Timeout = None,
     by: By = None,
     as_json: AsJson = False,
+    unmask: Unmask = False,
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
@@ -56,9 +57,11 @@ def start(
     location = find_used_location(redis, project)
     with watching(location, "start") as watched, connected(location) as session:
         execution = session.client.start(flow, execution_input, name=name, by=by)
-        if not execution.is_new and input != NO_INPUT and execution.input != execution_input:
-            typer.echo(f"{flow}/{name} is already running, with the input {compact(execution.input)}", err=True)
-            typer.echo("the new input is not used; use another --name to start another execution", err=True)
+        is_other = not execution.is_new and input != NO_INPUT and execution.input != execution_input
+        execution = session.shown(execution, is_unmasked=unmask)
+        if is_other:
+            write_line(f"{flow}/{name} is already running, with the input {compact(execution.input)}", is_error=True)
+            write_line("the new input is not used; use another --name to start another execution", is_error=True)
         if wait or follow:
             watched.execution = execution
         if follow:

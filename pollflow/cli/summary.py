@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pollflow.cli.session import ProjectLocation
-from pollflow.cli.texts import between, clean, columns, pretty
+from pollflow.cli.texts import between, columns, pretty
 from pollflow.cli.tracebacks import last_failure
 from pollflow.cli.views import STATUS_STYLES, View
+from pollflow.printable import clean
 
 if TYPE_CHECKING:
     from pollflow.client import Execution

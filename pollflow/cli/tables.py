@@ -10,8 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import typer
-
+from pollflow.cli.output import write_line
 from pollflow.cli.selection import selection
 from pollflow.cli.server_text import known_server
 
@@ -43,14 +42,14 @@ def terminal_width() -> int | None:
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, empty: str) -> None:
     """Print rows below their column heads. Without rows, print the text `empty` and the server on standard error."""
     if not rows:
-        typer.echo(empty, err=True)
+        write_line(empty, is_error=True)
         if not selection.verbose:  # otherwise it is printed already
-            typer.echo(known_server(), err=True)  # an empty table may be that of a wrong server
+            write_line(known_server(), is_error=True)  # an empty table may be that of a wrong server
         return
     first, *lines = table_lines(columns, rows, terminal_width())
-    typer.secho(first, bold=True)
+    write_line(first, is_bold=True)
     for line in lines:
-        typer.echo(line)
+        write_line(line)
 
 
 def table_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], limit: int | None) -> list[str]:

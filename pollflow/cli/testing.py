@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +13,11 @@ from pollflow.cli.asked_app import asked_app, is_asked
 from pollflow.cli.exits import CommandError, status_of
 from pollflow.cli.flow_files import refuse_flow_test
 from pollflow.cli.inputs import read_input
-from pollflow.cli.options import Input, ProjectFolder, seconds
+from pollflow.cli.options import Input, ProjectFolder, Unmask, seconds
+from pollflow.cli.output import print_json, write_line, write_lines
 from pollflow.cli.session import ENVIRONMENT
 from pollflow.fdl import json_schema
+from pollflow.printable import clean_lines, without_passwords
 
 Paths = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Flow test files, or folders with flow tests.")]
 Keyword = Annotated[
@@ -50,7 +51,7 @@ def test(paths: Paths, keyword: Keyword = None, junit: Junit = None, redis: OnRe
     from pollflow.testing.running import run_case
 
     runner = run_case if not redis else functools.partial(run_case, client=connect(_redis_url()))
-    raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, runner=runner, write=typer.echo))
+    raise typer.Exit(command.test(paths, keyword=keyword, junit=junit, runner=runner, write=write_lines))
 
 
 def simulate(
@@ -59,6 +60,7 @@ def simulate(
     input: Input = "{}",
     script: Script = None,
     until: Until = None,
+    unmask: Unmask = False,
     project: ProjectFolder = None,
 ) -> None:
     """Run a flow once in virtual time and draw the run.
@@ -68,6 +70,7 @@ def simulate(
     the app cannot be imported, a warning says so. Exit status: 0 if the flow succeeded, 1 if it did not, 2 if a result
     was missing.
     """
+    from pollflow.runtime.masking import DEFAULT_MASK, Mask
     from pollflow.testing import command
 
     refuse_flow_test(flow)
@@ -75,6 +78,7 @@ def simulate(
         raise CommandError("--script excludes --functions and -A, since each provides the results of functions")
     values = read_input(input)
     with asked_app(flow, project) as app:
+        mask = Mask.of(DEFAULT_MASK) if app is None else app.mask
         result = command.simulate(
             flow,
             values,
@@ -82,23 +86,25 @@ def simulate(
             functions=None if app is None else app.callables(),
             ask=None if script is not None or app is not None else _ask,
             until=until,
-            write=typer.echo,
+            mask=None if unmask else mask,
+            write=write_lines,
         )
     raise typer.Exit(status_of(result.status.value))
 
 
 def schema() -> None:
     """Print the JSON Schema of flow files, for editors."""
-    typer.echo(json.dumps(json_schema(), indent=2))
+    print_json(json_schema())
 
 
 def _ask(question: str) -> str:
     # The prompt of typer turns Ctrl-C and the end of input into exceptions that would count as errors of the called
     # function.
     try:
-        return input(question)
+        # Python writes the question to a terminal itself, not through sys.stdout.
+        return input(clean_lines(without_passwords(question)))
     except EOFError:
-        typer.echo()
+        write_line()
         raise
 
 

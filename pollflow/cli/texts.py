@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from pollflow.cli.encoding import is_unicode
-
-_NOT_PRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+from pollflow.printable import json_text
 
 
 def duration(seconds: float) -> str:
@@ -55,26 +52,12 @@ def pretty(value: Any) -> str:
 
 
 def _json(value: Any, indent: int | None) -> str:
-    text = json.dumps(value, ensure_ascii=not is_unicode(), indent=indent)
-    # Half of a character has no encoding, and a terminal would execute some of the controls that JSON allows.
-    return _NOT_PRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return json_text(value, indent=indent, is_ascii=not is_unicode())
 
 
 def counted(count: int, noun: str) -> str:
     """Return a number with its noun: `1 file`, `2 files`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def clean(text: str) -> str:
-    """Return the text on one line, with invisible characters and halves of characters escaped."""
-    return "".join(char if char.isprintable() else _escape(char) for char in text.replace("\n", " "))
-
-
-def _escape(char: str) -> str:
-    number = ord(char)
-    if number < 0x100:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def shortened(text: str, width: int) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pollflow.cli.texts import clean
 from pollflow.errors import error_text
+from pollflow.printable import clean
 
 if TYPE_CHECKING:
     from pollflow.client import HistoryEntry

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from pollflow.cli.output import safe_streams, unsafe, write_line, write_lines
 from pollflow.cli.progress import Line, Progress, Visit
-from pollflow.cli.texts import clean, countdown, duration, shortened
+from pollflow.cli.texts import countdown, duration, shortened
 from pollflow.fdl import Flow
+from pollflow.printable import clean, clean_lines
 
 MAX_OPEN = 6
 """Open visits shown at once; a map step may have thousands."""
@@ -66,12 +68,12 @@ class Plain:
 
     def write(self, text: str = "", style: str = "") -> None:
         """Write a line of text."""
-        typer.echo(text)
+        write_lines(text)
 
     def show_line(self, line: Line) -> None:
         """Write a line that begins with the seconds since the first one."""
         self.started_at = self.started_at or line.at
-        typer.echo(plain_line(line, self.started_at))
+        write_line(plain_line(line, self.started_at))
 
     def refresh(self, progress: Progress) -> None:
         """Do nothing: written lines do not change."""
@@ -88,7 +90,7 @@ class Terminal:
 
     def write(self, text: str = "", style: str = "") -> None:
         """Write a line of text above the open visits."""
-        self.console.print(Text(text, style), soft_wrap=True)
+        self.console.print(Text(clean_lines(text), style), soft_wrap=True)
 
     def show_line(self, line: Line) -> None:
         """Write a line above the open visits, except for entered steps, which are open visits."""
@@ -103,8 +105,8 @@ class Terminal:
 
 
 def stdout_console() -> Console:
-    """Return a console on standard output that prints texts as they are."""
-    return Console(highlight=False, markup=False, emoji=False)
+    """Return a console on standard output that prints texts as they are: without markup, links and emoji codes."""
+    return Console(file=unsafe(sys.stdout), highlight=False, markup=False, emoji=False)
 
 
 @contextmanager
@@ -117,7 +119,8 @@ def view(console: Console, flow: Flow | None = None, *, silent: bool = False) ->
     else:
         width = 0 if flow is None else width_of_names(flow)
         # Only `refresh` draws: a drawing thread would read the progress while it changes.
-        with Live(Text(""), console=console, auto_refresh=False, transient=True) as live:
+        # rich replaces the streams by its own, which would read control sequences.
+        with Live(Text(""), console=console, auto_refresh=False, transient=True) as live, safe_streams():
             yield Terminal(console, live, width)
 
 
@@ -127,7 +130,7 @@ def busy(console: Console, text: str, *, silent: bool = False) -> Iterator[None]
     if silent or not console.is_terminal or console.is_dumb_terminal:
         yield
     else:
-        with console.status(Text(text, "dim"), spinner_style="cyan"):
+        with console.status(Text(text, "dim"), spinner_style="cyan"), safe_streams():
             yield
 
 

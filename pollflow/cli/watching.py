@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from pollflow.cli.exits import FAILED, REFUSED, CommandError, print_error
+from pollflow.cli.output import write_line
 from pollflow.cli.session import ProjectLocation
 from pollflow.errors import StoreUnavailable, WaitTimeout
 
@@ -37,7 +38,7 @@ def watching(location: ProjectLocation, command: str = "run") -> Iterator[Watche
         yield watched
     except KeyboardInterrupt:
         if not watched.has_worker:
-            typer.echo("interrupted; the execution continues on its workers", err=True)
+            write_line("interrupted; the execution continues on its workers", is_error=True)
         _print_follow_command(watched, location, command)
         raise
     except (WaitTimeout, StoreUnavailable, CommandError) as error:
@@ -52,5 +53,5 @@ def _print_follow_command(watched: Watched, location: ProjectLocation, command: 
     flow, execution = watched.execution.flow, watched.execution.name
     name = f"{flow}/{execution}"
     words = f"run --follow {name}" if command == "run" else f"start {flow} --name {execution} --follow"
-    typer.echo(f"The state of {name} is kept. To watch it to its end:", err=True)
-    typer.echo(f"  {location.command(words)}", err=True)
+    write_line(f"The state of {name} is kept. To watch it to its end:", is_error=True)
+    write_line(f"  {location.command(words)}", is_error=True)

@@ -13,6 +13,7 @@ import typer
 from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred, forwarded
 from pollflow.cli.options import ProjectFolder, RedisUrl
+from pollflow.cli.output import write_line
 from pollflow.cli.project_app import import_included
 from pollflow.cli.session import ENVIRONMENT, Session, connected, find_location
 from pollflow.cli.workers import app_of, spawn
@@ -50,7 +51,7 @@ def worker(
             import_included(session.app.app, name)  # Celery would print a long traceback
         if beat:
             options += _beat_options(session)
-        typer.echo(str(session), err=True)
+        write_line(str(session), is_error=True)
         with deferred():
             process, write_end = spawn(session, *options)
             with forwarded(lambda number: _forward(number, process, received)):

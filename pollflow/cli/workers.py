@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import typer
-
 from pollflow.cli import parent_watch
 from pollflow.cli.exits import CommandError
 from pollflow.cli.interruptions import deferred, is_repeated
+from pollflow.cli.output import write_lines
 from pollflow.cli.project_app import APP_FILE, REMEDIES, AppName
 from pollflow.cli.session import ProjectLocation, Session
 from pollflow.server import private
@@ -112,7 +111,7 @@ def working(session: Session, concurrency: int = 2) -> Iterator[Worker]:
             worker = start_worker(session, concurrency)
         yield worker
     except KeyboardInterrupt:
-        typer.echo(STOPPING, err=True)
+        write_lines(STOPPING, is_error=True)
         raise
     finally:
         if worker is not None:

@@ -125,6 +125,8 @@ def _reason(url: Any, error: Exception) -> str:
         for name in names:
             if name in ("db", "virtual_host"):
                 return f"write the database as its path, redis://HOST:PORT/N, not as {name}=N"
+            if name in ("username", "password"):
+                return "write user and password as redis://USER:PASSWORD@HOST:PORT/N"
             if not name.startswith("ssl_"):
                 return f"it has the unknown option {name!r}; set it in broker_transport_options"
             if name == "ssl_cert_reqs":

@@ -14,6 +14,7 @@ from pollflow.runtime.deferred_signals import interruptible
 from pollflow.runtime.functions import CallLogger, Context, Function, Functions, missing_cause
 from pollflow.runtime.interruptions import IsInterruption, is_interruption
 from pollflow.runtime.invoke import invoke
+from pollflow.runtime.masking import Mask, hider_of
 from pollflow.runtime.subflows import SubFlows
 from pollflow.store import Claimed
 
@@ -27,6 +28,7 @@ class Caller:
     functions: Functions
     sub_flows: SubFlows
     max_crashes: int
+    mask: Mask
     is_interruption: IsInterruption = is_interruption
 
     def call(self, claimed: Claimed, request: CallRequest) -> Event:
@@ -40,7 +42,8 @@ class Caller:
         function = self.functions.find(request.resource)
         if function is None:
             return Raised("FC.FunctionNotFound", missing_cause(request.resource, self.functions))
-        event = event_of(function, request.payload, context_of(claimed, request), self.is_interruption)
+        context = context_of(claimed, request, self.mask)
+        event = event_of(function, request.payload, context, self.is_interruption)
         if not isinstance(event, Returned):
             return event
         if request.pattern is Pattern.WAIT_FOR_CALLBACK:
@@ -73,8 +76,8 @@ def _log(context: Context, event: Raised, error: BaseException, is_interruption:
         context.logger.warning("the function failed: %s: %s", event.error, event.cause)
 
 
-def context_of(claimed: Claimed, request: CallRequest) -> Context:
-    """Return the context of a call."""
+def context_of(claimed: Claimed, request: CallRequest, mask: Mask) -> Context:
+    """Return the context of a call. Its logger masks the secrets of the call's data."""
     info = claimed.info
     extra = {
         "flow": info.flow_name,
@@ -91,5 +94,5 @@ def context_of(claimed: Claimed, request: CallRequest) -> Context:
         attempt=request.attempt,
         idempotency_key=request.idempotency_key,
         deadline=deadline,
-        logger=CallLogger(logger, extra),
+        logger=CallLogger(logger, extra, hider_of(mask, claimed.state, request.payload)),
     )

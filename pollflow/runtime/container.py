@@ -11,7 +11,9 @@ from pollflow.runtime.engine import Engine
 from pollflow.runtime.engine_errors import EngineErrors, counting
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.interruptions import IsInterruption, is_interruption
+from pollflow.runtime.logs import protect_logs
 from pollflow.runtime.maintenance import MaintenanceJobs
+from pollflow.runtime.masking import Mask
 from pollflow.runtime.missing_functions import MissingFunctions
 from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
@@ -67,6 +69,7 @@ def build_container(
     An error of `publish` is counted in the entry of the message. `retry_policy`: how this process retries while Redis
     cannot serve; the default is not to retry.
     """
+    protect_logs()
     keys, limits, clock = settings.keys, settings.limits, clock or Clock()
     retry_policy = retry_policy or RetryPolicy(is_durable=settings.durable)
     store = Store(
@@ -78,7 +81,9 @@ def build_container(
     errors = EngineErrors(store, settings.max_engine_errors)
     publish = counting(publish, errors)
     starter = Starter(store, reading, definitions, flows, limits, publish, new_identity)
-    caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes, is_interruption)
+    caller = Caller(
+        functions, SubFlows(starter, reading), settings.max_crashes, Mask.of(settings.mask), is_interruption
+    )
     missing = MissingFunctions(functions, directory, reading, settings.function_grace)
     engine = Engine(store, reading, flows, caller, missing, limits, publish, worker, is_stopping, errors)
     maintenance = MaintenanceJobs(engine)

@@ -34,11 +34,13 @@ from pollflow.machine import (
     decide,
     is_awaited,
 )
+from pollflow.runtime import logs
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.engine_errors import EngineErrors, cause_of, passes, stage
 from pollflow.runtime.handled import Handled, failed_by_engine, handled_of, ignored
 from pollflow.runtime.interruptions import reason_of
+from pollflow.runtime.masking import hider_of
 from pollflow.runtime.missing_functions import MissingFunctions, waiting_reason
 from pollflow.runtime.notifying import notify_parents
 from pollflow.runtime.parents import token_target
@@ -124,7 +126,11 @@ class Engine:
             result = self._commit(flow, claimed, TimedOut(), from_outside=True)
         if isinstance(result, Refusal):
             return ignored(f"another worker, a timeout or a stop came first ({result})")
-        return result.continued or handled_of(result.decision)
+        return result.continued or self._handled(claimed, result.decision)
+
+    def _handled(self, claimed: Claimed, decision: Decision) -> Handled:
+        details = [event.detail for event in decision.history]
+        return handled_of(decision, hider_of(self.caller.mask, claimed.state, details))
 
     def release(self, claimed: Claimed, *, pause: float = 0, reason: str = "") -> None:
         """Release a call: its message is published again, due after `pause` seconds.
@@ -218,11 +224,13 @@ class Engine:
 
     def _run_entry(self, key: MessageKey) -> Handled:
         current, nonce = key, self._nonce()
+        logs.hide.set(None)
         try:
             with stage("claim"):
                 claimed = self._claim(key, nonce)
             while isinstance(claimed, Claimed):
                 current, nonce = claimed.key, claimed.nonce
+                logs.hide.set(hider_of(self.caller.mask, claimed.state))
                 claimed = self.advance(claimed)
             return claimed
         except UnreadableRecord:
@@ -235,7 +243,7 @@ class Engine:
             if passes(error):
                 raise
             is_over = self.errors.count(current, error, nonce=nonce)
-            return failed_by_engine(cause_of(error), is_over=is_over)
+            return failed_by_engine(logs.masked(cause_of(error)), is_over=is_over)
 
     def _claim(self, key: MessageKey, nonce: str) -> Claimed | Handled:
         reply = self.store.claim(key, nonce)

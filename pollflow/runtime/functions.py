@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from pollflow.errors import InvalidArgument
 from pollflow.fdl.model import FunctionResource, JsonObject, Resource
 from pollflow.runtime.callables import Registered, check_callable, check_name, describe, is_same, own_name
+from pollflow.runtime.logs import HIDE
 
 Function = Callable[[JsonObject, "Context"], Any]
 _MAX_LISTED = 10
@@ -49,12 +50,16 @@ else:
 class CallLogger(_Adapter):
     """Logger of one call: its lines begin with `FLOW/NAME STEP: `, and its records have the ids as fields."""
 
+    def __init__(self, logger: logging.Logger, extra: dict[str, object], hide: Callable[[str], str]) -> None:
+        super().__init__(logger, extra)
+        self._hide = hide
+
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Prefix a line with its flow, execution and step."""
         info = self.extra or {}
         # A % in a name is not a format specifier.
         prefix = "{flow}/{execution} {step}".format_map(info).replace("%", "%%")
-        return super().process(f"{prefix}: {msg}", kwargs)
+        return f"{prefix}: {msg}", {**kwargs, "extra": {**info, HIDE: self._hide}}
 
 
 class Functions:

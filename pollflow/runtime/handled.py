@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
@@ -60,16 +61,16 @@ def failed_by_engine(cause: str, *, is_over: bool) -> Handled:
     return Handled(HandledAs.RETRIED, "the engine failed; the step runs again", ERROR, cause)
 
 
-def handled_of(decision: Decision) -> Handled:
-    """Return the result of a message whose decision was committed."""
+def handled_of(decision: Decision, hide: Callable[[str], str]) -> Handled:
+    """Return the result of a message whose decision was committed. `hide` masks secrets in errors and causes."""
     if (outcome := decision.outcome) is not None:
         if outcome.status is Status.FAILED:
-            return Handled(HandledAs.FAILED, "the execution failed", outcome.error, outcome.cause)
+            return Handled(HandledAs.FAILED, "the execution failed", hide(outcome.error), hide(outcome.cause))
         return Handled(HandledAs.COMMITTED, _end_text(decision.history[-1]))
     text, failure = _next_text(decision), _failure_in(decision)
     if failure is None:
         return Handled(HandledAs.COMMITTED, text)
-    error, cause = str(failure.detail["error"]), str(failure.detail["cause"])
+    error, cause = hide(str(failure.detail["error"])), hide(str(failure.detail["cause"]))
     if isinstance(decision.wake, ScheduleCall) and decision.state and decision.state.phase is Phase.RETRYING:
         attempt = f"attempt {decision.state.attempt} in {decision.wake.after:g} s"
         return Handled(HandledAs.RETRIED, attempt, error, cause, decision.wake.after)

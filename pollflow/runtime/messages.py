@@ -13,6 +13,7 @@ from typing import Any
 
 from pollflow.errors import InvalidArgument
 from pollflow.machine import ParentFrame
+from pollflow.printable import clean
 from pollflow.store import EncodedMessage, ExecutionKey, ExecutionRef, Message, MessageKey
 
 TASK_PREFIX = "pollflow."
@@ -67,7 +68,7 @@ def shown_name(message: Message) -> str:
 
     It has no execution, since Flower counts tasks by this name.
     """
-    return f"{task_name(message)} {message.key.ref.flow}/{message.metadata.step}"
+    return clean(f"{task_name(message)} {message.key.ref.flow}/{message.metadata.step}")
 
 
 def args_of(message: Message) -> list[str | int]:

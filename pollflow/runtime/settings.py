@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pollflow.amounts import duration, over_limit
 from pollflow.errors import ConfigurationError, InvalidArgument
 from pollflow.fdl.fields import EVENT_LIMIT, YEAR_SECONDS
 from pollflow.machine import Limits
+from pollflow.runtime.masking import DEFAULT_MASK, Mask
 from pollflow.store import Keys, Timing
 
 PREFIX = "pollflow_"
@@ -31,7 +32,7 @@ _MAY_BE_ZERO = {"function_grace"}
 class Settings:
     """The settings; each is set as `pollflow_NAME` in the Celery configuration. Times are seconds."""
 
-    redis_url: str = ""
+    redis_url: str = field(default="", repr=False)
     """The Redis that keeps the state. The default is `POLLFLOW_REDIS_URL`, else the broker if it is a Redis."""
     key_prefix: str = "pollflow"
     """The prefix of every key."""
@@ -69,22 +70,23 @@ class Settings:
     """The longest wait of a wait step."""
     max_concurrency: int = 100
     """The maximum number of branches or iterations of one step that run at the same time."""
+    mask: tuple[str, ...] = DEFAULT_MASK
+    """The names and paths of keys whose values are printed and logged as `***`."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for each in fields(self):
+            value = getattr(self, each.name)
             if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
-                if field.name in _MAY_BE_ZERO and value == 0:
+                if each.name in _MAY_BE_ZERO and value == 0:
                     continue
-                raise ConfigurationError(f"{PREFIX}{field.name} must be more than 0, not {value!r}")
+                raise ConfigurationError(f"{PREFIX}{each.name} must be more than 0, not {value!r}")
             if isinstance(value, float) and not value <= MAX_SECONDS:
-                raise ConfigurationError(
-                    over_limit(f"{PREFIX}{field.name} is {duration(value)}", duration(MAX_SECONDS))
-                )
+                raise ConfigurationError(over_limit(f"{PREFIX}{each.name} is {duration(value)}", duration(MAX_SECONDS)))
         try:
             Keys(self.key_prefix)
         except InvalidArgument as error:
             raise ConfigurationError(f"{PREFIX}key_prefix: {error}") from error
+        Mask.of(self.mask)
         for name, factor, other, reason in _ORDER:
             value, least = getattr(self, name), getattr(self, other)
             if value < factor * least:
@@ -96,14 +98,14 @@ class Settings:
     @classmethod
     def of(cls, conf: Any) -> Settings:
         """Read a Celery configuration. Raises ConfigurationError for a value of the wrong type or an unknown name."""
-        known = {field.name: field for field in fields(cls)}
+        known = {each.name: each for each in fields(cls)}
         _refuse_unknown(conf, known)
         values: dict[str, Any] = {}
-        for name, field in known.items():
+        for name, each in known.items():
             value = conf.get(PREFIX + name)
             if value is None:
                 continue
-            values[name] = _converted(type(field.default), PREFIX + name, value)
+            values[name] = _converted(type(each.default), PREFIX + name, value)
         return cls(**values)
 
     def dump(self) -> str:
@@ -113,9 +115,12 @@ class Settings:
     @classmethod
     def load(cls, text: str | None, **local: Any) -> Settings:
         """Return the settings that `dump` wrote, without unknown ones; `local` has the settings of this process."""
-        known = {field.name for field in fields(cls)} - _LOCAL
+        known = {each.name for each in fields(cls)} - _LOCAL
         stored = json.loads(text) if text else {}
-        return cls(**{name: value for name, value in stored.items() if name in known}, **local)
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+        }
+        return cls(**{name: value for name, value in values.items() if name in known}, **local)
 
     @property
     def timing(self) -> Timing:
@@ -158,6 +163,10 @@ def _refuse_unknown(conf: Any, known: Iterable[str]) -> None:
 def _converted(kind: type[Any], name: str, value: Any) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
+    if kind is tuple and isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    if kind is tuple:
+        raise ConfigurationError(f"{name} must be a list of texts, not {value!r}")
     if type(value) is not kind:
         raise ConfigurationError(f"{name} must be of type {kind.__name__}, not {value!r}")
     return value

@@ -14,6 +14,7 @@ from celery.worker.request import Request
 
 from pollflow.errors import StepError
 from pollflow.fdl.model import STEP_TYPES
+from pollflow.printable import clean, without_passwords
 from pollflow.runtime import deferred_signals, messages
 from pollflow.runtime.handled import Handled, HandledAs
 from pollflow.runtime.step_queues import StepQueues
@@ -74,9 +75,9 @@ def _result_of(handled: Handled) -> str:
     if handled.kind is HandledAs.RETRIED:
         # This only sets the state; the commit has published the message of the next attempt.
         raise Retry(exc=_exception_of(handled), when=handled.seconds)
-    return handled.text
+    return clean(handled.text)
 
 
 def _exception_of(handled: Handled) -> StepError:
-    cause = handled.cause
-    return StepError(handled.error, cause if len(cause) <= _MAX_CAUSE else cause[: _MAX_CAUSE - 1] + "…")
+    cause = without_passwords(handled.cause)
+    return StepError(clean(handled.error), clean(cause if len(cause) <= _MAX_CAUSE else cause[: _MAX_CAUSE - 1] + "…"))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pollflow.errors import DefinitionError, InvalidArgument, TaskError
 from pollflow.fdl import Flow, load_flow, read_yaml
 from pollflow.fdl.model import JsonObject, TaskStep
+from pollflow.printable import json_text
 from pollflow.runtime.functions import Functions
+from pollflow.runtime.masking import Hider, Mask
 from pollflow.testing.cases import load_script
 from pollflow.testing.drawing import draw
 from pollflow.testing.replies import NoReply, Reply, Source
@@ -57,12 +59,14 @@ def simulate(
     functions: Functions | Mapping[str, Source] | None = None,
     ask: Ask | None = None,
     until: float | None = None,
+    mask: Mask | None = None,
     write: Write,
 ) -> RunResult:
     """Run one flow and draw the run.
 
     Replies come from `script`, a YAML file with `functions` and `at` as in a case; else from `functions`, as in
-    `run_flow`; else from `ask`. Raises DefinitionError, and InvalidArgument also if `ask` gives no reply.
+    `run_flow`; else from `ask`. `mask` says which values are not printed. Raises DefinitionError, and InvalidArgument
+    also if `ask` gives no reply.
     """
     loaded = load_flow(flow)
     name = Path(flow).name.split(".")[0]
@@ -72,25 +76,38 @@ def simulate(
     elif functions is not None:
         run = VirtualRun(loaded, input, functions=functions, flow_name=name)
     else:
-        run = VirtualRun(loaded, input, functions={} if ask is None else _asking(loaded, ask), flow_name=name)
+        run = VirtualRun(loaded, input, functions={} if ask is None else _asking(loaded, ask, mask), flow_name=name)
     try:
         result = run.run(until)
     except NoReply as error:
         if isinstance(error.__cause__, OSError):
             raise error.__cause__ from None
         raise InvalidArgument(str(error)) from error
-    write(draw(result))
+    write(draw(_masked(result, mask)))
     return result
 
 
-def _asking(flow: Flow, ask: Ask) -> dict[str, Source]:
+def _masked(result: RunResult, mask: Mask | None) -> RunResult:
+    hider = Hider(mask)
+    hider.learn(result.output, *(event.detail for event in result.history))
+    return replace(
+        result,
+        output=hider.value(result.output),
+        error=None if result.error is None else hider.text(result.error),
+        cause=None if result.cause is None else hider.text(result.cause),
+        history=tuple(replace(event, detail=hider.value(event.detail)) for event in result.history),
+        refused=tuple(map(hider.text, result.refused)),
+    )
+
+
+def _asking(flow: Flow, ask: Ask, mask: Mask | None) -> dict[str, Source]:
     steps = [step for series in flow.series.values() for step in series.steps if isinstance(step, TaskStep)]
-    return {step.resource.arn: _asker(step.resource.arn, ask) for step in steps}
+    return {step.resource.arn: _asker(step.resource.arn, ask, mask) for step in steps}
 
 
-def _asker(name: str, ask: Ask) -> Source:
+def _asker(name: str, ask: Ask, mask: Mask | None) -> Source:
     def reply(input: JsonObject, context: object) -> Reply:
-        question = f"{name} is called with {json.dumps(input, ensure_ascii=False)}\n  {REPLY_FORMS}: "
+        question = f"{name} is called with {json_text(Hider(mask).value(input))}\n  {REPLY_FORMS}: "
         while True:
             try:
                 return _reply_of(ask(question).strip())

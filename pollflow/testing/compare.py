@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator, Sequence
 
 from pollflow.errors import error_text
 from pollflow.fdl.model import Json
 from pollflow.fdl.problems import Problem
+from pollflow.printable import MASK, json_text
+from pollflow.runtime.masking import DEFAULT_MASK, Hider, Mask
 from pollflow.testing.cases import ErrorExpected, Expected, Refusal
 from pollflow.testing.result import RunResult
 
 _MAX_SHOWN = 300
 _CONTEXT_LINES = 3
+_MASK = Mask.of(DEFAULT_MASK)
 
 
 def differences(expected: Expected, result: RunResult) -> list[str]:
-    """Return how the result differs from what is expected."""
+    """Return how the result differs from what is expected. The values of masked keys are not shown."""
     found = [*_status_and_time(expected, result), *_outputs(expected, result), *_steps_and_calls(expected, result)]
     if expected.refused is not None and expected.refused != len(result.refused):
         found.append(f"refused: expected {expected.refused}, actual {len(result.refused)}")
-    return found
+    hider = Hider(_MASK)
+    hider.learn(expected.output, result.output, *(event.detail for event in result.history))
+    return [hider.text(text) for text in found]
 
 
 def refusals(expected: Sequence[Refusal], problems: Sequence[Problem]) -> list[str]:
@@ -129,11 +133,16 @@ def _unequal(path: str, expected: Json, actual: Json, *, partly: bool = False) -
         for key, value in expected.items():
             inner = f"{path}.{key}"
             if key not in actual:
-                found.append(f"{inner}: expected {_shown(value)}, actual: missing")
+                found.append(f"{inner}: expected {_shown_below(key, value)}, actual: missing")
+            elif _MASK.hides((key,)):
+                if _unequal(inner, value, actual[key], partly=partly):
+                    found.append(f"{inner}: expected {MASK}, actual another value")
             else:
                 found += _unequal(inner, value, actual[key], partly=partly)
         if not partly:
-            found += [f"{path}.{key}: unexpected: {_shown(actual[key])}" for key in actual if key not in expected]
+            found += [
+                f"{path}.{key}: unexpected: {_shown_below(key, actual[key])}" for key in actual if key not in expected
+            ]
         return found
     if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         pairs = enumerate(zip(expected, actual, strict=True))
@@ -157,8 +166,12 @@ def _matches(refusal: Refusal, problem: Problem) -> bool:
 def _shown(value: Json) -> str:
     if value is None:
         return "nothing"
-    text = json.dumps(value, ensure_ascii=False)
+    text = json_text(Hider(_MASK).value(value))
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+def _shown_below(key: str, value: Json) -> str:
+    return MASK if _MASK.hides((key,)) else _shown(value)
 
 
 def _number(seconds: float) -> str:

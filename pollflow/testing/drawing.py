@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 from pollflow.errors import error_text
 from pollflow.fdl.model import Json
+from pollflow.printable import clean, json_text
 from pollflow.runtime import arguments
 from pollflow.store import StoredEvent
 from pollflow.testing.result import RunResult
@@ -39,7 +39,7 @@ def draw(result: RunResult) -> str:
         lines.append(f"{visit.began:>9g} s  {name:<{width}}  {ended:>9}  {visit.result}".rstrip())
         lines += [f"{'':>11}  {'':<{width}}  {'':>9}  · {note}" for note in visit.notes]
     for refused in result.refused:
-        lines.append(f"refused: {refused}")
+        lines.append(clean(f"refused: {refused}"))
     lines.append(_end(result))
     return "\n".join(lines)
 
@@ -52,10 +52,10 @@ def _visits(history: tuple[StoredEvent, ...], start: float) -> list[_Visit]:
         stack = open_after.get(event.cause, ())
         moment = round(event.at - start, 6)
         if event.type == "StepEntered":
-            visit = _Visit(moment, event.step, len(stack))
+            visit = _Visit(moment, clean(event.step), len(stack))
             visits.append(visit)
             stack = (*stack, visit)
-        elif stack and stack[-1].step == event.step:
+        elif stack and stack[-1].step == clean(event.step):
             _add_event(stack[-1], event, moment)
             if event.type in _ENDS and "goto" not in event.detail:
                 stack = stack[:-1]
@@ -71,9 +71,9 @@ def _add_event(visit: _Visit, event: StoredEvent, moment: float) -> None:
         visit.result = f"→ {_short(detail['output'])}"
     elif event.type == "StepFailed":
         caught = f", caught: goto {detail['goto']}" if "goto" in detail else ""
-        visit.result = f"✗ {_error(detail)}{caught}"
+        visit.result = clean(f"✗ {_error(detail)}{caught}")
     elif event.type in ("TaskFailed", "TaskTimedOut"):
-        visit.notes.append(f"attempt {detail['attempt']}: {_error(detail)}")
+        visit.notes.append(clean(f"attempt {detail['attempt']}: {_error(detail)}"))
     elif event.type == "TaskStarted" and detail["start"] > 1:
         visit.notes.append(f"attempt {detail['attempt']}: called again after its worker died")
 
@@ -81,8 +81,8 @@ def _add_event(visit: _Visit, event: StoredEvent, moment: float) -> None:
 def _end(result: RunResult) -> str:
     text = f"{result.status.value} after {result.seconds:g} s"
     if result.error is not None:
-        return f"{text}: {error_text(result.error, result.cause or '')}".removesuffix(": ")
-    return text if result.output is None else f"{text}: {json.dumps(result.output, ensure_ascii=False)}"
+        return clean(f"{text}: {error_text(result.error, result.cause or '')}".removesuffix(": "))
+    return text if result.output is None else f"{text}: {json_text(result.output)}"
 
 
 def _error(detail: dict[str, Json]) -> str:
@@ -90,5 +90,5 @@ def _error(detail: dict[str, Json]) -> str:
 
 
 def _short(value: Json) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = json_text(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pytest
 
 from pollflow.errors import PollflowError
+from pollflow.printable import clean, clean_lines
 from pollflow.testing.cases import Case, load_cases
 from pollflow.testing.files import is_flow_test
 from pollflow.testing.flows import FlowLike, run_flow
@@ -48,12 +49,12 @@ class FlowTestItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Return the differences, without the traceback through pollflow."""
         if isinstance(excinfo.value, CaseFailed):
-            return f"{self.case.path}:{self.case.line}: {self.case.name}\n{excinfo.value}"
+            return clean_lines(f"{self.case.path}:{self.case.line}: {clean(self.case.name)}\n{excinfo.value}")
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Return file, line (from 0) and name."""
-        return self.path, self.case.line - 1, self.case.name
+        return self.path, self.case.line - 1, clean(self.case.name)
 
 
 class FlowTestFile(pytest.File):
@@ -64,9 +65,9 @@ class FlowTestFile(pytest.File):
         try:
             cases = load_cases(self.path)
         except PollflowError as error:
-            raise self.CollectError(str(error)) from error
+            raise self.CollectError(clean_lines(str(error))) from error
         for case in cases:
-            yield FlowTestItem.from_parent(self, name=case.name, case=case)
+            yield FlowTestItem.from_parent(self, name=clean(case.name), case=case)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> FlowTestFile | None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET  # nosec B405 - it writes XML and reads none
 from dataclasses import dataclass
 from pathlib import Path
 
 from pollflow.errors import InvalidArgument
+from pollflow.printable import clean, clean_lines
 from pollflow.runtime import arguments
-
-_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +27,8 @@ class Verdict:
         return not self.differences
 
     def __str__(self) -> str:
-        line = f"{'ok    ' if self.passed else 'FAILED'} {self.path}: {self.name}"
-        return "\n".join([line, *(_indented(text) for text in self.differences)])
+        line = f"{'ok    ' if self.passed else 'FAILED'} {clean(f'{self.path}: {self.name}')}"
+        return "\n".join([line, *(_indented(clean_lines(text)) for text in self.differences)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +69,19 @@ class FlowTestReport:
 
 def _element(verdict: Verdict) -> ET.Element:
     attributes = {
-        "classname": _plain(verdict.path),
-        "name": _plain(verdict.name),
-        "file": _plain(verdict.path),
+        "classname": clean_lines(verdict.path),
+        "name": clean_lines(verdict.name),
+        "file": clean_lines(verdict.path),
         "line": str(verdict.line),
         "time": f"{verdict.seconds:.3f}",
     }
     element = ET.Element("testcase", attributes)
     if not verdict.passed:
-        first = verdict.differences[0].splitlines()[0]
-        failure = ET.SubElement(element, "failure", {"message": _plain(first)})
-        failure.text = _plain("\n".join(verdict.differences))
+        first = verdict.differences[0].partition("\n")[0]
+        failure = ET.SubElement(element, "failure", {"message": clean_lines(first)})
+        failure.text = clean_lines("\n".join(verdict.differences))
     return element
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
-
-
-def _plain(text: str) -> str:
-    return _NOT_IN_XML.sub("?", text)
+    return "\n".join(f"    {line}".rstrip() for line in text.split("\n"))

@@ -85,6 +85,9 @@ def raise_(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
             raise asyncio.CancelledError
         case "generator exit":
             raise GeneratorExit
+        case "secret":
+            context.logger.info("logs %s\n[ERROR] imitated\x1b[2J", input["password"])
+            raise ValueError(f"{input['password']} is wrong\n[ERROR] imitated\x1b[2J; token {input.get('callback')}")
         case "other redis":
             pollflow.Client("redis://127.0.0.1:1/0").flows()
     return {}

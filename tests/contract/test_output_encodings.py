@@ -14,7 +14,7 @@ from redis import Redis
 
 from pollflow import Client, Context, TaskError
 from pollflow.cli import texts
-from pollflow.cli.texts import clean
+from pollflow.printable import clean
 from tests.contract.conftest import Bench
 
 TEXT = "中文 é 😀 half \ud83d NUL \x00 \x9b \u202e"

@@ -19,9 +19,10 @@ from pollflow.cli.inputs import read_input, split_execution
 from pollflow.cli.project_app import AppName, nearest_project
 from pollflow.cli.required_functions import check_functions
 from pollflow.cli.session import ProjectLocation, find_location
-from pollflow.cli.texts import clean, columns, countdown, counted, duration
+from pollflow.cli.texts import columns, countdown, counted, duration
 from pollflow.errors import InvalidArgument, PollflowError
 from pollflow.fdl import read_flow
+from pollflow.printable import clean
 
 PROJECT = Path(__file__).parents[3]
 BAD = "version: v1\ntype: flow\nsteps:\n  - type: wait\n    name: A\n    duration: ten\n"
