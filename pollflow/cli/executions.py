@@ -106,7 +106,11 @@ def show(
             if event.type == "StepEntered":
                 last_step = event.step
         if as_json:
-            _ = (found.input, found.output)  # raises DamagedRecord before an incomplete document is printed
+            _ = (
+                found.input,
+                found.output,
+                found.cause,
+            )  # raises DamagedRecord before an incomplete document is printed
             last = {} if found.ended_at is None else {"last_step": last_step}
             print_json({**documents.of_execution(found), "events": count, **last})
             return

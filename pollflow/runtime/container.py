@@ -19,6 +19,7 @@ from pollflow.runtime.starting import Starter, new_identity
 from pollflow.runtime.subflows import SubFlows
 from pollflow.runtime.sweep import Sweeper
 from pollflow.store import (
+    CLEAR,
     Clock,
     Connection,
     Definitions,
@@ -26,6 +27,7 @@ from pollflow.store import (
     QueueReader,
     Reading,
     RetryPolicy,
+    Sealer,
     Store,
 )
 
@@ -59,18 +61,25 @@ def build_container(
     clock: Clock | None = None,
     retry_policy: RetryPolicy | None = None,
     new_identity: Callable[[], tuple[str, str]] = new_identity,
+    sealer: Sealer = CLEAR,
 ) -> Container:
     """Construct the objects on one connection pool. This sends nothing to Redis.
 
     An error of `publish` is counted in the entry of the message. `retry_policy`: how this process retries while Redis
-    cannot serve; the default is not to retry.
+    cannot serve; the default is not to retry. `sealer` encodes the data of users.
     """
     keys, limits, clock = settings.keys, settings.limits, clock or Clock()
     retry_policy = retry_policy or RetryPolicy(is_durable=settings.durable)
     store = Store(
-        client, keys=keys, timing=settings.timing, encode=routes.encode, clock=clock, retry_policy=retry_policy
+        client,
+        keys=keys,
+        timing=settings.timing,
+        encode=routes.encode,
+        clock=clock,
+        retry_policy=retry_policy,
+        sealer=sealer,
     )
-    reading, definitions = Reading(client, keys, clock, store.scripts), Definitions(client, keys)
+    reading, definitions = Reading(client, keys, clock, store.scripts, sealer), Definitions(client, keys)
     directory = Directory(client, keys)
     flows = FlowCache(definitions)
     errors = EngineErrors(store, settings.max_engine_errors)

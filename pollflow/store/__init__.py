@@ -1,6 +1,7 @@
 """State in Redis: keys, scripts and records. It knows neither Celery nor the meaning of a step."""
 
 from pollflow.store.clock import Clock
+from pollflow.store.codec import CLEAR, AbsentCodec, Codec, CodecContext, Sealer
 from pollflow.store.commands import Conflict, Sent, Stale
 from pollflow.store.commits import new_token
 from pollflow.store.compaction import is_time_to_compact
@@ -37,14 +38,18 @@ from pollflow.store.transitions import MAX_PARENTS
 from pollflow.store.urls import RedisLocation
 
 __all__ = [
+    "CLEAR",
     "LATE",
     "LEASED",
     "MAX_PARENTS",
     "NO_RETRY",
     "SHARDS",
     "STALE",
+    "AbsentCodec",
     "Claimed",
     "Clock",
+    "Codec",
+    "CodecContext",
     "Committed",
     "Conflict",
     "Connection",
@@ -67,6 +72,7 @@ __all__ = [
     "RedisLocation",
     "Refusal",
     "RetryPolicy",
+    "Sealer",
     "Sent",
     "ServerInfo",
     "Snapshot",
