@@ -52,8 +52,7 @@ class Transitions(Commits):
         the execution already exists. Raises NotDurable, and TaskAlreadyCompleted if the step has cancelled it before.
         """
         key, values = ExecutionKey.of(info), dict[str, str]()
-        ref = key.ref
-        encoded = self._encode_next(info, decision, new_token())
+        ref, encoded = key.ref, self._encode_next(info, decision, new_token())
         encoded_input = self.sealer.seal(ref, INPUT, dump_json(execution_input))
         script = commands.Start(
             execution=key,
@@ -67,8 +66,8 @@ class Transitions(Commits):
             max_countdown=self.timing.max_countdown,
             redelivery_timeout=self.timing.redelivery_timeout,
         )
-        keys = script_keys.start_keys(self.keys, ref, self._queue(ref, encoded.queue))
-        reply = self._commit(script, keys, durable=durable)
+        queue = self._queue(ref, encoded.queue)
+        reply = self._commit(script, script_keys.start_keys(self.keys, ref, queue), durable=durable)
         match reply:
             case commands.Cancelled():
                 raise TaskAlreadyCompleted
