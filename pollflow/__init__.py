@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pollflow.errors import (
+    CodecError,
     ConfigurationError,
     DamagedRecord,
     DefinitionError,
@@ -15,6 +16,7 @@ from pollflow.errors import (
     FlowNotExists,
     InvalidArgument,
     InvalidTaskToken,
+    MissingKey,
     NotDurable,
     PollflowError,
     RedisNotConfigured,
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from pollflow.runtime.app import attach, beat_schedule
     from pollflow.runtime.fc import fc_handler
     from pollflow.runtime.functions import Context, Functions, function
+    from pollflow.store.aes_gcm import AesGcmCodec
+    from pollflow.store.codec import Codec, CodecContext
+    from pollflow.store.zstd import ZstdCodec
 else:
     # Importing Celery and Redis takes most of a second, so these names are imported when they are first used.
     __getattr__ = exports(
@@ -61,12 +66,19 @@ else:
             "runtime.app": ("attach", "beat_schedule"),
             "runtime.fc": ("fc_handler",),
             "runtime.functions": ("Context", "Functions", "function"),
+            "store.aes_gcm": ("AesGcmCodec",),
+            "store.codec": ("Codec", "CodecContext"),
+            "store.zstd": ("ZstdCodec",),
         },
     )
 
 __all__ = [
+    "AesGcmCodec",
     "AuditEntry",
     "Client",
+    "Codec",
+    "CodecContext",
+    "CodecError",
     "ConfigurationError",
     "Context",
     "DamagedRecord",
@@ -83,6 +95,7 @@ __all__ = [
     "HistoryEntry",
     "InvalidArgument",
     "InvalidTaskToken",
+    "MissingKey",
     "NotDurable",
     "OpenStep",
     "PollflowError",
@@ -96,6 +109,7 @@ __all__ = [
     "TaskError",
     "UnreadableRecord",
     "WaitTimeout",
+    "ZstdCodec",
     "attach",
     "beat_schedule",
     "fc_handler",

@@ -20,6 +20,8 @@ PollflowError
 ├── NotDurable                              the append-only file has not acknowledged the write
 ├── DamagedRecord                           a stored record cannot be decoded
 ├── UnreadableRecord                        a stored record has a layout that this release cannot read
+│   └── MissingKey                          a stored record is encoded, and this process lacks its key or codec
+├── CodecError                              the codec of the app fails to encode data
 └── WaitTimeout (TimeoutError)              an execution did not end within the timeout
 
 The first line of a class's docstring is its default message.
@@ -152,6 +154,17 @@ class DamagedRecord(PollflowError):
 
 class UnreadableRecord(PollflowError):
     """A stored record has a layout that this release cannot read."""
+
+
+class MissingKey(UnreadableRecord):
+    """A stored record is encoded, and this process lacks its key or codec.
+
+    Another process can read it, or this one after its configuration was changed. Codecs raise it.
+    """
+
+
+class CodecError(PollflowError):
+    """The codec of the app (pollflow_codec) fails to encode data."""
 
 
 class WaitTimeout(PollflowError, TimeoutError):

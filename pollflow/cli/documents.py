@@ -31,7 +31,7 @@ def of_execution(execution: Execution) -> dict[str, Any]:
     if "output" not in damaged and execution.output is not None:
         document["output"] = execution.output
     if execution.error is not None:
-        document |= {"error": execution.error, "cause": execution.cause or ""}
+        document |= {"error": execution.error, "cause": "" if "cause" in damaged else execution.cause or ""}
     return {**document, "open_steps": [of_step(step) for step in execution.open_steps]}
 
 

@@ -111,7 +111,8 @@ def show(
                 last_step = event.step
         found = session.shown(found, is_unmasked=unmask)
         if as_json:
-            _ = (found.input, found.output)  # raises DamagedRecord before an incomplete document is printed
+            # Raises DamagedRecord before an incomplete document is printed.
+            _ = (found.input, found.output, found.cause)
             last = {} if found.ended_at is None else {"last_step": last_step}
             print_json({**documents.of_execution(found), "events": count, **last})
             return

@@ -42,6 +42,7 @@ COLUMNS = (
 
 
 def deploy(
+    *,
     flow_files: FlowFiles,
     name: FlowName = None,
     by: By = None,

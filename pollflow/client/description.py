@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
+from typing import Any
 
-from pollflow.errors import DamagedRecord, ExecutionNotExists, FlowNotExists, UnreadableRecord
+from pollflow.errors import DamagedRecord, ExecutionNotExists, FlowNotExists, MissingKey, UnreadableRecord
 from pollflow.fdl.model import JsonObject
 from pollflow.machine.data import step_at
 from pollflow.runtime.container import Container
@@ -85,6 +86,8 @@ class Description:
     open_steps: tuple[OpenStep, ...]
     damaged: tuple[str, ...] = ()
     """What is stored and cannot be decoded: fields, which are empty here, and frames, which are left out."""
+    missing_key: str = ""
+    """Why this process cannot decode some of these fields: it lacks their key or codec. Empty if it lacks none."""
 
     @property
     def key(self) -> ExecutionKey:
@@ -117,40 +120,45 @@ def timestamp(seconds: float) -> datetime:
 def _description(container: Container, snapshot: Snapshot, now: float) -> Description:
     record = snapshot.execution
     has_ended = record.status.ended
-    input, output, problems = _data_of(record)
+    data = _Data(record)
     return Description(
         flow=record.ref.flow,
         name=record.ref.name,
         id=record.id,
         incarnation=record.key.incarnation,
         status=record.status.value,
-        input=input,
-        output=output,
+        input=data.read("input") or {},
+        output=data.read("output"),
         error=record.error,
-        cause=record.cause,
+        cause=data.read("cause"),
         started_at=timestamp(record.started_at),
         ended_at=None if record.ended_at is None else timestamp(record.ended_at),
         digest=record.digest,
         events=record.events,
         open_steps=() if has_ended else _open_steps(container, snapshot, now),
-        damaged=(*problems, *snapshot.damaged),
+        damaged=(*data.damaged, *snapshot.damaged),
+        missing_key=data.missing_key,
     )
 
 
-def _data_of(record: ExecutionRecord) -> tuple[JsonObject, JsonObject | None, tuple[str, ...]]:
-    """Return input and output, and the names of those that cannot be decoded."""
-    input: JsonObject = {}
-    output: JsonObject | None = None
-    problems = []
-    try:
-        input = record.input
-    except DamagedRecord:
-        problems.append("input")
-    try:
-        output = record.output
-    except DamagedRecord:
-        problems.append("output")
-    return input, output, tuple(problems)
+class _Data:
+    """Reads the data of users of an execution, and notes what cannot be decoded."""
+
+    def __init__(self, record: ExecutionRecord) -> None:
+        self._record = record
+        self.damaged: list[str] = []
+        self.missing_key = ""
+
+    def read(self, name: str) -> Any:
+        """Return an attribute of the record; None if it cannot be decoded."""
+        try:
+            return getattr(self._record, name)
+        except MissingKey as error:
+            self.missing_key = str(error)
+        except DamagedRecord:
+            pass
+        self.damaged.append(name)
+        return None
 
 
 def _open_steps(container: Container, snapshot: Snapshot, now: float) -> tuple[OpenStep, ...]:
@@ -203,6 +211,6 @@ def _step_of(container: Container, digest: str, record: FrameRecord) -> tuple[st
     try:
         state = record.state
         step = step_at(container.engine.flows.get(digest), state.levels[-1])
-    except (UnreadableRecord, FlowNotExists, ValueError, LookupError, TypeError):
+    except (UnreadableRecord, DamagedRecord, FlowNotExists, ValueError, LookupError, TypeError):
         return metadata.step or _UNKNOWN, metadata.type, 1, metadata.attempt, None
     return step.name, step.type, state.visit, state.attempt, state.last_error or None

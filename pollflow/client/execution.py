@@ -9,7 +9,14 @@ from datetime import datetime
 
 from pollflow.client.actor import actor
 from pollflow.client.description import Description, OpenStep, describe, timestamp
-from pollflow.errors import DamagedRecord, ExecutionAlreadyCompleted, ExecutionNotExists, InvalidArgument, WaitTimeout
+from pollflow.errors import (
+    DamagedRecord,
+    ExecutionAlreadyCompleted,
+    ExecutionNotExists,
+    InvalidArgument,
+    MissingKey,
+    WaitTimeout,
+)
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
 from pollflow.machine.limits import MAX_CAUSE, MAX_ERROR
@@ -80,13 +87,13 @@ class Execution:
 
     @property
     def input(self) -> JsonObject:
-        """The input that it was started with. Raises DamagedRecord if it cannot be decoded."""
+        """The input that it was started with. Raises DamagedRecord, or MissingKey, if it cannot be decoded."""
         self._check("input")
         return self.description.input
 
     @property
     def output(self) -> JsonObject | None:
-        """The output; None unless it succeeded. Raises DamagedRecord if it cannot be decoded."""
+        """The output; None unless it succeeded. Raises DamagedRecord, or MissingKey, if it cannot be decoded."""
         self._check("output")
         return self.description.output
 
@@ -97,7 +104,9 @@ class Execution:
 
     @property
     def cause(self) -> str | None:
-        """The text that explains the error."""
+        """The text that explains the error. Raises MissingKey if this process cannot decode it."""
+        if self.description.cause is None and self.description.missing_key:
+            self._check("cause")
         return self.description.cause
 
     @property
@@ -180,6 +189,8 @@ class Execution:
 
     def _check(self, name: str) -> None:
         if name in self.description.damaged:
+            if self.description.missing_key:
+                raise MissingKey(self.description.missing_key)
             raise DamagedRecord(f'the {name} of execution "{self.description.key.ref}" cannot be decoded')
 
     def _record(self) -> ExecutionRecord:

@@ -14,7 +14,7 @@ from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Connection, Directory, Keys, Message
+from pollflow.store import CLEAR, AbsentCodec, Connection, Directory, Keys, Message, Sealer
 
 if TYPE_CHECKING:
     from pollflow.runtime.app import Attached
@@ -61,8 +61,11 @@ class RegisteredContainer:
     def _build(self, routes: Routes, stored_settings: str | None) -> Container:
         settings = Settings.load(stored_settings, key_prefix=self._keys.prefix)
         publish: Publish = _leave_to_sweep
+        # What Redis holds names the codec of the workers; it is not imported.
+        sealer = Sealer(AbsentCodec(str(settings.codec))) if settings.codec else CLEAR
         if self._attached is not None:
             routes, settings = self._attached.container.routes, self._attached.settings
+            sealer = self._attached.sealer
             # Before a worker has registered, workers of this broker may keep their state in another Redis.
             publish = self._attached.publish if stored_settings is not None else _leave_to_sweep
         if not routes.in_script and publish is _leave_to_sweep:
@@ -75,6 +78,7 @@ class RegisteredContainer:
             publish=publish,
             functions=Functions(),
             worker=lambda: "client",
+            sealer=sealer,
         )
 
 

@@ -28,6 +28,7 @@ from pollflow.runtime.celery_internals import (
 )
 from pollflow.runtime.celery_urls import accept_unix_urls
 from pollflow.runtime.checks import check_celery, check_consumed
+from pollflow.runtime.codecs import sealer_of
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
@@ -41,7 +42,7 @@ from pollflow.runtime.settings import Settings
 from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
 from pollflow.runtime.step_queues import StepQueues
 from pollflow.runtime.tasks import SWEEP_TASK, add_tasks
-from pollflow.store import Message, RedisLocation, RetryPolicy, connect
+from pollflow.store import Message, RedisLocation, RetryPolicy, Sealer, connect
 
 _WORKER_RETRY_SECONDS = 5
 _BACKGROUND_RETRY_SECONDS = 2
@@ -69,6 +70,7 @@ class Attached:
     is_url_explicit: bool
     """Whether the code or the configuration of the app names this Redis as that of the state."""
     publish: Publish
+    sealer: Sealer
 
 
 def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | None = None) -> Attached:
@@ -97,6 +99,7 @@ def attach(app: Celery, redis_url: str | None = None, *, functions: Functions | 
         step_request(attached.background.engine),
         handle=attached.container.engine.handle,
         sweep=attached.background.sweeper.sweep,
+        hides_causes=attached.sealer.codec is not None,
     )
     _add_worker_hooks(app, attached)
     return attached
@@ -110,6 +113,7 @@ def _objects_of(app: Celery, redis_url: str | None, functions: Functions) -> Att
     queues = StepQueues.of(app, settings.key_prefix)
     routes = _routes(app, location, broker, queues)
     check_celery(app, settings, broker, routes)
+    sealer = sealer_of(settings.codec)
     publish = _publisher(app, queues)
 
     def container(retry_seconds: float, retry_policy: RetryPolicy) -> Container:
@@ -122,6 +126,7 @@ def _objects_of(app: Celery, redis_url: str | None, functions: Functions) -> Att
             worker=worker_name,
             is_stopping=shutdown_flag.is_stopping,
             retry_policy=retry_policy,
+            sealer=sealer,
         )
 
     return Attached(
@@ -137,6 +142,7 @@ def _objects_of(app: Celery, redis_url: str | None, functions: Functions) -> Att
         container(_BACKGROUND_RETRY_SECONDS, _retry_policy(settings, claim_seconds=0, commit_seconds=0)),
         is_url_explicit=bool(explicit_url),
         publish=publish,
+        sealer=sealer,
     )
 
 

@@ -21,6 +21,7 @@ from pollflow.runtime.starting import Starter, new_identity
 from pollflow.runtime.subflows import SubFlows
 from pollflow.runtime.sweep import Sweeper
 from pollflow.store import (
+    CLEAR,
     AuditLog,
     Clock,
     Connection,
@@ -29,6 +30,7 @@ from pollflow.store import (
     QueueReader,
     Reading,
     RetryPolicy,
+    Sealer,
     Store,
 )
 
@@ -63,27 +65,26 @@ def build_container(
     clock: Clock | None = None,
     retry_policy: RetryPolicy | None = None,
     new_identity: Callable[[], tuple[str, str]] = new_identity,
+    sealer: Sealer = CLEAR,
 ) -> Container:
     """Construct the objects on one connection pool. This sends nothing to Redis.
 
     An error of `publish` is counted in the entry of the message. `retry_policy`: how this process retries while Redis
-    cannot serve; the default is not to retry.
+    cannot serve; the default is not to retry. `sealer` encodes the data of users.
     """
     protect_logs()
     keys, limits, clock = settings.keys, settings.limits, clock or Clock()
-    retry_policy = retry_policy or RetryPolicy(is_durable=settings.durable)
-    store = Store(
-        client, keys=keys, timing=settings.timing, encode=routes.encode, clock=clock, retry_policy=retry_policy
-    )
-    reading, definitions = Reading(client, keys, clock), Definitions(client, keys)
+    retrying = retry_policy or RetryPolicy(is_durable=settings.durable)
+    timing, encode = settings.timing, routes.encode
+    store = Store(client, keys=keys, timing=timing, encode=encode, clock=clock, retry_policy=retrying, sealer=sealer)
+    reading, definitions = Reading(client, keys, clock, sealer), Definitions(client, keys)
     directory, audit = Directory(client, keys), AuditLog(client, keys)
     flows = FlowCache(definitions)
     errors = EngineErrors(store, settings.max_engine_errors)
     publish = counting(publish, errors)
     starter = Starter(store, reading, definitions, flows, limits, publish, new_identity)
-    caller = Caller(
-        functions, SubFlows(starter, reading), settings.max_crashes, Mask.of(settings.mask), is_interruption
-    )
+    mask = Mask.of(settings.mask)
+    caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes, mask, is_interruption)
     missing = MissingFunctions(functions, directory, reading, settings.function_grace)
     engine = Engine(store, reading, flows, caller, missing, limits, publish, worker, is_stopping, errors)
     maintenance = MaintenanceJobs(engine)

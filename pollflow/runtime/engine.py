@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from pollflow.errors import (
     ExecutionNotExists,
+    MissingKey,
     StoreUnavailable,
     TaskAlreadyCompleted,
     UnreadableRecord,
@@ -183,14 +184,17 @@ class Engine:
         *,
         parent_links: Sequence[ParentLink] | None = None,
         by: str | None = None,
+        is_clear: bool = False,
     ) -> Status | None:
         """Stop an execution, or end it by its time limit. Return None on success, else the status that it had before.
 
         `parent_links`: end it only while exactly these steps wait for it; if others do, or it does not exist, change
         nothing and return None. Without `parent_links`, raises ExecutionNotExists. `by`: the user who stops it.
+        `is_clear`: do not encode the cause.
         """
         history = [HistoryEvent(f"Execution{status.value}", "", {"error": error, "cause": cause}, by or "")]
-        before = self.store.end(key, history, Outcome(status, None, error, cause), parent_links=parent_links, by=by)
+        outcome = Outcome(status, None, error, cause)
+        before = self.store.end(key, history, outcome, parent_links=parent_links, by=by, is_clear=is_clear)
         if before is None and parent_links is None:
             raise ExecutionNotExists(f'execution "{key.ref}" does not exist')
         return None if before is Status.RUNNING else before
@@ -233,12 +237,11 @@ class Engine:
                 logs.hide.set(hider_of(self.caller.mask, claimed.state))
                 claimed = self.advance(claimed)
             return claimed
-        except UnreadableRecord:
-            logger.warning(
-                "the state needs a later release; publishing the message again", extra=_ids(key), exc_info=True
-            )
-            self._leave_to_later_release(key)
-            return ignored("the state needs a later release; published again")
+        except UnreadableRecord as error:
+            need = "a key" if isinstance(error, MissingKey) else "a later release"
+            logger.warning("the state needs %s; publishing the message again: %s", need, error, extra=_ids(key))
+            self._leave_to_others(key)
+            return ignored(f"the state needs {need}; published again")
         except Exception as error:
             if passes(error):
                 raise
@@ -260,11 +263,11 @@ class Engine:
             return ignored(f"a stale or duplicate message ({reply})")
         return reply
 
-    def _leave_to_later_release(self, key: MessageKey) -> None:
-        """Publish the message again after a pause, because only a later release can read the state."""
+    def _leave_to_others(self, key: MessageKey) -> None:
+        """Publish the message again after a pause: only a later release or a worker with the key can read the state."""
         record = self._current_frame(key)
         if record is not None:
-            # The pause grows linearly, because an idle worker of this release often takes the message again.
+            # The pause grows linearly, because an idle worker that cannot read it often takes the message again.
             self._requeue(key, record, min(_REQUEUE_STEP_SECONDS * record.sent, _MAX_REQUEUE_SECONDS))
 
     def _current_frame(self, key: MessageKey) -> FrameRecord | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pollflow.errors import StoreRefused, StoreUnavailable, UnreadableRecord
+from pollflow.errors import CodecError, StoreRefused, StoreUnavailable, UnreadableRecord
 from pollflow.machine import HistoryEvent, Outcome, Status
 from pollflow.runtime.routes import Publish
 from pollflow.store import Message, MessageKey, Store
@@ -47,8 +47,7 @@ def cause_of(error: Exception) -> str:
     except Exception:  # an exception may have a broken `__str__`
         text = ""
     shortened = text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
-    where = vars(error).get(_STAGE, "handling of the step")
-    return f"the engine failed at the {where}: {type(error).__name__}: {shortened}".removesuffix(": ")
+    return f"the engine failed at the {_stage_of(error)}: {type(error).__name__}: {shortened}".removesuffix(": ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +69,28 @@ class EngineErrors:
             logger.error("%s (error %s of %d)", cause, count or "-", self.limit, extra=extra, exc_info=error)
             if count is None or count < self.limit:
                 return count is None
-            history = [HistoryEvent(f"Execution{Status.FAILED.value}", "", {"error": ERROR, "cause": cause})]
-            self.store.fail(key, history, Outcome(Status.FAILED, None, ERROR, cause))
+            self._fail(key, error, cause)
             logger.error("the execution has failed after %d errors of the engine", count, extra=extra)
         except Exception as problem:  # the entry is due again, and its next error is counted
             logger.warning("%s; an error of the engine is not counted", problem, extra=extra, exc_info=error)
             return False
         return True
+
+    def _fail(self, key: MessageKey, error: Exception, cause: str) -> None:
+        try:
+            self.store.fail(key, _ended(cause), Outcome(Status.FAILED, None, ERROR, cause))
+        except (CodecError, UnreadableRecord):
+            # Without the codec, and so without any text that may have data of users.
+            cause = f"the engine failed at the {_stage_of(error)}: {type(error).__name__}"
+            self.store.fail(key, _ended(cause), Outcome(Status.FAILED, None, ERROR, cause), is_clear=True)
+
+
+def _ended(cause: str) -> list[HistoryEvent]:
+    return [HistoryEvent(f"Execution{Status.FAILED.value}", "", {"error": ERROR, "cause": cause})]
+
+
+def _stage_of(error: Exception) -> str:
+    return str(vars(error).get(_STAGE, "handling of the step"))
 
 
 def counting(publish: Publish, errors: EngineErrors) -> Publish:

@@ -74,7 +74,8 @@ class MaintenanceJobs:
             if limit >= engine.limits.max_execution_seconds:
                 cause += ", the limit of an execution (pollflow_max_execution_time)"
         try:
-            engine.end(key, Status.TIMED_OUT, "FnF.ExecutionTimeout", cause)
+            # The cause has no data of users, so that a worker without the key and a broken codec do not matter.
+            engine.end(key, Status.TIMED_OUT, "FnF.ExecutionTimeout", cause, is_clear=True)
         except ExecutionNotExists:
             engine.store.forget(WakeUp(key, job="deadline"))
         else:

@@ -56,8 +56,8 @@ def _is_over(engine: Engine, reading: Reading, link: ParentLink, record: Executi
         engine.report_by(reading, link.token, _end_event(record))
     except (InvalidTaskToken, TaskAlreadyCompleted):
         logger.info("the parent no longer waits for this execution", extra=extra)
-    except UnreadableRecord:
-        logger.warning("the state of the parent needs a later release", extra=extra, exc_info=True)
+    except UnreadableRecord as error:
+        logger.warning("the parent cannot be notified here: %s", error, extra=extra)
         return False
     except Exception as error:
         if passes(error):

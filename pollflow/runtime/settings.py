@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pollflow.amounts import duration, over_limit
@@ -72,6 +72,8 @@ class Settings:
     """The maximum number of branches or iterations of one step that run at the same time."""
     mask: tuple[str, ...] = DEFAULT_MASK
     """The names and paths of keys whose values are printed and logged as `***`."""
+    codec: object = ""
+    """The codec that encodes data of users before it is stored: an object, or its dotted name `MODULE:NAME`."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -105,12 +107,18 @@ class Settings:
             value = conf.get(PREFIX + name)
             if value is None:
                 continue
-            values[name] = _converted(type(each.default), PREFIX + name, value)
+            values[name] = value if name == "codec" else _converted(type(each.default), PREFIX + name, value)
         return cls(**values)
 
     def dump(self) -> str:
-        """Return the settings as JSON for clients, without the Redis URL and the key prefix."""
-        return json.dumps({name: value for name, value in asdict(self).items() if name not in _LOCAL})
+        """Return the settings as JSON for clients, without the Redis URL and the key prefix.
+
+        Of the codec they learn only its name: what Redis holds is never imported.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _LOCAL}
+        if not isinstance(self.codec, str):
+            values["codec"] = type(self.codec).__name__
+        return json.dumps(values)
 
     @classmethod
     def load(cls, text: str | None, **local: Any) -> Settings:

@@ -77,7 +77,7 @@ class Sweeper:
         except StoreFull as error:
             return error
         except UnreadableRecord as error:
-            logger.warning("a wake-up needs a later release: %s", error, extra={"member": member})
+            logger.warning("a wake-up is left to another worker: %s", error, extra={"member": member})
         except Exception as error:  # one broken entry must not block the others; it is due again later
             if passes(error):
                 raise

@@ -6,6 +6,7 @@ The state of a task says what its message led to. So Flower and the app's own si
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from celery import Celery
@@ -32,15 +33,18 @@ def add_tasks(
     *,
     handle: Callable[[MessageKey], Handled],
     sweep: Callable[[], object],
+    hides_causes: bool = False,
 ) -> None:
     """Add the tasks to the app. `handle` processes a step message, `sweep` the wake-ups that are due.
 
-    `request` is the class of the requests of step tasks.
+    `request` is the class of the requests of step tasks. `hides_causes`: exceptions have no causes, since the broker,
+    the task events and Flower would have in clear what the state has encoded.
     """
 
     def run_step(*args: Any) -> str:
         key = messages.key_of(args)
-        return _result_of(deferred_signals.uninterrupted(lambda: handle(key), key.token))
+        handled = deferred_signals.uninterrupted(lambda: handle(key), key.token)
+        return _result_of(replace(handled, cause="") if hides_causes else handled)
 
     def run_sweep() -> None:
         sweep()

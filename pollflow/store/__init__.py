@@ -2,6 +2,7 @@
 
 from pollflow.store.audit import AuditLog, AuditRecord
 from pollflow.store.clock import Clock
+from pollflow.store.codec import CLEAR, AbsentCodec, Codec, CodecContext, Sealer
 from pollflow.store.commands import Conflict, Sent, Stale
 from pollflow.store.commits import new_token
 from pollflow.store.compaction import is_time_to_compact
@@ -38,16 +39,20 @@ from pollflow.store.transitions import MAX_PARENTS
 from pollflow.store.urls import RedisLocation
 
 __all__ = [
+    "CLEAR",
     "LATE",
     "LEASED",
     "MAX_PARENTS",
     "NO_RETRY",
     "SHARDS",
     "STALE",
+    "AbsentCodec",
     "AuditLog",
     "AuditRecord",
     "Claimed",
     "Clock",
+    "Codec",
+    "CodecContext",
     "Committed",
     "Conflict",
     "Connection",
@@ -70,6 +75,7 @@ __all__ = [
     "RedisLocation",
     "Refusal",
     "RetryPolicy",
+    "Sealer",
     "Sent",
     "ServerInfo",
     "Snapshot",

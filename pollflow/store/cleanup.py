@@ -38,7 +38,8 @@ class Cleanup(Core):
     def compact(self, key: ExecutionKey) -> int:
         """Compact the older events of a history, all but the newest block. Return how many blocks were made.
 
-        A process that dies in the middle leaves the events as they were; the next one compacts them.
+        A process that dies in the middle leaves the events as they were; the next one compacts them. Raises MissingKey
+        for events that another process can decode.
         """
         keys = script_keys.history_keys(self.keys, key.ref)
         made = 0
@@ -49,7 +50,8 @@ class Cleanup(Core):
                 left = self.client.llen(keys["history"])
             if left < 2 * BLOCK:
                 return made
-            script = commands.Compact(execution=key, compacted=compacted, count=len(events), block=compact(events))
+            block = compact(events, self.sealer, key.ref, compacted)
+            script = commands.Compact(execution=key, compacted=compacted, count=len(events), block=block)
             if isinstance(self._run(script, keys), commands.Stale):
                 return made
             made += 1

@@ -8,13 +8,22 @@ from dataclasses import dataclass, replace
 
 from pollflow.machine import ROOT, AwaitChildren, Decision, ExecutionInfo, HistoryEvent, Outcome
 from pollflow.store import commands, script_keys
+from pollflow.store.codec import CAUSE, CLEAR, OUTPUT, RESULT, Sealer
 from pollflow.store.commands import Conflict
 from pollflow.store.core import Core
-from pollflow.store.encode import EncodedEntry, encode_events, encode_next, kind_of, message_text, state_of
-from pollflow.store.keys import ExecutionKey
+from pollflow.store.encode import (
+    EncodedEntry,
+    encode_events,
+    encode_next,
+    encode_state,
+    kind_of,
+    message_text,
+    state_of,
+)
+from pollflow.store.keys import ExecutionKey, ExecutionRef
 from pollflow.store.messages import Message, MessageKey, encode_nothing
 from pollflow.store.records import LATE, STALE, Claimed, Committed, OutboxEntry, ParentLink, Refusal
-from pollflow.store.state import LAYOUT, dump_json, dump_metadata, dump_state
+from pollflow.store.state import dump_json, dump_metadata
 
 
 def new_token() -> str:
@@ -68,7 +77,7 @@ class Commits(Core):
             expected_events=claimed.info.events if expect_events else None,
             inline_nonce=inline_nonce or None,
             lease_seconds=self.timing.lease,
-            events=encode_events(decision.history, values),
+            events=encode_events(decision.history, values, self.sealer, key.ref),
             values=values,
             outbox_entry=commands.OutboxText(outbox_entry.token, str(outbox_entry.ref)) if outbox_entry else None,
             next=encoded.entry,
@@ -91,6 +100,7 @@ class Commits(Core):
         key, join, values = claimed.key, claimed.join, dict[str, str]()
         token = key.token if join else new_token()
         made = join.made if join else 0
+        layout, state = encode_state(state_of(decision), self.sealer, key.ref)
         own = Message(replace(key, token=token), wake.metadata, delivery=f"made-{made + len(decision.spawn)}")
         own_encoded = self._encoded(own)
         children = [(child, self._encode_next(claimed.info, child, new_token())) for child in decision.spawn]
@@ -104,11 +114,11 @@ class Commits(Core):
             total=join.total if join else wake.total or 0,
             made=made,
             max_concurrency=self.timing.max_concurrency,
-            layout=LAYOUT,
-            state=dump_state(state_of(decision)),
+            layout=layout,
+            state=state,
             metadata=dump_metadata(wake.metadata),
-            events=encode_events(decision.history, values),
-            children=tuple(_child(child, encoded, values) for child, encoded in children),
+            events=encode_events(decision.history, values, self.sealer, key.ref),
+            children=tuple(self._child(key.ref, child, encoded, values) for child, encoded in children),
             values=values,
             message=message_text(own_encoded),
             max_countdown=self.timing.max_countdown,
@@ -147,8 +157,8 @@ class Commits(Core):
             parent_frame=parent.frame,
             parent_token=claimed.parent_token,
             index=parent.index,
-            result=dump_json(outcome.output),
-            events=encode_events(decision.history, values),
+            result=self.sealer.seal(key.ref, RESULT, dump_json(outcome.output), f"{parent.frame}/{parent.index}"),
+            events=encode_events(decision.history, values, self.sealer, key.ref),
             values=values,
             message=message_text(encoded),
             redelivery_timeout=self.timing.redelivery_timeout,
@@ -178,11 +188,10 @@ class Commits(Core):
         entry: EndingEntry = FROM_OUTSIDE,
         expected_parents: Sequence[ParentLink] | None = None,
         by: str | None = None,
+        is_clear: bool = False,
     ) -> commands.EndReply:
         values: dict[str, str] = {}
-        fields = {"error": dump_json(outcome.error), "cause": dump_json(outcome.cause)}
-        if outcome.output is not None:
-            fields = {"output": dump_json(outcome.output)}
+        sealer = CLEAR if is_clear else self.sealer
         script = commands.End(
             execution=key,
             frame=entry.frame,
@@ -192,10 +201,10 @@ class Commits(Core):
             is_result=entry.is_result,
             end_id=new_token(),
             status=outcome.status.value,
-            fields=fields,
+            fields=_end_fields(outcome, sealer, key.ref),
             expected_parents=None if expected_parents is None else tuple(link.token for link in expected_parents),
             retention=self.timing.retention,
-            events=encode_events(history, values),
+            events=encode_events(history, values, sealer, key.ref),
             values=values,
             by=by,
             error=outcome.error,
@@ -205,7 +214,19 @@ class Commits(Core):
     def _encode_next(
         self, info: ExecutionInfo, decision: Decision, token: str, *, publishes: bool = True
     ) -> EncodedEntry:
-        return encode_next(info, decision, token, self._encode if publishes else encode_nothing)
+        return encode_next(info, decision, token, self._encode if publishes else encode_nothing, self.sealer)
+
+    def _child(
+        self, ref: ExecutionRef, child: Decision, encoded: EncodedEntry, values: dict[str, str]
+    ) -> commands.Child:
+        events = encode_events(child.history, values, self.sealer, ref)
+        return commands.Child(state_of(child).frame, events, encoded.entry)
+
+
+def _end_fields(outcome: Outcome, sealer: Sealer, ref: ExecutionRef) -> dict[str, str]:
+    if outcome.output is not None:
+        return {"output": sealer.seal(ref, OUTPUT, dump_json(outcome.output))}
+    return {"error": dump_json(outcome.error), "cause": sealer.seal(ref, CAUSE, dump_json(outcome.cause))}
 
 
 def _refusal(reply: object) -> Refusal:
@@ -221,10 +242,6 @@ def _left_messages(reply: commands.FanOutDone, own: Message, children: Sequence[
     """Return the messages that the caller has to publish, in the order in which the script publishes."""
     flags = (reply.unpublished, *reply.unpublished_children)
     return tuple(message for message, left in zip((own, *children), flags, strict=True) if message and left)
-
-
-def _child(child: Decision, encoded: EncodedEntry, values: dict[str, str]) -> commands.Child:
-    return commands.Child(state_of(child).frame, encode_events(child.history, values), encoded.entry)
 
 
 def _join_nonce(claimed: Claimed) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from pollflow.store.clock import Clock
+from pollflow.store.codec import CLEAR, Sealer
 from pollflow.store.commands import Script
 from pollflow.store.connection import Connection
 from pollflow.store.durability import Durability
@@ -19,7 +20,10 @@ R = TypeVar("R")
 
 
 class Core:
-    """The base class of the store. The runtime provides `encode`, which turns a message into the form of the broker."""
+    """The base class of the store. The runtime provides `encode`, which turns a message into the form of the broker.
+
+    `sealer` encodes the data of users.
+    """
 
     def __init__(
         self,
@@ -30,6 +34,7 @@ class Core:
         encode: Encode = encode_nothing,
         clock: Clock | None = None,
         retry_policy: RetryPolicy = NO_RETRY,
+        sealer: Sealer = CLEAR,
     ) -> None:
         self.client = client
         self.keys = keys or Keys()
@@ -38,6 +43,7 @@ class Core:
         self.durability = Durability(client, self.keys.mark())
         self._encode = encode
         self._retry_policy = retry_policy
+        self.sealer = sealer
 
     def _queue(self, ref: ExecutionRef, queue: str | None) -> str:
         """Return the list to publish to, or a key of the shard that the script does not publish to."""

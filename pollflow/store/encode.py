@@ -17,11 +17,12 @@ from pollflow.machine import (
     ScheduleCall,
     ScheduleStep,
 )
+from pollflow.store.codec import CLEAR, STATE, Sealer
 from pollflow.store.commands import MessageText, NextEntry
-from pollflow.store.keys import ExecutionKey
+from pollflow.store.keys import ExecutionKey, ExecutionRef
 from pollflow.store.messages import Encode, EncodedMessage, Message, MessageKey
-from pollflow.store.state import LAYOUT, dump_metadata, dump_state
-from pollflow.store.values import deduplicate
+from pollflow.store.state import ENCODED, LAYOUT, dump_metadata, dump_state
+from pollflow.store.values import NO_EXECUTION, deduplicate
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,16 @@ class EncodedEntry:
     queue: str | None
 
 
-def encode_next(info: ExecutionInfo, decision: Decision, token: str, encode: Encode) -> EncodedEntry:
+def encode_next(info: ExecutionInfo, decision: Decision, token: str, encode: Encode, sealer: Sealer) -> EncodedEntry:
     """Encode a decision after which the frame continues under a new token."""
     state, kind = state_of(decision), kind_of(decision)
+    layout, state_text = encode_state(state, sealer, ExecutionKey.of(info).ref)
     match decision.wake:
         case AwaitReport():
             entry = NextEntry(
                 token=token,
-                layout=LAYOUT,
-                state=dump_state(state),
+                layout=layout,
+                state=state_text,
                 kind=kind,
                 metadata="",
                 step="",
@@ -77,8 +79,8 @@ def encode_next(info: ExecutionInfo, decision: Decision, token: str, encode: Enc
     encoded = encode(message)
     entry = NextEntry(
         token=token,
-        layout=LAYOUT,
-        state=dump_state(state),
+        layout=layout,
+        state=state_text,
         kind=kind,
         metadata=dump_metadata(metadata),
         step=metadata.step,
@@ -120,6 +122,21 @@ def state_of(decision: Decision) -> FrameState:
     return decision.state
 
 
-def encode_events(history: Sequence[HistoryEvent], values: dict[str, str]) -> tuple[str, ...]:
+def encode_state(state: FrameState, sealer: Sealer, ref: ExecutionRef) -> tuple[int, str]:
+    """Return the layout and the stored form of a frame's state."""
+    return layout_of(sealer), sealer.seal(ref, STATE, dump_state(state), state.frame)
+
+
+def layout_of(sealer: Sealer) -> int:
+    """Return the layout of the states that this process writes, the latest one that it reads."""
+    return LAYOUT if sealer.codec is None else LAYOUT + ENCODED
+
+
+def encode_events(
+    history: Sequence[HistoryEvent],
+    values: dict[str, str],
+    sealer: Sealer = CLEAR,
+    ref: ExecutionRef = NO_EXECUTION,
+) -> tuple[str, ...]:
     """Return the stored forms of events; their long values go into `values`, by digest."""
-    return tuple(deduplicate(event, values) for event in history)
+    return tuple(deduplicate(event, values, sealer, ref) for event in history)

@@ -6,14 +6,15 @@ import json
 import logging
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from pollflow.errors import DamagedRecord, ExecutionNotExists
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Status
 from pollflow.store.clock import Clock
-from pollflow.store.compaction import expand
+from pollflow.store.codec import CLEAR, RESULT, VALUE, Sealer
+from pollflow.store.compaction import BLOCK, expand
 from pollflow.store.connection import Connection
 from pollflow.store.history_page import read_page
 from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys
@@ -41,13 +42,14 @@ class Reading:
     client: Connection
     keys: Keys
     clock: Clock
+    sealer: Sealer = CLEAR
 
     def execution(self, ref: ExecutionRef) -> ExecutionRecord:
         """Return one execution. Raises ExecutionNotExists."""
         fields = self._hash(self.keys.execution(ref))
         if not fields:
             raise ExecutionNotExists(f'execution "{ref}" does not exist')
-        return ExecutionRecord.load(ref, fields)
+        return ExecutionRecord.load(ref, fields, self.sealer)
 
     def snapshots(self, refs: Sequence[ExecutionRef], limit: int = _SLICE) -> tuple[float, list[Snapshot]]:
         """Return the time by Redis' clock, and executions with up to `limit` live frames each, in two round trips.
@@ -71,7 +73,7 @@ class Reading:
             hashes = {frame: next(fields) for frame in frames}
             if execution:
                 try:
-                    snapshots.append(_snapshot(ref, execution, hashes))
+                    snapshots.append(_snapshot(ref, execution, hashes, self.sealer))
                 except DamagedRecord as error:  # the others are shown
                     logger.warning("%s", error)
         return self.clock.time_of(time), snapshots
@@ -89,7 +91,7 @@ class Reading:
     def frame(self, ref: ExecutionRef, frame: str) -> FrameRecord | None:
         """Return one frame; None if it has ended."""
         fields = self._hash(self.keys.frame(ref, frame))
-        return FrameRecord.load(frame, fields) if fields else None
+        return FrameRecord.load(ref, frame, fields, self.sealer) if fields else None
 
     def token(self, ref: ExecutionRef, frame: str) -> str:
         """Return the token of a frame whose record may be broken; empty without one."""
@@ -110,7 +112,8 @@ class Reading:
             for name in names:
                 pipe.hgetall(name)
             found = pipe.execute() if names else []
-        return _Prefetched(self.client, self.keys, self.clock, dict(zip(names, found, strict=True)))
+        hashes = dict(zip(names, found, strict=True))
+        return _Prefetched(self.client, self.keys, self.clock, self.sealer, hashes=hashes)
 
     def parent_links(self, ref: ExecutionRef) -> tuple[ParentLink, ...]:
         """Return the steps that wait for the end of an execution."""
@@ -130,11 +133,11 @@ class Reading:
             return set(self.client.smembers(self.keys.cancellations(ref)))
 
     def results(self, ref: ExecutionRef, frame: str) -> tuple[JsonObject, ...]:
-        """Return the locals of a map step's ended children, by index."""
+        """Return the locals of a map step's ended children, by index. Raises MissingKey, DamagedRecord."""
         found: dict[int, JsonObject] = {}
         with translated():
             for index, text in self.client.hscan_iter(self.keys.results(ref, frame), count=_SLICE):
-                found[int(index)] = json.loads(text)
+                found[int(index)] = json.loads(self.sealer.open(ref, RESULT, text, f"{frame}/{index}"))
         return tuple(found[index] for index in sorted(found))
 
     def history(self, key: ExecutionKey, after: int = 0, limit: int = _SLICE) -> list[StoredEvent]:
@@ -144,11 +147,15 @@ class Reading:
             stored = read_page(self.client, self.keys, key, after, limit)
             if stored is None:
                 raise ExecutionNotExists(f'execution "{ref}" no longer exists')
-            texts = [*(text for block in stored.blocks for text in expand(block)), *stored.events]
+            blocks = (
+                expand(block, self.sealer, ref, stored.first + position * BLOCK)
+                for position, block in enumerate(stored.blocks)
+            )
+            texts = [*(text for block in blocks for text in block), *stored.events]
         except (ValueError, zlib.error) as error:
             raise damaged(ref, f"history after event {after}", error) from error
         page = texts[after - stored.first : after - stored.first + limit]
-        events = [_event(ref, after + position, text) for position, text in enumerate(page, start=1)]
+        events = [_event(ref, after + position, text, self.sealer) for position, text in enumerate(page, start=1)]
         values = self._values(ref, digests_in(event.detail for event in events))
         return [_restored(ref, event, values) for event in events]
 
@@ -158,7 +165,8 @@ class Reading:
         names = sorted(digests)
         with translated():
             texts = self.client.hmget(self.keys.values(ref), names)
-        return {digest: text for digest, text in zip(names, texts, strict=True) if text is not None}
+        found = {digest: text for digest, text in zip(names, texts, strict=True) if text is not None}
+        return {digest: self.sealer.open(ref, VALUE, text, digest) for digest, text in found.items()}
 
     def whole_history(self, key: ExecutionKey, after: int = 0) -> Iterator[StoredEvent]:
         """Yield all events whose ids are greater than `after`, read in slices."""
@@ -212,28 +220,28 @@ class Reading:
 class _Prefetched(Reading):
     """A reader of hashes that were read before, by key."""
 
-    hashes: dict[str, dict[str, str]]
+    hashes: dict[str, dict[str, str]] = field(kw_only=True)
 
     def _hash(self, key: str) -> dict[str, str]:
         # The arguments of `super` do not work in a dataclass with slots.
         return self.hashes[key] if key in self.hashes else Reading._hash(self, key)
 
 
-def _snapshot(ref: ExecutionRef, fields: dict[str, str], frames: dict[str, dict[str, str]]) -> Snapshot:
+def _snapshot(ref: ExecutionRef, fields: dict[str, str], frames: dict[str, dict[str, str]], sealer: Sealer) -> Snapshot:
     """Return an execution with those of its frames that can be decoded. Raises DamagedRecord."""
-    execution, names = ExecutionRecord.load_readable(ref, fields)
+    execution, names = ExecutionRecord.load_readable(ref, fields, sealer)
     records, problems = [], list(names)
     for frame, hash in frames.items():
         try:
-            records += [FrameRecord.load(frame, hash)] if hash else []
+            records += [FrameRecord.load(ref, frame, hash, sealer)] if hash else []
         except (ValueError, KeyError, TypeError):
             problems.append(f"frame {frame}")
     return Snapshot(execution, tuple(records), tuple(problems))
 
 
-def _event(ref: ExecutionRef, number: int, text: str) -> StoredEvent:
+def _event(ref: ExecutionRef, number: int, text: str, sealer: Sealer) -> StoredEvent:
     try:
-        return StoredEvent.load(number, text)
+        return StoredEvent.load(number, text, sealer, ref)
     except (ValueError, TypeError) as error:
         raise damaged(ref, f"event {number}", error) from error
 

@@ -10,16 +10,17 @@ from typing import Any
 from pollflow.errors import DamagedRecord
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import Decision, ExecutionInfo, FrameState, Join, MessageMetadata, Status
+from pollflow.store.codec import CAUSE, CLEAR, EVENT, INPUT, OUTPUT, STATE, Sealer
 from pollflow.store.keys import ExecutionKey, ExecutionRef
 from pollflow.store.messages import Message, MessageKey
 from pollflow.store.state import load_join, load_metadata, load_state
+from pollflow.store.values import NO_EXECUTION, place_of
 
 _FALLBACKS: dict[str, tuple[Callable[[str], Any], str]] = {
     "started_at": (float, "0"),
     "ended_at": (float, "0"),
     "events": (int, "0"),
     "error": (json.loads, '""'),
-    "cause": (json.loads, '""'),
 }
 """The fields of an execution that may be damaged in a list: how each is decoded, and what stands for it."""
 
@@ -46,10 +47,12 @@ class StoredEvent:
     reason: str = ""
 
     @classmethod
-    def load(cls, number: int, text: str) -> StoredEvent:
-        """Return the event stored at `number`, from 1; long values are not restored."""
+    def load(cls, number: int, text: str, sealer: Sealer, ref: ExecutionRef) -> StoredEvent:
+        """Return the event stored at `number`, from 1; long values are not restored. Raises MissingKey."""
         at, cause, (type_, step, detail, *operator) = json.loads(text)
         by, reason = operator or ("", "")
+        if isinstance(detail, str):  # an encoded one; a clear one is an object
+            detail, reason = json.loads(sealer.open(ref, EVENT, detail, place_of(type_, step)))
         return cls(number, cause, at, type_, step, detail, by, reason)
 
 
@@ -77,7 +80,8 @@ class OutboxEntry:
 class ExecutionRecord:
     """An execution as stored.
 
-    Input and output are decoded on access, so that an execution whose input cannot be decoded can be ended and purged.
+    Input, output and cause are decoded on access, so that an execution whose input cannot be decoded can be ended and
+    purged.
     """
 
     key: ExecutionKey
@@ -90,12 +94,13 @@ class ExecutionRecord:
     ended_at: float | None = None
     encoded_output: str | None = None
     error: str | None = None
-    cause: str | None = None
+    encoded_cause: str | None = None
     parent: str = ""
     """The task token of the step that started it; empty if a client did."""
+    sealer: Sealer = CLEAR
 
     @classmethod
-    def load(cls, ref: ExecutionRef, fields: Mapping[str, str]) -> ExecutionRecord:
+    def load(cls, ref: ExecutionRef, fields: Mapping[str, str], sealer: Sealer) -> ExecutionRecord:
         """Return the record of an execution's hash."""
         return cls(
             key=ExecutionKey(ref, fields["id"], int(fields["incarnation"])),
@@ -108,38 +113,48 @@ class ExecutionRecord:
             ended_at=float(fields["ended_at"]) if "ended_at" in fields else None,
             encoded_output=fields.get("output"),
             error=json.loads(fields["error"]) if "error" in fields else None,
-            cause=json.loads(fields["cause"]) if "cause" in fields else None,
+            encoded_cause=fields.get("cause"),
             parent=fields.get("parent", ""),
+            sealer=sealer,
         )
 
     @classmethod
-    def load_readable(cls, ref: ExecutionRef, fields: Mapping[str, str]) -> tuple[ExecutionRecord, tuple[str, ...]]:
+    def load_readable(
+        cls, ref: ExecutionRef, fields: Mapping[str, str], sealer: Sealer
+    ) -> tuple[ExecutionRecord, tuple[str, ...]]:
         """Return the record, and the names of the fields that cannot be decoded.
 
         Raises DamagedRecord if its identity or status is damaged.
         """
         names = tuple(name for name in _FALLBACKS if not _is_readable(name, fields))
         try:
-            return cls.load(ref, {**fields, **{name: _FALLBACKS[name][1] for name in names}}), names
+            return cls.load(ref, {**fields, **{name: _FALLBACKS[name][1] for name in names}}, sealer), names
         except (ValueError, KeyError) as error:
             raise damaged(ref, "record", error) from error
 
     @property
     def input(self) -> JsonObject:
-        """The input of the execution. Raises DamagedRecord."""
-        decoded: JsonObject = self._decoded("input", self.encoded_input)
+        """The input of the execution. Raises DamagedRecord, MissingKey."""
+        decoded: JsonObject = self._decoded(INPUT, self.encoded_input)
         return decoded
 
     @property
     def output(self) -> JsonObject | None:
-        """The output of the execution; None unless it succeeded. Raises DamagedRecord."""
+        """The output of the execution; None unless it succeeded. Raises DamagedRecord, MissingKey."""
         text = self.encoded_output
-        decoded: JsonObject | None = None if text is None else self._decoded("output", text)
+        decoded: JsonObject | None = None if text is None else self._decoded(OUTPUT, text)
+        return decoded
+
+    @property
+    def cause(self) -> str | None:
+        """The cause of the error; None if it runs or succeeded. Raises DamagedRecord, MissingKey."""
+        text = self.encoded_cause
+        decoded: str | None = None if text is None else self._decoded(CAUSE, text)
         return decoded
 
     def _decoded(self, name: str, text: str) -> Any:
         try:
-            return json.loads(text)
+            return json.loads(self.sealer.open(self.ref, name, text))
         except ValueError as error:
             raise damaged(self.ref, name, error) from error
 
@@ -195,6 +210,8 @@ class FrameRecord:
     """Why a worker released the call, for users; empty if it was claimed again since."""
     parent_token: str = ""
     parent_metadata: MessageMetadata | None = None
+    sealer: Sealer = CLEAR
+    ref: ExecutionRef = NO_EXECUTION
 
     @property
     def next_delivery(self) -> str:
@@ -202,7 +219,7 @@ class FrameRecord:
         return str(self.sent + 1) if self.sent else ""
 
     @classmethod
-    def load(cls, frame: str, fields: Mapping[str, str]) -> FrameRecord:
+    def load(cls, ref: ExecutionRef, frame: str, fields: Mapping[str, str], sealer: Sealer) -> FrameRecord:
         """Return the record of a frame's hash."""
         counts = (int(fields[name]) if name in fields else None for name in ("total", "made", "ended"))
         return cls(
@@ -224,12 +241,15 @@ class FrameRecord:
             reason=fields.get("reason", ""),
             parent_token=fields.get("parent_token", ""),
             parent_metadata=load_metadata(fields["parent_metadata"]) if "parent_metadata" in fields else None,
+            sealer=sealer,
+            ref=ref,
         )
 
     @property
     def state(self) -> FrameState:
-        """The frame's state. Raises UnreadableRecord for one of a later layout."""
-        return load_state(self.frame, self.layout, self.encoded_state)
+        """The frame's state. Raises UnreadableRecord for one of a later layout, MissingKey, and DamagedRecord."""
+        text = self.sealer.open(self.ref, STATE, self.encoded_state, self.frame)
+        return load_state(self.frame, self.layout, text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A frame's state and a message's metadata as stored text. The layout number is a field beside the state.
 
-A release reads its predecessor's layout. A later layout is left to later releases: UnreadableRecord.
+A release reads its predecessor's layout. A later layout is left to later releases: UnreadableRecord. The layout of an
+encoded state is another number, so that a process that cannot decode it leaves it in the same way.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pollflow.fdl.model import Json
 from pollflow.machine import FrameState, Join, Level, MessageMetadata, ParentFrame, Phase
 
 LAYOUT = 1
+ENCODED = 1
+"""Added to the layout of a state that a codec has encoded; so the next layout is 3."""
 
 
 def dump_json(value: Json) -> str:
@@ -38,7 +41,7 @@ def dump_state(state: FrameState) -> str:
 
 def load_state(frame: str, layout: int, text: str) -> FrameState:
     """Return the state that `dump_state` wrote. Raises UnreadableRecord for the layout of a later release."""
-    if layout != LAYOUT:
+    if layout not in (LAYOUT, LAYOUT + ENCODED):
         raise UnreadableRecord(f"state of layout {layout}; this release reads {LAYOUT}")
     record = json.loads(text)
     return FrameState(

@@ -11,17 +11,20 @@ from collections.abc import Sequence
 from typing_extensions import assert_never
 
 from pollflow.amounts import over_limit
-from pollflow.errors import InvalidArgument, TaskAlreadyCompleted, UnreadableRecord
+from pollflow.errors import InvalidArgument, MissingKey, TaskAlreadyCompleted, UnreadableRecord
 from pollflow.fdl.model import JsonObject
 from pollflow.machine import ROOT, AwaitChildren, Decision, ExecutionInfo, HistoryEvent, Outcome, Status
 from pollflow.store import commands, script_keys
+from pollflow.store.codec import INPUT, STATE, Sealer
 from pollflow.store.commands import Conflict
 from pollflow.store.commits import Commits, EndingEntry, new_token, unpublished
-from pollflow.store.encode import encode_events
+from pollflow.store.encode import encode_events, layout_of
 from pollflow.store.keys import ExecutionKey, ExecutionRef
 from pollflow.store.messages import MessageKey
 from pollflow.store.records import LEASED, STALE, Claimed, Committed, Early, OutboxEntry, ParentLink, Refusal, Started
-from pollflow.store.state import LAYOUT, dump_json, load_join, load_metadata, load_state
+from pollflow.store.retrying import with_retry
+from pollflow.store.scripts import translated
+from pollflow.store.state import ENCODED, LAYOUT, dump_json, load_join, load_metadata, load_state
 
 MAX_PARENTS = 1000
 """The most steps that wait for the end of one execution: each end notifies all of them."""
@@ -49,22 +52,22 @@ class Transitions(Commits):
         the execution already exists. Raises NotDurable, and TaskAlreadyCompleted if the step has cancelled it before.
         """
         key, values = ExecutionKey.of(info), dict[str, str]()
-        ref = key.ref
-        encoded = self._encode_next(info, decision, new_token())
+        ref, encoded = key.ref, self._encode_next(info, decision, new_token())
+        encoded_input = self.sealer.seal(ref, INPUT, dump_json(execution_input))
         script = commands.Start(
             execution=key,
-            fields=_fields(info, digest, execution_input, time_limit=time_limit, parent=parent),
+            fields=_fields(info, digest, encoded_input, time_limit=time_limit, parent=parent),
             time_limit=time_limit,
             parent_link=commands.Parent(parent_link.token, parent_link.notify_on_success) if parent_link else None,
             max_parents=MAX_PARENTS,
-            events=encode_events(decision.history, values),
+            events=encode_events(decision.history, values, self.sealer, ref),
             values=values,
             next=encoded.entry,
             max_countdown=self.timing.max_countdown,
             redelivery_timeout=self.timing.redelivery_timeout,
         )
-        keys = script_keys.start_keys(self.keys, ref, self._queue(ref, encoded.queue))
-        reply = self._commit(script, keys, durable=durable)
+        queue = self._queue(ref, encoded.queue)
+        reply = self._commit(script, script_keys.start_keys(self.keys, ref, queue), durable=durable)
         match reply:
             case commands.Cancelled():
                 raise TaskAlreadyCompleted
@@ -80,24 +83,28 @@ class Transitions(Commits):
     def claim(self, key: MessageKey, nonce: str) -> Claimed | Early | Refusal:
         """Return the claimed entry of a message, or why it may not act; a call is leased to `nonce`.
 
-        Raises UnreadableRecord for a state of a later release, which is left as it was.
+        Raises UnreadableRecord for a state of a later release, and MissingKey for one that this process cannot decode.
+        Such an entry is left as it was.
         """
+        self._check_key(key)
         script = commands.Claim(
             execution=key.execution,
             frame=key.frame,
             token=key.token,
             nonce=nonce,
             lease_seconds=self.timing.lease,
-            layout=LAYOUT,
+            layout=layout_of(self.sealer),
         )
         keys = script_keys.claim_keys(self.keys, key.ref, key.frame)
         reply = self._run_with_retry(script, keys, self._retry_policy.claim_seconds)
         match reply:
             case commands.ClaimDone():
-                return _claimed(key, nonce, reply)
+                return _claimed(key, nonce, reply, self.sealer)
             case commands.TooEarly(seconds):
                 return Early(seconds)
             case commands.Unreadable(layout):
+                if layout == LAYOUT + ENCODED:
+                    raise MissingKey("the state is encoded, and this process has no codec (pollflow_codec)")
                 raise UnreadableRecord(f"state of layout {layout}; this release reads {LAYOUT}")
             case commands.Leased():
                 return LEASED
@@ -105,6 +112,20 @@ class Transitions(Commits):
                 return STALE
             case _:
                 assert_never(reply)
+
+    def _check_key(self, key: MessageKey) -> None:
+        """Raise MissingKey before a claim counts a call that this process cannot make."""
+        if self.sealer.codec is None:
+            return  # the script compares the layouts
+        frame_key = self.keys.frame(key.ref, key.frame)
+
+        def read() -> list[str | None]:
+            with translated():
+                return list(self.client.hmget(frame_key, "token", "state"))
+
+        token, state = with_retry(read, self._retry_policy.claim_seconds, sleep=self._retry_policy.sleep)
+        if token == key.token and state is not None:
+            self.sealer.open(key.ref, STATE, state, key.frame)
 
     def commit(
         self,
@@ -150,14 +171,15 @@ class Transitions(Commits):
         *,
         parent_links: Sequence[ParentLink] | None = None,
         by: str | None = None,
+        is_clear: bool = False,
     ) -> Status | None:
         """End a running execution from outside, with the status of the outcome.
 
         Return the status that it had before: Running if this call ended it, None if it no longer exists.
         `parent_links`: end it only while exactly these steps wait for it; otherwise return None as well.
-        `by`: who stops it, for the audit log.
+        `by`: who stops it, for the audit log. `is_clear`: do not use the codec.
         """
-        reply = self._end(key, outcome, history, expected_parents=parent_links, by=by)
+        reply = self._end(key, outcome, history, expected_parents=parent_links, by=by, is_clear=is_clear)
         match reply:
             case commands.EndDone():
                 return Status.RUNNING
@@ -166,22 +188,26 @@ class Transitions(Commits):
             case _:
                 return None
 
-    def fail(self, key: MessageKey, history: Sequence[HistoryEvent], outcome: Outcome) -> bool:
-        """End an execution because of an entry that cannot continue. Return False if the entry is over."""
-        reply = self._end(key.execution, outcome, history, entry=EndingEntry(key.frame, key.token))
+    def fail(
+        self, key: MessageKey, history: Sequence[HistoryEvent], outcome: Outcome, *, is_clear: bool = False
+    ) -> bool:
+        """End an execution because of an entry that cannot continue. Return False if the entry is over.
+
+        `is_clear`: do not use the codec.
+        """
+        entry = EndingEntry(key.frame, key.token)
+        reply = self._end(key.execution, outcome, history, entry=entry, is_clear=is_clear)
         return isinstance(reply, commands.EndDone)
 
 
-def _fields(
-    info: ExecutionInfo, digest: str, execution_input: JsonObject, *, time_limit: float, parent: str
-) -> dict[str, str]:
+def _fields(info: ExecutionInfo, digest: str, encoded_input: str, *, time_limit: float, parent: str) -> dict[str, str]:
     return {
         "flow": info.flow_name,
         "name": info.execution_name,
         "digest": digest,
         "secret": info.secret,
         "started_at": repr(info.started_at),
-        "input": dump_json(execution_input),
+        "input": encoded_input,
         "time_limit": repr(time_limit),
         "parent": parent,
     }
@@ -196,12 +222,12 @@ def _too_many_parents(ref: ExecutionRef) -> InvalidArgument:
     return InvalidArgument(over_limit(f'{MAX_PARENTS + 1:,} steps would wait for execution "{ref}"', MAX_PARENTS))
 
 
-def _claimed(key: MessageKey, nonce: str, reply: commands.ClaimDone) -> Claimed:
+def _claimed(key: MessageKey, nonce: str, reply: commands.ClaimDone, sealer: Sealer) -> Claimed:
     return Claimed(
         key=key,
         nonce=nonce,
         kind=reply.kind,
-        state=load_state(key.frame, reply.layout, reply.state),
+        state=load_state(key.frame, reply.layout, sealer.open(key.ref, STATE, reply.state, key.frame)),
         info=ExecutionInfo(
             reply.flow,
             reply.name,

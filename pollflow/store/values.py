@@ -7,11 +7,12 @@ the digest.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.machine import HistoryEvent
+from pollflow.store.codec import CLEAR, EVENT, VALUE, Sealer
+from pollflow.store.keys import ExecutionRef
 from pollflow.store.state import dump_json
 
 _DEDUPLICATED = ("input", "local", "output")
@@ -20,13 +21,43 @@ _MARK = "\x00"
 """The prefix of a digest. A user's text that begins with it gets a second one."""
 
 
-def deduplicate(event: HistoryEvent, values: dict[str, str]) -> str:
-    """Return the stored form of an event, without its time and cause; long values go into `values`, by digest."""
+NO_EXECUTION = ExecutionRef("", "")
+
+
+def deduplicate(
+    event: HistoryEvent, values: dict[str, str], sealer: Sealer = CLEAR, ref: ExecutionRef = NO_EXECUTION
+) -> str:
+    """Return the stored form of an event, without its time and cause; long values go into `values`, by digest.
+
+    With a codec, the detail is a text instead of an object, and has the reason too.
+    """
+
+    def digest_of(value: Json) -> str:
+        text = dump_json(value)
+        digest = sealer.digest(ref, text)
+        if digest not in values:
+            values[digest] = sealer.seal(ref, VALUE, text, digest)
+        return digest
+
     detail = {
-        name: _object(value, values) if _is_deduplicated(name, value) else value for name, value in event.detail.items()
+        name: _object(value, digest_of) if _is_deduplicated(name, value) else value
+        for name, value in event.detail.items()
     }
-    fields: list[Json] = [event.type, event.step, detail]
-    return dump_json([*fields, event.by, event.reason] if event.by or event.reason else fields)
+    return stored_event(event, detail, sealer, ref)
+
+
+def stored_event(event: HistoryEvent, detail: JsonObject, sealer: Sealer, ref: ExecutionRef) -> str:
+    """Return the stored form of an event whose long values are digests."""
+    if sealer.codec is None:
+        fields: list[Json] = [event.type, event.step, detail]
+        return dump_json([*fields, event.by, event.reason] if event.by or event.reason else fields)
+    sealed = sealer.seal(ref, EVENT, dump_json([detail, event.reason]), place_of(event.type, event.step))
+    return dump_json([event.type, event.step, sealed, *([event.by, ""] if event.by else [])])
+
+
+def place_of(type: str, step: str) -> str:
+    """Return the place of an event: what of it is stored in clear."""
+    return f"{type} {step}"
 
 
 def restore(detail: JsonObject, value_of: Callable[[str], Json]) -> JsonObject:
@@ -55,18 +86,13 @@ def _is_deduplicated(name: str, value: Json) -> bool:
     return name in _DEDUPLICATED and isinstance(value, Mapping)
 
 
-def _object(value: JsonObject, values: dict[str, str]) -> JsonObject:
-    return {key: _value(inner, values) for key, inner in value.items()}
+def _object(value: JsonObject, digest_of: Callable[[Json], str]) -> JsonObject:
+    return {key: _value(inner, digest_of) for key, inner in value.items()}
 
 
-def _value(value: Json, values: dict[str, str]) -> Json:
+def _value(value: Json, digest_of: Callable[[Json], str]) -> Json:
     marked = _MARK + value if isinstance(value, str) and value.startswith(_MARK) else value
-    if len(dump_json(marked)) <= _LONG:
-        return marked
-    text = dump_json(value)
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-    values[digest] = text
-    return _MARK + digest
+    return marked if len(dump_json(marked)) <= _LONG else _MARK + digest_of(value)
 
 
 def _restored(value: Json, value_of: Callable[[str], Json]) -> Json:

@@ -9,12 +9,11 @@ from collections.abc import Collection, Sequence
 
 from pollflow.store import commands
 from pollflow.store.core import Core
-from pollflow.store.encode import message_text
+from pollflow.store.encode import layout_of, message_text
 from pollflow.store.keys import SHARDS, ExecutionKey, WakeUp
 from pollflow.store.messages import Message, MessageKey
 from pollflow.store.records import OutboxEntry
 from pollflow.store.scripts import translated
-from pollflow.store.state import LAYOUT
 
 _KEEP_CANCELLATION_SECONDS = 86_400
 """A worker that was paused before it starts a sub-flow resumes within this time."""
@@ -120,7 +119,7 @@ class WakeUps(Core):
             frame=key.frame,
             token=key.token,
             nonce=nonce,
-            layout=LAYOUT,
+            layout=layout_of(self.sealer),
             redelivery_timeout=self.timing.redelivery_timeout,
             max_redelivery_timeout=self.timing.max_redelivery_timeout,
         )

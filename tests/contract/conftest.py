@@ -16,7 +16,18 @@ from pollflow.runtime import messages
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.routes import DEFAULT_QUEUE, Publish, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Claimed, Clock, ExecutionKey, ExecutionRef, Message, MessageKey, RetryPolicy, StoredEvent
+from pollflow.store import (
+    CLEAR,
+    Claimed,
+    Clock,
+    ExecutionKey,
+    ExecutionRef,
+    Message,
+    MessageKey,
+    RetryPolicy,
+    Sealer,
+    StoredEvent,
+)
 
 EPOCH = 1_800_000_000.0
 
@@ -39,6 +50,7 @@ class Bench:
         publish: Publish | None = None,
         worker: str = "w",
         retry_policy: RetryPolicy | None = None,
+        sealer: Sealer = CLEAR,
         **settings: Any,
     ) -> Container:
         self.container = build_container(
@@ -50,6 +62,7 @@ class Bench:
             worker=lambda: worker,
             clock=self.clock,
             retry_policy=retry_policy,
+            sealer=sealer,
         )
         return self.container
 
