@@ -77,7 +77,7 @@ class ServerAddress:
 
     @classmethod
     def read(cls, text: bytes, folder: Path) -> ServerAddress:
-        """Return the address that `written` wrote. Raises ValueError, KeyError or TypeError for any other text."""
+        """Return the address that `written` wrote. Raises an error of `json`, KeyError or TypeError for other texts."""
         fields = json.loads(text)
         return cls(folder.resolve() / fields["socket"], fields["password"])
 
@@ -275,14 +275,11 @@ class EmbeddedServer:
         """Return the address that the server's command has stored. Raises ConfigurationError if it is not private."""
         try:
             with open(self.folder / ADDRESS, "rb", opener=private.opener) as file:
-                text = file.read()
-        except FileNotFoundError:
-            return None  # not written yet
-        try:
-            address = ServerAddress.read(text, self.folder)
-        except (ValueError, KeyError, TypeError):
-            return None  # written by an earlier release
-        if not private.is_closed(address.socket.parent):
+                address = ServerAddress.read(file.read(), self.folder)
+            is_closed = private.is_closed(address.socket.parent)
+        except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError):
+            return None  # not written yet, or by an earlier release
+        if not is_closed:
             raise ConfigurationError(
                 f"other users can replace {address.socket}, so pollflow does not connect to it; stop the server in "
                 f"{self.folder} and retry"

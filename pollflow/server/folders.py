@@ -40,9 +40,11 @@ def runtime_folders() -> Iterator[Path]:
     """Yield the user's folders for sockets: in XDG_RUNTIME_DIR if that is private, and where paths are short enough."""
     named = Path(os.environ.get("XDG_RUNTIME_DIR") or "/")
     if named.is_absolute() and named.is_dir() and private.is_closed(named.resolve()):
-        yield _closed(named.resolve() / "pollflow")
+        with suppress(OSError):  # it is read-only
+            yield _closed(named.resolve() / "pollflow")
     yield temporary_folder()
-    yield temporary_folder("/tmp")  # noqa: S108 - a folder of the user in it, which is checked
+    with suppress(OSError):  # there is none
+        yield temporary_folder("/tmp")  # noqa: S108 - a folder of the user in it, which is checked
 
 
 def _closed(folder: Path) -> Path:

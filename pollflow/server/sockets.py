@@ -33,7 +33,9 @@ def choose_socket(folder: Path) -> Path:
         path = place / f"{found.st_dev:x}-{found.st_ino:x}.sock"
         if _can_listen(path):
             return path
-    raise ConfigurationError(f"the embedded server cannot listen in {path.parent}; set TMPDIR to a folder of your own")
+    raise ConfigurationError(
+        f"the embedded server cannot listen on a socket in {path.parent}; set TMPDIR to a folder with a short path"
+    )
 
 
 def _can_listen(path: Path) -> bool:

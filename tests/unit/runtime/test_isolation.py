@@ -83,6 +83,20 @@ def test_attach_replaces_whatever_the_app_configures(make: Callable[[], Celery])
     assert (connection["host"], connection["port"], connection["db"]) == ("127.0.0.1", 1, 5)
 
 
+@pytest.mark.parametrize("make", APPS)
+def test_the_socket_of_the_embedded_server_is_written_as_celery_writes_it(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], Celery]
+) -> None:
+    for name, value in Isolation("unix://:pw@/run/a.sock?db=0").variables().items():
+        monkeypatch.setenv(name, value)
+    app = make()
+    attached = attach(app)
+    assert attached.location == attached.broker.location == RedisLocation.parse("unix:///run/a.sock?db=0")
+    for connection in (app.connection_for_read(), app.connection_for_write()):
+        assert connection.as_uri(include_password=True) == "redis+socket://:pw@/run/a.sock?virtual_host=0"
+    assert app.conf.result_backend in ("redis+socket://:pw@/run/a.sock?virtual_host=0", None)
+
+
 @pytest.mark.parametrize("variable", CELERY_VARIABLES)
 def test_the_variables_of_celery_are_replaced(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, THEIRS)
