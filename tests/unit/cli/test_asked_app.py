@@ -135,9 +135,9 @@ def test_what_an_app_prints_goes_to_standard_error_within_a_limit(project: Path)
 def test_an_app_that_hangs_is_ended_with_all_its_processes(project: Path) -> None:
     hang = "open('pids', 'w').write(f'{os.getpid()} {os.fork()}\\n')\nwhile True: time.sleep(1)\n"
     write(project, "import os, time\n" + hang)
-    result = run("lint", "--functions", "--time-limit", "6", "flow.yaml")
+    result = run("lint", "--functions", "--time-limit", "10", "flow.yaml")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "worker (from worker.py) has not answered within 6 s; --time-limit SECONDS allows more" in result.stderr
+    assert "worker (from worker.py) has not answered within 10 s; --time-limit SECONDS allows more" in result.stderr
     process = int((project / "pids").read_text().split()[0])
     wait_until(lambda: group_members(process) == [], "end of the processes of the app")
 
@@ -188,7 +188,7 @@ def test_what_a_function_raises_is_caught_as_without_a_process(project: Path) ->
 
 CALLS = {
     "os._exit(5)": "ended with status 5",
-    "time.sleep(600)": "has not answered within 6 s",
+    "time.sleep(600)": "has not answered within 10 s",
     "os.write(int(sys.argv[1]), b'{}\\n'); time.sleep(600)": "sent an answer to no request",
     'os.write(int(sys.argv[1]), b\'{"number": 2, "raised": {"error": 1}}\\n\'); time.sleep(600)': (
         "sent a result that cannot be used: "
@@ -200,7 +200,7 @@ CALLS = {
 @pytest.mark.parametrize("body", CALLS)
 def test_a_call_without_a_usable_answer_ends_the_simulation(project: Path, body: str) -> None:
     write(project, ATTACHED + ASK + f"    {body}\n")
-    result = run("simulate", "flow.yaml", "--functions", "--time-limit", "6")
+    result = run("simulate", "flow.yaml", "--functions", "--time-limit", "10")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("pollflow: s/ask was called: the process of the Celery app worker")
     assert CALLS[body] in result.stderr
