@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from pollflow.cli.app import app
 from pollflow.cli.app_process import ANSWER_BYTES, OUTPUT_BYTES
@@ -48,8 +50,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*words: str, input: str = "") -> Result:
-    return CliRunner().invoke(app, words, input=input)
+class Done(NamedTuple):
+    """How a command has ended."""
+
+    exit_code: object
+    stdout: str
+    stderr: str
+
+
+def run(*words: str, input: str = "") -> Done:
+    """Run a command in this process, with its streams apart."""
+    stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with redirect_stdout(stdout), redirect_stderr(stderr), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.StringIO(input))
+        with pytest.raises(SystemExit) as end:
+            app(words, prog_name="pollflow")
+    texts = (stream.buffer.getvalue().decode() for stream in (stdout, stderr))  # type: ignore[attr-defined]
+    return Done(end.value.code, *texts)
 
 
 def write(project: Path, code: str) -> None:
@@ -171,7 +188,7 @@ def test_simulate_calls_functions_in_their_process(project: Path) -> None:
     write(project, ATTACHED + ASK + body + "    return {'pid': os.getpid(), **input, 'step': context.step}\n")
     for words in (["--functions"], ["-A", "worker"]):
         result = run("simulate", "flow.yaml", *words, "--input", '{"é": 1}')
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == 0, result.stderr
         assert "from the function\n" in result.stderr and "flow/test Ask: None" in result.stderr
         assert '"é": 1, "step": "Ask"}' in result.stdout
         assert f'"pid": {os.getpid()}' not in result.stdout
@@ -182,7 +199,7 @@ def test_what_a_function_raises_is_caught_as_without_a_process(project: Path) ->
     catch = ", catch: [{errors: [LookupError], goto: Caught}]"
     (project / "flow.yaml").write_text(FLOW.replace("}", catch + "}") + "  - {type: succeed, name: Caught}\n")
     result = run("simulate", "--functions", "flow.yaml")
-    assert (result.exit_code, "Mine: because" in result.stdout) == (0, True), result.output
+    assert (result.exit_code, "Mine: because" in result.stdout) == (0, True), result.stderr
     assert result.stderr == "flow/test Ask: the function failed\n  Mine: because\n"
 
 
