@@ -50,7 +50,7 @@ def commands_in(folder: Path) -> dict[str, Callable[[], float]]:
         "pollflow init": lambda: seconds([*pollflow, "init", f"project-{next(numbers)}"], folder),
         "pollflow schema": lambda: seconds([*pollflow, "schema"], folder),
         "pollflow lint FLOW": lambda: seconds([*pollflow, "lint", FLOW.name], folder),
-        "pollflow lint FLOW, in a project": lambda: seconds([*pollflow, "lint", str(FLOW)], PROJECT),
+        "pollflow lint --functions FLOW": lambda: seconds([*pollflow, "lint", "--functions", str(FLOW)], PROJECT),
     }
 
 

@@ -61,12 +61,6 @@ def store_url(shared_server: RedisServer) -> str:
 
 
 @pytest.fixture
-def no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in a folder without an app: one that a command of another test has imported keeps the URL of that test."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """Return a server that the test may stop, kill and restart."""
     server = RedisServer(tmp_path / "redis")

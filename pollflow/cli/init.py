@@ -61,6 +61,7 @@ def next_commands(folder: Path) -> list[tuple[str, str]]:
     return [
         *([] if folder.resolve() == Path.cwd() else [(f"cd {folder}", "")]),
         ("pollflow run flows/task_polling.yaml --input '{\"delay\": 20}'", "run the flow and watch it"),
+        ("pollflow lint --functions flows", "check it, and the names of its functions"),
         ("pollflow test flows", "test it in virtual time"),
         ("pollflow worker", "run a worker until Ctrl-C"),
         (f"{ENVIRONMENT}=redis://HOST:6379/0 celery -A worker worker", "run a worker on your own Redis"),

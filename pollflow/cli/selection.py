@@ -114,7 +114,7 @@ def with_options(function: Callable[..., None], uses: Uses) -> Callable[..., Non
     def command(*args: Any, **values: Any) -> None:
         for name in uses.value:
             value = values.pop(name)
-            if value:  # an option that is left out keeps the value from before the command
+            if value is not None and value is not False:  # one that is left out keeps the value from before the command
                 setattr(selection, name, value)
         function(*args, **values)
 

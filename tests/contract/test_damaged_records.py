@@ -14,7 +14,6 @@ from pollflow.store import ExecutionRef
 from tests.contract.conftest import Bench
 from tests.flows import PASSES, WAIT
 
-pytestmark = pytest.mark.usefixtures("no_project")
 runner = CliRunner()
 
 

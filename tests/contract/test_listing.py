@@ -35,7 +35,6 @@ version: v1
 type: flow
 steps: [{type: fail, name: Broken, error: Broken, cause: as expected}]
 """
-pytestmark = pytest.mark.usefixtures("no_project")
 runner = CliRunner()
 
 

@@ -182,12 +182,12 @@ steps:
 def test_the_settings_of_the_project_limit_flows(project: Project) -> None:
     project.configure(pollflow_max_events=5000, pollflow_max_wait=9.0)
     (project.folder / "endless.yaml").write_text(ENDLESS.replace("duration: 10", "duration: 9"))
-    status, output = project.run("lint", "endless.yaml")
+    status, output = project.run("lint", "--functions", "endless.yaml")
     assert status == 0, output
     assert "before the limit of 5,000 events" in output
     project.set_wait("10")
     refusal = "the wait takes 10 s, more than the limit of 9 s (pollflow_max_wait)"
-    status, output = project.run("lint", FLOW)
+    status, output = project.run("lint", "--functions", FLOW)
     assert (status, refusal in output) == (1, True), output
     status, output = project.run("run", FLOW)
     assert status == 2, output
@@ -202,7 +202,7 @@ def test_the_settings_of_the_project_limit_flows(project: Project) -> None:
 def test_the_maximum_wait_is_a_setting(project: Project) -> None:
     project.configure(pollflow_max_wait=1e9)
     project.set_wait("40000000")
-    assert project.run("lint", FLOW)[0] == 0
+    assert project.run("lint", "--functions", FLOW)[0] == 0
     run = project.command("run", FLOW)
     run.wait_for_output("entered Wait10s")
     run.signal_group(signal.SIGINT)

@@ -23,6 +23,7 @@ OPTIONS: list[tuple[list[str], str, list[str]]] = [
     (["run", "flow.yaml"], "--name", NAMES),
     (["deploy", "flow.yaml"], "--name", NAMES),
     (["simulate", "flow.yaml"], "--until", NUMBERS),
+    (["lint", "flow.yaml"], "--time-limit", NUMBERS),
     (["worker"], "--concurrency", ["0", "-1", "x", ""]),
     (["list"], "--redis", ["", "foo", "http://host", "redis://host:99999", "redis://host/x"]),
     (["run", "flow.yaml"], "--redis", ["", "foo"]),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from pollflow.cli.app import app
 from pollflow.cli.app_process import ANSWER_BYTES, OUTPUT_BYTES
@@ -48,8 +50,23 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*words: str, input: str = "") -> Result:
-    return CliRunner().invoke(app, words, input=input)
+class Done(NamedTuple):
+    """How a command has ended."""
+
+    exit_code: object
+    stdout: str
+    stderr: str
+
+
+def run(*words: str, input: str = "") -> Done:
+    """Run a command in this process, with its streams apart."""
+    stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with redirect_stdout(stdout), redirect_stderr(stderr), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", io.StringIO(input))
+        with pytest.raises(SystemExit) as end:
+            app(words, prog_name="pollflow")
+    texts = (stream.buffer.getvalue().decode() for stream in (stdout, stderr))  # type: ignore[attr-defined]
+    return Done(end.value.code, *texts)
 
 
 def write(project: Path, code: str) -> None:
@@ -135,9 +152,9 @@ def test_what_an_app_prints_goes_to_standard_error_within_a_limit(project: Path)
 def test_an_app_that_hangs_is_ended_with_all_its_processes(project: Path) -> None:
     hang = "open('pids', 'w').write(f'{os.getpid()} {os.fork()}\\n')\nwhile True: time.sleep(1)\n"
     write(project, "import os, time\n" + hang)
-    result = run("lint", "--functions", "--time-limit", "6", "flow.yaml")
+    result = run("lint", "--functions", "--time-limit", "10", "flow.yaml")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "worker (from worker.py) has not answered within 6 s; --time-limit SECONDS allows more" in result.stderr
+    assert "worker (from worker.py) has not answered within 10 s; --time-limit SECONDS allows more" in result.stderr
     process = int((project / "pids").read_text().split()[0])
     wait_until(lambda: group_members(process) == [], "end of the processes of the app")
 
@@ -171,7 +188,7 @@ def test_simulate_calls_functions_in_their_process(project: Path) -> None:
     write(project, ATTACHED + ASK + body + "    return {'pid': os.getpid(), **input, 'step': context.step}\n")
     for words in (["--functions"], ["-A", "worker"]):
         result = run("simulate", "flow.yaml", *words, "--input", '{"é": 1}')
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == 0, result.stderr
         assert "from the function\n" in result.stderr and "flow/test Ask: None" in result.stderr
         assert '"é": 1, "step": "Ask"}' in result.stdout
         assert f'"pid": {os.getpid()}' not in result.stdout
@@ -182,13 +199,13 @@ def test_what_a_function_raises_is_caught_as_without_a_process(project: Path) ->
     catch = ", catch: [{errors: [LookupError], goto: Caught}]"
     (project / "flow.yaml").write_text(FLOW.replace("}", catch + "}") + "  - {type: succeed, name: Caught}\n")
     result = run("simulate", "--functions", "flow.yaml")
-    assert (result.exit_code, "Mine: because" in result.stdout) == (0, True), result.output
+    assert (result.exit_code, "Mine: because" in result.stdout) == (0, True), result.stderr
     assert result.stderr == "flow/test Ask: the function failed\n  Mine: because\n"
 
 
 CALLS = {
     "os._exit(5)": "ended with status 5",
-    "time.sleep(600)": "has not answered within 6 s",
+    "time.sleep(600)": "has not answered within 10 s",
     "os.write(int(sys.argv[1]), b'{}\\n'); time.sleep(600)": "sent an answer to no request",
     'os.write(int(sys.argv[1]), b\'{"number": 2, "raised": {"error": 1}}\\n\'); time.sleep(600)': (
         "sent a result that cannot be used: "
@@ -200,7 +217,7 @@ CALLS = {
 @pytest.mark.parametrize("body", CALLS)
 def test_a_call_without_a_usable_answer_ends_the_simulation(project: Path, body: str) -> None:
     write(project, ATTACHED + ASK + f"    {body}\n")
-    result = run("simulate", "flow.yaml", "--functions", "--time-limit", "6")
+    result = run("simulate", "flow.yaml", "--functions", "--time-limit", "10")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("pollflow: s/ask was called: the process of the Celery app worker")
     assert CALLS[body] in result.stderr

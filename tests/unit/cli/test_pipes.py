@@ -45,7 +45,7 @@ def test_lint_run_and_deploy_state_the_same_bounds(setting: float | None, tmp_pa
             f"app = Celery('a', broker='redis://127.0.0.1:1')\napp.conf.pollflow_max_wait = {setting}\n"
             "pollflow.attach(app, 'redis://127.0.0.1:1')\n"
         )
-    commands = (["lint", "a.yaml"], ["deploy", "a.yaml"], ["run", "a.yaml"])
+    commands = (["lint", "--functions", "a.yaml"], ["deploy", "a.yaml"], ["run", "a.yaml"])
     outputs = [
         subprocess.run(
             [sys.executable, "-m", "pollflow.cli", *words], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -43,10 +43,10 @@ def command(project: Path, *words: str) -> tuple[int, str]:
 
 
 def test_lint_of_a_new_project_reports_nothing_and_checks_its_functions(project: Path) -> None:
-    assert command(project, "lint", "flows") == (0, "1 file, 0 errors, 0 warnings\n")
+    assert command(project, "lint", "--functions", "flows") == (0, "1 file, 0 errors, 0 warnings\n")
     flow = project / "flows" / "task_polling.yaml"
     flow.write_text(flow.read_text().replace("functions/StartJob", "functions/StartJobs"))
-    assert "StartJobs" in command(project, "lint", "flows")[1]
+    assert "StartJobs" in command(project, "lint", "--functions", "flows")[1]
 
 
 @pytest.mark.parametrize(("reply", "status", "error"), STATUSES)
