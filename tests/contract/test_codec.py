@@ -13,6 +13,7 @@ from pollflow import AesGcmCodec, Codec, DamagedRecord, MissingKey, TaskError, Z
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
 from pollflow.store import CLEAR, CodecContext, ExecutionRef, Sealer
 from pollflow.store.compaction import BLOCK
+from tests.canaries import contents, keys_with
 from tests.contract.conftest import Bench
 from tests.flows import WAIT
 
@@ -155,24 +156,8 @@ def work(bench: Bench) -> None:
 
 
 def canaries_in(bench: Bench) -> set[str]:
-    """Return the keys of Redis, all of them, in whose names or values there is the canary."""
-    found = set()
-    for key in bench.redis.scan_iter("*"):
-        kind = bench.redis.type(key)
-        match kind:
-            case "hash":
-                content: Any = bench.redis.hgetall(key)
-            case "list":
-                content = bench.redis.lrange(key, 0, -1)
-            case "set":
-                content = bench.redis.smembers(key)
-            case "zset":
-                content = bench.redis.zrange(key, 0, -1)
-            case _:
-                content = bench.redis.get(key)
-        if CANARY in key or CANARY in repr(content):
-            found.add(key)
-    return found
+    """Return the keys of Redis in which the canary is readable."""
+    return keys_with(bench.redis, CANARY)
 
 
 def normalized(bench: Bench, ref: ExecutionRef) -> Any:
@@ -503,14 +488,8 @@ def test_a_purge_deletes_encoded_data(bench: Bench, halfway: ExecutionRef) -> No
 
 def keys_left(bench: Bench) -> set[str]:
     """Return the ids of the keys of all records in Redis."""
-    found = set()
-    for key in bench.redis.scan_iter("*"):
-        kind = bench.redis.type(key)
-        content = (
-            bench.redis.hgetall(key) if kind == "hash" else bench.redis.lrange(key, 0, -1) if kind == "list" else ""
-        )
-        found |= set(re.findall(r":(new|old):", repr(content)))
-    return found
+    texts = (repr(content) for _, content in contents(bench.redis))
+    return {key_id for text in texts for key_id in re.findall(r":(new|old):", text)}
 
 
 def rotate(bench: Bench, sealer: Sealer) -> Counter[str]:
@@ -585,31 +564,39 @@ def test_a_commit_during_a_rotation_wins(bench: Bench) -> None:
 
 
 def test_a_rotation_that_dies_continues_later(bench: Bench, halfway: ExecutionRef) -> None:
-    only_old = Sealer(AesGcmCodec({"old": b"o" * 32, "new": b"n" * 32}))
-    rotate(bench, only_old)
+    back = Sealer(AesGcmCodec({"old": b"o" * 32, "new": b"n" * 32}))
+    rotate(bench, back)
     before = read_all(bench, halfway)
-    for point in range(1, 100):
-        store = bench.build_container(sealer=NEW).store
-        run, left = store.scripts.run, [None] * point
-
-        def run_until_death(script: Any, keys: Any, run: Any = run, left: Any = left) -> Any:
-            if not left:
-                raise SystemExit
-            left.pop()
-            return run(script, keys)
-
-        store.scripts.run = run_until_death  # type: ignore[method-assign]
-        try:
-            store.rotate(halfway)
-        except SystemExit:
-            store.scripts.run = run  # type: ignore[method-assign]
-            assert read_all(bench, halfway) == before
-            rotate(bench, only_old)
-            continue
-        break
-    assert 3 < point < 99
+    deaths = 0
+    while has_died_at(bench, halfway, deaths + 1):
+        deaths += 1
+        assert read_all(bench, halfway) == before
+        if deaths % 2:
+            rotate(bench, back)  # otherwise the next one continues
+    assert deaths > 3
     assert keys_left(bench) == {"new"}
     assert read_all(bench, halfway) == before
+
+
+def has_died_at(bench: Bench, ref: ExecutionRef, count: int) -> bool:
+    """Rotate, and exit the process before its script number `count`. Return whether it has exited."""
+    store = bench.build_container(sealer=NEW).store
+    run, left = store.scripts.run, [None] * (count - 1)
+
+    def run_until_death(script: Any, keys: Any) -> Any:
+        if not left:
+            raise SystemExit
+        left.pop()
+        return run(script, keys)
+
+    store.scripts.run = run_until_death  # type: ignore[method-assign]
+    try:
+        store.rotate(ref)
+    except SystemExit:
+        return True
+    finally:
+        store.scripts.run = run  # type: ignore[method-assign]
+    return False
 
 
 def test_a_rotation_names_the_key_that_is_missing(bench: Bench, halfway: ExecutionRef) -> None:
