@@ -136,5 +136,12 @@ COMMANDS = (
         "pollflow acl observer --password-stdin",
         Uses.APP,
     ),
+    Command(
+        "codec",
+        "codec:codec",
+        OPERATE,
+        "Rewrite stored data with the current key of the codec.",
+        "pollflow codec rotate --dry-run",
+    ),
 )
 BY_NAME = {command.name: command for command in COMMANDS}

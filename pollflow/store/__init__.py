@@ -31,6 +31,7 @@ from pollflow.store.records import (
     StoredEvent,
 )
 from pollflow.store.retrying import NO_RETRY, RetryPolicy
+from pollflow.store.rotation import CLEAR_KEY, Rotated
 from pollflow.store.scripts import translated
 from pollflow.store.server_info import ServerInfo, read_server_info
 from pollflow.store.state import dump_json
@@ -40,6 +41,7 @@ from pollflow.store.urls import RedisLocation
 
 __all__ = [
     "CLEAR",
+    "CLEAR_KEY",
     "LATE",
     "LEASED",
     "MAX_PARENTS",
@@ -75,6 +77,7 @@ __all__ = [
     "RedisLocation",
     "Refusal",
     "RetryPolicy",
+    "Rotated",
     "Sealer",
     "Sent",
     "ServerInfo",

@@ -139,6 +139,10 @@ class Sealer:
             raise CodecError(f"{self._name}.digest must return letters and digits")
         return name
 
+    def needs_seal(self, text: str) -> bool:
+        """Return whether a text is not encoded with the current key."""
+        return key_id_of(text) != self.key_id
+
     @property
     def _name(self) -> str:
         return type(self.codec).__name__

@@ -7,6 +7,7 @@ the digest.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 
 from pollflow.fdl.model import Json, JsonObject
@@ -17,6 +18,8 @@ from pollflow.store.state import dump_json
 
 _DEDUPLICATED = ("input", "local", "output")
 _LONG = 160
+_WRITTEN_IN_LUA = "TaskStarted"
+"""The event that `lease_call` of prelude.lua writes, always in clear: it has only counts."""
 _MARK = "\x00"
 """The prefix of a digest. A user's text that begins with it gets a second one."""
 
@@ -53,6 +56,26 @@ def stored_event(event: HistoryEvent, detail: JsonObject, sealer: Sealer, ref: E
         return dump_json([*fields, event.by, event.reason] if event.by or event.reason else fields)
     sealed = sealer.seal(ref, EVENT, dump_json([detail, event.reason]), place_of(event.type, event.step))
     return dump_json([event.type, event.step, sealed, *([event.by, ""] if event.by else [])])
+
+
+def resealed_event(text: str, sealer: Sealer, ref: ExecutionRef) -> str | None:
+    """Return a stored event with its detail encoded by the current key; None if it is already.
+
+    Raises MissingKey, DamagedRecord, ValueError, TypeError.
+    """
+    at, cause, (type_, step, detail, *operator) = json.loads(text)
+    by, reason = operator or ("", "")
+    place = place_of(type_, step)
+    if isinstance(detail, str):
+        if not sealer.needs_seal(detail):
+            return None
+        payload = sealer.open(ref, EVENT, detail, place)
+    elif type_ == _WRITTEN_IN_LUA:
+        return None
+    else:
+        payload = dump_json([detail, reason])
+    sealed = sealer.seal(ref, EVENT, payload, place)
+    return dump_json([at, cause, [type_, step, sealed, *([by, ""] if by else [])]])
 
 
 def place_of(type: str, step: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from pollflow import AesGcmCodec, Codec, DamagedRecord, MissingKey, TaskError, Z
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
 from pollflow.store import CLEAR, CodecContext, ExecutionRef, Sealer
 from pollflow.store.compaction import BLOCK
+from tests.canaries import contents, keys_with
 from tests.contract.conftest import Bench
 from tests.flows import WAIT
 
@@ -154,24 +156,8 @@ def work(bench: Bench) -> None:
 
 
 def canaries_in(bench: Bench) -> set[str]:
-    """Return the keys of Redis, all of them, in whose names or values there is the canary."""
-    found = set()
-    for key in bench.redis.scan_iter("*"):
-        kind = bench.redis.type(key)
-        match kind:
-            case "hash":
-                content: Any = bench.redis.hgetall(key)
-            case "list":
-                content = bench.redis.lrange(key, 0, -1)
-            case "set":
-                content = bench.redis.smembers(key)
-            case "zset":
-                content = bench.redis.zrange(key, 0, -1)
-            case _:
-                content = bench.redis.get(key)
-        if CANARY in key or CANARY in repr(content):
-            found.add(key)
-    return found
+    """Return the keys of Redis in which the canary is readable."""
+    return keys_with(bench.redis, CANARY)
 
 
 def normalized(bench: Bench, ref: ExecutionRef) -> Any:
@@ -185,8 +171,16 @@ def normalized(bench: Bench, ref: ExecutionRef) -> Any:
     return repr(what).replace(record.id, "ID")
 
 
-@pytest.mark.parametrize("sealer", [AES, BOTH, Sealer(ZstdCodec())], ids=["aes", "both", "zstd"])
-def test_a_run_with_a_codec_is_as_one_without(bench: Bench, sealer: Sealer) -> None:
+def test_a_run_with_encryption_is_as_one_without(bench: Bench) -> None:
+    check_run(bench, AES)
+
+
+@pytest.mark.parametrize("sealer", [BOTH, Sealer(ZstdCodec())], ids=["both", "zstd"])
+def test_a_run_with_compression_is_as_one_without(server: Bench, sealer: Sealer) -> None:
+    check_run(server, sealer)
+
+
+def check_run(bench: Bench, sealer: Sealer) -> None:
     with_codec = run_everything(bench, sealer)
     bench.redis.flushall()
     bench.clock.frozen_at = 1_800_000_000.0
@@ -490,3 +484,124 @@ def test_a_purge_deletes_encoded_data(bench: Bench, halfway: ExecutionRef) -> No
     bench.container.engine.end(bench.key(halfway), Status.STOPPED, "", "")
     bench.container.maintenance.purge(bench.container.reading.execution(halfway))
     assert [key for key in bench.redis.scan_iter(f"*{halfway}*")] == []
+
+
+def keys_left(bench: Bench) -> set[str]:
+    """Return the ids of the keys of all records in Redis."""
+    texts = (repr(content) for _, content in contents(bench.redis))
+    return {key_id for text in texts for key_id in re.findall(r":(new|old):", text)}
+
+
+def rotate(bench: Bench, sealer: Sealer) -> Counter[str]:
+    bench.build_container(sealer=sealer)
+    store = bench.container.store
+    counts: Counter[str] = Counter()
+    for ref in list(store.encoded_executions()):
+        rotated = store.rotate(ref)
+        assert (rotated.problems, rotated.left) == ([], 0)
+        counts += rotated.rewritten
+    return counts
+
+
+def test_a_rotation_leaves_nothing_under_the_old_key(server: Bench) -> None:
+    long = run_long(server, OLD)
+    ask = server.returns("ask", {})
+    server.functions._functions.pop("item", None)
+    server.functions.register("item", lambda input, context: {"v": f"{input['item']} {LONG}"})
+    running = server.start(part_of_everything("foreach", "task\n    name: Sub"), INPUT, "running")
+    for _ in range(6):
+        server.handle_next()
+    before = [read_all(server, ref) for ref in (long, running)]
+    assert keys_left(server) == {"old"}
+    server.build_container(sealer=NEW)
+    dry = [server.container.store.rotate(ref, is_dry=True).rewritten["old"] for ref in (long, running)]
+    assert keys_left(server) == {"old"}
+    assert rotate(server, NEW) == {"old": sum(dry)}
+    assert keys_left(server) == {"new"}
+    server.build_container(sealer=ONLY_NEW)  # the old key can be removed
+    assert [read_all(server, ref) for ref in (long, running)] == before
+    assert rotate(server, NEW) == {}
+    server.work()
+    server.container.engine.report(ask[0]["token"], ReportedSucceeded({"answer": CANARY}))
+    assert server.status(running) == "Succeeded"
+    assert canaries_in(server) == set()
+
+
+def test_a_rotation_encodes_what_was_stored_in_clear(bench: Bench) -> None:
+    bench.build_container(sealer=CLEAR)
+    bench.functions.register("item", lambda input, context: {"v": f"{input['item']} {LONG}"})
+    ref = bench.start(part_of_everything("foreach", "task\n    name: Ask"), INPUT)
+    for _ in range(4):
+        bench.handle_next()
+    before = read_all(bench, ref)
+    assert set(rotate(bench, NEW)) == {"clear"}
+    assert canaries_in(bench) == set()
+    assert read_all(bench, ref) == before
+    bench.work()
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_a_commit_during_a_rotation_wins(bench: Bench) -> None:
+    bench.build_container(sealer=OLD)
+    ref = bench.start(WAIT, {"seconds": 0, "long": LONG})
+    container = bench.build_container(sealer=NEW)
+    scripts, run, pending = container.store.scripts, container.store.scripts.run, [True]
+
+    def run_after_commit(script: Any, keys: Any) -> Any:
+        if script.NAME == "reseal" and pending and keys["target"].endswith(":r"):
+            pending.pop()
+            bench.work()
+        return run(script, keys)
+
+    scripts.run = run_after_commit  # type: ignore[method-assign]
+    rotated = container.store.rotate(ref)
+    assert not pending
+    assert rotated.left > 0
+    assert bench.status(ref) == "Succeeded"
+    rotate(bench, NEW)
+    assert keys_left(bench) == {"new"}
+    assert len(bench.history(ref)) == bench.container.reading.execution(ref).events
+
+
+def test_a_rotation_that_dies_continues_later(bench: Bench, halfway: ExecutionRef) -> None:
+    back = Sealer(AesGcmCodec({"old": b"o" * 32, "new": b"n" * 32}))
+    rotate(bench, back)
+    before = read_all(bench, halfway)
+    deaths = 0
+    while has_died_at(bench, halfway, deaths + 1):
+        deaths += 1
+        assert read_all(bench, halfway) == before
+        if deaths % 2:
+            rotate(bench, back)  # otherwise the next one continues
+    assert deaths > 3
+    assert keys_left(bench) == {"new"}
+    assert read_all(bench, halfway) == before
+
+
+def has_died_at(bench: Bench, ref: ExecutionRef, count: int) -> bool:
+    """Rotate, and exit the process before its script number `count`. Return whether it has exited."""
+    store = bench.build_container(sealer=NEW).store
+    run, left = store.scripts.run, [None] * (count - 1)
+
+    def run_until_death(script: Any, keys: Any) -> Any:
+        if not left:
+            raise SystemExit
+        left.pop()
+        return run(script, keys)
+
+    store.scripts.run = run_until_death  # type: ignore[method-assign]
+    try:
+        store.rotate(ref)
+    except SystemExit:
+        return True
+    finally:
+        store.scripts.run = run  # type: ignore[method-assign]
+    return False
+
+
+def test_a_rotation_names_the_key_that_is_missing(bench: Bench, halfway: ExecutionRef) -> None:
+    bench.build_container(sealer=OLD)
+    rotated = bench.container.store.rotate(halfway)
+    assert rotated.rewritten == {}
+    assert len(rotated.problems) > 5
+    assert all('no key "new"' in problem for problem in rotated.problems)

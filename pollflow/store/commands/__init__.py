@@ -15,6 +15,7 @@ from pollflow.store.commands.base import (
     Script,
     Stale,
 )
+from pollflow.store.commands.rotation import Change, Reseal, ResealDone
 from pollflow.store.commands.transitions import (
     Advance,
     AdvanceDone,
@@ -75,6 +76,7 @@ __all__ = [
     "AdvanceDone",
     "CancelChild",
     "Cancelled",
+    "Change",
     "Child",
     "Claim",
     "ClaimDone",
@@ -123,6 +125,8 @@ __all__ = [
     "Removed",
     "Renew",
     "Renewed",
+    "Reseal",
+    "ResealDone",
     "Script",
     "Sent",
     "Stale",
