@@ -11,8 +11,8 @@ import typer
 
 from pollflow.cli.exits import FAILED, CommandError
 from pollflow.cli.options import ProjectFolder, RedisUrl
+from pollflow.cli.output import write_line
 from pollflow.cli.session import connected, find_used_location
-from pollflow.cli.texts import clean
 from pollflow.store import CLEAR_KEY
 
 _PROGRESS_EXECUTIONS = 100
@@ -29,7 +29,9 @@ ActionName = Annotated[Action, typer.Argument(metavar="ACTION", help="rotate")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the records that are left to rewrite.")]
 
 
-def codec(action: ActionName, dry_run: DryRun = False, redis: RedisUrl = None, project: ProjectFolder = None) -> None:
+def codec(
+    *, action: ActionName, dry_run: DryRun = False, redis: RedisUrl = None, project: ProjectFolder = None
+) -> None:
     """Rewrite stored data with the current key of the codec.
 
     `rotate` reads all executions and rewrites what has another key or none, in slices, while workers run. It may be
@@ -47,15 +49,15 @@ def codec(action: ActionName, dry_run: DryRun = False, redis: RedisUrl = None, p
             left += rotated.left
             problems += rotated.problems
             if sys.stderr.isatty() and executions % _PROGRESS_EXECUTIONS == 0:
-                typer.echo(f"{executions:,} executions, {sum(counts.values()):,} records so far", err=True)
+                write_line(f"{executions:,} executions, {sum(counts.values()):,} records so far", is_error=True)
     verb = "to rewrite" if dry_run else "rewritten"
-    typer.echo(f"{sum(counts.values()):,} records {verb} in {executions:,} executions{_by_key(counts)}")
+    write_line(f"{sum(counts.values()):,} records {verb} in {executions:,} executions{_by_key(counts)}")
     for problem in problems[:_MAX_PROBLEMS]:
-        typer.echo(clean(problem), err=True)
+        write_line(problem, is_error=True)
     if problems:
         raise CommandError(f"{len(problems):,} records cannot be decoded, so they are left as they are")
     if left:
-        typer.echo(f"{left:,} records changed meanwhile; repeat the command", err=True)
+        write_line(f"{left:,} records changed meanwhile; repeat the command", is_error=True)
         raise typer.Exit(FAILED)
 
 

@@ -17,7 +17,7 @@ from pollflow.cli.output import write_line, write_lines
 from pollflow.cli.texts import counted
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
-from pollflow.fdl import MAX_PROBLEMS, Flow, Problem, load_flow
+from pollflow.fdl import Flow, Problem, load_flow
 from pollflow.fdl import lint as warnings_of
 from pollflow.fdl.files import files_below
 from pollflow.testing.files import is_flow_test
@@ -61,8 +61,7 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
     """
     files = _files(paths)
     with asked_app(files[0]) as app:
-        by_file = [problems_of(file, app) for file in files]
-    problems = [problem for found in by_file for problem in found]
+        problems = [problem for file in files for problem in problems_of(file, app)]
     chosen = Format.JSON if json else format
     printed = FORMATS[chosen](problems)
     if printed:
@@ -71,9 +70,6 @@ def lint(paths: Paths, format: AsFormat = Format.TEXT, json: Json = False) -> No
     if chosen is Format.TEXT:
         counts = (counted(len(files), "file"), counted(errors, "error"), counted(len(problems) - errors, "warning"))
         write_line(", ".join(counts), is_error=True)
-        for file, found in zip(files, by_file, strict=True):
-            if len(found) == MAX_PROBLEMS:
-                write_line(f"{file}: only the first {MAX_PROBLEMS} problems are shown", is_error=True)
     if errors:
         raise typer.Exit(FAILED)
 

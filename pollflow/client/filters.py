@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pollflow.errors import InvalidArgument
-from pollflow.fdl.problems import near
 from pollflow.machine import Status
 from pollflow.runtime import arguments
 from pollflow.runtime.arguments import shown
+from pollflow.suggestions import near
 
 STATUSES = tuple(status.value for status in Status)
 

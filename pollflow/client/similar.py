@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pollflow.errors import ExecutionNotExists
-from pollflow.fdl.problems import near
 from pollflow.runtime.container import Container
 from pollflow.store import ExecutionRef, similar_flow
+from pollflow.suggestions import near
 
 _MAX_NAMES = 1000
 """Names of executions that are compared, the latest first."""

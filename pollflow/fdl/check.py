@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 from pollflow.amounts import over_limit
@@ -91,13 +90,13 @@ class Checker:
             self._problem(root, "", message)
             return {}
         values = self._fields(root, FLOW, Location(), "a flow").values
-        for goto, reason in islice(self.names.invalid_gotos(), MAX_PROBLEMS):
+        for goto, reason in self.names.invalid_gotos():
             self._problem(goto.node, goto.field, reason, "unknown-step")
         return values
 
     def _problem(self, node: Node, field: str, message: str, code: str = "invalid-value", *, column: int = 0) -> None:
         position = column or node.column
-        if code in _HINTED and isinstance(node, Scalar):
+        if code in _HINTED and isinstance(node, Scalar) and len(self.problems) <= MAX_PROBLEMS:
             message += hint(node.text)
         self.problems.append(Problem(self.path, node.line, position, field, message, code))
 
@@ -123,11 +122,12 @@ class Checker:
         return found
 
     def _unknown(self, node: Object, key: Scalar, location: Location, table: _Table, found: _Fields) -> None:
+        message = f'unknown field "{key.text[:100]}"'
         if len(self.problems) > MAX_PROBLEMS:
+            self._problem(key, location.path, message, "unknown-field")
             return
         meant = plain(key.text).partition(":")[0].strip(" \"'")
         guess = similar_field(meant, table.missing(node))
-        message = f'unknown field "{key.text[:100]}"'
         if guess is not None:
             # A misspelled field is one problem, without a second one for the missing field.
             found.present.add(guess)

@@ -21,11 +21,11 @@ from pollflow.fdl.fields import ACTION_PATTERN, MAX_NAME, MAX_TEXT, NAME_PATTERN
 from pollflow.fdl.lookalikes import plain
 from pollflow.fdl.model import Constant
 from pollflow.fdl.moments import parse_moment, parse_yaml_moment
-from pollflow.fdl.problems import near
 from pollflow.fdl.reader import MAX_BYTES, Node, Object, Scalar, Sequence, to_json
 from pollflow.fdl.resources import parse_arn
 from pollflow.fdl.scalars import old_boolean
 from pollflow.fdl.synonyms import similar_type
+from pollflow.suggestions import near
 
 STEP_TYPES = tuple(STEP_FIELDS)
 MAPPING_ROOTS = ("input", "local", "context")

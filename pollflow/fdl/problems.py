@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from typing import Literal
 
 MAX_PROBLEMS = 200
 """The most problems reported for one definition; a hostile one could have a million."""
+MORE_PROBLEMS = "more-problems"
+"""The code of the last problem if there are more: its message has their number."""
 
 Severity = Literal["error", "warning"]
 
@@ -37,14 +37,12 @@ class Problem:
 
 
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return the problems by line and column, without duplicates, and at most MAX_PROBLEMS."""
+    """Return the problems by line and column, without duplicates: MAX_PROBLEMS, and one with the number of others."""
     unique = dict.fromkeys(problems)
     ordered = sorted(unique, key=lambda problem: (problem.line, problem.column))
-    return tuple(ordered[:MAX_PROBLEMS])
-
-
-def near(word: str, known: Iterable[str]) -> str | None:
-    """Return the most similar of the first thousand known words, ignoring case; None if none is similar."""
-    spelled = {candidate.lower(): candidate for candidate in islice(known, 1000) if len(candidate) <= 200}
-    found = difflib.get_close_matches(word[:100].lower(), list(spelled), n=1, cutoff=0.6)
-    return spelled[found[0]] if found else None
+    left = ordered[MAX_PROBLEMS:]
+    if not left:
+        return tuple(ordered)
+    first = left[0]
+    more = replace(first, field="", message=f"and {len(left):,} more, the first of them here", code=MORE_PROBLEMS)
+    return (*ordered[:MAX_PROBLEMS], more)

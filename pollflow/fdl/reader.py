@@ -7,6 +7,7 @@ level that is too deep. It reads JSON the same way.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing_extensions import assert_never
 
 from pollflow.amounts import over_limit, too_deep
 from pollflow.fdl.lookalikes import hint_of_line
-from pollflow.fdl.problems import MAX_PROBLEMS, Problem
+from pollflow.fdl.problems import Problem
 from pollflow.fdl.scalars import NotJson, resolve
 
 MAX_BYTES = 1 << 20
@@ -26,6 +27,8 @@ MAX_DEPTH = 64
 """The deepest nesting of lists and objects."""
 MAX_NODES = 100_000
 """The most values after aliases are expanded, so that a few lines cannot stand for a billion."""
+_FREE_NODES, _FREE_LENGTH, _MAX_EXPANSION = 10_000, 1 << 16, 4
+"""Aliases may expand a text to so many values and characters, and to four times those that it has."""
 
 _SLOW: Any = yaml.SafeLoader
 _FAST: Any = getattr(yaml, "CSafeLoader", _SLOW)
@@ -210,6 +213,7 @@ class _Composer:
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}
         self.nodes = 0
+        self.written = 0
         self.length = 0
 
     def compose(self, loader: Any) -> Node:
@@ -230,7 +234,21 @@ class _Composer:
                 stack[-1].children.append(node)
         if root is None or (isinstance(root, Scalar) and root.value is None):
             raise _Stop(None, "the definition is empty")
+        self._check_expansion()
         return root
+
+    def _check_expansion(self) -> None:
+        """Refuse a small text that stands for much, unless its size was checked before."""
+        if math.isinf(self.max_bytes):
+            return
+        for what, size, written, free in (
+            ("values", self.nodes, self.written, _FREE_NODES),
+            ("characters", self.length, len(self.text), _FREE_LENGTH),
+        ):
+            limit = free + _MAX_EXPANSION * written
+            if size > limit:
+                statement = f"aliases expand the {written:,} {what} of the definition to {size:,}"
+                raise _Stop(None, over_limit(statement, limit), "too-large")
 
     def _events(self, loader: Any) -> Iterator[Any]:
         documents = 0
@@ -263,6 +281,7 @@ class _Composer:
 
     def _count(self, event: Any, size: int, length: int) -> None:
         self.nodes += size
+        self.written += 1
         self.length += length
         if self.nodes > MAX_NODES:
             message = over_limit(f"the definition has {self.nodes:,} values after aliases are expanded", MAX_NODES)
@@ -272,8 +291,7 @@ class _Composer:
             raise _Stop(event.start_mark, over_limit(statement, self.max_bytes, "max_definition_bytes"), "too-large")
 
     def _problem(self, mark: Any, message: str, code: str = "syntax") -> None:
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(self.path, mark.line + 1, mark.column + 1, "", message, code))
+        self.problems.append(Problem(self.path, mark.line + 1, mark.column + 1, "", message, code))
 
     def _check_tag(self, event: Any) -> None:
         if event.tag is not None and event.tag not in _KNOWN_TAGS:
@@ -338,5 +356,4 @@ class _Composer:
         return [source for source in sources if isinstance(source, Object)]
 
     def _problem_at(self, node: Node, message: str, code: str = "syntax") -> None:
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(self.path, node.line, node.column, "", message, code))
+        self.problems.append(Problem(self.path, node.line, node.column, "", message, code))

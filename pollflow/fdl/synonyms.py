@@ -6,8 +6,9 @@ still missing.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
+
+from pollflow.suggestions import near
 
 _CUTOFF = 0.7
 """The least similarity of a suggested field. With less, `seconds` suggests `end`."""
@@ -80,8 +81,8 @@ def _similar(word: str, known: Collection[str], synonyms: dict[str, str]) -> str
     for name in known:
         if plain in synonyms.get(name, "").split():
             return name
-    found = difflib.get_close_matches(plain, list(by_plain), n=1, cutoff=_CUTOFF)
-    return by_plain[found[0]] if found else None
+    found = near(plain, by_plain, cutoff=_CUTOFF)
+    return by_plain[found] if found is not None else None
 
 
 def _plain(word: str) -> str:

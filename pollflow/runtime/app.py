@@ -32,6 +32,7 @@ from pollflow.runtime.codecs import sealer_of
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.health import before_start, check_durability, check_server
+from pollflow.runtime.incoming import SWEEP_TASK
 from pollflow.runtime.isolation import isolate
 from pollflow.runtime.leases import LeaseRenewer, name_worker, worker_name
 from pollflow.runtime.rate_limits import postpone_rate_limited
@@ -41,7 +42,7 @@ from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.runtime.shutdown import ShutdownHandler, follow_signals
 from pollflow.runtime.step_queues import StepQueues
-from pollflow.runtime.tasks import SWEEP_TASK, add_tasks
+from pollflow.runtime.tasks import add_tasks
 from pollflow.store import Message, RedisLocation, RetryPolicy, Sealer, connect
 
 _WORKER_RETRY_SECONDS = 5

@@ -20,6 +20,9 @@ from pollflow.runtime.settings import Settings
 
 _DEFAULT_VISIBILITY_TIMEOUT = 3600
 _JSON = "application/json"
+_SIGNED = "auth"
+"""The serializer of `setup_security()`."""
+_SERIALIZERS = ("task_serializer", "event_serializer", "result_serializer", "accept_content")
 
 logger = logging.getLogger("pollflow")
 
@@ -55,6 +58,7 @@ def check_consumed(app: Celery, routes: Routes) -> None:
 
 
 def _check_content(app: Celery) -> None:
+    _check_unsigned(app)
     accepted = app.conf.accept_content
     try:
         content_types = prepare_accept_content(accepted)  # type: ignore[no-untyped-call]
@@ -67,6 +71,22 @@ def _check_content(app: Celery) -> None:
             f"accept_content is {list(accepted)!r}, so workers refuse the messages of steps, which are JSON; "
             "add 'json' to it"
         )
+
+
+def _check_unsigned(app: Celery) -> None:
+    """Refuse signed messages: scripts in Redis write messages and the times in them, so no signature could hold."""
+    signed = [name for name in _SERIALIZERS if _is_signed(app.conf[name])]
+    if signed:
+        raise ConfigurationError(
+            f"signed messages ({', '.join(signed)}: 'auth', as setup_security() sets them) cannot carry steps: scripts "
+            "in Redis publish the messages of steps and cannot sign them; leave out setup_security(), use 'json', and "
+            "protect the broker by Redis ACL users and TLS (docs/security.md)"
+        )
+
+
+def _is_signed(value: object) -> bool:
+    names = value if isinstance(value, list | tuple | set | frozenset) else (value,)
+    return _SIGNED in names
 
 
 def _check_exchanges(app: Celery, routes: Routes) -> None:

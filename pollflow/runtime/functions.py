@@ -5,7 +5,6 @@ A name in a flow never imports or calls anything else: only registered functions
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pollflow.errors import InvalidArgument
 from pollflow.fdl.model import FunctionResource, JsonObject, Resource
 from pollflow.runtime.callables import Registered, check_callable, check_name, describe, is_same, own_name
 from pollflow.runtime.logs import HIDE
+from pollflow.suggestions import nearest
 
 Function = Callable[[JsonObject, "Context"], Any]
 _MAX_LISTED = 10
@@ -103,7 +103,7 @@ class Functions:
 
     def near(self, resource: Resource) -> list[str]:
         """Return registered names that are similar to the resource's."""
-        found = [near for name in names_of(resource) for near in difflib.get_close_matches(name, self._functions, n=3)]
+        found = [near for name in names_of(resource) for near in nearest(name, self._functions, count=3)]
         return list(dict.fromkeys(found))
 
 

@@ -7,6 +7,8 @@ step, visit and attempt are its arguments as shown; the execution is its root, t
 from __future__ import annotations
 
 import json
+import math
+import re
 import uuid
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -24,6 +26,10 @@ CALLBACK = "pollflow_callback"
 
 _EARLY_MARGIN_SECONDS = 0.005
 _MARK = "\x00sent\x00"
+_MAX_TEXT = 4096
+"""The longest text in a message, which may be forged."""
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MAX_NUMBER = 2**53
 
 
 def task_name(message: Message) -> str:
@@ -92,9 +98,16 @@ def key_of(args: Any) -> MessageKey:
     """Return the message key that `args_of` wrote. Raises InvalidArgument for anything else."""
     match args:
         case [str(flow), str(name), str(id), int(incarnation), str(frame), str(token)]:
-            return MessageKey(ExecutionKey(ExecutionRef(flow, name), id, incarnation), frame, token)
-        case _:
-            raise InvalidArgument("a step task takes flow, execution, id, incarnation, frame and token")
+            texts = (flow, name, id, frame, token)
+            is_number = not isinstance(incarnation, bool) and 0 <= incarnation <= _MAX_NUMBER
+            if is_number and all(text and is_short_line(text) for text in texts):
+                return MessageKey(ExecutionKey(ExecutionRef(flow, name), id, incarnation), frame, token)
+    raise InvalidArgument("a step task takes flow, execution, id, incarnation, frame and token")
+
+
+def is_short_line(text: str) -> bool:
+    """Return whether the text has at most 4096 characters, and none that ends a line or controls a terminal."""
+    return len(text) <= _MAX_TEXT and not _CONTROL.search(text)
 
 
 def eta_of(message: Message) -> datetime | None:
@@ -162,6 +175,6 @@ def sent_at(text: str) -> float | None:
         return None
     try:
         value = json.loads(text)["headers"].get(SENT_AT)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return value if isinstance(value, float | int) else None
+    return value if isinstance(value, float | int) and math.isfinite(value) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
@@ -14,6 +13,7 @@ from pollflow.fdl.fields import EVENT_LIMIT, YEAR_SECONDS
 from pollflow.machine import Limits
 from pollflow.runtime.masking import DEFAULT_MASK, Mask
 from pollflow.store import Keys, Timing
+from pollflow.suggestions import near
 
 PREFIX = "pollflow_"
 MAX_SECONDS = 1_000_000 * 86_400.0
@@ -163,8 +163,8 @@ def _refuse_unknown(conf: Any, known: Iterable[str]) -> None:
     names = [PREFIX + name for name in known]
     for name in conf:
         if isinstance(name, str) and name.startswith(PREFIX) and name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+            guess = near(name, names)
+            hint = f"did you mean {guess}?" if guess else f"known: {', '.join(names)}"
             raise ConfigurationError(f"unknown setting {name}; {hint}")
 
 

@@ -18,10 +18,10 @@ from pollflow.fdl.model import STEP_TYPES
 from pollflow.printable import clean, without_passwords
 from pollflow.runtime import deferred_signals, messages
 from pollflow.runtime.handled import Handled, HandledAs
+from pollflow.runtime.incoming import STRATEGY, SWEEP_TASK
 from pollflow.runtime.step_queues import StepQueues
 from pollflow.store import MessageKey
 
-SWEEP_TASK = "pollflow.sweep"
 _MAX_CAUSE = 1000
 """The maximum number of characters of a cause in an event. The execution has all of it."""
 
@@ -65,6 +65,7 @@ def _add_task(app: Celery, queues: StepQueues, name: str, function: Callable[...
         acks_late=False,
         reject_on_worker_lost=False,
         max_retries=0,
+        Strategy=STRATEGY,
         # An expected exception: Celery logs it in one line, without a traceback of the engine.
         throws=(StepError,),
         **queues.send_options(app, name),

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pollflow.errors import DamagedRecord, FlowNotExists
-from pollflow.fdl.problems import near
 from pollflow.store.audit import MAX_ENTRIES, deploy_entry
 from pollflow.store.connection import Connection
 from pollflow.store.keys import Keys
 from pollflow.store.scripts import translated
+from pollflow.suggestions import near
 
 _MAX_LISTED = 10
 

@@ -10,8 +10,9 @@ from pollflow.errors import DefinitionError
 from pollflow.fdl import lookalikes
 from pollflow.fdl.lookalikes import plain
 from pollflow.fdl.model import Json, JsonObject
-from pollflow.fdl.problems import Problem, in_order, near
+from pollflow.fdl.problems import Problem, in_order
 from pollflow.fdl.reader import Node, Object, Scalar, Sequence, read_nodes, to_json
+from pollflow.suggestions import near
 
 T = TypeVar("T")
 V = TypeVar("V")

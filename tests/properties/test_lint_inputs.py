@@ -11,6 +11,7 @@ from hypothesis import given
 from pollflow.fdl import Flow
 from pollflow.fdl.lint.graph import Graphs
 from pollflow.fdl.lint.inputs import Inputs
+from pollflow.fdl.lint.sources import Locals
 from pollflow.store import StoredEvent
 from pollflow.testing import RunResult, run_paths
 from pollflow.testing.cases import Case
@@ -22,7 +23,7 @@ FLOW_TESTS = Path(__file__).parents[1] / "flowtests"
 
 def check_inputs(flow: Flow, history: tuple[StoredEvent, ...]) -> None:
     """Check the input of each step in a history. Steps of one name are checked together."""
-    known = Inputs(flow, Graphs())
+    known = Inputs(flow, Locals(Graphs()))
     for event in history:
         if event.type != "StepStarted":
             continue

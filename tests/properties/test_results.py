@@ -14,9 +14,9 @@ from pollflow import EntityTooLarge, InvalidArgument, TaskError
 from pollflow.fdl import read_flow
 from pollflow.machine import Status
 from pollflow.testing import VirtualRun
-from tests import hostile
 from tests.bounds import bounded_time
-from tests.hostile import nested
+from tests.hostile import payloads
+from tests.hostile.payloads import nested
 
 FLOW = read_flow("""
 version: v1
@@ -73,10 +73,10 @@ def run_once(input: Any, function: Callable[..., Any]) -> None:
     assert result.status is Status.SUCCEEDED or result.error in KNOWN
 
 
-@hostile.requires_memory_limit
+@payloads.requires_memory_limit
 def test_hostile_payloads_are_refused_in_bounded_memory_and_time() -> None:
-    expected = {name: [of_input, of_result] for name, (of_input, of_result, _) in hostile.VALUES.items()}
-    assert hostile.results_of("values") == expected
+    expected = {name: [of_input, of_result] for name, (of_input, of_result, _) in payloads.VALUES.items()}
+    assert payloads.results_of("values") == expected
 
 
 @pytest.mark.parametrize(

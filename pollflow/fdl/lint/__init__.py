@@ -10,7 +10,7 @@ from pollflow.fdl.lint.graph import Graphs
 from pollflow.fdl.lint.inputs import lint_inputs
 from pollflow.fdl.lint.loops import lint_loops
 from pollflow.fdl.lint.report import LintReport
-from pollflow.fdl.lint.sources import lint_sources
+from pollflow.fdl.lint.sources import Locals, lint_sources
 from pollflow.fdl.lint.steps import lint_steps
 from pollflow.fdl.model import Flow
 from pollflow.fdl.problems import Problem, in_order
@@ -36,7 +36,10 @@ def lint(
     if flow_name is not None and flow.name is not None and flow.name != flow_name:
         report.warn("name", "flow-name", f'"{flow.name}" is not the name of the flow, which is "{flow_name}"')
     lint_steps(flow, graphs, report, known_functions=known_functions)
-    lint_sources(flow, graphs, report)
-    lint_inputs(flow, graphs, report)
+    local_keys = Locals(graphs)
+    lint_sources(flow, local_keys, report)
+    lint_inputs(flow, local_keys, report)
     lint_loops(flow, graphs, report, event_limit=event_limit)
+    for analysis in graphs.budget.exceeded():
+        report.warn("", "analysis-limit", f"the flow is too large to check {analysis.value}")
     return in_order(report.problems)

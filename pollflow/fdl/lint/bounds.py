@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from typing_extensions import assert_never
@@ -84,11 +84,12 @@ def bound_of(graph: Graph, position: int, loop: set[int]) -> Bound | None:
     if not isinstance(step, ChoiceStep):
         return None
     stays = {id(edge.option): edge.target in loop for edge in graph.edges[position]}
+    event_ids = _event_ids(step)
     leaving: list[Bound] = []
     staying: list[Bound] = []
     for option in (*step.choices, step.default):
         remains = stays.get(id(option), False)
-        bound = _bound(step, option, stays=remains)
+        bound = _bound(option, event_ids, stays=remains)
         if remains and bound is None:
             # This option may continue the loop without end: only the options before it can bound the loop.
             return lowest(leaving)
@@ -103,7 +104,7 @@ def lowest(bounds: Iterable[Bound | None]) -> Bound | None:
     return min(found, key=lambda bound: math.inf if bound.rounds is None else bound.rounds, default=None)
 
 
-def _bound(step: ChoiceStep, option: Option | None, *, stays: bool) -> Bound | None:
+def _bound(option: Option | None, event_ids: Collection[str], *, stays: bool) -> Bound | None:
     """Return the bound that one option's condition sets, by the counter that it compares."""
     if option is None or option.condition is None:
         return None
@@ -117,7 +118,7 @@ def _bound(step: ChoiceStep, option: Option | None, *, stays: bool) -> Bound | N
         value = comparison.value
         if isinstance(value, bool) or not isinstance(value, int | float):
             return Bound()
-        if _is_event_id(step, comparison.path):
+        if comparison.path.parts and comparison.path.parts[0] in event_ids:
             return Bound(events=int(value))
         return Bound(rounds=max(1, rounds(value))) if counts else Bound()
     return None
@@ -127,9 +128,10 @@ _LEAVING: dict[str, Callable[[float], int]] = {">": lambda n: int(n) + 1, ">=": 
 _STAYING: dict[str, Callable[[float], int]] = {"<": int, "<=": lambda n: int(n) + 1, "!=": int}
 
 
-def _is_event_id(step: ChoiceStep, path: Path) -> bool:
-    return any(
-        mapping.target == path.parts[0] and isinstance(mapping.source, Path) and mapping.source.text == EVENT_ID
+def _event_ids(step: ChoiceStep) -> frozenset[str]:
+    """Return the keys of the choice's input that are the number of events."""
+    return frozenset(
+        mapping.target
         for mapping in step.input_mappings or ()
-        if path.parts
+        if isinstance(mapping.source, Path) and mapping.source.text == EVENT_ID
     )

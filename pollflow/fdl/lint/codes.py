@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 LINT_CODES: dict[str, str] = {
+    "analysis-limit": "the flow is too large for a check, which has stopped",
     "async-invocation": "the step waits for a call with InvocationType Async, and drops its result",
     "choice-falls-through": "a choice has no default, and it is possible that no condition holds",
     "constant-path": "a source looks like a path but is a constant text",

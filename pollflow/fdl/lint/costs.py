@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass
 
 from typing_extensions import assert_never
 
+from pollflow.fdl.lint.budget import Analysis
 from pollflow.fdl.lint.graph import Edge, Graph, Graphs
 from pollflow.fdl.model import (
     ChoiceStep,
@@ -27,8 +29,6 @@ TASK_EVENTS = STEP_EVENTS + 3
 """And TaskScheduled, TaskStarted, TaskSucceeded."""
 BRANCH_EVENTS = 2
 """BranchEntered, BranchExited."""
-_MAX_VISITS = 20_000
-"""Bounds the search for the cheapest round of one loop, so that a loop of thousands of steps takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,15 @@ class Costs:
     def __init__(self, graphs: Graphs) -> None:
         self.graphs = graphs
         self._known: dict[str, Cost] = {}
+        self._steps: dict[str, Cost] = {}
 
     def of_step(self, step: Step) -> Cost:
         """Return the cost of one visit. Options of a choice are counted as edges; a foreach may have no iterations."""
+        if step.path not in self._steps:
+            self._steps[step.path] = self._of_step(step)
+        return self._steps[step.path]
+
+    def _of_step(self, step: Step) -> Cost:
         match step:
             case TaskStep():
                 return Cost(TASK_EVENTS)
@@ -72,31 +78,47 @@ class Costs:
         if series.path not in self._known:
             graph = self.graphs.of(series)
             found = self._cheapest(graph, 0, set(range(len(series.steps))), None)
-            self._known[series.path] = found[0] if found is not None else Cost()
+            self._known[series.path] = found.cost if found is not None else Cost()
         return self._known[series.path]
 
-    def of_round(self, graph: Graph, loop: set[int]) -> tuple[Cost, tuple[int, ...]]:
-        """Return the cost of the round with the fewest events, and its steps in order."""
-        rounds = [self._cheapest(graph, start, loop, start) for start in sorted(loop)[: 1 + _MAX_VISITS // len(loop)]]
-        found = [round_ for round_ in rounds if round_ is not None]
-        if not found:
-            return Cost(STEP_EVENTS * len(loop), None), tuple(sorted(loop))
-        return min(found, key=lambda round_: round_[0].events)
+    def of_round(self, graph: Graph, loop: set[int]) -> tuple[Cost, tuple[int, ...]] | None:
+        """Return the cost of the round with the fewest events, and its steps in order.
+
+        None if the budget of the search is used up.
+        """
+        best: _Path | None = None
+        left = set(loop)
+        # Each round has a step that is entered from itself or from a later one.
+        for start in sorted(_entered_from_later(graph, loop)):
+            limit = math.inf if best is None else best.cost.events
+            found = self._cheapest(graph, start, left, start, limit=limit)
+            if self.graphs.budget.is_exceeded(Analysis.ROUNDS):
+                return None
+            best = found or best
+            left.discard(start)
+        return None if best is None else (best.cost, best.positions)
 
     def _cheapest(
-        self, graph: Graph, start: int, inside: set[int], goal: int | None
-    ) -> tuple[Cost, tuple[int, ...]] | None:
-        """Return the path with the fewest events from a step to the goal (None: the end of the series), by Dijkstra."""
+        self, graph: Graph, start: int, inside: set[int], goal: int | None, *, limit: float = math.inf
+    ) -> _Path | None:
+        """Return the path with the fewest events from a step to the goal (None: the end of the series), by Dijkstra.
+
+        None if there is none with less events than the limit.
+        """
         previous_of: dict[int, int | None] = {}
         pending: list[tuple[int, int, Cost, int | None, int | None]] = [(0, 0, Cost(), None, start)]
         pushed = 0
         while pending:
             _, _, cost, previous, position = heapq.heappop(pending)
+            if cost.events >= limit:
+                return None
             if position == goal and previous is not None:
-                return cost, _path_to(previous_of, previous)
+                return _Path(cost, _path_to(previous_of, previous))
             if position is None or position in previous_of:
                 continue
             previous_of[position] = previous
+            if not self.graphs.budget.spend(Analysis.ROUNDS, len(graph.edges[position])):
+                return None
             for edge in graph.edges[position]:
                 if edge.target in inside or (edge.target is None and goal is None):
                     pushed += 1
@@ -107,6 +129,17 @@ class Costs:
     def _of_edge(self, graph: Graph, edge: Edge) -> Cost:
         cost = self.of_step(graph.series.steps[edge.source])
         return cost if edge.through is None else cost + self.of_series(edge.through)
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    cost: Cost
+    positions: tuple[int, ...]
+
+
+def _entered_from_later(graph: Graph, loop: set[int]) -> set[int]:
+    edges = graph.inner_edges(loop)
+    return {edge.target for edge in edges if edge.target is not None and edge.target <= edge.source}
 
 
 def _path_to(previous_of: dict[int, int | None], last: int) -> tuple[int, ...]:

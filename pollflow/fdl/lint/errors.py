@@ -5,12 +5,12 @@ A function may raise an error of any name. So a name is reported only if it is s
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from pollflow.fdl import lookalikes
 from pollflow.fdl.lint.report import LintReport
 from pollflow.fdl.model import FlowResource, Pattern, TaskStep
+from pollflow.suggestions import near
 
 ANY_ERROR = "FnF.ALL"
 UNCATCHABLE = ("FnF.DataLimitExceeded", "FnF.EventLimitExceeded", "FnF.ExecutionTimeout")
@@ -27,6 +27,12 @@ _ALIASES = {"IOError": "OSError", "EnvironmentError": "OSError", "WindowsError":
 _CUTOFFS = {"fnf": 0.75, "fc": 0.85}
 """The least similarity by prefix. Function Compute has more errors than those of KNOWN."""
 _MAX_NAME = 200
+_BY_PLAIN = {name.lower(): name for name in KNOWN}
+_ENDS = {
+    prefix: {plain.partition(".")[2]: name for plain, name in _BY_PLAIN.items() if plain.startswith(f"{prefix}.")}
+    for prefix in _CUTOFFS
+}
+"""Prefix -> the rest of a name in lower case -> the name."""
 
 
 def lint_errors(step: TaskStep, report: LintReport) -> None:
@@ -51,16 +57,11 @@ def meant_by(name: str) -> str | None:
         return ANY_ERROR
     if name in _ALIASES:
         return _ALIASES[name]
-    for known in KNOWN:
-        if plain == known.lower():
-            return known
-    prefix, dot, _ = plain.partition(".")
-    if not dot or prefix not in _CUTOFFS:
-        return None
-    similar = {known.lower(): known for known in KNOWN if known.lower().startswith(f"{prefix}.")}
-    ends = {known.partition(".")[2]: known for known in similar}
-    found = difflib.get_close_matches(plain.partition(".")[2], list(ends), n=1, cutoff=_CUTOFFS[prefix])
-    return similar[ends[found[0]]] if found else None
+    if plain in _BY_PLAIN:
+        return _BY_PLAIN[plain]
+    prefix, _, end = plain.partition(".")
+    found = near(end, _ENDS[prefix], cutoff=_CUTOFFS[prefix]) if prefix in _ENDS else None
+    return None if found is None else _ENDS[prefix][found]
 
 
 def _named(step: TaskStep) -> Iterator[tuple[str, str]]:

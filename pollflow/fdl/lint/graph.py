@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from typing_extensions import assert_never
 
 from pollflow.fdl.expr.condition import Literal
+from pollflow.fdl.lint.budget import Budget
 from pollflow.fdl.model import (
     ChoiceStep,
     FailStep,
@@ -40,7 +42,7 @@ class Edge:
         return self.option.steps if self.option is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Graph:
     """The edges of one series, by the position of the step that they leave."""
 
@@ -53,12 +55,17 @@ class Graph:
 
     def before(self, position: int) -> set[int]:
         """Return the positions of the reached steps that lead to this one, including its own if it is in a loop."""
+        return closure(set(self._sources.get(position, ())), lambda inner: self._sources.get(inner, ()))
+
+    @cached_property
+    def _sources(self) -> dict[int, list[int]]:
+        """The reached steps that lead to a position."""
         sources: dict[int, list[int]] = {}
         for source in self.reached():
             for edge in self.edges[source]:
                 if edge.target is not None:
                     sources.setdefault(edge.target, []).append(source)
-        return closure(set(sources.get(position, ())), lambda inner: sources.get(inner, ()))
+        return sources
 
     def inner_edges(self, positions: Collection[int]) -> Iterator[Edge]:
         """Yield the edges that begin and end in these positions."""
@@ -67,15 +74,21 @@ class Graph:
                 if edge.target in positions:
                     yield edge
 
+    @property
+    def size(self) -> int:
+        """The number of steps and edges."""
+        return len(self.edges) + sum(map(len, self.edges))
+
     def loops(self) -> list[set[int]]:
         """Return the largest sets of reached steps that all lead to one another."""
         return components(self.inner_edges(self.reached()))
 
 
 class Graphs:
-    """Build the graph of each series once."""
+    """Build the graph of each series once. `budget` limits what the analyses of the graphs may do."""
 
     def __init__(self) -> None:
+        self.budget = Budget()
         self._known: dict[str, Graph] = {}
 
     def of(self, series: Series) -> Graph:

@@ -7,11 +7,11 @@ from the locals of steps whose keys are known. The result of a function may have
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import nsmallest
 
 from pollflow.fdl.expr import Path, paths_in
-from pollflow.fdl.lint.graph import Graphs
 from pollflow.fdl.lint.report import LintReport
-from pollflow.fdl.lint.sources import Keys, Locals, targets_of, union
+from pollflow.fdl.lint.sources import Keys, Locals, in_order, targets_of
 from pollflow.fdl.model import (
     ChoiceStep,
     FailStep,
@@ -24,12 +24,12 @@ from pollflow.fdl.model import (
     TaskStep,
     WaitStep,
 )
-from pollflow.fdl.problems import near
+from pollflow.suggestions import near
 
 
-def lint_inputs(flow: Flow, graphs: Graphs, report: LintReport) -> None:
+def lint_inputs(flow: Flow, local_keys: Locals, report: LintReport) -> None:
     """Warn of each path of the flow that reads a missing key of an input."""
-    inputs = Inputs(flow, graphs)
+    inputs = Inputs(flow, local_keys)
     for field, path in _mapped("outputMappings", flow.output_mappings):
         _check(field, path, inputs.of_flow, report)
     for series in flow.series.values():
@@ -45,9 +45,10 @@ def lint_inputs(flow: Flow, graphs: Graphs, report: LintReport) -> None:
 class Inputs:
     """The keys that the inputs of reached steps and of their series can have, by the paths of the steps and series."""
 
-    def __init__(self, flow: Flow, graphs: Graphs) -> None:
-        self._graphs = graphs
-        self._locals = Locals(graphs)
+    def __init__(self, flow: Flow, local_keys: Locals) -> None:
+        self._graphs = local_keys.graphs
+        self._locals = local_keys
+        self._merged: dict[tuple[Keys, Keys], Keys] = {}
         self.of_flow: Keys = None if flow.input_mappings is None else targets_of(flow.input_mappings)
         self.of_parents: dict[str, Keys] = {}
         self.of_steps: dict[str, Keys] = {}
@@ -58,12 +59,18 @@ class Inputs:
         for position in sorted(self._graphs.of(series).reached()):
             step = series.steps[position]
             if step.input_mappings is None:
-                keys = parent if parent is None else union((parent, self._locals.filled(series, position)))
+                keys = parent if parent is None else self._merge(parent, self._locals.filled(series, position))
             else:
                 keys = targets_of(step.input_mappings)
             self.of_steps[step.path] = keys
             for inner, extra in _inner(step):
-                self._add(inner, None if keys is None else keys | extra)
+                self._add(inner, self._merge(keys, extra))
+
+    def _merge(self, first: Keys, second: Keys) -> Keys:
+        """Return the union. Many steps have the same keys, which are kept once."""
+        if (first, second) not in self._merged:
+            self._merged[first, second] = self._locals.union((first, second))
+        return self._merged[first, second]
 
 
 def _inner(step: Step) -> Iterator[tuple[Series, frozenset[str]]]:
@@ -127,6 +134,10 @@ def _check(field: str, path: Path, keys: Keys, report: LintReport) -> None:
     key = path.parts[0] if path.parts else None
     if keys is None or not isinstance(key, str) or key in keys:
         return
-    guess = None if report.is_full else near(key, sorted(keys))
-    hint = f'; did you mean "{guess}"?' if guess else f"; it has {', '.join(sorted(keys)[:10]) or 'no keys'}"
+    hint = "" if report.is_full else _hint(key, keys)
     report.warn(field, "unset-input", f"{path.text[:100]}: nothing sets this key of the input{hint}")
+
+
+def _hint(key: str, keys: frozenset[str]) -> str:
+    guess = near(key, in_order(keys))
+    return f'; did you mean "{guess}"?' if guess else f"; it has {', '.join(nsmallest(10, keys)) or 'no keys'}"

@@ -116,7 +116,10 @@ def _without_end(graph: Graph, loop: set[int], costs: Costs, report: LintReport,
             message = f"nothing bounds the rounds of the loop of {_names(graph, cycle)}, and the flow has no timeout"
             report.warn(step.path, "loop-without-bound", message)
     for cycle in endless or [loop]:
-        cost, path = costs.of_round(graph, cycle)
+        round_ = costs.of_round(graph, cycle)
+        if round_ is None:
+            continue
+        cost, path = round_
         bound = None if endless else lowest(bounds[position] for position in loop)
         if _reaches_limit(cost, bound, limits):
             names = _names(graph, path)
@@ -150,11 +153,12 @@ def _duration(seconds: float) -> str:
 
 
 def _without_default(graph: Graph, loops: list[set[int]], report: LintReport) -> None:
+    loop_of = {position: loop for loop in loops for position in loop}
     for position in sorted(graph.reached()):
         step = graph.series.steps[position]
         if isinstance(step, ChoiceStep) and step.default is None and not any(map(always_holds, step.choices)):
             fallthrough = next(edge for edge in graph.edges[position] if edge.option is None)
-            loop = next((loop for loop in loops if position in loop), set())
+            loop = loop_of.get(position, set())
             _warn_of_fallthrough(graph, fallthrough, step, loop, report)
 
 

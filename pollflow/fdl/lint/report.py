@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from pollflow.fdl.model import Flow
@@ -17,7 +18,7 @@ class LintReport:
     def __init__(self, flow: Flow, path: str) -> None:
         self.path = path
         self.problems: list[Problem] = []
-        self.root = read_nodes(flow.text, path)[0]
+        self.root = read_nodes(flow.text, path, math.inf)[0]
 
     @property
     def is_full(self) -> bool:

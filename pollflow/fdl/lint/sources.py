@@ -9,6 +9,7 @@ from typing_extensions import assert_never
 
 from pollflow.fdl.expr import Path
 from pollflow.fdl.expr.path import Wildcard
+from pollflow.fdl.lint.budget import Analysis
 from pollflow.fdl.lint.graph import Graphs
 from pollflow.fdl.lint.report import LintReport
 from pollflow.fdl.model import (
@@ -28,7 +29,7 @@ from pollflow.fdl.model import (
     TaskStep,
     WaitStep,
 )
-from pollflow.fdl.problems import near
+from pollflow.suggestions import MAX_CANDIDATES, near
 
 Keys = frozenset[str] | None
 """Keys that a local can have; None if any key is possible."""
@@ -49,9 +50,8 @@ _MAX_PRECISE = 500
 """Steps of a series up to which the order of steps counts; in a longer series any step may have set a key."""
 
 
-def lint_sources(flow: Flow, graphs: Graphs, report: LintReport) -> None:
+def lint_sources(flow: Flow, local_keys: Locals, report: LintReport) -> None:
     """Warn of each mapping of the flow that reads a value which cannot exist."""
-    local_keys = Locals(graphs)
     sources = _Sources(report)
     sources.check(
         "inputMappings", flow.input_mappings, keys=_NONE, where="the flow's local, which is empty at the start"
@@ -101,6 +101,8 @@ class Locals:
     def __init__(self, graphs: Graphs) -> None:
         self.graphs = graphs
         self._known: dict[str, Keys] = {}
+        self._set_by: dict[str, Keys] = {}
+        self._equal: dict[frozenset[str], frozenset[str]] = {}
 
     def own(self, step: Step) -> Keys:
         """Return the keys of a step's own local. The local of a map step is a list and has none."""
@@ -109,7 +111,7 @@ class Locals:
                 return _NONE if drops_result(step) else None
             case ChoiceStep():
                 options = (*step.choices, step.default)
-                return union(self.of_series(option.steps) for option in options if option and option.steps)
+                return self.union(self.of_series(option.steps) for option in options if option and option.steps)
             case PassStep() | WaitStep() | ParallelStep() | ForeachStep() | SucceedStep() | FailStep():
                 return _NONE
             case _:
@@ -117,16 +119,18 @@ class Locals:
 
     def set_by(self, step: Step) -> Keys:
         """Return the keys that a step can set in its parent's local."""
-        keys = self.own(step) if step.output_mappings is None else targets_of(step.output_mappings)
-        if isinstance(step, TaskStep) and step.catch:
-            keys = union((keys, targets_of(step.error_mappings or ())))
-        return keys
+        if step.path not in self._set_by:
+            keys = self.own(step) if step.output_mappings is None else targets_of(step.output_mappings)
+            if isinstance(step, TaskStep) and step.catch:
+                keys = self.union((keys, targets_of(step.error_mappings or ())))
+            self._set_by[step.path] = keys
+        return self._set_by[step.path]
 
     def of_series(self, series: Series) -> Keys:
         """Return the keys that the steps of a series can set in their parent's local."""
         if series.path not in self._known:
             reached = self.graphs.of(series).reached()
-            self._known[series.path] = union(self.set_by(series.steps[position]) for position in reached)
+            self._known[series.path] = self.union(self.set_by(series.steps[position]) for position in reached)
         return self._known[series.path]
 
     def before(self, series: Series, position: int, mappings: Mappings | None) -> Keys:
@@ -139,8 +143,21 @@ class Locals:
         """Return the keys that the steps before this one can have set in the parent's local."""
         if len(series.steps) > _MAX_PRECISE:
             return self.of_series(series)
-        earlier = self.graphs.of(series).before(position)
-        return union(self.set_by(series.steps[other]) for other in earlier)
+        graph = self.graphs.of(series)
+        if not self.graphs.budget.spend(Analysis.KEYS, graph.size):
+            return None
+        return self.union(self.set_by(series.steps[other]) for other in graph.before(position))
+
+    def union(self, key_sets: Iterable[Keys]) -> Keys:
+        """Return the keys of all sets; None if one of them is None, or if the budget is used up."""
+        found: set[str] = set()
+        for keys in key_sets:
+            if keys is None or not self.graphs.budget.spend(Analysis.KEYS, len(keys)):
+                return None
+            found |= keys
+        # Most steps of a loop have the same keys.
+        frozen = frozenset(found)
+        return self._equal.setdefault(frozen, frozen)
 
 
 class _Sources:
@@ -155,7 +172,7 @@ class _Sources:
             key = path.parts[0] if path.parts else None
             if path.root != "local" or key is None or keys is None or key in keys:
                 continue
-            guess = None if self.report.is_full else near(str(key), sorted(keys))
+            guess = None if self.report.is_full else near(str(key), in_order(keys))
             hint = f"; did you mean $local.{guess}?" if guess else ""
             message = f"{path.text}: no step sets this key in {where}{hint}"
             self.report.warn(field, "unset-local", message)
@@ -163,7 +180,7 @@ class _Sources:
     def check_list(self, list_field: str, step: MapStep, local_keys: Locals) -> None:
         """Check mappings whose `$local` is the list of the locals of branches or iterations."""
         inner = step.branches if isinstance(step, ParallelStep) else (step.steps,)
-        keys = union(local_keys.of_series(series) for series in inner)
+        keys = local_keys.union(local_keys.of_series(series) for series in inner)
         for field, path in self._paths(list_field, step.output_mappings, token=False):
             if path.root != "local" or not path.parts:
                 continue
@@ -219,11 +236,6 @@ def targets_of(mappings: Mappings) -> frozenset[str]:
     return frozenset(mapping.target for mapping in mappings)
 
 
-def union(key_sets: Iterable[Keys]) -> Keys:
-    """Return the keys of all sets; None if one of them is None."""
-    found: set[str] = set()
-    for keys in key_sets:
-        if keys is None:
-            return None
-        found |= keys
-    return frozenset(found)
+def in_order(keys: frozenset[str]) -> list[str]:
+    """Return the keys to suggest, sorted; none of too many."""
+    return sorted(keys) if len(keys) <= MAX_CANDIDATES else []

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from typing_extensions import assert_never
 
@@ -21,6 +20,7 @@ from pollflow.fdl.model import (
     Step,
     TaskStep,
 )
+from pollflow.suggestions import nearest
 
 _SHORT_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 """`SERVICE/FUNCTION` or `FUNCTION`, the names by which functions are registered."""
@@ -55,7 +55,7 @@ def _lint_task(step: TaskStep, report: LintReport, *, known_functions: Collectio
     if names and known_functions is not None and not any(name in known_functions for name in names):
         is_action = isinstance(resource, ServiceResource) and resource.takes_params and not _is_arn(resource.arn)
         field = f"{step.path}.action" if is_action else arn_field
-        report.warn(field, "unknown-function", _unknown(names, known_functions))
+        report.warn(field, "unknown-function", _unknown(names, () if report.is_full else sorted(known_functions)))
     if drops_result(step):
         message = "pollflow waits for the call in spite of Async, and drops its result"
         report.warn(f"{step.path}.serviceParams.InvocationType", "async-invocation", message)
@@ -75,13 +75,11 @@ def _names(resource: Resource) -> tuple[str, ...]:
             assert_never(resource)
 
 
-def _unknown(names: tuple[str, ...], known: Collection[str]) -> str:
+def _unknown(names: tuple[str, ...], known: Iterable[str]) -> str:
     function = names[1] if len(names) > 1 else names[0]
-    close = dict.fromkeys(
-        found for name in names for found in difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.6)
-    )
-    near = f"; similar names: {', '.join(list(close)[:3])}" if close else ""
-    return f"no function is registered for {function}{near}"
+    close = dict.fromkeys(found for name in names for found in nearest(name, known, count=3))
+    hint = f"; similar names: {', '.join(list(close)[:3])}" if close else ""
+    return f"no function is registered for {function}{hint}"
 
 
 def _is_arn(arn: str) -> bool:

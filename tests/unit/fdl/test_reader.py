@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
 from pollflow import DefinitionError
 from pollflow.fdl import read_flow, read_yaml
+from pollflow.fdl.reader import read_nodes
 from tests.unit.fdl.texts import HEAD, problems_of, text_of
 
 
@@ -154,3 +156,24 @@ def test_plain_values_are_read_or_refused() -> None:
     assert read_yaml("- 1\n- {at: 2026-01-01T00:00:00Z}") == [1, {"at": "2026-01-01T00:00:00Z"}]
     with pytest.raises(ValueError, match="the key"):
         read_yaml("{a: 1, a: 2}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "a: &a [" + "1, " * 1000 + "]\nb: [" + "*a, " * 50 + "]\n",
+            "aliases expand the 1,055 values of the definition to 51,055, more than the limit of 14,220",
+        ),
+        (
+            "a: &a " + "x" * 10_000 + "\nb: [" + "*a, " * 50 + "]\n",
+            "aliases expand the 10,213 characters of the definition to 510,002, more than the limit of 106,388",
+        ),
+    ],
+    ids=["values", "characters"],
+)
+def test_aliases_that_expand_a_text_too_much_are_refused(text: str, message: str) -> None:
+    root, (problem,) = read_nodes(text, "x.yaml")
+    assert root is None
+    assert (problem.message, problem.code) == (message, "too-large")
+    assert read_nodes(text, "x.yaml", math.inf)[1] == ()
