@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import signal
 import socket
 import sys
@@ -121,7 +120,7 @@ class _Brief(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         trace = record.exc_text or ""
         record.exc_info = record.exc_text = None
-        error = re.split(r"\n {6}.*\n", trace)[-1]  # the lines after the last frame
+        error = trace.rpartition("\n      ")[2].partition("\n")[2]  # the lines after the last frame
         return "\n  ".join([super().format(record), *([clean(" ".join(error.split()))] if error else [])])
 
 

@@ -35,6 +35,7 @@ from pollflow.runtime.health import before_start, check_durability, check_server
 from pollflow.runtime.incoming import SWEEP_TASK
 from pollflow.runtime.isolation import isolate
 from pollflow.runtime.leases import LeaseRenewer, name_worker, worker_name
+from pollflow.runtime.logs import protect_handlers
 from pollflow.runtime.rate_limits import postpone_rate_limited
 from pollflow.runtime.registry import WorkerRegistry
 from pollflow.runtime.requests import step_request
@@ -194,6 +195,7 @@ def _add_worker_hooks(app: Celery, attached: Attached) -> None:
     def on_child(**_: Any) -> None:
         deferred_signals.join_pool(child_index())
 
+    signals.after_setup_logger.connect(protect_handlers)
     app.steps["worker"].add(before_start(check))
     app.steps["worker"].add(ShutdownHandler)
     signals.worker_ready.connect(on_ready, weak=False)

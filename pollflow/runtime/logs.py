@@ -7,8 +7,6 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from celery import signals
-
 from pollflow.printable import clean_log, without_passwords
 
 HIDE = "pollflow_hide"
@@ -47,11 +45,10 @@ def protect_logs() -> None:
     """Let the lines of pollflow's loggers be safe. Doing it again changes nothing."""
     for name in ("pollflow", "pollflow.function"):
         logging.getLogger(name).addFilter(_SAFE_LINES)
-    signals.after_setup_logger.connect(_protect_handlers)
-    signals.after_setup_task_logger.connect(_protect_handlers)
 
 
-def _protect_handlers(logger: Any = None, **_: Any) -> None:
+def protect_handlers(logger: Any = None, **_: Any) -> None:
+    """Mask the passwords of URLs in all lines of a worker: a receiver of Celery's signal `after_setup_logger`."""
     for handler in logger.handlers if logger is not None else ():
         handler.addFilter(_PASSWORDS)
 

@@ -23,7 +23,7 @@ version: v1
 type: flow
 steps:
 - type: task
-  name: "Fetch\\e[2J"
+  name: "Fetch\\u202E"
   resourceArn: acs:fc:::services/jobs/functions/raise
 """
 
@@ -39,9 +39,9 @@ def test_a_worker_and_flower_show_neither_secrets_nor_control_characters(jobs: J
     wait_until(lambda: "FAILURE" in {row["state"] for row in flower.rows()}, "failure in Flower")
     (row,) = flower.rows()
     assert row["exception"].startswith("StepError('ValueError: *** is wrong [ERROR] imitated\\\\x1b[2J")
-    assert row["name"] == "pollflow.task flow/Fetch\\x1b[2J"
+    assert row["name"] == "pollflow.task flow/Fetch\\u202e"
     shown = jobs.log() + json.dumps(flower.ask("tasks"))
-    assert "flow/x Fetch\\x1b[2J: logs ***\n    [ERROR] imitated\\x1b[2J" in shown
+    assert "flow/x Fetch\\u202e: logs ***\n    [ERROR] imitated\\x1b[2J" in shown
     assert "\n    ValueError: *** is wrong\n    [ERROR] imitated\\x1b[2J" in shown
     password = RedisLocation.parse(jobs.url).password or ""
     assert (CANARY in shown, password in shown, "\x1b[2J" in shown) == (False, False, False)

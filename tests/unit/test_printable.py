@@ -18,7 +18,7 @@ INVISIBLE = "\u034f\u115f\u1160\u180b\ufeff\u2800\u3164\uffa0\U000e0041\U000e010
 def hidden_characters() -> str:
     """Return every control, format and surrogate character and line separator of Unicode, and fillers."""
     found = (char for char in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(char) in HIDDEN_CATEGORIES)
-    return "".join(found) + INVISIBLE
+    return " ".join([*found, *INVISIBLE])  # two halves side by side would be one character
 
 
 def test_every_control_and_invisible_character_is_escaped() -> None:
