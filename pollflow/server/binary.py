@@ -39,8 +39,10 @@ def find_server() -> ServerBinary:
     packaged = _packaged()
     if packaged is not None:
         return packaged
+    # A relative folder on the PATH is one of the current folder, which may be a checkout with a server of its own.
+    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(folder).is_absolute()]
     for name in ON_THE_PATH:
-        found = shutil.which(name)
+        found = shutil.which(name, path=os.pathsep.join(folders))
         if found is not None:
             return ServerBinary(Path(found), "PATH")
     raise ConfigurationError(f"no Redis is configured, and no Redis or Valkey server is installed; {REMEDIES}")

