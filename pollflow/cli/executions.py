@@ -80,8 +80,7 @@ def list_(
             print_json([documents.of_execution(execution) for execution in found])
             return
         rows = [
-            (_name(e), e.status, moment(e.started_at), _took(e), open_steps.summary_of(e), clean(_error(e)))
-            for e in found
+            (_name(e), e.status, moment(e.started_at), _took(e), open_steps.summary_of(e), _error(e)) for e in found
         ]
     print_table(COLUMNS, rows, empty="no executions found")
 

@@ -19,7 +19,6 @@ from pollflow.cli.texts import moment
 from pollflow.client import name_of_file
 from pollflow.errors import DefinitionError
 from pollflow.fdl import Flow, Problem, load_flow
-from pollflow.printable import clean
 
 FlowFiles = Annotated[list[Path], typer.Argument(metavar="FLOWFILE...", help="The flows' YAML files.")]
 FlowName = Annotated[
@@ -83,7 +82,7 @@ def flows(as_json: AsJson = False, redis: RedisUrl = None, project: ProjectFolde
     if as_json:
         print_json([documents.of_flow(flow) for flow in found])
         return
-    rows = [(flow.name, moment(flow.modified_at), flow.digest[:12], clean(flow.description)) for flow in found]
+    rows = [(flow.name, moment(flow.modified_at), flow.digest[:12], flow.description) for flow in found]
     print_table(COLUMNS, rows, empty="no flows are deployed")
 
 

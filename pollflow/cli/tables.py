@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pollflow.cli.output import write_line
 from pollflow.cli.selection import selection
 from pollflow.cli.server_text import known_server
+from pollflow.printable import clean
 
 GAP = "  "
 _WIDE = ("W", "F")
@@ -46,7 +47,8 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, emp
         if not selection.verbose:  # otherwise it is printed already
             write_line(known_server(), is_error=True)  # an empty table may be that of a wrong server
         return
-    first, *lines = table_lines(columns, rows, terminal_width())
+    cells = [[clean(cell) for cell in row] for row in rows]
+    first, *lines = table_lines(columns, cells, terminal_width())
     write_line(first, is_bold=True)
     for line in lines:
         write_line(line)
