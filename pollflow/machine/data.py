@@ -20,22 +20,49 @@ from pollflow.fdl.model import (
     TaskStep,
 )
 from pollflow.machine.callback import task_token
+from pollflow.machine.refused import StepRefused
 from pollflow.machine.state import ExecutionInfo, FrameState, Level
 
 MAX_DEPTH = 200
 """The deepest nesting of data. A mapping `a: $local` in a loop adds a level each round, and parsers have limits."""
+_UNMEASURED_READS = 16
+"""The reads of a list of mappings that are not measured, because the payload limit bounds each of them."""
+_MAX_READ_BYTES = 16 << 20
 TOO_DEEP = sys.maxsize
 """The size of a value that exceeds MAX_DEPTH."""
 
 
+class _Reads:
+    """The reads of one list of mappings. Ten thousand mappings can each copy the whole input."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._size = 0
+
+    def read(self, path: Path, roots: MappingABC[str, Json]) -> Json:
+        """Return what the path reads, or MISSING. Raises StepRefused if all reads together are too large."""
+        value = path.read(roots)
+        self._count += 1
+        if self._count > _UNMEASURED_READS and value is not MISSING:
+            self._size += size_of(value)
+            if self._size > _MAX_READ_BYTES:
+                cause = over_limit(f"the values that mappings read have at least {self._size:,} bytes", _MAX_READ_BYTES)
+                raise StepRefused("FnF.DataLimitExceeded", cause)
+        return value
+
+
 def map_values(mappings: Mappings, roots: MappingABC[str, Json]) -> JsonObject:
-    """Return an object of the targets, without those whose source path does not exist."""
+    """Return an object of the targets, without those whose source path does not exist.
+
+    Raises StepRefused before the object fills the memory.
+    """
     mapped: JsonObject = {}
+    reads = _Reads()
     for mapping in mappings:
         if isinstance(mapping.source, Constant):
             mapped[mapping.target] = mapping.source.value
             continue
-        value = mapping.source.read(roots)
+        value = reads.read(mapping.source, roots)
         if value is not MISSING:
             mapped[mapping.target] = value
     return mapped
@@ -43,14 +70,17 @@ def map_values(mappings: Mappings, roots: MappingABC[str, Json]) -> JsonObject:
 
 def fill(template: Json, step_input: JsonObject) -> Json:
     """Return `serviceParams` with the values of their `$` paths in the step's input, without missing paths."""
-    roots = {"": step_input}
+    return _filled(template, {"": step_input}, _Reads())
+
+
+def _filled(template: Json, roots: MappingABC[str, Json], reads: _Reads) -> Json:
     if isinstance(template, Path):
-        return template.read(roots)
+        return reads.read(template, roots)
     if isinstance(template, dict):
-        filled = {key: fill(value, step_input) for key, value in template.items()}
+        filled = {key: _filled(value, roots, reads) for key, value in template.items()}
         return {key: value for key, value in filled.items() if value is not MISSING}
     if isinstance(template, list | tuple):
-        return [value for value in (fill(item, step_input) for item in template) if value is not MISSING]
+        return [value for value in (_filled(item, roots, reads) for item in template) if value is not MISSING]
     return template
 
 

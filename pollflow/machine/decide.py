@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from pollflow.amounts import over_limit
-from pollflow.errors import PollflowError
+from pollflow.errors import EntityTooLarge, PollflowError
 from pollflow.fdl.model import (
     ChoiceStep,
     FailStep,
@@ -41,9 +41,10 @@ from pollflow.machine.events import (
     TimedOut,
 )
 from pollflow.machine.limits import Limits
+from pollflow.machine.refused import StepRefused
 from pollflow.machine.rules import choice, ends, map_step, task, wait
 from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Level
-from pollflow.machine.step_context import StepContext, StepRefused
+from pollflow.machine.step_context import StepContext
 
 Rule = Callable[[StepContext, Any, Any], Decision]
 
@@ -71,7 +72,17 @@ class IllegalEvent(PollflowError):
 
 
 def begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: Limits, by: str = "") -> Decision:
-    """Return the first decision of an execution that `by` starts: its root frame at the first step."""
+    """Return the first decision of an execution that `by` starts: its root frame at the first step.
+
+    Raises EntityTooLarge if mappings would copy the input too often.
+    """
+    try:
+        return _begin(flow, execution_input, info, limits, by)
+    except StepRefused as refused:
+        raise EntityTooLarge(refused.cause) from refused
+
+
+def _begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: Limits, by: str) -> Decision:
     started = HistoryEvent("ExecutionStarted", "", {"input": execution_input}, by)
     state = FrameState(
         frame=ROOT,

@@ -22,6 +22,7 @@ from pollflow.fdl.model import (
 )
 from pollflow.machine.data import (
     context_object,
+    fill,
     flow_output,
     map_values,
     over_size,
@@ -41,16 +42,8 @@ from pollflow.machine.decision import (
     Wake,
 )
 from pollflow.machine.limits import MAX_CAUSE, MAX_ERROR, Limits, shortened
+from pollflow.machine.refused import StepRefused
 from pollflow.machine.state import ExecutionInfo, FrameState, Level, Phase
-
-
-class StepRefused(Exception):
-    """A step cannot continue. Holds an error name and a cause; no `catch` applies to it."""
-
-    def __init__(self, error: str, cause: str) -> None:
-        self.error = error
-        self.cause = cause
-        super().__init__(f"{error}: {cause}")
 
 
 class StepContext:
@@ -108,6 +101,7 @@ class StepContext:
         self.check_size(own_input)
         self.record("StepStarted", input=own_input)
         if isinstance(self.step, TaskStep):
+            fill(self.step.service_params, own_input)  # a step whose parameters are too large fails before its call
             self.record("TaskScheduled", resourceArn=self.step.resource.arn, attempt=1)
         return self.stay(self.wake())
 

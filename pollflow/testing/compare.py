@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from pollflow.errors import error_text
 from pollflow.fdl.model import Json
@@ -15,6 +16,8 @@ from pollflow.testing.result import RunResult
 
 _MAX_SHOWN = 300
 _CONTEXT_LINES = 3
+_MAX_PAIRS = 1_000_000
+"""The most pairs of lines among which moved lines are searched."""
 _MASK = Mask.of(DEFAULT_MASK)
 
 
@@ -107,6 +110,9 @@ def _steps_and_calls(expected: Expected, result: RunResult) -> list[str]:
 
 
 def _rows(expected: Sequence[str], actual: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+    if len(expected) * len(actual) > _MAX_PAIRS:  # a matcher would take minutes
+        yield from ((one, other, one != other) for one, other in zip_longest(expected, actual, fillvalue=""))
+        return
     matcher = difflib.SequenceMatcher(None, expected, actual, autojunk=False)
     for kind, left, left_end, right, right_end in matcher.get_opcodes():
         for at in range(max(left_end - left, right_end - right)):

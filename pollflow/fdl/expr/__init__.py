@@ -7,6 +7,7 @@ choice's test. Neither can call, import or change anything.
 from pollflow.fdl.expr.condition import Condition, compile_condition, paths_in
 from pollflow.fdl.expr.path import MISSING, Missing, Path, compile_path
 from pollflow.fdl.expr.syntax import ExpressionError, ExpressionSyntaxError
+from pollflow.fdl.expr.values import Work
 
 __all__ = [
     "MISSING",
@@ -15,6 +16,7 @@ __all__ = [
     "ExpressionSyntaxError",
     "Missing",
     "Path",
+    "Work",
     "compile_condition",
     "compile_path",
     "paths_in",

@@ -20,7 +20,15 @@ from pollflow.fdl.expr.syntax import (
     parse,
     unquoted,
 )
-from pollflow.fdl.expr.values import calculate, compare, kind_of, negative, positive, truth
+from pollflow.fdl.expr.values import Work, calculate, compare, kind_of, negative, positive, truth
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a condition reads, and the work that it may do."""
+
+    step_input: Any
+    work: Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,7 @@ class Literal:
     value: str | int | float | bool | None
     depth: int = 0
 
-    def evaluate(self, step_input: Any) -> Any:
+    def evaluate(self, scope: Scope) -> Any:
         """Return the value."""
         return self.value
 
@@ -42,9 +50,9 @@ class Read:
     path: Path
     depth: int = 0
 
-    def evaluate(self, step_input: Any) -> Any:
+    def evaluate(self, scope: Scope) -> Any:
         """Return the value at the path."""
-        value = self.path.read({"": step_input})
+        value = self.path.read({"": scope.step_input}, scope.work.spend)
         return None if value is MISSING else value
 
 
@@ -56,9 +64,9 @@ class UnaryOp:
     operand: Node
     depth: int
 
-    def evaluate(self, step_input: Any) -> Any:
+    def evaluate(self, scope: Scope) -> Any:
         """Return the operand with the prefix applied."""
-        value = self.operand.evaluate(step_input)
+        value = self.operand.evaluate(scope)
         if self.op == "!":
             return not truth(value, "!")
         return negative(value) if self.op == "-" else positive(value)
@@ -72,12 +80,12 @@ class Chain:
     rest: tuple[tuple[str, Node], ...]
     depth: int
 
-    def evaluate(self, step_input: Any) -> Any:
+    def evaluate(self, scope: Scope) -> Any:
         """Return the value of the whole chain."""
-        value = self.first.evaluate(step_input)
+        value = self.first.evaluate(scope)
         for op, operand in self.rest:
-            other = operand.evaluate(step_input)
-            value = calculate(op, value, other) if op in "+-*/%" else compare(op, value, other)
+            other = operand.evaluate(scope)
+            value = calculate(op, value, other, scope.work) if op in "+-*/%" else compare(op, value, other, scope.work)
         return value
 
 
@@ -89,11 +97,11 @@ class BoolOp:
     operands: tuple[Node, ...]
     depth: int
 
-    def evaluate(self, step_input: Any) -> Any:
+    def evaluate(self, scope: Scope) -> Any:
         """Return a boolean."""
         decides = self.op == "||"
         for operand in self.operands:
-            if truth(operand.evaluate(step_input), self.op) is decides:
+            if truth(operand.evaluate(scope), self.op) is decides:
                 return decides
         return not decides
 
@@ -107,10 +115,10 @@ class Ternary:
     no: Node
     depth: int
 
-    def evaluate(self, step_input: Any) -> Any:
+    def evaluate(self, scope: Scope) -> Any:
         """Return the value of the chosen operand."""
-        chosen = self.yes if truth(self.test.evaluate(step_input), "? :") else self.no
-        return chosen.evaluate(step_input)
+        chosen = self.yes if truth(self.test.evaluate(scope), "? :") else self.no
+        return chosen.evaluate(scope)
 
 
 Node: TypeAlias = "Literal | Read | UnaryOp | Chain | BoolOp | Ternary"
@@ -126,9 +134,12 @@ class Condition:
     def __post_init__(self) -> None:
         object.__setattr__(self, "tree", parse(CONDITION_GRAMMAR, self.text, _ConditionBuilder))
 
-    def holds(self, step_input: Any) -> bool:
-        """Return whether the condition is true; null counts as false. Raises `ExpressionError`."""
-        value = self.tree.evaluate(step_input)
+    def holds(self, step_input: Any, work: Work | None = None) -> bool:
+        """Return whether the condition is true; null counts as false. Raises `ExpressionError`.
+
+        `work` limits the work of several conditions together.
+        """
+        value = self.tree.evaluate(Scope(step_input, work or Work()))
         if value is None or isinstance(value, bool):
             return bool(value)
         raise ExpressionError(f"the result must be a boolean, not {kind_of(value)}")

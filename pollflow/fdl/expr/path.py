@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeAlias
@@ -42,11 +42,11 @@ class Path:
     root: str
     parts: tuple[Part, ...]
 
-    def read(self, roots: Mapping[str, Any]) -> Any | Missing:
+    def read(self, roots: Mapping[str, Any], spend: Callable[[int], object] | None = None) -> Any | Missing:
         """Return the value at the path, or `MISSING`.
 
         A path with `[*]` returns a list, flattened at each further `[*]`. Elements that do not have the rest of the
-        path are left out.
+        path are left out. `spend` is called with the number of elements of each list that is made on the way.
         """
         value = roots.get(self.root, MISSING)
         matches: list[Any] | None = None
@@ -60,6 +60,8 @@ class Path:
             else:
                 found = (_child(element, part) for element in matches)
                 matches = [element for element in found if element is not MISSING]
+            if spend is not None and matches is not None:
+                spend(len(matches))
         return value if matches is None else matches
 
     def __str__(self) -> str:

@@ -18,6 +18,11 @@ MAX_BITS = 4096
 MAX_TEXT = 1 << 20
 """The longest text that `+` returns, in characters."""
 
+MAX_WORK = 3_000_000
+"""The most values that the conditions of a choice compare and collect, which takes a few seconds."""
+_CHARACTERS = 1000
+"""Characters of texts that count as one value: they are compared and joined fast."""
+
 _BOOLEAN_TEXTS = {True: ("true", "TRUE"), False: ("false", "FALSE")}
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -25,6 +30,20 @@ _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+
+
+class Work:
+    """Counts the values that conditions compare and collect. One choice can have 80,000 comparisons of large values."""
+
+    def __init__(self) -> None:
+        self._left = MAX_WORK
+
+    def spend(self, values: int) -> None:
+        """Count values. Raises `ExpressionError` if there are more than `MAX_WORK`."""
+        self._left -= values
+        if self._left < 0:
+            statement = "the conditions of the choice compare and collect more values"
+            raise ExpressionError(f"{statement} than the limit of {MAX_WORK:,}")
 
 
 def kind_of(value: Any) -> str:
@@ -48,7 +67,7 @@ def truth(value: Any, op: str) -> bool:
     raise ExpressionError(f"{op} needs a boolean, not {kind_of(value)}")
 
 
-def equal(left: Any, right: Any) -> bool:
+def equal(left: Any, right: Any, work: Work) -> bool:
     """Compare by value; a boolean also equals its text in the spellings `true`, `TRUE`, `false` and `FALSE`."""
     if isinstance(left, bool) and isinstance(right, str):
         return right in _BOOLEAN_TEXTS[left]
@@ -62,35 +81,46 @@ def equal(left: Any, right: Any) -> bool:
         if isinstance(one, list):
             if len(one) != len(other):
                 return False
+            work.spend(len(one))
             pending.extend(zip(one, other, strict=True))
         elif isinstance(one, dict):
+            work.spend(len(one))
             if one.keys() != other.keys():
                 return False
             pending.extend((one[key], other[key]) for key in one)
-        elif one != other:
-            return False
+        else:
+            _spend_on_texts(work, one, other)
+            if one != other:
+                return False
     return True
 
 
-def compare(op: str, left: Any, right: Any) -> bool:
+def _spend_on_texts(work: Work, one: Any, other: Any) -> None:
+    if isinstance(one, str) and isinstance(other, str):
+        work.spend((len(one) + len(other)) // _CHARACTERS)
+
+
+def compare(op: str, left: Any, right: Any, work: Work) -> bool:
     """Apply `==`, `!=`, or an ordering of two numbers or two texts; an ordering with null is false."""
     if op == "==":
-        return equal(left, right)
+        return equal(left, right, work)
     if op == "!=":
-        return not equal(left, right)
+        return not equal(left, right, work)
     if left is None or right is None:
         return False
     kinds = {kind_of(left), kind_of(right)}
     if len(kinds) != 1 or not kinds <= {"a number", "a text"}:
         raise ExpressionError(f"{op} cannot order {kind_of(left)} and {kind_of(right)}")
+    _spend_on_texts(work, left, right)
     return _ORDERINGS[op](left, right)
 
 
-def calculate(op: str, left: Any, right: Any) -> Any:
+def calculate(op: str, left: Any, right: Any, work: Work) -> Any:
     """Calculate with two numbers; `+` also joins two texts."""
     if op == "+" and isinstance(left, str) and isinstance(right, str):
         if len(left) + len(right) > MAX_TEXT:
             raise ExpressionError(over_limit(f"+ gives a text of {len(left) + len(right):,} characters", MAX_TEXT))
+        _spend_on_texts(work, left, right)
         return left + right
     if not (_is_number(left) and _is_number(right)):
         raise ExpressionError(f"{op} cannot work on {kind_of(left)} and {kind_of(right)}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pollflow.fdl.expr import ExpressionError
+from pollflow.fdl.expr import ExpressionError, Work
 from pollflow.fdl.model import ChoiceStep, Option
 from pollflow.machine.decision import Decision
 from pollflow.machine.events import Arrived
-from pollflow.machine.step_context import StepContext, StepRefused
+from pollflow.machine.refused import StepRefused
+from pollflow.machine.step_context import StepContext
 
 
 def choose(ctx: StepContext, step: ChoiceStep, event: Arrived) -> Decision:
@@ -16,12 +17,12 @@ def choose(ctx: StepContext, step: ChoiceStep, event: Arrived) -> Decision:
 
 
 def _option(ctx: StepContext, step: ChoiceStep) -> Option | None:
-    choice_input = ctx.input
+    choice_input, work = ctx.input, Work()
     for option in step.choices:
         if option.condition is None:
             continue
         try:
-            if option.condition.holds(choice_input):
+            if option.condition.holds(choice_input, work):
                 return option
         except ExpressionError as error:
             cause = f"condition {option.condition.text!r} of step {step.name!r}: {error}"

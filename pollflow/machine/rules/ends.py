@@ -7,7 +7,8 @@ from pollflow.fdl.model import FailStep, PassStep, SucceedStep
 from pollflow.machine.data import over_size, size_of
 from pollflow.machine.decision import Decision
 from pollflow.machine.events import Arrived
-from pollflow.machine.step_context import StepContext, StepRefused
+from pollflow.machine.refused import StepRefused
+from pollflow.machine.step_context import StepContext
 
 
 def end_pass(ctx: StepContext, step: PassStep, event: Arrived) -> Decision:

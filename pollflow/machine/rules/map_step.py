@@ -9,8 +9,9 @@ from pollflow.fdl.model import ForeachStep, Json, JsonObject, MapStep, ParallelS
 from pollflow.machine.data import size_of
 from pollflow.machine.decision import AwaitChildren, Decision, HistoryEvent
 from pollflow.machine.events import Arrived, Joined
+from pollflow.machine.refused import StepRefused
 from pollflow.machine.state import FrameState, Join, Level, ParentFrame, Phase
-from pollflow.machine.step_context import StepContext, StepRefused
+from pollflow.machine.step_context import StepContext
 
 _MAX_CHILDREN = 25
 _MAX_BYTES = 64 * 1024

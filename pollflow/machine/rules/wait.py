@@ -11,8 +11,9 @@ from pollflow.fdl.model import WaitStep
 from pollflow.fdl.moments import parse_moment
 from pollflow.machine.decision import Decision, ScheduleStep
 from pollflow.machine.events import Arrived
+from pollflow.machine.refused import StepRefused
 from pollflow.machine.state import Phase
-from pollflow.machine.step_context import StepContext, StepRefused
+from pollflow.machine.step_context import StepContext
 
 
 def start_or_end(ctx: StepContext, step: WaitStep, event: Arrived) -> Decision:
