@@ -38,8 +38,7 @@ def commands(role: Role) -> set[str]:
 
 def test_workers_may_run_what_every_script_runs() -> None:
     scripts = {path.stem for path in (PACKAGE / "store" / "lua").glob("*.lua")}
-    # An operator runs `reseal`, not a worker.
-    assert set(WORKER_SCRIPTS) == scripts - {"prelude", "reseal"}
+    assert set(WORKER_SCRIPTS) == scripts - {"prelude"}
 
 
 def test_the_commands_of_the_store_are_granted() -> None:
