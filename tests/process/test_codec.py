@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
+from pollflow.store import ExecutionRef, Keys
 from tests.canaries import contents, keys_with
 from tests.processes import wait_until
 from tests.servers import RedisServer
@@ -126,7 +127,7 @@ def monitor(redis_server: RedisServer) -> Iterator[Monitor]:
 
 
 def test_no_data_leaves_the_workers_in_clear(site: Site, workers: Workers, monitor: Monitor) -> None:
-    worker = workers.start("-E", app="tests.apps.sealed", env={"POLLFLOW_CODEC_KEYS": K1})
+    worker = workers.start("-E", "-P", "solo", app="tests.apps.sealed", env={"POLLFLOW_CODEC_KEYS": K1})
     site.deploy("secret", FLOW)
     site.deploy("failing", FAILING)
     secret = {"word": CANARY, "long": [CANARY] * 50}
@@ -160,17 +161,17 @@ def test_no_data_leaves_the_workers_in_clear(site: Site, workers: Workers, monit
 
 
 def test_workers_without_the_key_leave_executions_to_others(site: Site, workers: Workers) -> None:
-    without = workers.start(app="tests.apps.sealed", env={"POLLFLOW_CODEC_KEYS": ""}, name="without")
-    other = workers.start(app="tests.apps.sealed", env={"POLLFLOW_CODEC_KEYS": K2}, name="other")
+    without = workers.start("-P", "solo", app="tests.apps.sealed", env={"POLLFLOW_CODEC_KEYS": ""}, name="without")
+    other = workers.start("-P", "solo", app="tests.apps.sealed", env={"POLLFLOW_CODEC_KEYS": K2}, name="other")
     site.deploy("secret", FLOW)
     started = site.pollflow("start", "secret", "-n", "x", "-i", "-", keys=K1, input={"word": CANARY})
     assert started.returncode == 0, started.stderr
     for worker in (without, other):
         worker.wait_for_output("the state needs a key; publishing the message again")
     assert 'this process has no key "zstd+k1"' not in other.output()
-    workers.start(app="tests.apps.sealed", env={"POLLFLOW_CODEC_KEYS": f"{K2},{K1}"}, name="with")
-    show = ("show", "secret/x", "--json")
-    wait_until(lambda: '"Succeeded"' in site.pollflow(*show, keys=f"{K2},{K1}").stdout, "end of the execution")
+    workers.start("-P", "solo", app="tests.apps.sealed", env={"POLLFLOW_CODEC_KEYS": f"{K2},{K1}"}, name="with")
+    key = Keys().execution(ExecutionRef("secret", "x"))
+    wait_until(lambda: site.redis.hget(key, "status") == "Succeeded", "end of the execution")
 
     rotated = site.pollflow("codec", "rotate", keys=f"{K2},{K1}")
     assert rotated.returncode == 0, rotated.stderr
