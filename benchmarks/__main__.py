@@ -7,7 +7,7 @@ import json
 import sys
 from importlib import import_module
 
-NAMES = ("hops", "plain_celery", "long_waits", "day_of_polling", "startup")
+NAMES = ("hops", "codec", "plain_celery", "long_waits", "day_of_polling", "startup")
 
 
 def main() -> None:

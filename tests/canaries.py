@@ -20,6 +20,10 @@ def contents(redis: Any) -> Iterator[tuple[str, Any]]:
                 yield key, redis.zrange(key, 0, -1)
             case "string":
                 yield key, redis.get(key)
+            case "stream":
+                yield key, redis.xrange(key)
+            case "none":
+                continue  # it has expired meanwhile
             case other:
                 raise TypeError(other)
 

@@ -25,6 +25,7 @@ CLIENT_SCRIPTS = (
 WORKER_SCRIPTS = (
     *CLIENT_SCRIPTS,
     *("claim", "release", "renew", "postpone", "redeliver", "due", "forget", "job_done", "count_job_error"),
+    "reseal",  # `pollflow codec rotate` has the user of the app
 )
 SCRIPTING = frozenset({"evalsha", "script|exists", "script|load"})
 

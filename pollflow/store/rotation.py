@@ -53,8 +53,8 @@ class Rotation(Core):
         """Yield the refs of all executions."""
         for shard in range(SHARDS):
             with translated():
-                for text, _ in self.client.zscan_iter(self.keys.index(shard, None, None)):
-                    yield ExecutionRef.parse(text)
+                texts = self.client.zrange(self.keys.index(shard, None, None), 0, -1)
+            yield from map(ExecutionRef.parse, texts)
 
     def check_codec(self) -> None:
         """Raise ConfigurationError unless this process has a codec to rewrite data with."""
@@ -117,7 +117,7 @@ class _Work:
 
     def rewrite_frames(self) -> None:
         client, keys, ref = self.store.client, self.store.keys, self.key.ref
-        for frame in client.sscan_iter(keys.frames(ref)):
+        for frame in client.smembers(keys.frames(ref)):
             self._rewrite_frame(frame)
             results = client.hscan_iter(keys.results(ref, frame), count=_SLICE)
             self._rewrite(keys.results(ref, frame), results, partial(self._resealed_result, frame))

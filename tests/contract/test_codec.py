@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pollflow import AesGcmCodec, Codec, DamagedRecord, MissingKey, TaskError, ZstdCodec
+from pollflow import AesGcmCodec, Codec, ConfigurationError, DamagedRecord, MissingKey, TaskError, ZstdCodec
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
-from pollflow.store import CLEAR, CodecContext, ExecutionRef, Sealer
+from pollflow.store import CLEAR, AbsentCodec, CodecContext, ExecutionRef, Sealer
 from pollflow.store.compaction import BLOCK
 from tests.canaries import contents, keys_with
 from tests.contract.conftest import Bench
@@ -605,3 +605,10 @@ def test_a_rotation_names_the_key_that_is_missing(bench: Bench, halfway: Executi
     assert rotated.rewritten == {}
     assert len(rotated.problems) > 5
     assert all('no key "new"' in problem for problem in rotated.problems)
+
+
+@pytest.mark.parametrize("sealer", [CLEAR, Sealer(AbsentCodec("proj.security:codec"))], ids=["none", "absent"])
+def test_a_rotation_needs_the_codec(bench: Bench, sealer: Sealer) -> None:
+    bench.build_container(sealer=sealer)
+    with pytest.raises(ConfigurationError, match="this process has no codec to rewrite data with; use the app"):
+        bench.container.store.rotate(ExecutionRef("flow", "x"))

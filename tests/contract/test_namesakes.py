@@ -44,6 +44,7 @@ def arguments(name: str, key: ExecutionKey, frame: FrameRecord) -> Script[Any]:
         "values": {},
         "fields": {},
         "children": (),
+        "changes": (commands.Change("token", frame.token, "changed"),),
         "block": "block",
         "joining_token": "joining",
         "parent_frame": "r",
@@ -69,6 +70,7 @@ def keys_of(bench: Bench, name: str) -> dict[str, Any]:
         "parent_results": keys.results(REF, "r"),
         "wake": keys.wake(REF.shard),
         "queue": "celery",
+        "target": keys.frame(REF),
         "child_keys": [],
         "frame_keys": [keys.frame(REF)],
     }
