@@ -223,7 +223,7 @@ def test_flower_is_healthy_while_it_serves(machine: Machine) -> None:
 
 def test_an_execution_ends_and_no_user_lacks_a_right(machine: Machine) -> None:
     with (machine.folder / "users.acl").open("a") as users:
-        users.write("user admin reset on nopass +acl\n")  # of this test
+        users.write("user admin reset on nopass +acl +client\n")  # of this test
     for service in SERVICES:
         machine.start(service)
         machine.wait_until_healthy(service)
