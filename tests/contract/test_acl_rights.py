@@ -116,6 +116,12 @@ def test_flower_reads_no_state(users: Users, key: str) -> None:
     assert not users.may_run("flower", "hgetall", key)
 
 
+def test_flower_sends_and_diverts_no_messages(users: Users) -> None:
+    assert users.may_run("flower", "sadd", "_kombu.binding.reply.celery.pidbox", "queue")
+    for words in (["lpush", "celery", "message"], ["brpop", "celery", "0"], ["sadd", "_kombu.binding.celery", "queue"]):
+        assert not users.may_run("flower", *words), words
+
+
 OPERATIONS: list[Callable[[Client], object]] = [
     lambda client: client.deploy_text(WAIT, "other"),
     lambda client: client.start("wait"),
