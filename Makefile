@@ -40,7 +40,7 @@ PYTEST_ARGS ?= -m "$(FAST)"
 MEASURED := $(if $(COVERAGE),$(BIN)/python -m coverage run -m pytest,$(PYTEST))
 
 # The process tests whose result depends on the server.
-SERVER_TESTS := $(addprefix tests/process/test_,recovery.py redis_failures.py lost_writes.py pools_and_brokers.py)
+SERVER_TESTS := $(addprefix tests/process/test_,acl.py recovery.py redis_failures.py lost_writes.py pools_and_brokers.py)
 
 BACKEND := $(BIN)/python -c 'import tests.lock as lock; print(*lock.build_requirements(), sep="\n")'
 

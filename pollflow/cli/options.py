@@ -43,13 +43,13 @@ def valid_actor(value: str | None) -> str | None:
         raise typer.BadParameter(str(error).removeprefix("by ")) from error
 
 
-def valid_statuses(values: list[str] | None) -> list[str] | None:
-    """Return the values of an option that names statuses."""
+def valid_statuses(values: list[str] | None) -> list[str]:
+    """Return the values of an option that names statuses, a list: the oldest typer fails on None."""
     try:
         status_filter(values or None)
     except InvalidArgument as error:
         raise typer.BadParameter(str(error)) from error
-    return values
+    return values or []
 
 
 def valid_url(value: str | None) -> str | None:

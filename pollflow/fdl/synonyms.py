@@ -53,7 +53,7 @@ _FIELDS: dict[str, str] = {
 }
 _TYPES: dict[str, str] = {
     "task": "function call lambda service activity action resource job",
-    "pass": "noop set assign nop",  # nosec B105 - the name of a step type
+    "pass": "noop set assign nop",
     "wait": "sleep delay pause timer",
     "choice": "switch if branch condition decision",
     "parallel": "fork concurrent branches all",

@@ -102,11 +102,15 @@ def _broker_rights(role: Role, attached: Attached) -> Rights:
             keys = {
                 **dict.fromkeys((*names.mailboxes("*.reply"), *names.event_queues()), ANY),
                 **dict.fromkeys(names.queues(), READ),
-                names.key("_kombu.binding") + "*": ANY,
+                **names.bindings(names.own_exchanges()),
+                names.key("_kombu.binding_deadlines"): ANY,
             }
-            return Rights(_MESSAGING, keys, names.channels(has_gossip=False))
+            # It removes overdue bindings of any exchange, and adds none: that would give it copies of messages.
+            sweep = Rights(frozenset({"del", "exists"}), {names.key("_kombu.binding") + "*": ANY})
+            return Rights(_MESSAGING, keys, names.channels(has_gossip=False), (sweep,))
         case Role.CLIENT if not attached.container.routes.in_script:
-            return Rights(_PUBLISHING, {**dict.fromkeys(names.queues(), WRITE), **names.bindings()})
+            bindings = names.bindings(names.queue_exchanges())
+            return Rights(_PUBLISHING, {**dict.fromkeys(names.queues(), WRITE), **bindings})
         case _:
             return Rights()
 
@@ -140,8 +144,15 @@ class _BrokerNames:
     def event_queues(self) -> list[str]:
         return [self.key(f"{self.app.conf.event_queue_prefix}.") + "*"]
 
-    def bindings(self) -> dict[str, str]:
-        exchanges = {queue.exchange.name or name for name, queue in self.app.amqp.queues.items()}
+    def queue_exchanges(self) -> set[str]:
+        return {queue.exchange.name or name for name, queue in self.app.amqp.queues.items()}
+
+    def own_exchanges(self) -> set[str]:
+        """Return the exchanges of events, remote control and its replies."""
+        mailbox = f"{self.app.conf.control_exchange}.pidbox"
+        return {self.app.conf.event_exchange, mailbox, f"reply.{mailbox}"}
+
+    def bindings(self, exchanges: Iterable[str]) -> dict[str, str]:
         own = {self.key(f"_kombu.binding.{name}"): ANY for name in exchanges}
         return own | {self.key(f"_kombu.binding_permanent.{name}"): WRITE for name in exchanges}
 

@@ -62,7 +62,16 @@ _TEMPORARY_TEXTS = (
     "Script killed by user",
 )
 _PERMANENT = (ResponseError, DataError, PubSubError, LockError)
-_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
+_CLIENT_CERTIFICATE = "add ssl_certfile=FILE and ssl_keyfile=FILE to the URL, with a certificate that the server trusts"
+_TLS_REMEDIES = {
+    "mismatch, certificate is not valid for": "use the host name of the certificate in the URL",
+    "CERTIFICATE_VERIFY_FAILED": "add ?ssl_ca_certs=FILE to the URL, with the authority that signed its certificate",
+    "alert certificate required": _CLIENT_CERTIFICATE,
+    "alert unknown ca": _CLIENT_CERTIFICATE,
+    # What is left of these alerts if the server closes the connection while the client writes.
+    "EOF occurred in violation of protocol": f"if the server requires it, {_CLIENT_CERTIFICATE}",
+}
+"""By a part of the text of OpenSSL; the first one applies."""
 
 Connection: TypeAlias = Any
 """A `redis.Redis` that decodes its replies to text, which the types of redis-py cannot express."""
@@ -125,8 +134,7 @@ def unavailable(error: Exception) -> StoreUnavailable:
         return StoreRefused(f"Redis refuses this user: {text}; correct user, password or permissions (ACL)")
     if isinstance(error, MovedError):
         return StoreRefused("Redis is a part of a cluster, which pollflow does not support; use a single Redis")
-    if _CERTIFICATE in text:
-        text += "; add ?ssl_ca_certs=FILE to the URL, or ssl_cert_reqs=CERT_NONE to trust any server"
+    text += next((f"; {remedy}" for part, remedy in _TLS_REMEDIES.items() if part in text), "")
     is_temporary = (
         not isinstance(error, _PERMANENT)
         or isinstance(error, _TEMPORARY)

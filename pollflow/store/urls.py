@@ -171,7 +171,7 @@ class RedisLocation:
             place |= {"username": self.username, "password": self.password}
         else:
             place["credential_provider"] = _instance(self.credential_provider)
-        tls = {} if self.tls is None else {"ssl": True, **_without_hostname_check(self.tls)}
+        tls = {} if self.tls is None else {"ssl": True, **_with_hostname_check(self.tls)}
         return {**place, "db": self.database, **tls, **self.options}
 
     def _scheme(self) -> str:
@@ -282,11 +282,14 @@ def _options(query: Mapping[str, str], *, is_tls: bool) -> tuple[Mapping[str, An
     return tls if is_tls else None, options
 
 
-def _without_hostname_check(tls: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options without a check that Python refuses: without a certificate there is no name to compare."""
+def _with_hostname_check(tls: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with a check of the host name, which is not the default of redis-py before version 6.
+
+    Python refuses it where no certificate is verified: there is no name to compare.
+    """
     if "ssl_cert_reqs" in tls and certificate_requirement(tls["ssl_cert_reqs"]) is ssl.CERT_NONE:
         return {**tls, "ssl_cert_reqs": ssl.CERT_NONE, "ssl_check_hostname": False}
-    return dict(tls)
+    return {"ssl_check_hostname": True, **tls}
 
 
 def _text(name: str, value: Any) -> str:

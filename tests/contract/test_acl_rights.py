@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from typer.testing import CliRunner
 
 from pollflow import Client, StoreUnavailable
@@ -16,6 +22,7 @@ from pollflow.errors import StoreRefused
 from pollflow.store import RedisLocation
 from pollflow.store.scripts import source
 from tests.servers import RedisServer
+from tests.workers import PROJECT
 
 PASSWORD = "secret"
 WAIT = "version: v1\ntype: flow\nsteps: [{type: wait, name: Wait, duration: 1000}]\n"
@@ -109,6 +116,12 @@ def test_flower_reads_no_state(users: Users, key: str) -> None:
     assert not users.may_run("flower", "hgetall", key)
 
 
+def test_flower_sends_and_diverts_no_messages(users: Users) -> None:
+    assert users.may_run("flower", "sadd", "_kombu.binding.reply.celery.pidbox", "queue")
+    for words in (["lpush", "celery", "message"], ["brpop", "celery", "0"], ["sadd", "_kombu.binding.celery", "queue"]):
+        assert not users.may_run("flower", *words), words
+
+
 OPERATIONS: list[Callable[[Client], object]] = [
     lambda client: client.deploy_text(WAIT, "other"),
     lambda client: client.start("wait"),
@@ -147,3 +160,27 @@ def test_a_line_without_a_password_makes_no_user(users: Users) -> None:
 
 def test_a_line_of_an_acl_file_has_the_same_rights() -> None:
     assert rule("client", "--file") == ["user", *rule("client")[2:]]
+
+
+@pytest.mark.skipif(shutil.which("redis-cli") is None, reason="redis-cli is not installed")
+def test_the_commands_of_the_page_make_a_user_and_turn_off_the_other(
+    users: Users, redis_server: RedisServer, tmp_path: Path
+) -> None:
+    page = (PROJECT / "docs" / "security.md").read_text("utf-8")
+    section = page.split("\n## Redis users and their rights\n")[1].split("\n## ")[0]
+    (commands,), (line,) = (re.findall(rf"```{kind}\n(.*?)```", section, re.S) for kind in ("sh", "text"))
+    script = commands.replace("--user admin --askpass", f"-p {users.location.port}")
+    script = script.replace("pollflow acl worker", f"pollflow acl worker --project {PROJECT}")
+    env = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "POLLFLOW_REDIS_URL": redis_server.url}
+    env["REDISCLI_AUTH"] = str(users.location.password)
+    users.admin.acl_deluser("pollflow-worker")
+    assert subprocess.check_output(["/bin/sh", "-euc", script], cwd=tmp_path, env=env, text=True).strip() == "OK"
+    password = (tmp_path / "worker.password").read_text().strip()
+    with Redis(port=users.location.port, username="pollflow-worker", password=password) as worker:
+        assert worker.hgetall("pollflow:route") == {}
+    users.admin.execute_command("ACL", "SETUSER", *line.split()[1:])
+    try:
+        with Redis.from_url(redis_server.url) as former, pytest.raises(AuthenticationError):
+            former.ping()
+    finally:
+        users.admin.execute_command("ACL", "SETUSER", "default", "on")
