@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections import Counter
 from enum import Enum
 from typing import Annotated
@@ -13,7 +13,6 @@ from pollflow.cli.exits import FAILED, CommandError
 from pollflow.cli.options import ProjectFolder, RedisUrl
 from pollflow.cli.output import write_line
 from pollflow.cli.session import connected, find_used_location
-from pollflow.store import CLEAR_KEY
 
 _PROGRESS_EXECUTIONS = 100
 _MAX_PROBLEMS = 20
@@ -48,7 +47,7 @@ def codec(
             counts += rotated.rewritten
             left += rotated.left
             problems += rotated.problems
-            if sys.stderr.isatty() and executions % _PROGRESS_EXECUTIONS == 0:
+            if os.isatty(2) and executions % _PROGRESS_EXECUTIONS == 0:
                 write_line(f"{executions:,} executions, {sum(counts.values()):,} records so far", is_error=True)
     verb = "to rewrite" if dry_run else "rewritten"
     write_line(f"{sum(counts.values()):,} records {verb} in {executions:,} executions{_by_key(counts)}")
@@ -63,6 +62,8 @@ def codec(
 
 def _by_key(counts: Counter[str]) -> str:
     """Return the numbers of records by their key before."""
+    from pollflow.store import CLEAR_KEY  # imports redis
+
     names = {CLEAR_KEY: "not encoded"}
     texts = [f"{names.get(key, f'key {key}')}: {count:,}" for key, count in counts.most_common()]
     return f" ({', '.join(texts)})" if texts else ""

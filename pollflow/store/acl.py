@@ -30,7 +30,7 @@ WORKER_SCRIPTS = (
 SCRIPTING = frozenset({"evalsha", "script|exists", "script|load"})
 
 _READING = frozenset({"get", "hget", "hgetall", "hmget", "lrange", "smembers", "srandmember", "zrange"}) | {
-    *("zrevrangebyscore", "time", "multi", "exec"),
+    *("zrevrangebyscore", "xrevrange", "time", "multi", "exec"),
 }
 _DEPLOYING = frozenset({"hset", "hsetnx", "sadd", "set"})
 _COMPACTING = frozenset({"llen"})
@@ -88,7 +88,7 @@ def literal(name: str) -> str:
 
 def state_rights(role: Role, keys: Keys, lists: Iterable[str], *, is_durable: bool) -> Rights:
     """Return the rights that a role needs for the state. `lists` are those to which scripts publish messages."""
-    executions = {f"{keys.prefix}:{{*": ANY}
+    executions = {f"{keys.prefix}:{{*": ANY, keys.audit(): ANY}
     queues = {literal(name): ANY for name in lists}
     durable = Rights(frozenset({"set", "waitaof"}), {keys.mark(): WRITE}) if is_durable else Rights()
     match role:
