@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pollflow.cli.commands import COMMANDS
 from pollflow.cli.executions import COLUMNS
 from pollflow.cli.flows import COLUMNS as FLOW_COLUMNS
+from pollflow.cli.selection import Uses
 from pollflow.cli.tables import Column
 from pollflow.client import StepState
 from pollflow.machine import Status
@@ -28,6 +30,14 @@ def test_every_status_of_an_execution_is_documented() -> None:
 
 def test_every_state_of_an_open_step_is_documented() -> None:
     assert rows_of("state of an open step") == [state.value for state in StepState]
+
+
+def test_the_page_says_which_commands_import_the_app() -> None:
+    table = PAGE.partition("\n| commands | import the app |")[2].partition("\n\n")[0]
+    rows = [set(re.findall(r"`(\w+)`", line.split("|")[1])) for line in table.splitlines()[2:]]
+    asked = {command.name for command in COMMANDS if command.uses is Uses.ASKED_APP}
+    never = {command.name for command in COMMANDS if command.uses is Uses.FILES}
+    assert rows == [asked, never, {command.name for command in COMMANDS} - asked - never]
 
 
 @pytest.mark.parametrize(("command", "columns"), [("list", COLUMNS), ("flows", FLOW_COLUMNS)])

@@ -16,6 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pollflow.cli.app import app
+from pollflow.cli.commands import COMMANDS as ALL_COMMANDS
+from pollflow.cli.selection import Uses
 from pollflow.errors import InvalidArgument
 from pollflow.fdl import load_flow
 from pollflow.fdl.files import files_below
@@ -126,6 +128,11 @@ def test_relative_folders_of_the_python_path_are_not_searched(checkout: Path, na
     status, names = ran(checkout, [SCRIPT, *COMMANDS[name]], env)
     # Python imports these two before any command runs.
     assert (status, set(names) - set(FOUND_BY_PYTHON)) == (0, set())
+
+
+def test_every_command_that_imports_the_app_only_if_asked_is_tested_here() -> None:
+    asked = {command.name for command in ALL_COMMANDS if command.uses is Uses.ASKED_APP}
+    assert asked <= {words[0] for words in COMMANDS.values()}
 
 
 def test_tags_of_yaml_are_errors_and_run_nothing(checkout: Path) -> None:
