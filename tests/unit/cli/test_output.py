@@ -19,23 +19,30 @@ PACKAGE = Path(pollflow.__file__).parent
 OUTPUT = PACKAGE / "cli" / "output.py"
 DIRECT = {"print", "echo", "secho", "confirm", "prompt"}
 STREAMS = {"stdout", "stderr", "__stdout__", "__stderr__"}
+QUESTIONS = {"isatty", "encoding"}
 ALLOWED = {
     "cli/app_answers.py": 2,  # the output of the app, which the command prints
-    "cli/encoding.py": 3,  # how the streams encode
-    "cli/tables.py": 1,  # whether it is a terminal
+    "cli/encoding.py": 2,  # how the streams encode
     "cli/views.py": 1,  # the console of rich, which gets clean texts
     "cli/workers.py": 1,  # the output of a worker, which has its own streams
 }
 
 
 def direct_uses(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    asked = {id(node.value) for node in nodes if isinstance(node, ast.Attribute) and node.attr in QUESTIONS}
+    for node in nodes:
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             is_console = isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value).endswith("console")
             if name in DIRECT and not is_console:
                 yield ast.unparse(node)
-        elif isinstance(node, ast.Attribute) and node.attr in STREAMS and ast.unparse(node.value) == "sys":
+        elif (
+            isinstance(node, ast.Attribute)
+            and node.attr in STREAMS
+            and id(node) not in asked
+            and ast.unparse(node.value) == "sys"
+        ):
             yield ast.unparse(node)
 
 
