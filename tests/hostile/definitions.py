@@ -260,6 +260,10 @@ DEFINITIONS: dict[str, Make] = {
         lambda n: "$input.b, ",
         tail="]" + "}" * 50,
     ),
+    "parameters by key": filled(HEAD + TASK + "  serviceParams: {", lambda n: f"k{n}: $input.b, ", tail="}\n"),
+    "parameters below a long key": lambda size: filled(
+        f"{HEAD}{TASK}  serviceParams:\n    ? {'k' * (size // 3)}\n    : [", lambda n: "$input.b, ", tail="]\n"
+    )(size),
     "retries": filled(HEAD + TASK + "  retry:\n", lambda n: "  - {errors: [FnF.Timeou], intervalSeconds: 1}\n"),
     "catches": filled(HEAD + TASK + "  catch:\n", lambda n: "  - {errors: [FnF.ALLL], goto: t}\n"),
     "errors": filled(HEAD + TASK + "  catch:\n  - goto: t\n    errors: [", lambda n: f"FC.Unknwn{n},", tail="]\n"),

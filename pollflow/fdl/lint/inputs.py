@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from heapq import nsmallest
 
 from pollflow.fdl.expr import Path, paths_in
-from pollflow.fdl.lint.report import LintReport
+from pollflow.fdl.lint.report import LintReport, field_of
 from pollflow.fdl.lint.sources import Keys, Locals, in_order, targets_of
 from pollflow.fdl.model import (
     ChoiceStep,
@@ -117,7 +117,7 @@ def _params(field: str, value: object) -> Iterator[tuple[str, Path]]:
         yield field, value
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _params(f"{field}.{key}", inner)
+            yield from _params(field_of(field, key), inner)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _params(f"{field}[{index}]", inner)

@@ -9,6 +9,7 @@ from pollflow.fdl.model import Flow
 from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.reader import Node, Object, Sequence, read_nodes
 
+_MAX_KEY = 100
 _PART = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
 
 
@@ -18,6 +19,8 @@ class LintReport:
     def __init__(self, flow: Flow, path: str) -> None:
         self.path = path
         self.problems: list[Problem] = []
+        self._entries: dict[int, dict[str, Node]] = {}
+        """The entries of the objects that were searched, by the ids of the objects."""
         self.root = read_nodes(flow.text, path, math.inf)[0]
 
     @property
@@ -33,16 +36,22 @@ class LintReport:
     def _position(self, field: str) -> tuple[int, int]:
         node = self.root
         for found in _PART.finditer(field):
-            inner = _child(node, found)
+            inner = self._child(node, found)
             if inner is None:
                 break
             node = inner
         return (node.line, node.column) if node is not None else (1, 1)
 
+    def _child(self, node: Node | None, part: re.Match[str]) -> Node | None:
+        if isinstance(node, Object) and part[1] is not None:
+            if id(node) not in self._entries:
+                self._entries[id(node)] = {key.text: value for key, value in node.entries}
+            return self._entries[id(node)].get(part[1])
+        if isinstance(node, Sequence) and part[2] is not None and int(part[2]) < len(node.items):
+            return node.items[int(part[2])]
+        return None
 
-def _child(node: Node | None, part: re.Match[str]) -> Node | None:
-    if isinstance(node, Object) and part[1] is not None:
-        return node.get(part[1])
-    if isinstance(node, Sequence) and part[2] is not None and int(part[2]) < len(node.items):
-        return node.items[int(part[2])]
-    return None
+
+def field_of(field: str, key: str) -> str:
+    """Return the field of a key inside a field. A long key is cut: many warnings may be inside its value."""
+    return f"{field}.{key[:_MAX_KEY]}"

@@ -11,7 +11,7 @@ from pollflow.fdl.expr import Path
 from pollflow.fdl.expr.path import Wildcard
 from pollflow.fdl.lint.budget import Analysis
 from pollflow.fdl.lint.graph import Graphs
-from pollflow.fdl.lint.report import LintReport
+from pollflow.fdl.lint.report import LintReport, field_of
 from pollflow.fdl.model import (
     ChoiceStep,
     Constant,
@@ -87,7 +87,7 @@ def _lint_step(local_keys: Locals, sources: _Sources, series: Series, position: 
 def _lint_params(report: LintReport, field: str, value: object) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
-            _lint_params(report, f"{field}.{key}", inner)
+            _lint_params(report, field_of(field, key), inner)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             _lint_params(report, f"{field}[{index}]", inner)
