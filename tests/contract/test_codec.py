@@ -372,7 +372,7 @@ def test_a_changed_character_is_an_error_and_never_other_data(bench: Bench, half
     for key, place, text in places:
         start = text.index(":new:")
         end = text.index('"', start) if '"' in text[start:] else len(text)
-        for position in {start + 1, start + 5, start + 6, (start + end) // 2, end - 3, end - 2, end - 1}:
+        for position in {start + 1, start + 6, (start + end) // 2, end - 1}:
             other = "A" if text[position] != "A" else "B"
             write(bench, key, place, text[:position] + other + text[position + 1 :])
             with pytest.raises((DamagedRecord, MissingKey)):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from typer.testing import CliRunner
 
 from pollflow.cli.app import app
-
-pytestmark = pytest.mark.usefixtures("no_project")
 
 
 def test_only_rotate_is_an_action() -> None:
