@@ -37,7 +37,7 @@ class AesGcmCodec:
     """
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
-        if not keys:
+        if not isinstance(keys, Mapping) or not keys:
             raise ConfigurationError(f"AesGcmCodec needs at least one key: {_FORM}")
         for key_id, key in keys.items():
             _check(key_id, key)

@@ -25,8 +25,12 @@ class ZstdCodec:
     """
 
     def __init__(self, codec: Codec | None = None, *, level: int = 3, max_bytes: int = _MAX_BYTES) -> None:
-        if not isinstance(level, int) or not 1 <= level <= 19:
-            raise ConfigurationError(f"the level of ZstdCodec must be 1 to 19, not {level!r}")
+        if codec is not None and (isinstance(codec, type) or not isinstance(codec, Codec)):
+            raise ConfigurationError(f"ZstdCodec needs a codec, not an object of type {type(codec).__name__}")
+        if type(level) is not int or not 1 <= level <= 19:
+            raise ConfigurationError("the level of ZstdCodec must be 1 to 19")
+        if type(max_bytes) is not int or max_bytes < 1:
+            raise ConfigurationError("max_bytes of ZstdCodec must be 1 or more")
         self._codec = codec
         self._level = level
         self._max_bytes = max_bytes

@@ -129,10 +129,9 @@ def run_everything(bench: Bench, sealer: Sealer) -> dict[str, Any]:
         refs.append(ExecutionRef(name, "x"))
     seen: set[str] = set()
     for second in range(40):
-        work(bench)
+        seen |= work(bench)
         bench.sweep()
-        work(bench)
-        seen |= canaries_in(bench)
+        seen |= work(bench) | canaries_in(bench)
         if inputs and inputs[-1]["token"]:
             engine.report(inputs.pop()["token"], ReportedSucceeded({"answer": f"{CANARY} approved", "long": LONG}))
         if second == 20:
@@ -144,8 +143,12 @@ def run_everything(bench: Bench, sealer: Sealer) -> dict[str, Any]:
     return {str(ref): normalized(bench, ref) for ref in refs}
 
 
-def work(bench: Bench) -> None:
-    """Handle messages until the queue is empty. The time of a countdown passes, except for long waits."""
+def work(bench: Bench) -> set[str]:
+    """Handle messages until the queue is empty. The time of a countdown passes, except for long waits.
+
+    Return the keys in which the canary was readable after some message.
+    """
+    seen: set[str] = set()
     while (key := bench.take_or_none()) is not None:
         record = bench.container.reading.frame(key.ref, key.frame)
         if record is not None and record.due - bench.now() > 10:
@@ -153,6 +156,8 @@ def work(bench: Bench) -> None:
         if record is not None:
             bench.pass_time(max(0.0, record.due - bench.now()))
         bench.container.engine.handle(key)
+        seen |= canaries_in(bench)
+    return seen
 
 
 def canaries_in(bench: Bench) -> set[str]:
@@ -372,7 +377,7 @@ def test_a_changed_character_is_an_error_and_never_other_data(bench: Bench, half
     for key, place, text in places:
         start = text.index(":new:")
         end = text.index('"', start) if '"' in text[start:] else len(text)
-        for position in {start + 1, start + 5, start + 6, (start + end) // 2, end - 3, end - 2, end - 1}:
+        for position in {start + 1, start + 6, (start + end) // 2, end - 1}:
             other = "A" if text[position] != "A" else "B"
             write(bench, key, place, text[:position] + other + text[position + 1 :])
             with pytest.raises((DamagedRecord, MissingKey)):
@@ -467,6 +472,17 @@ def test_a_broken_codec_ends_the_execution_and_nothing_else(bench: Bench, method
     assert bench.start(FAILING, {"word": "other"}, "other") is not None
     bench.work()
     assert bench.status(ExecutionRef("flow", "other")) == "Succeeded"
+
+
+def test_a_time_limit_needs_no_codec_that_works(bench: Bench) -> None:
+    codec = Broken()
+    bench.build_container(sealer=Sealer(codec))
+    register_functions(bench)
+    ref = bench.start(TIMED, {"word": CANARY})
+    codec.encoded = codec.decoded = RuntimeError("no service")
+    bench.pass_time(61)
+    bench.sweep()
+    assert bench.status(ref) == "TimedOut"
 
 
 def test_failures_of_children_are_encoded(bench: Bench) -> None:

@@ -94,6 +94,27 @@ def test_keys_that_cannot_be_used_are_refused(keys: Any) -> None:
         AesGcmCodec(keys)
 
 
+@pytest.mark.parametrize("keys", [None, 5, "k1", [KEY], {None: KEY}, {"k1": None}])
+def test_keys_of_a_wrong_type_are_refused(keys: Any) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        AesGcmCodec(keys)
+    assert str(KEY)[2:20] not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *({"codec": wrong} for wrong in (5, "codec", object(), AesGcmCodec)),
+        *({"level": wrong} for wrong in (0, 20, -1, 1.5, "3", True, None)),
+        *({"max_bytes": wrong} for wrong in (0, -1, 1.5, "3", True, None)),
+    ],
+    ids=str,
+)
+def test_wrong_parameters_of_compression_are_refused(parameters: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="ZstdCodec"):
+        ZstdCodec(**parameters)
+
+
 def test_compression_makes_data_smaller_and_comes_first() -> None:
     text = '{"a":"' + "abc" * 3000 + '"}'
     plain, both = Sealer(ZstdCodec()), Sealer(ZstdCodec(AesGcmCodec({"k1": KEY})))
@@ -118,7 +139,7 @@ def test_a_relabelled_record_is_damaged() -> None:
     aes = AesGcmCodec({"k1": KEY})
     both = Sealer(ZstdCodec(aes))
     for text, label in ((both.seal(REF, "input", "{}"), ":k1:"), (Sealer(aes).seal(REF, "input", "{}"), ":zstd+k1:")):
-        with pytest.raises(DamagedRecord):
+        with pytest.raises(DamagedRecord, match="raised InvalidTag"):
             both.open(REF, "input", label + text.rpartition(":")[2])
 
 
