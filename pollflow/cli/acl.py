@@ -58,7 +58,6 @@ Durable = Annotated[bool, typer.Option("--durable", help="Grant what durable sta
 
 
 def acl(
-    *,
     role: RoleName,
     user: UserName = None,
     password_stdin: PasswordStdin = False,

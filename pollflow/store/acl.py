@@ -30,7 +30,7 @@ WORKER_SCRIPTS = (
 SCRIPTING = frozenset({"evalsha", "script|exists", "script|load"})
 
 _READING = frozenset({"get", "hget", "hgetall", "hmget", "lrange", "smembers", "srandmember", "zrange"}) | {
-    *("zrevrangebyscore", "xrevrange", "time", "multi", "exec"),
+    *("zrevrangebyscore", "time", "multi", "exec", "xrevrange"),
 }
 _DEPLOYING = frozenset({"hset", "hsetnx", "sadd", "set"})
 _COMPACTING = frozenset({"llen"})
@@ -39,7 +39,9 @@ _WORKING = frozenset({"exists", "hscan", "hset", "info", "set"}) | _COMPACTING
 # Greeting, database, name and version of a client, whichever of these commands the server has. Tracking is left out: it
 # tells the names of changed keys, whatever the rights of the user.
 _CONNECTION = ("+@connection", "-@admin", "-@dangerous", "-client|tracking")
-_SCRIPT_COMMAND = re.compile(r"redis\.call\('(\w+)'")
+# The first argument of a call, which may be an expression, and the names of commands in it.
+_SCRIPT_CALL = re.compile(r"redis\.call\(([^,)]*)")
+_COMMAND = re.compile(r"'([A-Z]+)'")
 
 
 class Role(Enum):
@@ -88,29 +90,30 @@ def literal(name: str) -> str:
 
 def state_rights(role: Role, keys: Keys, lists: Iterable[str], *, is_durable: bool) -> Rights:
     """Return the rights that a role needs for the state. `lists` are those to which scripts publish messages."""
-    executions = {f"{keys.prefix}:{{*": ANY, keys.audit(): ANY}
+    # Scripts that end and delete executions write the audit log.
+    written = {f"{keys.prefix}:{{*": ANY, keys.audit(): ANY}
     queues = {literal(name): ANY for name in lists}
     durable = Rights(frozenset({"set", "waitaof"}), {keys.mark(): WRITE}) if is_durable else Rights()
     match role:
         case Role.WORKER:
             own = {keys.route(): ANY, keys.functions(): ANY, keys.sweeper(): WRITE}
             commands = _READING | _WORKING | SCRIPTING | _commands_of(WORKER_SCRIPTS)
-            return durable | Rights(commands, {**executions, **queues, **_definitions(keys, READ), **own})
+            return durable | Rights(commands, {**written, **queues, **_definitions(keys, READ), **own})
         case Role.CLIENT:
             commands = _READING | _DEPLOYING | _COMPACTING | SCRIPTING | _commands_of(CLIENT_SCRIPTS)
             registered = {keys.route(): READ, keys.functions(): READ}
             # A client may add messages to the queues, and neither read nor remove those of others.
             also = (
-                Rights(frozenset({"evalsha"}), {**executions, **queues}),
+                Rights(frozenset({"evalsha"}), {**written, **queues}),
                 Rights(frozenset({"lpush"}), dict.fromkeys(queues, WRITE)),
             )
             commands -= {"lpush", "evalsha"} if queues else {"lpush"}
             return durable | Rights(
-                commands, {**executions, **_definitions(keys, ANY), **registered}, also=also if queues else ()
+                commands, {**written, **_definitions(keys, ANY), **registered}, also=also if queues else ()
             )
         case Role.OBSERVER:
             registered = {keys.route(): READ, keys.functions(): READ}
-            return Rights(_READING, {**dict.fromkeys(executions, READ), **_definitions(keys, READ), **registered})
+            return Rights(_READING, {**dict.fromkeys(written, READ), **_definitions(keys, READ), **registered})
         case Role.FLOWER:
             return Rights()
 
@@ -120,7 +123,8 @@ def _definitions(keys: Keys, right: str) -> dict[str, str]:
 
 
 def _commands_of(scripts: Iterable[str]) -> frozenset[str]:
-    return frozenset(name.lower() for script in scripts for name in _SCRIPT_COMMAND.findall(source(script)))
+    calls = (call for script in scripts for call in _SCRIPT_CALL.findall(source(script)))
+    return frozenset(name.lower() for call in calls for name in _COMMAND.findall(call))
 
 
 def _literal_character(character: str) -> str:

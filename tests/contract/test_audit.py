@@ -18,7 +18,6 @@ from pollflow.store.audit import MAX_ENTRIES
 from tests.contract.conftest import Bench
 from tests.flows import CALLBACK, PASSES, WAIT
 
-pytestmark = pytest.mark.usefixtures("no_project")
 runner = CliRunner()
 
 

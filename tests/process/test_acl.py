@@ -223,7 +223,7 @@ def test_other_prefixes_queues_and_servers_have_users_of_their_own(varied_place:
 
 def observe(place: Place) -> None:
     """Read everything as the observer."""
-    commands = [["list"], ["list", "--json"], ["show", "all/one"], ["history", "all/one"], ["flows"]]
+    commands = [["list"], ["list", "--json"], ["show", "all/one"], ["history", "all/one"], ["flows"], ["audit"]]
     assert "Succeeded" in run_commands([[*words, "-A", APP] for words in commands], env=place.env("observer"))
     with Client(place.url("observer"), key_prefix=place.prefix) as client:
         assert client.executions() and client.functions() and client.flow("all")

@@ -51,6 +51,10 @@ def test_the_commands_of_the_store_are_granted() -> None:
     assert wanted - commands(Role.WORKER) - commands(Role.CLIENT) == set()
 
 
+def test_the_command_of_a_call_may_be_an_expression() -> None:
+    assert {"lindex", "lset"} <= commands(Role.WORKER)  # reseal.lua
+
+
 @pytest.mark.parametrize("role", [Role.WORKER, Role.CLIENT, Role.OBSERVER])
 def test_every_key_is_readable_or_private_to_the_workers(role: Role) -> None:
     keys = Keys()
