@@ -58,6 +58,7 @@ Durable = Annotated[bool, typer.Option("--durable", help="Grant what durable sta
 
 
 def acl(
+    *,
     role: RoleName,
     user: UserName = None,
     password_stdin: PasswordStdin = False,
