@@ -108,7 +108,6 @@ def test_keys_of_a_wrong_type_are_refused(keys: Any) -> None:
         *({"level": wrong} for wrong in (0, 20, -1, 1.5, "3", True, None)),
         *({"max_bytes": wrong} for wrong in (0, -1, 1.5, "3", True, None)),
     ],
-    ids=str,
 )
 def test_wrong_parameters_of_compression_are_refused(parameters: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="ZstdCodec"):
