@@ -69,6 +69,7 @@ def keys_of(bench: Bench, name: str) -> dict[str, Any]:
         "results": keys.results(REF, "r"),
         "parent_results": keys.results(REF, "r"),
         "wake": keys.wake(REF.shard),
+        "audit": keys.audit(),
         "queue": "celery",
         "target": keys.frame(REF),
         "child_keys": [],
