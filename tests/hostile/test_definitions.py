@@ -32,7 +32,10 @@ LARGE = (
 LEAST_BYTES = 30_000
 """A smaller definition, such as one of aliases, may cost as much as an ordinary one of so many bytes."""
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units"),
+]
 
 
 def costs_of(size: int, names: list[str]) -> dict[str, dict[str, Any]]:
