@@ -6,7 +6,7 @@ from pollflow.machine import FrameState
 from pollflow.store import commits, encode, records, state, transitions
 
 THIS = state.LAYOUT
-LATER = THIS + 1
+LATER = THIS + 1 + state.ENCODED  # the number between is that of an encoded state
 _load_this_layout = state.load_state
 
 
