@@ -40,7 +40,8 @@ class Checker:
     def __init__(self, url: str, ledger: Ledger, planned: list[Planned]) -> None:
         self._redis = connect(url)
         self._keys = Keys()
-        self._reading = Client(url)._container.reading
+        self._client = Client(url)
+        self._reading = self._client._container.reading
         self._ledger = ledger
         self._planned = {ExecutionRef(p.flow, p.name): p for p in planned}
         self._stops = ledger.stops()
@@ -83,6 +84,7 @@ class Checker:
         add(self._check_indexes(refs))
         add(self._check_wake_ups(refs))
         add(self._check_keys(refs))
+        add(self._check_audit(refs))
         return self.findings
 
     def _indexed(self, status: Status | None) -> list[str]:
@@ -215,7 +217,7 @@ class Checker:
 
     def _check_keys(self, refs: set[ExecutionRef]) -> Iterator[str]:
         lasting = {self._keys.flow(name) for name in DEFINITIONS}
-        lasting |= {self._keys.flows(), self._keys.route(), self._keys.functions()}
+        lasting |= {self._keys.flows(), self._keys.route(), self._keys.functions(), self._keys.audit()}
         lasting |= {self._keys.wake(shard) for shard in range(SHARDS)}
         lasting |= {self._keys.definition(flow.digest) for flow in flows().values()}
         for ref in refs:
@@ -226,6 +228,18 @@ class Checker:
         for key in self._redis.scan_iter(f"{self._keys.prefix}:*", count=1000):
             if key not in lasting and self._redis.ttl(key) == -1:
                 yield f"a key is left over: {key}"
+
+    def _check_audit(self, refs: set[ExecutionRef]) -> Iterator[str]:
+        """A stop that changed an execution is in the audit log once, also if its client was killed and repeated it."""
+        found = Counter(
+            ExecutionRef(entry.flow, entry.name)
+            for entry in self._client.audit(limit=10_000)
+            if entry.operation == "stop"
+        )
+        for ref in refs:
+            is_stopped = self._reading.execution(ref).status is Status.STOPPED and ref.flow != CHILD
+            if found[ref] != is_stopped:
+                yield f"{ref} is {'' if is_stopped else 'not '}stopped, and {found[ref]} times in the audit log"
 
 
 def _outcome(record: ExecutionRecord) -> tuple[str, object, str, str]:
