@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_MAX_LENGTH = 100
 _UNITS: dict[str, float] = {
     **dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 0.001),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
@@ -21,6 +22,8 @@ _ISO = re.compile(r"p(?:([0-9]{1,6}(?:w|d)))?(?:t((?:[0-9]{1,6}(?:\.[0-9]{1,9})?
 
 def seconds_in(text: str) -> float | None:
     """Return the seconds of a text such as `10s`, `1h 30m`, `500 ms`, `PT10M`, `01:30:00` or `10`; None for others."""
+    if len(text) > _MAX_LENGTH:  # a regular expression keeps each of a million parts
+        return None
     text = text.strip().lower()
     if _NUMBER.fullmatch(text):
         return float(text)

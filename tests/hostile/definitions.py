@@ -264,6 +264,12 @@ DEFINITIONS: dict[str, Make] = {
     "parameters below a long key": lambda size: filled(
         f"{HEAD}{TASK}  serviceParams:\n    ? {'k' * (size // 3)}\n    : [", lambda n: "$input.b, ", tail="]\n"
     )(size),
+    "parameters below long keys": filled(
+        HEAD + TASK + "  serviceParams: " + f"{{{'a' * 100}: " * 50 + "[",
+        lambda n: "$input.b, ",
+        tail="]" + "}" * 50,
+    ),
+    "a duration of many parts": repeated(HEAD + "- {type: wait, name: a, duration: '", "1s", "'}\n"),
     "retries": filled(HEAD + TASK + "  retry:\n", lambda n: "  - {errors: [FnF.Timeou], intervalSeconds: 1}\n"),
     "catches": filled(HEAD + TASK + "  catch:\n", lambda n: "  - {errors: [FnF.ALLL], goto: t}\n"),
     "errors": filled(HEAD + TASK + "  catch:\n  - goto: t\n    errors: [", lambda n: f"FC.Unknwn{n},", tail="]\n"),

@@ -28,6 +28,8 @@ LARGE = (
     "loops of one step",
     "keys read in a loop of 500 steps",
     "wrong mappings",
+    "parameters below long keys",
+    "a duration of many parts",
 )
 LEAST_BYTES = 30_000
 """A smaller definition, such as one of aliases, may cost as much as an ordinary one of so many bytes."""

@@ -10,6 +10,8 @@ from pollflow.fdl.problems import MAX_PROBLEMS, Problem
 from pollflow.fdl.reader import Node, Object, Sequence, read_nodes
 
 _MAX_KEY = 100
+_MAX_FIELD = 300
+"""The longest field of a warning. A flow can have 80,000 warnings below 50 keys of 100 characters."""
 _PART = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
 
 
@@ -31,7 +33,8 @@ class LintReport:
     def warn(self, field: str, code: str, message: str) -> None:
         """Add a warning at the field, or at the nearest enclosing value if the text has no such field."""
         line, column = self._position(field)
-        self.problems.append(Problem(self.path, line, column, field, message, code, "warning"))
+        shown = field if len(field) <= _MAX_FIELD else f"{field[: _MAX_FIELD - 1]}…"
+        self.problems.append(Problem(self.path, line, column, shown, message, code, "warning"))
 
     def _position(self, field: str) -> tuple[int, int]:
         node = self.root
