@@ -28,12 +28,14 @@ MAX_DEPTH = 200
 _UNMEASURED_READS = 16
 """The reads of a list of mappings that are not measured, because the payload limit bounds each of them."""
 _MAX_READ_BYTES = 16 << 20
+_ELEMENT_BYTES = 8
+"""The size of an element that `[*]` collects, which the path may leave out again."""
 TOO_DEEP = sys.maxsize
 """The size of a value that exceeds MAX_DEPTH."""
 
 
 class _Reads:
-    """The reads of one list of mappings. Ten thousand mappings can each copy the whole input."""
+    """The reads of the mappings that make one value. Ten thousand mappings can each copy the whole input."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -41,23 +43,31 @@ class _Reads:
 
     def read(self, path: Path, roots: MappingABC[str, Json]) -> Json:
         """Return what the path reads, or MISSING. Raises StepRefused if all reads together are too large."""
-        value = path.read(roots)
+        value = path.read(roots, self._collect)
         self._count += 1
-        if self._count > _UNMEASURED_READS and value is not MISSING:
-            self._size += size_of(value)
-            if self._size > _MAX_READ_BYTES:
-                cause = over_limit(f"the values that mappings read have at least {self._size:,} bytes", _MAX_READ_BYTES)
-                raise StepRefused("FnF.DataLimitExceeded", cause)
+        # The payload limit does not bound the list of the locals of branches or iterations.
+        is_bounded = not isinstance(roots.get(path.root), list)
+        if value is not MISSING and (self._count > _UNMEASURED_READS or not is_bounded):
+            self._spend(size_of(value))
         return value
 
+    def _collect(self, elements: int) -> None:
+        self._spend(elements * _ELEMENT_BYTES)
 
-def map_values(mappings: Mappings, roots: MappingABC[str, Json]) -> JsonObject:
+    def _spend(self, size: int) -> None:
+        self._size += size
+        if self._size > _MAX_READ_BYTES:
+            cause = over_limit(f"the values that mappings read have at least {self._size:,} bytes", _MAX_READ_BYTES)
+            raise StepRefused("FnF.DataLimitExceeded", cause)
+
+
+def map_values(mappings: Mappings, roots: MappingABC[str, Json], reads: _Reads | None = None) -> JsonObject:
     """Return an object of the targets, without those whose source path does not exist.
 
-    Raises StepRefused before the object fills the memory.
+    Raises StepRefused before the object fills the memory. `reads` counts those of several lists of mappings together.
     """
     mapped: JsonObject = {}
-    reads = _Reads()
+    reads = reads or _Reads()
     for mapping in mappings:
         if isinstance(mapping.source, Constant):
             mapped[mapping.target] = mapping.source.value
@@ -104,27 +114,28 @@ def step_at(flow: Flow, level: Level) -> Step:
     return flow.series[level.series].steps[level.step]
 
 
-def parent_input(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObject:
-    """Return the parent's input of the current series: the input of the frame, or of the choice around the series."""
-    return _input_at_depth(flow, state, info, len(state.levels) - 1)
-
-
 def step_input(flow: Flow, state: FrameState, info: ExecutionInfo) -> JsonObject:
     """Return the input of the current step of the frame."""
-    return _input_at_depth(flow, state, info, len(state.levels))
+    return inputs_of(flow, state, info)[1]
 
 
-def _input_at_depth(flow: Flow, state: FrameState, info: ExecutionInfo, depth: int) -> JsonObject:
-    value = state.input
-    for number, level in enumerate(state.levels[:depth], start=1):
+def inputs_of(flow: Flow, state: FrameState, info: ExecutionInfo) -> tuple[JsonObject, JsonObject]:
+    """Return the parent's input of the current series, and the input of the current step.
+
+    The parent's input is that of the frame, or of the choice around the series.
+    """
+    parent = value = state.input
+    reads = _Reads()
+    for number, level in enumerate(state.levels, start=1):
+        parent = value
         step = step_at(flow, level)
         if step.input_mappings is None:
             value = {**value, **level.local}
             continue
         innermost = number == len(state.levels)
         context = context_object(step, level, info, token_of=state if innermost else None)
-        value = map_values(step.input_mappings, {"input": value, "local": level.local, "context": context})
-    return value
+        value = map_values(step.input_mappings, {"input": value, "local": level.local, "context": context}, reads)
+    return parent, value
 
 
 def context_object(step: Step, level: Level, info: ExecutionInfo, *, token_of: FrameState | None = None) -> JsonObject:

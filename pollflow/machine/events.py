@@ -22,9 +22,9 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """All children have ended; `results` are their locals by index."""
+    """All children have ended; `results` are their locals by index, None if they are too large together."""
 
-    results: tuple[JsonObject, ...]
+    results: tuple[JsonObject, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ MAX_ERROR = 128
 """The maximum number of characters of the name of an error."""
 MAX_CAUSE = 4096
 """The maximum number of characters of the cause of an error."""
+MAX_RESULTS_BYTES = 8 << 20
+"""The size of the locals of all branches or iterations of a step, which a worker reads together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,11 @@ from pollflow.machine.data import (
     context_object,
     fill,
     flow_output,
+    inputs_of,
     map_values,
     over_size,
-    parent_input,
     size_of,
     step_at,
-    step_input,
 )
 from pollflow.machine.decision import (
     Decision,
@@ -55,6 +54,7 @@ class StepContext:
         self.info = info
         self.limits = limits
         self.history: list[HistoryEvent] = []
+        self._inputs: tuple[FrameState, tuple[JsonObject, JsonObject]] | None = None
 
     @property
     def step(self) -> Step:
@@ -64,7 +64,13 @@ class StepContext:
     @property
     def input(self) -> JsonObject:
         """The input of the current step."""
-        return step_input(self.flow, self.state, self.info)
+        return self._known_inputs()[1]
+
+    def _known_inputs(self) -> tuple[JsonObject, JsonObject]:
+        """Return the parent's and the own input, which cost much if there are many mappings: once for each state."""
+        if self._inputs is None or self._inputs[0] is not self.state:
+            self._inputs = self.state, inputs_of(self.flow, self.state, self.info)
+        return self._inputs[1]
 
     def record(self, type: str, /, *, by: str = "", **detail: Json) -> None:
         """Append an event about the current step, which `by` caused."""
@@ -94,8 +100,8 @@ class StepContext:
         level = self.state.levels[-1]
         if StepPosition(level.series, level.step) in self.flow.looping:
             self.state = self.state.with_visit()
-        input, local = parent_input(self.flow, self.state, self.info), self.state.levels[-1].local
-        own_input = self.input
+        input, own_input = self._known_inputs()
+        local = self.state.levels[-1].local
         self.record("StepEntered", input=input, local=local)
         self.check_size(input, local)
         self.check_size(own_input)

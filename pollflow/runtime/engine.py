@@ -35,6 +35,7 @@ from pollflow.machine import (
     decide,
     is_awaited,
 )
+from pollflow.machine.limits import MAX_RESULTS_BYTES
 from pollflow.runtime import logs
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.definitions import FlowCache
@@ -296,7 +297,7 @@ class Engine:
         if claimed.kind != "children" or join is None:
             return Arrived(at=claimed.at)
         if join.ended == join.total:
-            return Joined(self.reading.results(claimed.key.ref, claimed.key.frame))
+            return Joined(self.reading.results(claimed.key.ref, claimed.key.frame, MAX_RESULTS_BYTES))
         is_room = join.made < join.total and join.open < self.limits.max_concurrency
         return Arrived(join) if is_room else ignored("no branch or iteration can be started")
 

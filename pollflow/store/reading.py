@@ -132,12 +132,20 @@ class Reading:
         with translated():
             return set(self.client.smembers(self.keys.cancellations(ref)))
 
-    def results(self, ref: ExecutionRef, frame: str) -> tuple[JsonObject, ...]:
-        """Return the locals of a map step's ended children, by index. Raises MissingKey, DamagedRecord."""
+    def results(self, ref: ExecutionRef, frame: str, max_bytes: int) -> tuple[JsonObject, ...] | None:
+        """Return the locals of a map step's ended children, by index; None if they exceed `max_bytes` together.
+
+        Raises MissingKey, DamagedRecord.
+        """
         found: dict[int, JsonObject] = {}
+        left = max_bytes
         with translated():
             for index, text in self.client.hscan_iter(self.keys.results(ref, frame), count=_SLICE):
-                found[int(index)] = json.loads(self.sealer.open(ref, RESULT, text, f"{frame}/{index}"))
+                opened = self.sealer.open(ref, RESULT, text, f"{frame}/{index}")
+                left -= 0 if int(index) in found else len(opened)  # a scan may return a field twice
+                if left < 0:
+                    return None
+                found[int(index)] = json.loads(opened)
         return tuple(found[index] for index in sorted(found))
 
     def history(self, key: ExecutionKey, after: int = 0, limit: int = _SLICE) -> list[StoredEvent]:

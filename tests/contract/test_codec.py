@@ -348,7 +348,7 @@ def read_all(bench: Bench, ref: ExecutionRef) -> Any:
     reading = bench.container.reading
     record = reading.execution(ref)
     states = [frame.state for frame in reading.frames(ref).values()]
-    results = [reading.results(ref, name) for name in reading.frames(ref)]
+    results = [reading.results(ref, name, 1 << 20) for name in reading.frames(ref)]
     return record.input, record.output, record.cause, states, results, bench.history(ref)
 
 

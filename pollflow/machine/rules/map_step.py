@@ -9,6 +9,7 @@ from pollflow.fdl.model import ForeachStep, Json, JsonObject, MapStep, ParallelS
 from pollflow.machine.data import size_of
 from pollflow.machine.decision import AwaitChildren, Decision, HistoryEvent
 from pollflow.machine.events import Arrived, Joined
+from pollflow.machine.limits import MAX_RESULTS_BYTES
 from pollflow.machine.refused import StepRefused
 from pollflow.machine.state import FrameState, Join, Level, ParentFrame, Phase
 from pollflow.machine.step_context import StepContext
@@ -33,6 +34,9 @@ def start_iterations(ctx: StepContext, step: ForeachStep, event: Arrived) -> Dec
 
 def end(ctx: StepContext, step: MapStep, event: Joined) -> Decision:
     """End the step: its local is the list of the children's locals in order."""
+    if event.results is None:
+        what = f"the locals of the branches or iterations of step {step.name!r} have more bytes"
+        raise StepRefused("FnF.DataLimitExceeded", f"{what} than the limit of {MAX_RESULTS_BYTES:,}")
     return ctx.leave(list(event.results))
 
 
