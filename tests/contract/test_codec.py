@@ -452,7 +452,9 @@ class Broken:
 
 @pytest.mark.parametrize("result", [RuntimeError(f"the key is {CANARY}"), "text", 7], ids=["raises", "text", "number"])
 @pytest.mark.parametrize("method", ["encoded", "decoded"])
-def test_a_broken_codec_ends_the_execution_and_nothing_else(bench: Bench, method: str, result: Any) -> None:
+def test_a_broken_codec_ends_the_execution_and_nothing_else(
+    bench: Bench, method: str, result: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     codec = Broken()
     assert isinstance(codec, Codec)
     bench.build_container(sealer=Sealer(codec))
@@ -468,7 +470,8 @@ def test_a_broken_codec_ends_the_execution_and_nothing_else(bench: Bench, method
     record = bench.container.reading.execution(ref)
     assert record.error == "FnF.RuntimeError"
     assert record.cause is not None and record.cause.startswith("the engine failed at the ")
-    assert CANARY not in record.cause
+    assert (CANARY in record.cause, CANARY in caplog.text) == (False, False)
+    assert "the engine failed" in caplog.text
     assert bench.start(FAILING, {"word": "other"}, "other") is not None
     bench.work()
     assert bench.status(ExecutionRef("flow", "other")) == "Succeeded"
