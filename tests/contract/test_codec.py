@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pollflow import AesGcmCodec, Codec, ConfigurationError, DamagedRecord, MissingKey, TaskError, ZstdCodec
+from pollflow.client.description import StepState, describe
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
 from pollflow.store import CLEAR, AbsentCodec, CodecContext, ExecutionRef, Sealer
 from pollflow.store.compaction import BLOCK
@@ -253,7 +254,9 @@ def test_a_worker_without_the_key_leaves_calls_to_others(bench: Bench) -> None:
             bench.pass_time(10)
             bench.sweep()
     assert calls == []
-    restarted(bench, NEW)
+    container = bench.build_container(sealer=NEW)
+    (step,) = describe(container, ref).open_steps
+    assert (step.state, step.reason) == (StepState.QUEUED, "waits for a worker that has the key")
     assert bench.history(ref) == before  # no start of a call is noted or counted
     bench.pass_time(10)
     bench.sweep()
