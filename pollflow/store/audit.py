@@ -16,6 +16,8 @@ from pollflow.store.scripts import translated
 MAX_ENTRIES = 10_000
 """About how many entries are kept; the prelude of the scripts repeats the number."""
 _SLICE = 500
+_END_OF_TIME = 253_402_300_800.0
+"""The year 10,000 in epoch seconds, which `datetime` does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class AuditRecord:
         try:
             at = float(fields["at"])
         except (KeyError, ValueError):
+            return None
+        if not 0 <= at < _END_OF_TIME:
             return None
         texts = {key: fields.get(key, "") for key in ("operation", "by", "id", "error", "digest", "key_id")}
         return cls(at=at, flow=flow, name=name, **texts)

@@ -162,6 +162,8 @@ def test_more_entries_than_one_slice_are_read(server: Bench, client: Client) -> 
     for number in range(1001):
         server.redis.xadd(key, {"operation": "deploy", "at": str(number), "ref": f"f{number}", "by": "x"})
     server.redis.xadd(key, {"operation": "deploy"})  # damaged
+    for at in ("nan", "inf", "-1", "1e300", "253402300800", "x"):
+        server.redis.xadd(key, {"operation": "deploy", "at": at, "ref": "f", "by": "x"})
     found = client.audit(limit=10_000)
     assert [entry.flow for entry in found] == [f"f{number}" for number in reversed(range(1001))]
 

@@ -629,6 +629,17 @@ def test_a_rotation_names_the_key_that_is_missing(bench: Bench, halfway: Executi
     assert all('no key "new"' in problem for problem in rotated.problems)
 
 
+@pytest.mark.parametrize("damage", [("incarnation", "x"), ("event", "[" * 100_000)], ids=["incarnation", "event"])
+def test_a_rotation_passes_damaged_executions(bench: Bench, halfway: ExecutionRef, damage: tuple[str, str]) -> None:
+    container, (name, text) = bench.build_container(sealer=OLD), damage
+    if name == "event":
+        bench.redis.lset(container.store.keys.history(halfway), 0, text)
+    else:
+        bench.redis.hset(container.store.keys.execution(halfway), name, text)
+    rotated = container.store.rotate(halfway)
+    assert sum("is damaged" in problem for problem in rotated.problems) == 1
+
+
 @pytest.mark.parametrize("sealer", [CLEAR, Sealer(AbsentCodec("proj.security:codec"))], ids=["none", "absent"])
 def test_a_rotation_needs_the_codec(bench: Bench, sealer: Sealer) -> None:
     bench.build_container(sealer=sealer)
