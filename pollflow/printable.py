@@ -26,13 +26,17 @@ _INDENT = " " * 4
 
 _WORD = re.compile(r"(?:[^\s\"\\]|\\.)+")
 """What may be a URL: text without blanks, in JSON too."""
-_BROKER = re.compile(r"(?i)(?:redis|rediss|redis\+socket|unix|sentinel|amqps?)://[^\s/?#:@\"]*:")
+_COLON, _SLASH, _AT = r"(?::|%(?:25)*3A)", r"(?:\\?/|%(?:25)*2F)", r"(?:@|%(?:25)*40)"
+"""The marks of a URL, also in JSON that escapes slashes, and quoted once or more as a part of another URL."""
+_URL = re.compile(rf"(?i){_COLON}{_SLASH}{{2}}")
+# In all schemes but http, a password may contain a / or @ that should have been written as %2F or %40.
+_LENIENT = re.compile(r"(?i)(?<!http)(?<!https):(?:\\?/){2}[^\s/?#:\"]*:")
 _USER_INFO = re.compile(
-    r"(?i)(://[^\s/?#:@\"]*:)(?:[^\s\"\\/]|\\.)*(?=@)"
-    # The same in a URL that is quoted as a part of another one.
-    r"|(%3A%2F%2F(?:(?!%3A|%2F|%40)[^\s/?#&\"])*%3A)(?:(?!%2F)[^\s/&\"])*?(?=%40)"
+    r"(?i)(://[^\s/?#:\"]*:)(?:[^\s\"\\/]|\\.)*(?=@)"
+    rf"|({_COLON}{_SLASH}{{2}}(?:(?!{_COLON}|{_SLASH}|{_AT})[^\s/?#&\"])*{_COLON})"
+    rf"(?:(?!{_SLASH})[^\s/&\"])*?(?={_AT})"
 )
-_OPTION = re.compile(r"(?i)([?&;][a-z0-9_.-]*(?:password|passwd|pwd)(?:=|%3D))(?:[^\s&\"'\\]|'(?=[\w%])|\\.)+")
+_OPTION = re.compile(r"(?i)([?&;][a-z0-9_.%-]*(?:password|passwd|pwd)(?:=|%3D))(?:[^\s&\"'\\]|'(?=[\w%])|\\.)+")
 
 
 def clean(text: str) -> str:
@@ -58,17 +62,16 @@ def json_text(value: Any, *, indent: int | None = None, is_ascii: bool = False) 
 
 def without_passwords(text: str) -> str:
     """Return the text with `***` in place of the passwords of all URLs in it."""
-    shown = _WORD.sub(_without_user_info, text) if "://" in text or "%3A" in text.upper() else text
+    shown = _WORD.sub(_without_user_info, text) if _URL.search(text) else text
     return _OPTION.sub(rf"\1{MASK}", shown)
 
 
 def _without_user_info(found: re.Match[str]) -> str:
     word = found[0]
     end = word.rfind("@")
-    start = _BROKER.search(word, 0, max(end, 0))
+    start = _LENIENT.search(word, 0, max(end, 0))
     if start is not None:
-        # A password may contain a / or @ that should have been written as %2F or %40.
-        return f"{word[: start.end()]}{MASK}{word[end:]}"
+        word = f"{word[: start.end()]}{MASK}{word[end:]}"
     return _USER_INFO.sub(lambda found: f"{found[1] or found[2]}{MASK}", word)
 
 

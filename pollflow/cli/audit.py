@@ -1,4 +1,4 @@
-"""`pollflow audit`: who deployed flows, and who stopped or purged executions."""
+"""`pollflow audit`: who deployed flows, stopped or purged executions, or rotated keys."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def audit(
     redis: RedisUrl = None,
     project: ProjectFolder = None,
 ) -> None:
-    """List deploys, stops and purges, the latest first.
+    """List deploys, stops, purges and rotations of keys, the latest first.
 
     The entries outlive the executions. Redis keeps about the newest ten thousand.
     """
     with connected(find_used_location(redis, project)) as session:
-        found = session.client.audit(flow=flow or None, limit=limit)
+        found = [session.shown_audit(entry) for entry in session.client.audit(flow=flow or None, limit=limit)]
     if as_json:
         print_json([documents.of_audit(entry) for entry in found])
         return
     rows = [(moment(e.time), e.operation, _subject(e), e.by, _detail(e)) for e in found]
-    print_table(COLUMNS, rows, empty="no deploys, stops or purges found")
+    print_table(COLUMNS, rows, empty="no entries found")
 
 
 def _subject(entry: AuditEntry) -> str:
-    return f"{entry.flow}/{entry.name}" if entry.name else entry.flow
+    return f"{entry.flow}/{entry.name}" if entry.name else entry.flow or "-"
 
 
 def _detail(entry: AuditEntry) -> str:
-    return entry.digest[:12] or entry.error
+    return entry.digest[:12] or entry.error or (f"key {entry.key_id}" if entry.key_id else "")

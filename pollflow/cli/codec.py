@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pollflow.cli.exits import FAILED, CommandError
-from pollflow.cli.options import ProjectFolder, RedisUrl
+from pollflow.cli.options import By, ProjectFolder, RedisUrl
 from pollflow.cli.output import write_line
 from pollflow.cli.session import connected, find_used_location
 
@@ -29,12 +29,18 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count the records 
 
 
 def codec(
-    *, action: ActionName, dry_run: DryRun = False, redis: RedisUrl = None, project: ProjectFolder = None
+    *,
+    action: ActionName,
+    dry_run: DryRun = False,
+    by: By = None,
+    redis: RedisUrl = None,
+    project: ProjectFolder = None,
 ) -> None:
     """Rewrite stored data with the current key of the codec.
 
     `rotate` reads all executions and rewrites what has another key or none, in slices, while workers run. It may be
     interrupted and repeated. Deploy the new key to all workers first. When nothing is left, the old key can be removed.
+    The audit log has an entry, unless `--dry-run` only counts.
     """
     from pollflow.client.rotation import rotations
 
@@ -42,7 +48,7 @@ def codec(
     problems: list[str] = []
     executions = left = 0
     with connected(find_used_location(redis, project)) as session:
-        for rotated in rotations(session.client, is_dry=dry_run):
+        for rotated in rotations(session.client, is_dry=dry_run, by=by):
             executions += 1
             counts += rotated.rewritten
             left += rotated.left

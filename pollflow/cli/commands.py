@@ -118,7 +118,7 @@ COMMANDS = (
         "audit",
         "audit:audit",
         OPERATE,
-        "List deploys, stops and purges, the latest first.",
+        "List deploys, stops, purges and rotations of keys, the latest first.",
         "pollflow audit --flow task-polling",
     ),
     Command(

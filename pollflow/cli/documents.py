@@ -72,13 +72,12 @@ def of_event(event: HistoryEntry) -> dict[str, Any]:
 
 def of_audit(entry: AuditEntry) -> dict[str, Any]:
     """Return an entry of the audit log, with only the keys that apply to its operation."""
-    optional = {"name": entry.name, "id": entry.id, "error": entry.error, "digest": entry.digest}
+    names = ("flow", "name", "id", "error", "digest", "key_id")
     return {
         "operation": entry.operation,
         "time": timestamp(entry.time),
         "by": entry.by,
-        "flow": entry.flow,
-        **{name: value for name, value in optional.items() if value},
+        **{name: getattr(entry, name) for name in names if getattr(entry, name)},
     }
 
 

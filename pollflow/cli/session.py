@@ -14,7 +14,7 @@ import platform
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2s
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ from pollflow.printable import without_passwords
 from pollflow.server.folders import FOLDER
 
 if TYPE_CHECKING:
-    from pollflow.client import Client, Execution
+    from pollflow.client import AuditEntry, Client, Execution
     from pollflow.runtime.app import Attached
 
 ENVIRONMENT = "POLLFLOW_REDIS_URL"
@@ -98,6 +98,16 @@ class Session:
         if isinstance(execution, MaskedExecution):  # its hider has learned more since
             return masked(execution, execution.hider)
         return masked(execution, Hider(None if is_unmasked else Mask.of(self.client.settings.mask)))
+
+    def shown_audit(self, entry: AuditEntry) -> AuditEntry:
+        """Return an entry of the audit log as commands print it: without task tokens in what a user wrote.
+
+        Its execution may be gone, so no values of the data are known.
+        """
+        from pollflow.runtime.masking import Hider, Mask
+
+        hider = Hider(Mask.of(self.client.settings.mask))
+        return replace(entry, by=hider.text(entry.by), error=hider.text(entry.error))
 
     def __str__(self) -> str:
         app = "no app" if self.location.app is None else f"app {self.location.app}"

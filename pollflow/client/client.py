@@ -53,10 +53,13 @@ class DeployedFlow:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """A deploy, stop or purge. `name` and `id` are those of the execution, `digest` that of the deployed definition."""
+    """A deploy, stop, purge or rotation of keys. `name` and `id` are those of the execution.
+
+    Texts that do not apply to the operation are empty.
+    """
 
     operation: str
-    """`deploy`, `stop` or `purge`."""
+    """`deploy`, `stop`, `purge` or `rotate`."""
     time: datetime
     by: str
     flow: str
@@ -65,6 +68,9 @@ class AuditEntry:
     error: str = ""
     """The error that a stop gave."""
     digest: str = ""
+    """The digest of the deployed definition."""
+    key_id: str = ""
+    """The key that a rotation encodes with."""
 
 
 class Client:
@@ -220,10 +226,11 @@ class Client:
         return self._container.directory.functions(since)
 
     def audit(self, *, limit: int = 100, flow: str | Sequence[str] | None = None) -> list[AuditEntry]:
-        """Return up to `limit` deploys, stops and purges (1 to 10,000), the latest first, of all flows or some.
+        """Return up to `limit` entries of the audit log (1 to 10,000), the latest first, of all flows or some.
 
-        Redis keeps about the newest ten thousand, also those of executions and flows that no longer exist. The entries
-        of pollflow itself, such as a purge at the end of the retention, are not among them.
+        They are deploys, stops, purges and rotations of keys, also those of executions and flows that no longer exist.
+        Redis keeps about the newest ten thousand. What pollflow does by itself, such as a purge at the end of the
+        retention, is not among them.
         """
         limit, flows = arguments.integer("limit", limit, minimum=1, maximum=_MAX_EXECUTIONS), flow_filter(flow)
         records = self._container.audit.newest_first()
@@ -276,6 +283,7 @@ def _entry_of(record: AuditRecord) -> AuditEntry:
         id=record.id,
         error=record.error,
         digest=record.digest,
+        key_id=record.key_id,
     )
 
 

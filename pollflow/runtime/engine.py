@@ -239,9 +239,10 @@ class Engine:
                 claimed = self.advance(claimed)
             return claimed
         except UnreadableRecord as error:
-            need = "a key" if isinstance(error, MissingKey) else "a later release"
+            is_key = isinstance(error, MissingKey)
+            need, owner = ("a key", "that has the key") if is_key else ("a later release", "of a later release")
             logger.warning("the state needs %s; publishing the message again: %s", need, error, extra=_ids(key))
-            self._leave_to_others(key)
+            self._leave_to_others(key, f"waits for a worker {owner}")
             return ignored(f"the state needs {need}; published again")
         except Exception as error:
             if passes(error):
@@ -264,21 +265,21 @@ class Engine:
             return ignored(f"a stale or duplicate message ({reply})")
         return reply
 
-    def _leave_to_others(self, key: MessageKey) -> None:
+    def _leave_to_others(self, key: MessageKey, reason: str) -> None:
         """Publish the message again after a pause: only a later release or a worker with the key can read the state."""
         record = self._current_frame(key)
         if record is not None:
             # The pause grows linearly, because an idle worker that cannot read it often takes the message again.
-            self._requeue(key, record, min(_REQUEUE_STEP_SECONDS * record.sent, _MAX_REQUEUE_SECONDS))
+            self._requeue(key, record, min(_REQUEUE_STEP_SECONDS * record.sent, _MAX_REQUEUE_SECONDS), reason)
 
     def _current_frame(self, key: MessageKey) -> FrameRecord | None:
         """Return the frame if it is still at the entry of the message, else None."""
         record = self.reading.frame(key.ref, key.frame)
         return record if record is not None and record.token == key.token else None
 
-    def _requeue(self, key: MessageKey, record: FrameRecord, seconds: float) -> None:
+    def _requeue(self, key: MessageKey, record: FrameRecord, seconds: float, reason: str = "") -> None:
         message = Message(key, record.metadata, countdown=seconds, delivery=record.next_delivery)
-        reply = self.store.redeliver(message, record.sent, None, is_returned=True)
+        reply = self.store.redeliver(message, record.sent, None, is_returned=True, reason=reason)
         if isinstance(reply, Sent) and reply.unpublished:
             self.publish(message)
 

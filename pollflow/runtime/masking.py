@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from pollflow.errors import ConfigurationError
 from pollflow.fdl.expr import ExpressionSyntaxError, compile_path
@@ -137,11 +137,14 @@ def _secrets_in(mask: Mask, value: Any, keys: tuple[str, ...], is_hidden: bool =
 
 
 def _forms_of(secret: str) -> set[str]:
-    """Return a secret as it may stand in JSON, in Python, in a URL and in a line of a log."""
+    """Return a secret as it may stand in JSON, also within JSON, in Python, in a URL and in a line of a log."""
     if len(secret) < MIN_SECRET:
         return set()
     jsons = {json.dumps(secret, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
-    return {secret, repr(secret)[1:-1], quote(secret.encode(errors="replace"), safe=""), clean(secret), *jsons}
+    jsons |= {json.dumps(text, ensure_ascii=False)[1:-1] for text in jsons}
+    data = secret.encode(errors="replace")
+    urls = {quote(data), quote(data, safe=""), quote_plus(data)}
+    return {secret, repr(secret)[1:-1], repr(data)[2:-1], clean(secret), *urls, *jsons}
 
 
 def _is_number(value: Any) -> bool:

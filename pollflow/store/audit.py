@@ -1,7 +1,7 @@
-"""The audit log: who deployed flows, and who stopped or purged executions. It outlives the executions.
+"""The audit log: who deployed flows, stopped or purged executions, or rotated keys. It outlives the executions.
 
 The scripts `end` and `purge` write their entries in the same step as the change, `Definitions.deploy` in the same
-transaction. Redis keeps about the newest ten thousand.
+transaction, and a rotation before its first change. Redis keeps about the newest ten thousand.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from pollflow.store.scripts import translated
 MAX_ENTRIES = 10_000
 """About how many entries are kept; the prelude of the scripts repeats the number."""
 _SLICE = 500
+_END_OF_TIME = 253_402_300_800.0
+"""The year 10,000 in epoch seconds, which `datetime` does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One entry. `at` is in epoch seconds. `name`, `id` and `error` are empty for a deploy, `digest` for the others."""
+    """One entry. `at` is in epoch seconds. Texts that do not apply to the operation are empty."""
 
     operation: str
     at: float
@@ -30,6 +32,7 @@ class AuditRecord:
     id: str = ""
     error: str = ""
     digest: str = ""
+    key_id: str = ""
 
     @classmethod
     def load(cls, fields: Mapping[str, str]) -> AuditRecord | None:
@@ -39,7 +42,9 @@ class AuditRecord:
             at = float(fields["at"])
         except (KeyError, ValueError):
             return None
-        texts = {key: fields.get(key, "") for key in ("operation", "by", "id", "error", "digest")}
+        if not 0 <= at < _END_OF_TIME:
+            return None
+        texts = {key: fields.get(key, "") for key in ("operation", "by", "id", "error", "digest", "key_id")}
         return cls(at=at, flow=flow, name=name, **texts)
 
 
@@ -50,10 +55,16 @@ def deploy_entry(flow: str, digest: str, at: float, by: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class AuditLog:
-    """Reads the log."""
+    """Reads the log, and records rotations."""
 
     client: Connection
     keys: Keys
+
+    def record_rotation(self, key_id: str, at: float, by: str) -> None:
+        """Record who begins to rewrite the data of all executions with a key."""
+        entry = {"operation": "rotate", "at": repr(at), "key_id": key_id, "by": by}
+        with translated():
+            self.client.xadd(self.keys.audit(), entry, maxlen=MAX_ENTRIES)
 
     def newest_first(self) -> Iterator[AuditRecord]:
         """Yield the entries in slices, the newest first. Damaged ones are left out."""

@@ -10,8 +10,10 @@ import base64
 import binascii
 import re
 import secrets
+import traceback
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from pollflow.errors import CodecError, DamagedRecord, MissingKey, PollflowError
@@ -88,8 +90,8 @@ class Sealer:
             encoded = self.codec.encode(data, context)
         except PollflowError:
             raise
-        except Exception as error:  # its text may have data of the user
-            raise CodecError(f"{self._name}.encode raised {type(error).__name__} for the {kind}") from error
+        except Exception as error:
+            raise CodecError(f"{self._name}.encode raised {_without_text(error)} for the {kind}") from None
         if not isinstance(encoded, bytes):
             raise CodecError(f"{self._name}.encode must return bytes, not {type(encoded).__name__}")
         return f"{_MARK}{key_id}{_MARK}{base64.b64encode(encoded).decode()}"
@@ -118,7 +120,7 @@ class Sealer:
         except PollflowError:
             raise
         except Exception as error:
-            raise _damaged(ref, kind, f"{self._name}.decode raised {type(error).__name__}") from error
+            raise _damaged(ref, kind, f"{self._name}.decode raised {_without_text(error)}") from None
         if not isinstance(data, bytes):
             raise _damaged(ref, kind, f"{self._name}.decode must return bytes, not {type(data).__name__}")
         return data
@@ -134,7 +136,7 @@ class Sealer:
         try:
             name = digest(text.encode("utf-8", "surrogatepass"), context)
         except Exception as error:
-            raise CodecError(f"{self._name}.digest raised {type(error).__name__}") from error
+            raise CodecError(f"{self._name}.digest raised {_without_text(error)}") from None
         if not isinstance(name, str) or not name.isalnum() or not name.isascii():
             raise CodecError(f"{self._name}.digest must return letters and digits")
         return name
@@ -195,6 +197,12 @@ def _parts(ref: ExecutionRef, kind: str, text: str) -> tuple[str, bytes]:
 
 def _damaged(ref: ExecutionRef, kind: str, reason: str) -> DamagedRecord:
     return DamagedRecord(f'the {kind} of execution "{ref}" cannot be decoded: {reason}')
+
+
+def _without_text(error: Exception) -> str:
+    """Return the type and place of an exception of a codec. Its text may have data, and so may a chained traceback."""
+    (frame,) = traceback.extract_tb(error.__traceback__, -1)
+    return f"{type(error).__name__} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def _with_key(key_id: str) -> str:

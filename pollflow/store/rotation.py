@@ -74,7 +74,11 @@ class Rotation(Core):
             id, incarnation = self.client.hmget(self.keys.execution(ref), "id", "incarnation")
         if id is None:
             return rotated
-        work = _Work(self, ExecutionKey(ref, id, int(incarnation)), rotated, is_dry)
+        try:
+            work = _Work(self, ExecutionKey(ref, id, int(incarnation)), rotated, is_dry)
+        except (ValueError, TypeError):  # one damaged execution must not keep the others under the old key
+            rotated.problems.append(f'execution "{ref}" is damaged: its incarnation is no number')
+            return rotated
         with translated():
             work.rewrite_execution()
             work.rewrite_frames()
@@ -175,7 +179,7 @@ class _Work:
             except (MissingKey, DamagedRecord) as error:
                 self.rotated.problems.append(str(error))
                 continue
-            except (ValueError, TypeError, zlib.error) as error:
+            except (ValueError, TypeError, RecursionError, zlib.error) as error:
                 self.rotated.problems.append(f'a record of execution "{self.key.ref}" is damaged: {error}')
                 continue
             if after is not None:

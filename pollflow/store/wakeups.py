@@ -46,12 +46,19 @@ class WakeUps(Core):
         return self._run(script, {"wake": self.keys.wake(shard)})
 
     def redeliver(
-        self, message: Message, sent: int, oldest_in_queue: float | None, *, is_returned: bool = False
+        self,
+        message: Message,
+        sent: int,
+        oldest_in_queue: float | None,
+        *,
+        is_returned: bool = False,
+        reason: str = "",
     ) -> commands.RedeliverReply:
         """Publish a message again unless it is still queued.
 
         `oldest_in_queue` is when the oldest message of its queue was published. `is_returned`: a worker returns
         the message; otherwise the message counts as lost, and the time until the next redelivery doubles.
+        `reason` says for users why it returns the message.
         """
         key, encoded = message.key, self._encoded(message)
         script = commands.Redeliver(
@@ -61,6 +68,7 @@ class WakeUps(Core):
             sent=sent,
             oldest_in_queue=oldest_in_queue,
             is_returned=is_returned,
+            reason=reason,
             message=message_text(encoded),
             max_countdown=self.timing.max_countdown,
             redelivery_timeout=self.timing.redelivery_timeout,

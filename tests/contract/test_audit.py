@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from celery import Celery
 from typer.testing import CliRunner
 
-from pollflow import AuditEntry, Client, Execution
+import pollflow
+from pollflow import AesGcmCodec, AuditEntry, Client, Execution
 from pollflow.cli.app import app
+from pollflow.client.rotation import rotations
 from pollflow.store.audit import MAX_ENTRIES
 from tests.contract.conftest import Bench
 from tests.flows import CALLBACK, PASSES, WAIT
@@ -109,6 +112,44 @@ def test_the_end_of_the_retention_leaves_no_entry(server: Bench, client: Client)
     assert operations(client) == [("stop", "x", "alice"), ("deploy", "", "alice")]
 
 
+def test_a_rotation_is_recorded_before_it_begins(server: Bench, client: Client, store_url: str) -> None:
+    waiting(client)
+    proj = Celery("proj", broker=store_url)
+    proj.conf.pollflow_codec = AesGcmCodec({"new": b"n" * 32})
+    pollflow.attach(proj)
+    with Client(proj, by="dave") as owner:
+        (counted,) = rotations(owner, is_dry=True)
+        assert operations(client) == [("deploy", "", "alice")]
+        next(rotations(owner, by="erin"))  # it is given up after the first execution
+        list(rotations(owner))
+    again, first, _ = client.audit()
+    assert counted.rewritten["clear"] > 0
+    assert first == AuditEntry("rotate", first.time, "erin", "", key_id="new")
+    assert again == AuditEntry("rotate", again.time, "dave", "", key_id="new")
+    printed = runner.invoke(app, ["audit", "--redis", store_url]).stdout.splitlines()
+    assert printed[1].split()[2:] == ["rotate", "-", "dave", "key", "new"]
+    (document, *_) = json.loads(runner.invoke(app, ["audit", "--json", "--redis", store_url]).stdout)
+    assert {**document, "time": ""} == {"operation": "rotate", "time": "", "by": "dave", "key_id": "new"}
+
+
+def test_a_rotation_without_a_codec_is_not_recorded(client: Client, store_url: str) -> None:
+    assert runner.invoke(app, ["codec", "rotate", "--by", "x", "--redis", store_url]).exit_code == 2
+    assert operations(client) == []
+
+
+def test_a_printed_error_has_no_task_token(server: Bench, client: Client, store_url: str) -> None:
+    inputs = server.returns("ask", {})
+    client.deploy_text(CALLBACK, "flow")
+    execution = client.start("flow", name="x")
+    run(server)
+    token = inputs[0]["token"]
+    execution.stop(token[:128], by=token[:128])
+    for words in (["audit"], ["audit", "--json"]):
+        printed = runner.invoke(app, [*words, "--redis", store_url], env={"COLUMNS": "400"}).stdout
+        assert (printed.count("***"), token[:30] in printed) == (2, False)
+    assert client.audit()[0].by == token[:128]
+
+
 def test_the_log_is_filtered_and_limited(client: Client) -> None:
     for flow in ("first", "second", "first"):
         client.deploy_text(WAIT, flow)
@@ -121,6 +162,8 @@ def test_more_entries_than_one_slice_are_read(server: Bench, client: Client) -> 
     for number in range(1001):
         server.redis.xadd(key, {"operation": "deploy", "at": str(number), "ref": f"f{number}", "by": "x"})
     server.redis.xadd(key, {"operation": "deploy"})  # damaged
+    for at in ("nan", "inf", "-1", "1e300", "253402300800", "x"):
+        server.redis.xadd(key, {"operation": "deploy", "at": at, "ref": "f", "by": "x"})
     found = client.audit(limit=10_000)
     assert [entry.flow for entry in found] == [f"f{number}" for number in reversed(range(1001))]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pollflow import AesGcmCodec, Codec, ConfigurationError, DamagedRecord, MissingKey, TaskError, ZstdCodec
+from pollflow.client.description import StepState, describe
 from pollflow.machine import ReportedFailed, ReportedSucceeded, Status
 from pollflow.store import CLEAR, AbsentCodec, CodecContext, ExecutionRef, Sealer
 from pollflow.store.compaction import BLOCK
@@ -253,7 +254,9 @@ def test_a_worker_without_the_key_leaves_calls_to_others(bench: Bench) -> None:
             bench.pass_time(10)
             bench.sweep()
     assert calls == []
-    restarted(bench, NEW)
+    container = bench.build_container(sealer=NEW)
+    (step,) = describe(container, ref).open_steps
+    assert (step.state, step.reason) == (StepState.QUEUED, "waits for a worker that has the key")
     assert bench.history(ref) == before  # no start of a call is noted or counted
     bench.pass_time(10)
     bench.sweep()
@@ -452,7 +455,9 @@ class Broken:
 
 @pytest.mark.parametrize("result", [RuntimeError(f"the key is {CANARY}"), "text", 7], ids=["raises", "text", "number"])
 @pytest.mark.parametrize("method", ["encoded", "decoded"])
-def test_a_broken_codec_ends_the_execution_and_nothing_else(bench: Bench, method: str, result: Any) -> None:
+def test_a_broken_codec_ends_the_execution_and_nothing_else(
+    bench: Bench, method: str, result: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     codec = Broken()
     assert isinstance(codec, Codec)
     bench.build_container(sealer=Sealer(codec))
@@ -468,7 +473,8 @@ def test_a_broken_codec_ends_the_execution_and_nothing_else(bench: Bench, method
     record = bench.container.reading.execution(ref)
     assert record.error == "FnF.RuntimeError"
     assert record.cause is not None and record.cause.startswith("the engine failed at the ")
-    assert CANARY not in record.cause
+    assert (CANARY in record.cause, CANARY in caplog.text) == (False, False)
+    assert "the engine failed" in caplog.text
     assert bench.start(FAILING, {"word": "other"}, "other") is not None
     bench.work()
     assert bench.status(ExecutionRef("flow", "other")) == "Succeeded"
@@ -621,6 +627,17 @@ def test_a_rotation_names_the_key_that_is_missing(bench: Bench, halfway: Executi
     assert rotated.rewritten == {}
     assert len(rotated.problems) > 5
     assert all('no key "new"' in problem for problem in rotated.problems)
+
+
+@pytest.mark.parametrize("damage", [("incarnation", "x"), ("event", "[" * 100_000)], ids=["incarnation", "event"])
+def test_a_rotation_passes_damaged_executions(bench: Bench, halfway: ExecutionRef, damage: tuple[str, str]) -> None:
+    container, (name, text) = bench.build_container(sealer=OLD), damage
+    if name == "event":
+        bench.redis.lset(container.store.keys.history(halfway), 0, text)
+    else:
+        bench.redis.hset(container.store.keys.execution(halfway), name, text)
+    rotated = container.store.rotate(halfway)
+    assert sum("is damaged" in problem for problem in rotated.problems) == 1
 
 
 @pytest.mark.parametrize("sealer", [CLEAR, Sealer(AbsentCodec("proj.security:codec"))], ids=["none", "absent"])

@@ -13,9 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from celery import Celery
 from redis import Redis
 
-from pollflow import Client, Execution
+import pollflow
+from pollflow import AesGcmCodec, Client, Execution
+from pollflow.client.rotation import rotations
 from pollflow.store import RedisLocation
 from tests.processes import Processes, wait_until
 from tests.servers import RedisServer
@@ -208,6 +211,7 @@ def run_everything(place: Place) -> Execution:
 def test_all_step_types_run_under_the_users_of_the_roles(place: Place) -> None:
     run_everything(place)
     observe(place)
+    rotate(place)
     assert place.denials() == []
 
 
@@ -219,6 +223,19 @@ def test_other_prefixes_queues_and_servers_have_users_of_their_own(varied_place:
     with Redis.from_url(place.state.url.replace("/0", "/3")) as admin:
         assert len(list(admin.scan_iter("celery-task-meta-*"))) == 1
     assert place.denials() == []
+
+
+def rotate(place: Place) -> None:
+    """Encode everything as the worker, as `pollflow codec rotate` does."""
+    app = Celery("rotating", broker=place.url("worker"))
+    app.conf.pollflow_codec = AesGcmCodec({"new": b"n" * 32})
+    pollflow.attach(app)
+    with Client(app) as client:
+        found = list(rotations(client))
+        assert [(each.left, each.problems) for each in found] == [(0, [])] * len(client.executions())
+        assert sum(each.rewritten["clear"] for each in found) > 50
+        assert sum(sum(each.rewritten.values()) for each in rotations(client, is_dry=True)) == 0
+        assert client.audit()[0].operation == "rotate"
 
 
 def observe(place: Place) -> None:

@@ -64,6 +64,15 @@ def test_json_is_safe_and_decodes_to_the_same_value(indent: int | None, *, is_as
         ('{"url": "redis://:p\\"w@h"}', '{"url": "redis://:***@h"}'),
         ("https://u:pw@h/x?to=a@b", "https://u:***@h/x?to=a@b"),
         ("back=redis%3A%2F%2Fu%3Apw%40h", "back=redis%3A%2F%2Fu%3A***%40h"),
+        ("back=redis%3A//u%3Apw%40h", "back=redis%3A//u%3A***%40h"),
+        ("to=a%3Fback%3Dredis%253A%252F%252Fu%253Apw%2540h", "to=a%3Fback%3Dredis%253A%252F%252Fu%253A***%2540h"),
+        ("https://u:pw@h/?to=redis://:pw@h", "https://u:***@h/?to=redis://:***@h"),
+        ('{"url": "https:\\/\\/u:pw@h"}', '{"url": "https:\\/\\/u:***@h"}'),
+        ("https://me@example.com:pw@h/", "https://me@example.com:***@h/"),
+        ("amqp://me@example.com:p/w@h//", "amqp://me@example.com:***@h//"),
+        ("sqs://ID:p/w@", "sqs://ID:***@"),
+        ("db+postgresql://u:p@/w@h/db", "db+postgresql://u:***@h/db"),
+        ("rediss://h?ssl%5Fpassword=pw", "rediss://h?ssl%5Fpassword=***"),
         ("Error 111 connecting to redis://:pw@h:1. pw", "Error 111 connecting to redis://:***@h:1. pw"),
     ],
 )
@@ -88,7 +97,11 @@ def test_text_without_passwords_is_kept(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["redis://:", "http://u:", "http://u:a@", "%3A%2F%2Fu%3A", "?password=", "&a", "://u:%40", "\x9b"]
+    "part",
+    [
+        *("redis://:", "http://u:", "http://u:a@", "%3A%2F%2Fu%3A", "?password=", "&a", "://u:%40", "\x9b"),
+        *("://u@", ":\\/\\/u:", "%253A%252F%252Fu%253A", "%25252525", "%3A//u%3A%", "?%70assword"),
+    ],
 )
 def test_hostile_text_takes_linear_time(part: str) -> None:
     def seconds(size: int) -> float:

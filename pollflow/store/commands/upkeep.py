@@ -67,6 +67,7 @@ class Redeliver(Script[RedeliverReply]):
     sent: int
     oldest_in_queue: float | None
     is_returned: bool
+    reason: str
     message: MessageText | None
     max_countdown: float
     redelivery_timeout: float

@@ -1,7 +1,7 @@
 -- Publishes an entry's message again, or for the first time when a long wait comes within the maximum countdown. Each
--- lost message doubles the time until the next one counts as lost.
+-- lost message doubles the time until the next one counts as lost. `reason` says why a worker returns it, for users.
 -- KEYS execution frame wake queue
--- ARGS ref id incarnation frame token sent oldest_in_queue is_returned message max_countdown redelivery_timeout max_redelivery_timeout
+-- ARGS ref id incarnation frame token sent oldest_in_queue is_returned reason message max_countdown redelivery_timeout max_redelivery_timeout
 -- REPLY stale
 -- REPLY queued
 -- REPLY later
@@ -41,6 +41,9 @@ end
 local losses = tonumber(found.losses or '0')
 if args.sent > 0 and not args.is_returned then
   losses = losses + 1
+end
+if args.reason ~= '' then
+  redis.call('HSET', frame, 'reason', args.reason)
 end
 redis.call('HSET', frame, 'sent', args.sent + 1, 'sent_at', text(now), 'losses', losses)
 wake_after(math.max(0, due - now) + math.min(args.redelivery_timeout * 2 ^ losses, args.max_redelivery_timeout))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -78,8 +78,9 @@ def test_values_are_replaced_in_texts_in_every_form() -> None:
     hider.learn(
         {"password": SECRET, "authorization": "Bearer abcdef123", "pin": "123456", "secret": 987654, "token": "short"}
     )
-    forms = (SECRET, json.dumps(SECRET), json.dumps(SECRET, ensure_ascii=False), repr(SECRET), quote(SECRET, safe=""))
-    for form in forms:
+    urls = (quote(SECRET), quote(SECRET, safe=""), quote_plus(SECRET))
+    jsons = (json.dumps(SECRET), json.dumps(SECRET, ensure_ascii=False), json.dumps(json.dumps(SECRET)))
+    for form in (SECRET, repr(SECRET), repr(SECRET.encode()), *urls, *jsons):
         assert "hunter2" not in hider.text(f"a {form} b")
     text = hider.text("of abcdef123, 123456, 987654, short")
     assert text == "of ***, 123456, ***, short"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from pollflow.store import CLEAR, AbsentCodec, ExecutionRef, Sealer
 REF = ExecutionRef("flow", "x")
 KEY = bytes(range(32))
 TEXT = base64.b64encode(KEY).decode()
+CANARY = "c4nary"
 CONTEXT = CodecContext("flow", "x", "input", "", "k1")
 
 
@@ -177,6 +180,26 @@ def test_a_codec_needs_no_more_than_encode_and_decode() -> None:
     each = Sealer(Identity())
     assert each.open(REF, "input", each.seal(REF, "input", "{}")) == "{}"
     assert each.digest(REF, "long") == each.digest(REF, "long") != CLEAR.digest(REF, "long")
+
+
+def test_errors_of_a_codec_have_no_text_but_a_place() -> None:
+    def broken(data: bytes, context: CodecContext) -> Any:
+        raise ValueError(f"cannot handle {data!r}")
+
+    codec = Identity()
+    each = Sealer(codec)
+    text = each.seal(REF, "input", CANARY)
+    codec.encode = codec.decode = codec.digest = broken  # type: ignore[attr-defined, method-assign]
+    calls = {
+        "encode": lambda: each.seal(REF, "input", CANARY),
+        "decode": lambda: each.open(REF, "input", text),
+        "digest": lambda: each.digest(REF, CANARY),
+    }
+    for name, call in calls.items():
+        with pytest.raises((CodecError, DamagedRecord)) as raised:
+            call()
+        assert re.search(rf"Identity\.{name} raised ValueError \(test_codecs\.py, line \d+\)", str(raised.value))
+        assert CANARY not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.parametrize("key_id", [7, "a:b", "x" * 65, 'a"b', "ä"])
