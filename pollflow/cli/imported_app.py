@@ -19,6 +19,8 @@ from pollflow.testing.replies import NoReply
 
 _MAX_ITEMS = 100_000
 """The most functions of an app."""
+_MAX_LIMIT = 1 << 53
+"""Limits are compared with floats, to which larger numbers need not convert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +94,4 @@ def _text(value: Any, limit: int = MAX_ERROR) -> str:
 def _limit(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise InvalidArgument("not a number of more than 0")
-    return value
+    return min(value, _MAX_LIMIT)

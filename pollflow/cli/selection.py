@@ -27,6 +27,10 @@ class Uses(Enum):
     SERVER = ("app", "isolated", "verbose")
     ISOLATED_SERVER = ("app", "verbose")
 
+    def __init__(self, *options: str) -> None:
+        # Not `value`: Python 3.11.0 to 3.11.2 replaces the value of an empty tuple.
+        self.options = options
+
 
 TIME_LIMIT = 30.0
 """How long the import of an asked app may take, and each call of its functions, in seconds."""
@@ -112,7 +116,7 @@ def with_options(function: Callable[..., None], uses: Uses) -> Callable[..., Non
 
     @functools.wraps(function)
     def command(*args: Any, **values: Any) -> None:
-        for name in uses.value:
+        for name in uses.options:
             value = values.pop(name)
             if value is not None and value is not False:  # one that is left out keeps the value from before the command
                 setattr(selection, name, value)
@@ -122,7 +126,7 @@ def with_options(function: Callable[..., None], uses: Uses) -> Callable[..., Non
     keyword_only = inspect.Parameter.KEYWORD_ONLY
     added = {
         name: inspect.Parameter(name, keyword_only, annotation=_OPTIONS[name][0], default=_OPTIONS[name][1])
-        for name in uses.value
+        for name in uses.options
     }
     parameters = [*signature.parameters.values(), *added.values()]
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -11,19 +11,25 @@ from pathlib import Path
 
 _PIPES_OF_COMMAND = re.compile(r"/dev/(stdin|fd/\d+)|/proc/self/fd/\d+")
 """Paths of pipes that a command is given: `/dev/stdin`, and what a shell passes for `<(…)`."""
+_CHUNK_BYTES = 1 << 20
 
 
-def read_file(path: str | os.PathLike[str], max_bytes: float) -> bytes:
-    """Return the content of a file; of a larger file only `max_bytes + 1`, which is enough to refuse it.
+def read_file(path: str | os.PathLike[str], max_bytes: float, *, may_be_pipe: bool = True) -> bytes:
+    """Return the content of a file; of a larger file only `max_bytes` and a little more, which is enough to refuse it.
 
-    Raises OSError, also if the path is neither a file nor a pipe of the command.
+    `may_be_pipe` allows a pipe of the command; not for a path that a file names. Raises OSError, also if the path is
+    neither a file nor such a pipe.
     """
-    is_pipe = _PIPES_OF_COMMAND.fullmatch(os.fspath(path)) is not None
+    is_pipe = may_be_pipe and _PIPES_OF_COMMAND.fullmatch(os.fspath(path)) is not None
     # O_NONBLOCK: opening a named pipe would wait for a writer.
     with open(path, "rb", opener=None if is_pipe else _open_at_once) as file:
         if not is_pipe and not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is not a file")
-        return file.read() if max_bytes == float("inf") else file.read(int(max_bytes) + 1)
+        content = bytearray()
+        # `read` would allocate the whole limit, which may be more than there is memory.
+        while len(content) <= max_bytes and (chunk := file.read(_CHUNK_BYTES)):
+            content += chunk
+        return bytes(content)
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -39,20 +39,28 @@ def find_server() -> ServerBinary:
     packaged = _packaged()
     if packaged is not None:
         return packaged
-    # A relative folder on the PATH is one of the current folder, which may be a checkout with a server of its own.
-    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(folder).is_absolute()]
     for name in ON_THE_PATH:
-        found = shutil.which(name, path=os.pathsep.join(folders))
+        found = _which(name)
         if found is not None:
-            return ServerBinary(Path(found), "PATH")
+            return ServerBinary(found, "PATH")
     raise ConfigurationError(f"no Redis is configured, and no Redis or Valkey server is installed; {REMEDIES}")
 
 
 def _named(name: str) -> ServerBinary:
-    found = shutil.which(name)
+    found = _which(name)
     if found is None:
         raise ConfigurationError(f"{OVERRIDE} names {name!r}, which is not an executable file; {REMEDIES}")
-    return ServerBinary(Path(found), OVERRIDE)
+    return ServerBinary(found, OVERRIDE)
+
+
+def _which(name: str) -> Path | None:
+    """Return the executable of a name or a path.
+
+    A relative folder on the PATH is one of the current folder, which may be a checkout with a server of its own.
+    """
+    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(folder).is_absolute()]
+    found = shutil.which(name, path=os.pathsep.join(folders))
+    return None if found is None else Path(found)
 
 
 def _packaged() -> ServerBinary | None:

@@ -16,6 +16,7 @@ import secrets
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -154,6 +155,7 @@ class EmbeddedServer:
     def stop(self) -> None:
         """Shut the server down, so that its append-only file is complete, and wait until it has ended."""
         if self.is_alive():
+            self._follow_restart()
             try:
                 self._known_client().shutdown()
             except RedisError as error:
@@ -271,6 +273,16 @@ class EmbeddedServer:
             self._lock.close()
             self._lock = None
 
+    def _follow_restart(self) -> None:
+        """Use the address of the server that another command has started here after a crash of the one known so far."""
+        # Without a folder, or with an address that others could replace, the known one is used.
+        with suppress(FileNotFoundError, ConfigurationError):
+            here = (self.folder / LOCK).stat()
+            if self._lock is not None and os.path.samestat(os.fstat(self._lock.fileno()), here):
+                address = self._stored_address()
+                if address is not None:
+                    self._use(address)
+
     def _stored_address(self) -> ServerAddress | None:
         """Return the address that the server's command has stored. Raises ConfigurationError if it is not private."""
         try:
@@ -288,7 +300,9 @@ class EmbeddedServer:
 
     def _store_address(self, address: ServerAddress) -> None:
         unfinished = self.folder / f"{ADDRESS}.new"
-        with open(unfinished, "w", opener=private.opener) as file:
+        # Another user may still have an existing file open, from before it became private.
+        unfinished.unlink(missing_ok=True)
+        with open(unfinished, "x", opener=private.opener) as file:
             file.write(address.written(self.folder))
         unfinished.replace(self.folder / ADDRESS)
 

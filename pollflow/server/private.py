@@ -1,7 +1,7 @@
 """Files and folders that belong to their owner alone. There is no other way in which pollflow makes files for itself.
 
-A checkout may contain anything under the names that pollflow uses, and so may a folder where others could write. Links
-and what belongs to another user are refused; what is readable by others becomes private.
+A checkout may contain anything under the names that pollflow uses, and so may a folder where others could write. Links,
+hard links and what belongs to another user are refused; what is readable by others becomes private.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _KINDS = (stat.S_ISREG, stat.S_ISDIR, stat.S_ISSOCK)
 def opener(path: str, flags: int) -> int:
     """Open a private file: the `opener` of `open`.
 
-    Raises ConfigurationError for a link, for what is no file and for a file of another user.
+    Raises ConfigurationError for a link or hard link, for what is no file and for a file of another user.
     """
-    # Without O_NONBLOCK, a pipe under the name of the file would block the command.
-    descriptor = _open(path, flags | os.O_NONBLOCK)
+    # Without O_NONBLOCK, a pipe under the name of the file would block the command. Only a checked file is emptied.
+    descriptor = _open(path, (flags | os.O_NONBLOCK) & ~os.O_TRUNC)
     try:
         found = os.fstat(descriptor)
         _check(path, found)
@@ -33,6 +33,8 @@ def opener(path: str, flags: int) -> int:
             raise _refusal(path, "is not a file")
         if found.st_mode & _OTHERS:
             os.fchmod(descriptor, FILE_MODE)
+        if flags & os.O_TRUNC:
+            os.ftruncate(descriptor, 0)
     except BaseException:
         os.close(descriptor)
         raise
@@ -102,6 +104,8 @@ def _check(path: str | Path, found: os.stat_result) -> None:
         raise _refusal(path, "is a link")
     if found.st_uid != os.getuid():
         raise _refusal(path, f"belongs to another user (uid {found.st_uid}, not {os.getuid()})")
+    if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+        raise _refusal(path, "has a second name (a hard link)")
     if not any(is_kind(found.st_mode) for is_kind in _KINDS):
         raise _refusal(path, "is neither a file nor a folder")
 

@@ -125,10 +125,10 @@ def load_script(path: str | os.PathLike[str]) -> tuple[dict[str, tuple[Reply, ..
     return fields.get("functions", {}), fields.get("at", ())
 
 
-def read_text(path: Path, name: str) -> str:
-    """Return the text of a file. Raises InvalidArgument."""
+def read_text(path: Path, name: str, *, may_be_pipe: bool = True) -> str:
+    """Return the text of a file. Raises InvalidArgument. `may_be_pipe` as in `read_file`."""
     try:
-        return decoded(read_file(path, MAX_BYTES))
+        return decoded(read_file(path, MAX_BYTES, may_be_pipe=may_be_pipe))
     except FileNotFoundError:
         raise InvalidArgument(f"{name}: does not exist") from None
     except NotUtf8 as error:
@@ -145,9 +145,10 @@ def _json(value: Value) -> Json:
 def _from_file(value: Value) -> Definition:
     path = Path(value.path).parent / value.text()
     try:
-        return Definition(read_text(path, os.fspath(path)), os.fspath(path), path.name.split(".")[0])
+        text = read_text(path, os.fspath(path), may_be_pipe=False)
     except InvalidArgument as error:
         value.refuse(str(error))
+    return Definition(text, os.fspath(path), path.name.split(".")[0])
 
 
 def _other_flow(value: Value, text: str) -> Definition:

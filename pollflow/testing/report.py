@@ -9,6 +9,7 @@ from pathlib import Path
 from pollflow.errors import InvalidArgument
 from pollflow.printable import clean, clean_lines
 from pollflow.runtime import arguments
+from pollflow.testing.output_file import open_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class FlowTestReport:
         return f"{self.passed} passed, {self.failed} failed"
 
     def write_junit(self, path: str | Path) -> None:
-        """Write JUnit XML. Raises InvalidArgument if the file cannot be written."""
+        """Write JUnit XML, through no link. Raises InvalidArgument if the file cannot be written."""
         arguments.path("path", path)
         seconds = sum(verdict.seconds for verdict in self.verdicts)
         counts = {"tests": str(len(self.verdicts)), "failures": str(self.failed), "errors": "0", "skipped": "0"}
@@ -62,7 +63,8 @@ class FlowTestReport:
         for verdict in self.verdicts:
             suite.append(_element(verdict))
         try:
-            ET.ElementTree(suites).write(path, encoding="utf-8", xml_declaration=True)
+            with open_output(path) as file:
+                ET.ElementTree(suites).write(file, encoding="utf-8", xml_declaration=True)
         except OSError as error:
             raise InvalidArgument(f"{path}: cannot be written: {error.strerror or error}") from error
 

@@ -170,6 +170,19 @@ def test_a_killed_server_and_its_stale_files_are_replaced(tmp_path: Path) -> Non
         assert get(again.url) == "before the kill"
 
 
+def test_a_command_stops_the_server_that_another_one_has_restarted(tmp_path: Path) -> None:
+    first, second = ProjectServer(tmp_path), ProjectServer(tmp_path)
+    server = EmbeddedServer(tmp_path / ".pollflow" / "redis")
+    with first:
+        assert server.join()
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait()
+        with second:
+            assert (second.joined, second.url == first.url) == (False, False)
+        assert second.is_running()  # the first command still uses the folder
+    assert not is_running(tmp_path)
+
+
 def test_an_unreadable_address_file_of_an_ended_server_is_ignored(tmp_path: Path) -> None:
     with ProjectServer(tmp_path):
         pass
@@ -420,10 +433,12 @@ class TestFindingTheServer:
         binary = self.install(tmp_path, name)
         assert find_server() == ServerBinary(binary, "PATH")
 
+    @pytest.mark.parametrize("override", ["", "redis-server"])
     @pytest.mark.parametrize("path", [".", "", "bin", f".{os.pathsep}{os.pathsep}bin"])
     def test_a_server_in_a_relative_folder_of_the_path_is_not_run(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, override: str
     ) -> None:
+        monkeypatch.setenv("POLLFLOW_SERVER", override)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("PATH", path)
         (tmp_path / "bin").mkdir()

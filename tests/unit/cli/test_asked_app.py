@@ -137,6 +137,15 @@ def test_an_app_that_fails_changes_no_result_of_lint(project: Path, name: str) -
     assert "Traceback" not in result.stderr and "\x1b" not in result.stderr
 
 
+@pytest.mark.parametrize("limit", ["1e300", str(10**18), str(10**400)])
+def test_a_limit_of_any_size_stops_no_lint(project: Path, limit: str) -> None:
+    names = ("max_events", "max_wait", "max_definition_bytes")
+    limits = ", ".join(f'"{name}": {limit}' for name in names)
+    write(project, FORGE.format(line=f'{{"number": 1, "functions": ["s/ask"], "mask": [], {limits}}}\n'.encode()))
+    result = run("lint", "--functions", "flow.yaml")
+    assert (result.exit_code, result.stderr) == (0, "1 file, 0 errors, 0 warnings\n")
+
+
 def test_what_an_app_prints_goes_to_standard_error_within_a_limit(project: Path) -> None:
     noise = "print('\\x1b[2Jnoise', flush=True)\nfor _ in range(300): os.write(1, b'x' * 9_999 + b'\\n')\n"
     write(project, ATTACHED + noise + ASK + "    pass\n")

@@ -18,6 +18,7 @@ from pollflow.cli.init import templates, write_project
 from pollflow.cli.inputs import read_input, split_execution
 from pollflow.cli.project_app import AppName, nearest_project
 from pollflow.cli.required_functions import check_functions
+from pollflow.cli.selection import Uses
 from pollflow.cli.session import ProjectLocation, find_location
 from pollflow.cli.texts import columns, countdown, counted, duration
 from pollflow.errors import InvalidArgument, PollflowError
@@ -44,6 +45,11 @@ def test_every_command_has_a_help_with_an_example(command: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_the_summary_of_a_command_is_the_first_line_of_its_docstring(command: Command) -> None:
     assert (command.function().__doc__ or "").splitlines()[0] == command.summary
+
+
+def test_a_command_that_only_uses_files_has_no_further_options() -> None:
+    # The value of this member is no tuple on Python 3.11.0 to 3.11.2.
+    assert Uses.FILES.options == ()
 
 
 def test_the_help_lists_every_command_in_its_group() -> None:

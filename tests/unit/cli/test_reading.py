@@ -201,6 +201,23 @@ def test_a_pipe_that_the_shell_passes_is_read(tmp_path: Path) -> None:
     os.close(read_end)
 
 
+def test_a_flow_test_names_no_pipe_of_the_command(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, FLOW.encode())
+    for path in (f"/dev/fd/{read_end}", f"/proc/self/fd/{read_end}"):
+        (tmp_path / "a.flowtest.yaml").write_text(FLOW_TEST.replace("flow.yaml", path))
+        result = CliRunner().invoke(app, ["test", str(tmp_path)])
+        assert (result.exit_code, f"flow: {path}: cannot be read: " in result.output) == (1, True)
+    os.close(write_end)
+    os.close(read_end)
+
+
+@pytest.mark.parametrize("limit", [10**18, 1e300, float("inf")])
+def test_a_limit_of_any_size_needs_no_memory(tmp_path: Path, limit: float) -> None:
+    (tmp_path / "flow.yaml").write_text(FLOW)
+    assert load_flow(tmp_path / "flow.yaml", max_bytes=limit).text == FLOW  # type: ignore[arg-type]
+
+
 def test_a_file_of_many_gigabytes_is_refused_without_reading_it(tmp_path: Path) -> None:
     for name in ("flow.yaml", "a.flowtest.yaml"):
         with (tmp_path / name).open("wb") as file:

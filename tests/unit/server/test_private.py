@@ -54,15 +54,21 @@ def append(path: Path) -> str:
     return "line"
 
 
+def rewrite(path: Path) -> str:
+    with open(path, "w", opener=private.opener) as file:
+        file.write("line")
+    return "line"
+
+
 def lock(path: Path) -> str:
     FileLock(path).close()
     return ""
 
 
-OPENINGS = [read, append, lock]
+OPENINGS = [read, append, rewrite, lock]
 
 
-@pytest.mark.parametrize("use", [append, lock])
+@pytest.mark.parametrize("use", [append, rewrite, lock])
 def test_a_new_file_is_private(folder: Path, use: Callable[[Path], str]) -> None:
     path = folder / "file"
     assert path.exists() is False
@@ -107,11 +113,27 @@ def test_a_folder_in_place_of_a_file_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize("use", OPENINGS)
 def test_a_file_of_another_user_is_refused(folder: Path, use: Callable[[Path], str]) -> None:
     path = folder / "file"
-    path.touch(0o666)
+    path.write_text("theirs")
     os.chown(path, STRANGER, STRANGER)
     with pytest.raises(ConfigurationError, match=rf"belongs to another user \(uid {STRANGER}, not 0\)"):
         use(path)
-    assert (mode(path), path.read_text()) == (0o666, "")
+    assert (mode(path), path.read_text()) == (0o666, "theirs")
+
+
+@pytest.mark.parametrize("use", [*OPENINGS, lambda path: private.make_contents_private(path.parent)])
+def test_a_hard_link_in_place_of_a_file_is_refused(folder: Path, use: Callable[[Path], object]) -> None:
+    target = folder / "target"
+    target.write_text("elsewhere")
+    private.make_folder(folder / "own")
+    (folder / "own" / "file").hardlink_to(target)
+    with pytest.raises(ConfigurationError, match=r"file has a second name \(a hard link\), so"):
+        use(folder / "own" / "file")
+    assert (mode(target), target.read_text()) == (0o666, "elsewhere")
+
+
+def test_an_existing_file_is_emptied_when_it_is_rewritten(folder: Path) -> None:
+    (folder / "file").write_text("an earlier and longer text")
+    assert (folder / "file").read_text() != rewrite(folder / "file") == (folder / "file").read_text()
 
 
 def test_a_folder_is_made_private_whether_it_is_new_or_not(folder: Path) -> None:
