@@ -7,7 +7,6 @@ With a codec, a block is compressed before it is encoded, since encoded events c
 from __future__ import annotations
 
 import base64
-import json
 import zlib
 from collections.abc import Sequence
 
@@ -15,7 +14,7 @@ from pollflow.errors import DamagedRecord
 from pollflow.store.codec import BLOCK as BLOCK_KIND
 from pollflow.store.codec import CLEAR, EVENT, Sealer, is_sealed
 from pollflow.store.keys import ExecutionRef
-from pollflow.store.state import dump_json
+from pollflow.store.state import dump_json, load_json
 from pollflow.store.values import NO_EXECUTION, place_of
 
 BLOCK = 1000
@@ -42,10 +41,10 @@ def expand(block: str, sealer: Sealer = CLEAR, ref: ExecutionRef = NO_EXECUTION,
 def clear_event(text: str, sealer: Sealer, ref: ExecutionRef) -> str:
     """Return a stored event with a clear detail. A damaged one stays as it is. Raises MissingKey."""
     try:
-        at, cause, (type_, step, detail, *operator) = json.loads(text)
+        at, cause, (type_, step, detail, *operator) = load_json(text)
         if not isinstance(detail, str):
             return text
-        detail, reason = json.loads(sealer.open(ref, EVENT, detail, place_of(type_, step)))
+        detail, reason = load_json(sealer.open(ref, EVENT, detail, place_of(type_, step)))
     except (ValueError, TypeError, DamagedRecord):
         return text
     by = operator[0] if operator else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import zlib
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from pollflow.store.records import (
     damaged,
 )
 from pollflow.store.scripts import translated
+from pollflow.store.state import load_json
 from pollflow.store.values import digests_in, restore
 
 _SLICE = 500
@@ -145,7 +145,7 @@ class Reading:
                 left -= 0 if int(index) in found else len(opened)  # a scan may return a field twice
                 if left < 0:
                     return None
-                found[int(index)] = json.loads(opened)
+                found[int(index)] = load_json(opened)
         return tuple(found[index] for index in sorted(found))
 
     def history(self, key: ExecutionKey, after: int = 0, limit: int = _SLICE) -> list[StoredEvent]:
@@ -257,6 +257,6 @@ def _event(ref: ExecutionRef, number: int, text: str, sealer: Sealer) -> StoredE
 def _restored(ref: ExecutionRef, event: StoredEvent, values: dict[str, str]) -> StoredEvent:
     """Return the event with long values of its own, since callers may change them."""
     try:
-        return replace(event, detail=restore(event.detail, lambda digest: json.loads(values[digest])))
+        return replace(event, detail=restore(event.detail, lambda digest: load_json(values[digest])))
     except (ValueError, KeyError) as error:
         raise damaged(ref, f"detail of event {event.id}", error) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +12,14 @@ from pollflow.machine import Decision, ExecutionInfo, FrameState, Join, MessageM
 from pollflow.store.codec import CAUSE, CLEAR, EVENT, INPUT, OUTPUT, STATE, Sealer
 from pollflow.store.keys import ExecutionKey, ExecutionRef
 from pollflow.store.messages import Message, MessageKey
-from pollflow.store.state import load_join, load_metadata, load_state
+from pollflow.store.state import load_join, load_json, load_metadata, load_state
 from pollflow.store.values import NO_EXECUTION, place_of
 
 _FALLBACKS: dict[str, tuple[Callable[[str], Any], str]] = {
     "started_at": (float, "0"),
     "ended_at": (float, "0"),
     "events": (int, "0"),
-    "error": (json.loads, '""'),
+    "error": (load_json, '""'),
 }
 """The fields of an execution that may be damaged in a list: how each is decoded, and what stands for it."""
 
@@ -49,10 +48,10 @@ class StoredEvent:
     @classmethod
     def load(cls, number: int, text: str, sealer: Sealer, ref: ExecutionRef) -> StoredEvent:
         """Return the event stored at `number`, from 1; long values are not restored. Raises MissingKey."""
-        at, cause, (type_, step, detail, *operator) = json.loads(text)
+        at, cause, (type_, step, detail, *operator) = load_json(text)
         by, reason = operator or ("", "")
         if isinstance(detail, str):  # an encoded one; a clear one is an object
-            detail, reason = json.loads(sealer.open(ref, EVENT, detail, place_of(type_, step)))
+            detail, reason = load_json(sealer.open(ref, EVENT, detail, place_of(type_, step)))
         return cls(number, cause, at, type_, step, detail, by, reason)
 
 
@@ -112,7 +111,7 @@ class ExecutionRecord:
             secret=fields["secret"],
             ended_at=float(fields["ended_at"]) if "ended_at" in fields else None,
             encoded_output=fields.get("output"),
-            error=json.loads(fields["error"]) if "error" in fields else None,
+            error=load_json(fields["error"]) if "error" in fields else None,
             encoded_cause=fields.get("cause"),
             parent=fields.get("parent", ""),
             sealer=sealer,
@@ -154,7 +153,7 @@ class ExecutionRecord:
 
     def _decoded(self, name: str, text: str) -> Any:
         try:
-            return json.loads(self.sealer.open(self.ref, name, text))
+            return load_json(self.sealer.open(self.ref, name, text))
         except ValueError as error:
             raise damaged(self.ref, name, error) from error
 

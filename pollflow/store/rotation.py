@@ -7,7 +7,6 @@ it has used the current key of its worker.
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +22,7 @@ from pollflow.store.core import Core
 from pollflow.store.encode import layout_of
 from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef
 from pollflow.store.scripts import translated
+from pollflow.store.state import load_json
 from pollflow.store.values import resealed_event
 
 _SLICE = 50
@@ -179,7 +179,7 @@ class _Work:
             except (MissingKey, DamagedRecord) as error:
                 self.rotated.problems.append(str(error))
                 continue
-            except (ValueError, TypeError, RecursionError, zlib.error) as error:
+            except (ValueError, TypeError, zlib.error) as error:
                 self.rotated.problems.append(f'a record of execution "{self.key.ref}" is damaged: {error}')
                 continue
             if after is not None:
@@ -190,6 +190,6 @@ class _Work:
 def _key_before(text: str) -> str:
     """Return the key id of a text, or of the detail of a stored event."""
     if text.startswith("["):
-        detail = json.loads(text)[2][2]
+        detail = load_json(text)[2][2]
         text = detail if isinstance(detail, str) else ""
     return key_id_of(text) or CLEAR_KEY

@@ -7,6 +7,7 @@ encoded state is another number, so that a process that cannot decode it leaves 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from pollflow.errors import UnreadableRecord
 from pollflow.fdl.model import Json
@@ -20,6 +21,17 @@ ENCODED = 1
 def dump_json(value: Json) -> str:
     """Return compact JSON text. Raises ValueError for numbers that JSON does not have."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
+
+
+def load_json(text: str) -> Any:
+    """Return the value of stored JSON text. Raises ValueError for any other text.
+
+    Only a damaged record is nested so deeply that Python's decoder gives up.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def dump_state(state: FrameState) -> str:
@@ -43,7 +55,7 @@ def load_state(frame: str, layout: int, text: str) -> FrameState:
     """Return the state that `dump_state` wrote. Raises UnreadableRecord for the layout of a later release."""
     if layout not in (LAYOUT, LAYOUT + ENCODED):
         raise UnreadableRecord(f"state of layout {layout}; this release reads {LAYOUT}")
-    record = json.loads(text)
+    record = load_json(text)
     return FrameState(
         frame=frame,
         input=record["input"],
@@ -66,7 +78,7 @@ def dump_metadata(metadata: MessageMetadata) -> str:
 
 def load_metadata(text: str) -> MessageMetadata:
     """Return the metadata that `dump_metadata` wrote; a later release may have added fields."""
-    return MessageMetadata(*json.loads(text)[:7])
+    return MessageMetadata(*load_json(text)[:7])
 
 
 def load_join(total: int | None, made: int | None, ended: int | None) -> Join | None:

@@ -7,14 +7,13 @@ the digest.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 
 from pollflow.fdl.model import Json, JsonObject
 from pollflow.machine import HistoryEvent
 from pollflow.store.codec import CLEAR, EVENT, VALUE, Sealer
 from pollflow.store.keys import ExecutionRef
-from pollflow.store.state import dump_json
+from pollflow.store.state import dump_json, load_json
 
 _DEDUPLICATED = ("input", "local", "output")
 _LONG = 160
@@ -63,7 +62,7 @@ def resealed_event(text: str, sealer: Sealer, ref: ExecutionRef) -> str | None:
 
     Raises MissingKey, DamagedRecord, ValueError, TypeError.
     """
-    at, cause, (type_, step, detail, *operator) = json.loads(text)
+    at, cause, (type_, step, detail, *operator) = load_json(text)
     by, reason = operator or ("", "")
     place = place_of(type_, step)
     if isinstance(detail, str):

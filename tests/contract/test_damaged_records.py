@@ -15,6 +15,12 @@ from tests.contract.conftest import Bench
 from tests.flows import PASSES, WAIT
 
 runner = CliRunner()
+TEXTS = {"cut off": "{", "too deep": "[" * 100_000}
+
+
+@pytest.fixture(params=list(TEXTS))
+def text(request: pytest.FixtureRequest) -> str:
+    return TEXTS[request.param]
 
 
 @pytest.fixture
@@ -37,9 +43,9 @@ def start_two(bench: Bench) -> tuple[ExecutionRef, ExecutionRef]:
 
 
 @pytest.mark.parametrize("field", ["input", "output", "error", "cause", "events", "started_at", "ended_at"])
-def test_a_damaged_field_hides_no_execution(server: Bench, client: Client, field: str) -> None:
+def test_a_damaged_field_hides_no_execution(server: Bench, client: Client, field: str, text: str) -> None:
     _, bad = start_two(server)
-    damage(server, bad, field)
+    damage(server, bad, field, text)
     found = {execution.name: execution for execution in client.executions()}
     assert {name: (e.flow, e.status, e.description.damaged) for name, e in found.items()} == {
         "good": ("flow", "Succeeded", ()),
@@ -59,11 +65,11 @@ def test_an_execution_of_damaged_identity_or_status_is_left_out(server: Bench, c
 
 
 @pytest.mark.parametrize("field", ["state", "metadata", "due"])
-def test_a_damaged_frame_hides_no_execution(server: Bench, client: Client, field: str) -> None:
+def test_a_damaged_frame_hides_no_execution(server: Bench, client: Client, field: str, text: str) -> None:
     ref = server.start(WAIT, {"seconds": 1000})
     server.start(WAIT, {"seconds": 1000}, name="other")
     server.work()
-    server.redis.hset(server.container.store.keys.frame(ref, "r"), field, "{")
+    server.redis.hset(server.container.store.keys.frame(ref, "r"), field, text)
     found = {execution.name: execution for execution in client.executions()}
     assert sorted(found) == ["other", "x"]
     assert [step.name for step in found["other"].open_steps] == ["Wait"]
@@ -71,9 +77,9 @@ def test_a_damaged_frame_hides_no_execution(server: Bench, client: Client, field
 
 
 @pytest.mark.parametrize("field", ["input", "output"])
-def test_damaged_data_raise_an_error_that_names_it(server: Bench, client: Client, field: str) -> None:
+def test_damaged_data_raise_an_error_that_names_it(server: Bench, client: Client, field: str, text: str) -> None:
     _, bad = start_two(server)
-    damage(server, bad, field)
+    damage(server, bad, field, text)
     execution = client.execution("flow", "bad")
     with pytest.raises(DamagedRecord, match=f'the {field} of execution "flow/bad" cannot be decoded'):
         getattr(execution, field)
@@ -107,9 +113,9 @@ def test_show_names_the_damaged_field(server: Bench, store_url: str, options: tu
     assert 'the input of execution "flow/bad" cannot be decoded' in str(result.exception) + result.output
 
 
-def test_a_damaged_event_is_named(server: Bench, client: Client) -> None:
+def test_a_damaged_event_is_named(server: Bench, client: Client, text: str) -> None:
     _, bad = start_two(server)
-    server.redis.lset(server.container.store.keys.history(bad), 2, "{")
+    server.redis.lset(server.container.store.keys.history(bad), 2, text)
     with pytest.raises(DamagedRecord, match='the event 3 of execution "flow/bad" cannot be decoded'):
         client.execution("flow", "bad").history()
     assert len(client.execution("flow", "good").history()) > 0
