@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cached_property
 
 from pollflow.fdl.model import Flow
 from pollflow.fdl.problems import MAX_PROBLEMS, Problem
@@ -20,10 +21,15 @@ class LintReport:
 
     def __init__(self, flow: Flow, path: str) -> None:
         self.path = path
+        self._text = flow.text
         self.problems: list[Problem] = []
         self._entries: dict[int, dict[str, Node]] = {}
         """The entries of the objects that were searched, by the ids of the objects."""
-        self.root = read_nodes(flow.text, path, math.inf)[0]
+
+    @cached_property
+    def _root(self) -> Node | None:
+        """The text as nodes with lines. Most flows have no warnings, and need none."""
+        return read_nodes(self._text, self.path, math.inf)[0]
 
     @property
     def is_full(self) -> bool:
@@ -37,7 +43,7 @@ class LintReport:
         self.problems.append(Problem(self.path, line, column, shown, message, code, "warning"))
 
     def _position(self, field: str) -> tuple[int, int]:
-        node = self.root
+        node = self._root
         for found in _PART.finditer(field):
             inner = self._child(node, found)
             if inner is None:
