@@ -16,6 +16,8 @@ from pollflow.errors import ConfigurationError
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 _OTHERS = 0o077
+_MAX_DEPTH = 50
+"""The deepest nesting of folders; Python's own functions that delete folders fail at about a thousand."""
 _KINDS = (stat.S_ISREG, stat.S_ISDIR, stat.S_ISSOCK)
 
 
@@ -66,15 +68,24 @@ def make_contents_private(folder: Path) -> None:
 
     The server, and libraries that keep files of their own, would follow a link.
     """
+    deepest = len(folder.parts) + _MAX_DEPTH
     for path in folder.iterdir():
         with suppress(FileNotFoundError):  # another command has just deleted it
-            found = path.lstat()
-            _check(path, found)
-            is_folder = stat.S_ISDIR(found.st_mode)
-            if found.st_mode & _OTHERS:
-                path.chmod(FOLDER_MODE if is_folder else FILE_MODE)
-            if is_folder:
-                make_contents_private(path)
+            _make_private(path, deepest)
+
+
+def _make_private(path: Path, deepest: int) -> None:
+    """Make a thing, and what is in it, private."""
+    found = path.lstat()
+    _check(path, found)
+    if len(path.parts) > deepest:
+        raise _refusal(path, "is nested too deeply")
+    is_folder = stat.S_ISDIR(found.st_mode)
+    if found.st_mode & _OTHERS:
+        path.chmod(FOLDER_MODE if is_folder else FILE_MODE)
+    for inner in path.iterdir() if is_folder else ():
+        with suppress(FileNotFoundError):
+            _make_private(inner, deepest)
 
 
 def is_closed(folder: Path) -> bool:

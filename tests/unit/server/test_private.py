@@ -185,6 +185,12 @@ def test_all_contents_of_the_folder_of_a_project_become_private(folder: Path) ->
     }
 
 
+def test_folders_that_are_nested_too_deeply_are_refused(folder: Path) -> None:
+    (folder / ".pollflow" / "/".join("d" * 60)).mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match="is nested too deeply, so pollflow does not use it"):
+        private_folder(folder)
+
+
 def test_an_existing_gitignore_is_not_changed(folder: Path) -> None:
     (folder / ".pollflow").mkdir()
     (folder / ".pollflow" / ".gitignore").write_text("!keep\n")
