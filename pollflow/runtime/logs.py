@@ -12,6 +12,9 @@ from pollflow.printable import clean_log, without_passwords
 HIDE = "pollflow_hide"
 """The attribute of a record that masks texts by the data of its call."""
 
+MAX_TEXT = 32_000
+"""The most characters of a message or traceback: an API may answer with megabytes, which an exception then quotes."""
+
 hide: ContextVar[Callable[[str], str] | None] = ContextVar("pollflow_hide", default=None)
 """Masks texts by the data of the step that this thread runs."""
 
@@ -22,11 +25,11 @@ def masked(text: str) -> str:
 
 
 class _SafeLines(logging.Filter):
-    """Escapes control characters, indents further lines, and masks secrets and the passwords of URLs."""
+    """Shortens long texts, escapes control characters, indents further lines, and masks secrets."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         mask = vars(record).pop(HIDE, None) or masked
-        _rewrite(record, lambda text: without_passwords(mask(text)), clean_log)
+        _rewrite(record, lambda text: without_passwords(mask(text)), _safe)
         return True
 
 
@@ -72,6 +75,15 @@ def _rewrite(record: logging.LogRecord, mask: Callable[[str], str], clean: Calla
     record.exc_text = clean(masked)
     if masked != trace:
         record.exc_info = None  # a handler that formats the exception itself would show the secret
+
+
+def _safe(text: str) -> str:
+    """Return a masked text that is safe to read: its beginning and its end, if it is long."""
+    left_out = len(text) - MAX_TEXT
+    if left_out > 0:
+        half = MAX_TEXT // 2
+        text = f"{text[:half]}\n… {left_out:,} characters are left out …\n{text[-half:]}"
+    return clean_log(text)
 
 
 def _unchanged(text: str) -> str:

@@ -12,7 +12,7 @@ from pollflow.errors import ConfigurationError
 from pollflow.machine import FrameState
 from pollflow.machine.callback import task_token
 from pollflow.machine.state import ExecutionInfo, Level
-from pollflow.runtime.logs import HIDE, protect_logs
+from pollflow.runtime.logs import HIDE, MAX_TEXT, protect_logs
 from pollflow.runtime.masking import DEFAULT_MASK, Hider, Mask
 from pollflow.runtime.settings import Settings
 
@@ -141,3 +141,24 @@ def test_log_lines_cannot_be_imitated_and_show_no_secret() -> None:
     assert [line for line in handler.lines[1:] if line and not line.startswith("    ")] == [
         "Traceback (most recent call last):"
     ]
+
+
+def test_long_texts_are_shortened_in_log_lines_after_they_are_masked() -> None:
+    protect_logs()
+    hider = Hider(Mask.of(DEFAULT_MASK))
+    hider.learn({"token": "abcdef"})
+    handler, logger = _Lines(), logging.getLogger("pollflow.function")
+    logger.addHandler(handler)
+    try:
+        try:
+            raise ValueError("abcdef" * 1_000_000 + " the end")
+        except ValueError:
+            logger.warning("%s", "abcdef" * 1_000_000, exc_info=True, extra={HIDE: hider.text})
+    finally:
+        logger.removeHandler(handler)
+    text = "\n".join(handler.lines)
+    assert 2 * MAX_TEXT < len(text) < 2 * MAX_TEXT + 200
+    assert "abcdef" not in text
+    assert text.count("characters are left out") == 2
+    assert "ValueError: ***" in text
+    assert text.endswith(" the end")
