@@ -123,40 +123,33 @@ class _Lines(logging.Handler):
         self.lines += self.format(record).split("\n")
 
 
-def test_log_lines_cannot_be_imitated_and_show_no_secret() -> None:
+def logged_lines(message: str, error: str) -> list[str]:
+    """Log a message and an exception of a call whose token is abcdef, and return the lines."""
     protect_logs()
     hider = Hider(Mask.of(DEFAULT_MASK))
     hider.learn({"token": "abcdef"})
     handler, logger = _Lines(), logging.getLogger("pollflow.function")
     logger.addHandler(handler)
     try:
-        try:
-            raise ValueError("bad\n[ERROR] abcdef\x1b[2J redis://:pw@h")
-        except ValueError:
-            logger.warning("failed: %s", "x\n[ERROR] abcdef\x9b", exc_info=True, extra={HIDE: hider.text})
+        raise ValueError(error)
+    except ValueError:
+        logger.warning("failed: %s", message, exc_info=True, extra={HIDE: hider.text})
     finally:
         logger.removeHandler(handler)
-    assert handler.lines[:2] == ["failed: x", "    [ERROR] ***\\x9b"]
-    assert handler.lines[-2:] == ["    ValueError: bad", "    [ERROR] ***\\x1b[2J redis://:***@h"]
-    assert [line for line in handler.lines[1:] if line and not line.startswith("    ")] == [
+    return handler.lines
+
+
+def test_log_lines_cannot_be_imitated_and_show_no_secret() -> None:
+    lines = logged_lines("x\n[ERROR] abcdef\x9b", "bad\n[ERROR] abcdef\x1b[2J redis://:pw@h")
+    assert lines[:2] == ["failed: x", "    [ERROR] ***\\x9b"]
+    assert lines[-2:] == ["    ValueError: bad", "    [ERROR] ***\\x1b[2J redis://:***@h"]
+    assert [line for line in lines[1:] if line and not line.startswith("    ")] == [
         "Traceback (most recent call last):"
     ]
 
 
 def test_long_texts_are_shortened_in_log_lines_after_they_are_masked() -> None:
-    protect_logs()
-    hider = Hider(Mask.of(DEFAULT_MASK))
-    hider.learn({"token": "abcdef"})
-    handler, logger = _Lines(), logging.getLogger("pollflow.function")
-    logger.addHandler(handler)
-    try:
-        try:
-            raise ValueError("abcdef" * 1_000_000 + " the end")
-        except ValueError:
-            logger.warning("%s", "abcdef" * 1_000_000, exc_info=True, extra={HIDE: hider.text})
-    finally:
-        logger.removeHandler(handler)
-    text = "\n".join(handler.lines)
+    text = "\n".join(logged_lines("abcdef" * 1_000_000, "abcdef" * 1_000_000 + " the end"))
     assert 2 * MAX_TEXT < len(text) < 2 * MAX_TEXT + 200
     assert "abcdef" not in text
     assert text.count("characters are left out") == 2
