@@ -25,7 +25,7 @@ def rotations(client: Client, *, is_dry: bool = False, by: str | None = None) ->
     store.check_codec()
     if not is_dry:
         container.audit.record_rotation(store.sealer.key_id, container.reading.now(), who)
-    for ref in store.encoded_executions():
+    for ref in store.all_executions():
         rotated = store.rotate(ref, is_dry=is_dry)
         for _ in range(0 if is_dry or not rotated.rewritten else _MAX_PASSES):
             # A commit or a compaction at the same time may have moved records past the reader.

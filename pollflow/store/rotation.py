@@ -49,7 +49,7 @@ class Rotated:
 class Rotation(Core):
     """The methods that rewrite stored data with the current key."""
 
-    def encoded_executions(self) -> Iterator[ExecutionRef]:
+    def all_executions(self) -> Iterator[ExecutionRef]:
         """Yield the refs of all executions."""
         for shard in range(SHARDS):
             with translated():

@@ -518,7 +518,7 @@ def rotate(bench: Bench, sealer: Sealer) -> Counter[str]:
     bench.build_container(sealer=sealer)
     store = bench.container.store
     counts: Counter[str] = Counter()
-    for ref in list(store.encoded_executions()):
+    for ref in list(store.all_executions()):
         rotated = store.rotate(ref)
         assert (rotated.problems, rotated.left) == ([], 0)
         counts += rotated.rewritten

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import assert_never
 
+from pollflow.amounts import over_limit
 from pollflow.fdl.expr import MISSING
 from pollflow.fdl.model import ForeachStep, Json, JsonObject, MapStep, ParallelStep, Series
 from pollflow.machine.data import size_of
@@ -35,8 +36,8 @@ def start_iterations(ctx: StepContext, step: ForeachStep, event: Arrived) -> Dec
 def end(ctx: StepContext, step: MapStep, event: Joined) -> Decision:
     """End the step: its local is the list of the children's locals in order."""
     if event.results is None:
-        what = f"the locals of the branches or iterations of step {step.name!r} have more bytes"
-        raise StepRefused("FnF.DataLimitExceeded", f"{what} than the limit of {MAX_RESULTS_BYTES:,}")
+        found = f"the locals of all branches or iterations have at least {MAX_RESULTS_BYTES + 1:,} bytes"
+        raise StepRefused("FnF.DataLimitExceeded", over_limit(found, MAX_RESULTS_BYTES))
     return ctx.leave(list(event.results))
 
 

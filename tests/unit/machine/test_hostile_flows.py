@@ -81,7 +81,7 @@ def test_locals_of_iterations_that_are_too_large_together_fail_the_step(monkeypa
     result = run(
         HEAD + ITERATIONS % (copies, "{target: o, source: '$local[0].none'}"), {"c": [1] * 60, "s": "x" * 1000}
     )
-    cause = "the locals of the branches or iterations of step 'e' have more bytes than the limit of 8,388,608"
+    cause = "the locals of all branches or iterations have at least 8,388,609 bytes, more than the limit of 8,388,608"
     assert (result.error, result.cause) == ("FnF.DataLimitExceeded", cause)
 
 
