@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 from pollflow import Client, Execution
-from tests.process.polling import FLOW
-from tests.processes import Processes, Started
+from tests.process.polling import FLOW, calls
+from tests.processes import Processes, Started, wait_until
 from tests.workers import PROJECT, Workers
 
 
@@ -38,6 +39,17 @@ class Jobs:
                 return
             time.sleep(0.02)
         raise AssertionError(f"no {type} of {step} within {timeout} s: {execution.history()}")
+
+    def until_called(self, step: str) -> dict[str, Any]:
+        """Wait until the function of a step has recorded its first call, and return that call.
+
+        The event TaskStarted is older: a worker that is stopped at that event may not have called the function yet.
+        """
+        wait_until(lambda: self._calls_of(step), f"call of {step}")
+        return self._calls_of(step)[0]
+
+    def _calls_of(self, step: str) -> list[dict[str, Any]]:
+        return [call for call in calls(self.url) if call["step"] == step]
 
     def log(self) -> str:
         """Return the output of all workers."""

@@ -50,7 +50,7 @@ def test_a_result_is_kept_while_redis_refuses_writes(jobs: Jobs, failure: Any, l
     worker = jobs.worker(broker_transport_options={"ack_emulation": ack_emulation})
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 2, "done_at": 1})
     # The function itself writes to Redis before it blocks.
-    wait_until(lambda: any(call["step"] == "Status" for call in calls(jobs.url)), "the call")
+    jobs.until_called("Status")
     with failure(jobs.url):
         worker.wait_for_output(line)
         # Only pool processes commit: the function has ended.
@@ -89,7 +89,7 @@ def test_workers_wait_while_redis_loads_its_data(jobs: Jobs, redis_server: Redis
     waiting = jobs.client.start("polling", {"wait": 1, "done_at": 3})
     jobs.until(waiting, "StepStarted", "Wait")
     calling = jobs.client.start("polling", {"wait": 0.1, "block": 2, "done_at": 1})
-    jobs.until(calling, "TaskStarted", "Status")
+    jobs.until_called("Status")
     with redis_server.killed_and_loading(8):
         with pytest.raises(StoreUnavailable, match="Redis is loading its data"):
             jobs.client.start("polling", {"wait": 0.1}, name="refused")
@@ -111,7 +111,7 @@ def test_expired_executions_are_purged_from_a_full_redis(jobs: Jobs) -> None:
 def test_routes_are_announced_again_after_redis_lost_its_data(jobs: Jobs, redis_server: RedisServer) -> None:
     worker = jobs.worker()
     lost = jobs.client.start("polling", {"wait": 0.1, "block": 300})
-    jobs.until(lost, "TaskStarted", "Status")
+    jobs.until_called("Status")
     redis_server.lose_everything()
     # The execution does not exist any more, so the worker terminates its call.
     worker.wait_for_output("terminated a call that can no longer commit")
@@ -147,7 +147,7 @@ def test_a_redis_without_config_and_info_is_accepted(jobs: Jobs) -> None:
 def test_a_lease_is_renewed_after_the_worker_lost_its_connections(jobs: Jobs) -> None:
     worker = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 6, "done_at": 1})
-    jobs.until(execution, "TaskStarted", "Status")
+    jobs.until_called("Status")
     with Redis.from_url(jobs.url) as client:
         client.client_kill_filter(_type="normal", skipme=True)
     assert execution.wait(30).status == "Succeeded"
