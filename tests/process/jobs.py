@@ -40,16 +40,19 @@ class Jobs:
             time.sleep(0.02)
         raise AssertionError(f"no {type} of {step} within {timeout} s: {execution.history()}")
 
-    def until_called(self, step: str) -> dict[str, Any]:
+    def until_called(self, execution: Execution, step: str) -> dict[str, Any]:
         """Wait until the function of a step has recorded its first call, and return that call.
 
         The event TaskStarted is older: a worker that is stopped at that event may not have called the function yet.
         """
-        wait_until(lambda: self._calls_of(step), f"call of {step}")
-        return self._calls_of(step)[0]
+        found: list[dict[str, Any]] = []
 
-    def _calls_of(self, step: str) -> list[dict[str, Any]]:
-        return [call for call in calls(self.url) if call["step"] == step]
+        def is_called() -> bool:
+            found.extend(call for call in calls(self.url) if call["key"].startswith(f"{execution.id}/{step}/"))
+            return bool(found)
+
+        wait_until(is_called, f"call of {step}")
+        return found[0]
 
     def log(self) -> str:
         """Return the output of all workers."""

@@ -196,7 +196,7 @@ def test_a_running_call_that_is_terminated_is_called_again(jobs: Jobs, flower: F
     execution = jobs.client.start("polling", {"wait": 0.1, "done_at": 1, "block": 300}, name="x")
     row = until_row(flower, "Status", "STARTED")
     # A task that is terminated before it calls its function would make its first call later, which blocks.
-    jobs.until_called("Status")
+    jobs.until_called(execution, "Status")
     with Celery(broker=jobs.url) as app:
         app.control.revoke(row["uuid"], terminate=True)
     assert execution.wait(30).status == "Succeeded"

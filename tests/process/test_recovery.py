@@ -57,7 +57,7 @@ def test_a_worker_killed_in_the_middle_of_a_wait_loses_nothing(jobs: Jobs) -> No
 def test_a_call_of_a_killed_worker_is_repeated_under_the_same_key(jobs: Jobs) -> None:
     first = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.2, "block": 300})
-    jobs.until_called("Status")
+    jobs.until_called(execution, "Status")
     first.kill_group()
     jobs.worker()
     jobs.until(execution, "TaskStarted", "Status", count=2, timeout=SOON)
@@ -71,7 +71,7 @@ def test_a_call_of_a_killed_worker_is_repeated_under_the_same_key(jobs: Jobs) ->
 def test_a_call_of_a_killed_pool_child_is_repeated(jobs: Jobs) -> None:
     jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.2, "block": 300})
-    os.kill(jobs.until_called("Status")["pid"], signal.SIGKILL)
+    os.kill(jobs.until_called(execution, "Status")["pid"], signal.SIGKILL)
     execution = execution.wait(30)
     assert execution.status == "Succeeded"
     assert_sound(execution)
@@ -152,7 +152,7 @@ def test_nothing_is_left_after_a_purge(jobs: Jobs) -> None:
 def test_stopping_an_execution_ends_its_call_but_not_the_worker(jobs: Jobs) -> None:
     jobs.worker("-c", "1")
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 300})
-    jobs.until_called("Status")
+    jobs.until_called(execution, "Status")
     execution = execution.stop("Cancelled", "by hand")
     after = jobs.client.start("polling", {"wait": 0.1}).wait(20)
     assert after.status == "Succeeded"
@@ -177,7 +177,7 @@ def test_a_call_that_exceeds_its_timeout_is_ended_and_retried(jobs: Jobs) -> Non
 def test_a_worker_resumed_after_its_lease_cannot_commit(jobs: Jobs) -> None:
     first = jobs.worker(name="first")
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 4, "done_at": 2})
-    jobs.until_called("Status")
+    jobs.until_called(execution, "Status")
     first.signal_group(signal.SIGSTOP)
     second = jobs.worker(name="second")
     execution = execution.wait(30)
@@ -199,7 +199,7 @@ def test_a_child_that_dies_after_its_worker_has_reconnected_is_noticed(jobs: Job
     # Celery 5.5 forgets the running calls when it reconnects, and so never learns that this child has died.
     worker = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 300, "done_at": 1})
-    called = jobs.until_called("Status")
+    called = jobs.until_called(execution, "Status")
     connections = worker.output().count("Connected to")
     with Redis.from_url(jobs.url) as client:
         client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")

@@ -48,9 +48,9 @@ def read_only(url: str) -> Iterator[None]:
 @pytest.mark.parametrize(("failure", "line"), [(full, "Redis is full"), (read_only, "read-only replica")])
 def test_a_result_is_kept_while_redis_refuses_writes(jobs: Jobs, failure: Any, line: str, ack_emulation: bool) -> None:
     worker = jobs.worker(broker_transport_options={"ack_emulation": ack_emulation})
-    execution = jobs.client.start("polling", {"wait": 0.1, "block": 2, "done_at": 1})
+    execution = jobs.client.start("polling", {"wait": 0.1, "block": 4, "done_at": 1})
     # The function itself writes to Redis before it blocks.
-    jobs.until_called("Status")
+    jobs.until_called(execution, "Status")
     with failure(jobs.url):
         worker.wait_for_output(line)
         # Only pool processes commit: the function has ended.
@@ -88,8 +88,8 @@ def test_workers_wait_while_redis_loads_its_data(jobs: Jobs, redis_server: Redis
     worker = jobs.worker()
     waiting = jobs.client.start("polling", {"wait": 1, "done_at": 3})
     jobs.until(waiting, "StepStarted", "Wait")
-    calling = jobs.client.start("polling", {"wait": 0.1, "block": 2, "done_at": 1})
-    jobs.until_called("Status")
+    calling = jobs.client.start("polling", {"wait": 0.1, "block": 5, "done_at": 1})
+    jobs.until_called(calling, "Status")
     with redis_server.killed_and_loading(8):
         with pytest.raises(StoreUnavailable, match="Redis is loading its data"):
             jobs.client.start("polling", {"wait": 0.1}, name="refused")
@@ -111,7 +111,7 @@ def test_expired_executions_are_purged_from_a_full_redis(jobs: Jobs) -> None:
 def test_routes_are_announced_again_after_redis_lost_its_data(jobs: Jobs, redis_server: RedisServer) -> None:
     worker = jobs.worker()
     lost = jobs.client.start("polling", {"wait": 0.1, "block": 300})
-    jobs.until_called("Status")
+    jobs.until_called(lost, "Status")
     redis_server.lose_everything()
     # The execution does not exist any more, so the worker terminates its call.
     worker.wait_for_output("terminated a call that can no longer commit")
@@ -147,7 +147,7 @@ def test_a_redis_without_config_and_info_is_accepted(jobs: Jobs) -> None:
 def test_a_lease_is_renewed_after_the_worker_lost_its_connections(jobs: Jobs) -> None:
     worker = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 6, "done_at": 1})
-    jobs.until_called("Status")
+    jobs.until_called(execution, "Status")
     with Redis.from_url(jobs.url) as client:
         client.client_kill_filter(_type="normal", skipme=True)
     assert execution.wait(30).status == "Succeeded"

@@ -40,7 +40,7 @@ def lateness(execution: Execution, wait: float) -> list[float]:
 def test_a_warm_shutdown_lets_a_call_end_and_commits_it(jobs: Jobs) -> None:
     first = jobs.worker()
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 4, "done_at": 1})
-    jobs.until_called("Status")
+    jobs.until_called(execution, "Status")
     jobs.worker()
     assert first.stop() == 0
     assert "Traceback" not in first.output()
@@ -56,7 +56,7 @@ def test_a_soft_shutdown_releases_interrupted_calls(jobs: Jobs) -> None:
     conf = {"worker_soft_shutdown_timeout": 1.0, "pollflow_max_crashes": 1, "pollflow_lease": 300.0}
     first = jobs.worker(**conf)
     execution = jobs.client.start("polling", {"wait": 0.1, "block": 300, "done_at": 1})
-    jobs.until_called("Status")
+    jobs.until_called(execution, "Status")
     jobs.worker(**conf)
     stopped = time.time()
     first.process.send_signal(signal.SIGTERM)
