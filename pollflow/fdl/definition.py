@@ -57,6 +57,7 @@ def read_flow(
         input_mappings=values.get("input_mappings"),
         output_mappings=values.get("output_mappings"),
         timeout_seconds=values.get("timeout_seconds"),
+        inline_steps=values.get("inline_steps"),
     )
 
 

@@ -118,6 +118,12 @@ FLOW: tuple[Field, ...] = (
         maximum=YEAR_SECONDS,
         description="Seconds after which the execution becomes TimedOut.",
     ),
+    Field(
+        name="inlineSteps",
+        kind=Kind.BOOLEAN,
+        description="pollflow only: whether steps that call nothing run in the Celery task of the step before them; "
+        "by default as the setting pollflow_inline_steps says.",
+    ),
 )
 
 STEP_FIELDS: dict[str, tuple[Field, ...]] = {

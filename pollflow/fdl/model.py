@@ -262,6 +262,8 @@ class Flow:
     input_mappings: Mappings | None = None
     output_mappings: Mappings | None = None
     timeout_seconds: float | None = None
+    inline_steps: bool | None = None
+    """Whether steps that call nothing run in the task of the step before them; None: as the settings say."""
 
     def owner_of(self, series: str) -> Step | None:
         """Return the step that a series belongs to; None for the flow's own."""

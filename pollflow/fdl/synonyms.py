@@ -47,6 +47,7 @@ _FIELDS: dict[str, str] = {
     "maxAttempts": "attempts max maxretries retries count times limit tries",
     "multiplier": "backoffrate factor rate backofffactor exponent",
     "maxIntervalSeconds": "maxinterval maxdelay maxdelayseconds cap maximuminterval",
+    "inlineSteps": "inline inlined",
     "name": "id title label",
     "type": "kind",
     "version": "fdl fdlversion",

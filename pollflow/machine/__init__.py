@@ -26,6 +26,7 @@ from pollflow.machine.events import (
     Submitted,
     TimedOut,
 )
+from pollflow.machine.inline import continues_at_once, decide_inline
 from pollflow.machine.limits import Limits
 from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Join, Level, ParentFrame, Phase
 
@@ -62,7 +63,9 @@ __all__ = [
     "Wake",
     "begin",
     "call_of",
+    "continues_at_once",
     "decide",
+    "decide_inline",
     "is_awaited",
     "may_still_reach",
     "read_task_token",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pollflow.runtime.calls import Caller
+from pollflow.runtime.decider import Decider
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.engine_errors import EngineErrors, counting
@@ -86,7 +87,8 @@ def build_container(
     mask = Mask.of(settings.mask)
     caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes, mask, is_interruption)
     missing = MissingFunctions(functions, directory, reading, settings.function_grace)
-    engine = Engine(store, reading, flows, caller, missing, limits, publish, worker, is_stopping, errors)
+    decider = Decider(limits, settings.inline_steps)
+    engine = Engine(store, reading, flows, caller, missing, decider, publish, worker, is_stopping, errors)
     maintenance = MaintenanceJobs(engine)
     sweeper = Sweeper(engine, maintenance, routes, QueueReader(client), settings.sweep_interval)
     return Container(

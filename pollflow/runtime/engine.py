@@ -21,7 +21,6 @@ from pollflow.machine import (
     Event,
     HistoryEvent,
     Joined,
-    Limits,
     Outcome,
     Phase,
     Raised,
@@ -32,12 +31,13 @@ from pollflow.machine import (
     Submitted,
     TimedOut,
     call_of,
-    decide,
+    continues_at_once,
     is_awaited,
 )
 from pollflow.machine.limits import MAX_RESULTS_BYTES
 from pollflow.runtime import logs
 from pollflow.runtime.calls import Caller
+from pollflow.runtime.decider import Decider
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.engine_errors import EngineErrors, cause_of, passes, stage
 from pollflow.runtime.handled import Handled, failed_by_engine, handled_of, ignored
@@ -90,7 +90,7 @@ class Engine:
     flows: FlowCache
     caller: Caller
     missing_functions: MissingFunctions
-    limits: Limits
+    decider: Decider
     publish: Publish
     worker: Callable[[], str]
     is_stopping: Callable[[], bool]
@@ -299,25 +299,28 @@ class Engine:
             return Arrived(at=claimed.at)
         if join.ended == join.total:
             return Joined(self.reading.results(claimed.key.ref, claimed.key.frame, MAX_RESULTS_BYTES))
-        is_room = join.made < join.total and join.open < self.limits.max_concurrency
+        is_room = join.made < join.total and join.open < self.decider.limits.max_concurrency
         return Arrived(join) if is_room else ignored("no branch or iteration can be started")
 
     def _commit(
         self, flow: Flow, claimed: Claimed, event: Event, *, from_outside: bool = False, continue_inline: str = ""
     ) -> Committed | Refusal:
         # Any other event means that the sub-flow has ended or the step was reported.
-        cancels = isinstance(event, TimedOut | Raised)
         with stage("decision"):
-            outbox_entry = awaited_by(flow, claimed.state, claimed.info) if cancels else None
+            is_cancel = isinstance(event, TimedOut | Raised)
+            outbox_entry = awaited_by(flow, claimed.state, claimed.info) if is_cancel else None
+            # Only step tasks run further steps, not clients and the sweep. Only a commit after which the execution
+            # continues adds an outbox entry, and inline steps might end the execution.
+            is_alone = from_outside or outbox_entry is not None
         while True:
             with stage("decision"):
-                decision = decide(flow, claimed.state, event, info=claimed.info, limits=self.limits)
+                decision = self.decider.decide(flow, claimed, event, is_alone=is_alone)
             with stage("commit"):
                 result = self.store.commit(
                     claimed,
                     decision,
                     from_outside=from_outside,
-                    continue_inline="" if decision.outcome is not None else continue_inline,
+                    continue_inline=continue_inline if continues_at_once(decision) else "",
                     expect_events=flow.uses_event_ids,
                     outbox_entry=outbox_entry,
                     is_result=isinstance(event, _RESULTS),

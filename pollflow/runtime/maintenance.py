@@ -71,7 +71,7 @@ class MaintenanceJobs:
         cause = "the execution did not end in time"
         if limit is not None:
             cause = f"the execution did not end within {duration(limit)}"
-            if limit >= engine.limits.max_execution_seconds:
+            if limit >= engine.decider.limits.max_execution_seconds:
                 cause += ", the limit of an execution (pollflow_max_execution_time)"
         try:
             # The cause has no data of users, so that a worker without the key and a broken codec do not matter.

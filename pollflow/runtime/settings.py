@@ -70,6 +70,8 @@ class Settings:
     """The longest wait of a wait step."""
     max_concurrency: int = 100
     """The maximum number of branches or iterations of one step that run at the same time."""
+    inline_steps: bool = False
+    """Whether steps that call nothing run in the Celery task of the step before them, and are committed with it."""
     mask: tuple[str, ...] = DEFAULT_MASK
     """The names and paths of keys whose values are printed and logged as `***`."""
     codec: object = ""

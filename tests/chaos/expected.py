@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 from pollflow import Context, TaskError
@@ -17,8 +18,8 @@ _REPORTED_AT = 5.0
 
 @cache
 def flows() -> dict[str, Flow]:
-    """Return all flows of the load by name."""
-    return {name: read_flow(text) for name, text in DEFINITIONS.items()}
+    """Return all flows of the load by name. The expected runs have no inline steps, which change no result."""
+    return {name: replace(read_flow(text), inline_steps=False) for name, text in DEFINITIONS.items()}
 
 
 def expected(planned: Planned) -> list[RunResult]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.flows import EACH_PASS
@@ -226,17 +226,25 @@ def _half_seconds(dice: random.Random, low: float, high: float) -> float:
     return dice.randint(round(low * 2), round(high * 2)) / 2
 
 
-KINDS = {
-    "chaos-polling": Kind(POLLING, 24, lambda d: {"wait": _half_seconds(d, 1, 4), "done_at": d.randint(2, 6)}),
-    "chaos-parallel": Kind(PARALLEL, 12, lambda d: {"wait": _half_seconds(d, 0.5, 3)}),
-    "chaos-foreach": Kind(FOREACH, 8, lambda d: {"items": [d.randint(0, 99) for _ in range(d.randint(5, 30))]}),
+def _inline(definition: str) -> str:
+    return definition.replace("type: flow\n", "type: flow\ninlineSteps: true\n", 1)
+
+
+_ALONE = {
+    "chaos-polling": Kind(POLLING, 16, lambda d: {"wait": _half_seconds(d, 1, 4), "done_at": d.randint(2, 6)}),
+    "chaos-parallel": Kind(PARALLEL, 8, lambda d: {"wait": _half_seconds(d, 0.5, 3)}),
+    "chaos-foreach": Kind(FOREACH, 5, lambda d: {"items": [d.randint(0, 99) for _ in range(d.randint(5, 30))]}),
     "chaos-retry": Kind(RETRY, 12, lambda d: {}),
-    "chaos-choice": Kind(CHOICE, 10, lambda d: {"rounds": d.randint(1, 5), "fails": d.random() < 0.3}),
+    "chaos-choice": Kind(CHOICE, 6, lambda d: {"rounds": d.randint(1, 5), "fails": d.random() < 0.3}),
     "chaos-callback": Kind(CALLBACK, 8, lambda d: {}),
     "chaos-sub-flow": Kind(SUB_FLOW, 8, lambda d: {"wait": _half_seconds(d, 0.5, 3), "fails": d.random() < 0.3}),
     "chaos-timeout": Kind(TIMEOUT, 4, lambda d: {}),
     "chaos-slow": Kind(SLOW, 6, lambda d: {}),
     "chaos-long-wait": Kind(LONG_WAIT, 8, lambda d: {"wait": _half_seconds(d, 8, 25)}),
+}
+KINDS = _ALONE | {
+    f"{name}-inline": replace(_ALONE[name], definition=_inline(_ALONE[name].definition), weight=weight)
+    for name, weight in (("chaos-polling", 8), ("chaos-parallel", 4), ("chaos-foreach", 3), ("chaos-choice", 4))
 }
 
 GIANTS: dict[str, JsonObject] = {"chaos-large-map": {"items": [0] * 10_000}, "chaos-day": {"done_at": 8_667}}

@@ -32,6 +32,17 @@ steps:
   - {type: wait, name: Wait, duration: 5}
   - {type: task, name: Finish, resourceArn: "acs:fc:::services/s/functions/call"}
 """
+INLINE = """
+version: v1
+type: flow
+steps:
+  - {type: task, name: Begin, resourceArn: "acs:fc:::services/s/functions/call"}
+  - {type: wait, name: Wait, duration: 5}
+  - {type: task, name: Finish, resourceArn: "acs:fc:::services/s/functions/call"}
+  - {type: choice, name: Look, choices: [{condition: $.v == 1, goto: Done}]}
+  - {type: fail, name: Broken}
+  - {type: pass, name: Done}
+"""
 EACH = """
 version: v1
 type: flow
@@ -43,6 +54,7 @@ steps:
       - {type: task, name: Call, resourceArn: "acs:fc:::services/s/functions/item"}
     outputMappings: [{target: all, source: "$local[*].v"}]
 """
+INLINE_EACH = EACH.replace("    outputMappings", "      - {type: pass, name: After}\n    outputMappings")
 PARENT = """
 version: v1
 type: flow
@@ -164,6 +176,19 @@ add_scenario(
     flow=RETRIED,
     outputs=({"v": 1}, "FnF.TaskTimeout"),
     calls=frozenset({"Call/r.1", "Call/r.1/2"}),
+)
+
+_INLINE = {"inline_steps": True}
+_INLINE_COUNTS = {"TaskSucceeded": 2, "StepExited": 5, "ExecutionSucceeded": 1}
+add_scenario("inline steps, one fault", _THREE, flow=INLINE, settings=_INLINE, counts=_INLINE_COUNTS, is_complete=True)
+add_scenario("inline steps, two faults", _THREE, flow=INLINE, settings=_INLINE, counts=_INLINE_COUNTS, faults=2)
+add_scenario("inline steps after a deadline", _TIMED, settings=_INLINE)
+add_scenario(
+    "inline steps of a foreach",
+    _EACH,
+    flow=INLINE_EACH,
+    settings={**_EACH.settings, **_INLINE},
+    counts={"IterationEntered": 3, "TaskSucceeded": 3, "IterationExited": 3, "StepExited": 7},
 )
 
 

@@ -1,0 +1,25 @@
+"""Which decision a claimed frame commits next: that of the event alone, or with the inline steps after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pollflow.fdl import Flow
+from pollflow.machine import Decision, Event, Limits, decide, decide_inline
+from pollflow.store import Claimed
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """Decides by the limits. `inline_steps` holds for flows that do not say it themselves."""
+
+    limits: Limits
+    inline_steps: bool
+
+    def decide(self, flow: Flow, claimed: Claimed, event: Event, *, is_alone: bool) -> Decision:
+        """Return what follows from the event. `is_alone`: without inline steps."""
+        is_inline = self.inline_steps if flow.inline_steps is None else flow.inline_steps
+        # The numbers of later events are certain only after the commit, so a mapping could read wrong ones.
+        if is_alone or not is_inline or flow.uses_event_ids:
+            return decide(flow, claimed.state, event, info=claimed.info, limits=self.limits)
+        return decide_inline(flow, claimed.state, event, info=claimed.info, limits=self.limits, at=claimed.at)
