@@ -114,3 +114,8 @@ class Decision:
     wake: Wake | None = None
     outcome: Outcome | None = None
     spawn: tuple[Decision, ...] = ()
+
+    @property
+    def events(self) -> int:
+        """The number of its events, with those of the new child frames."""
+        return len(self.history) + sum(child.events for child in self.spawn)

@@ -344,7 +344,7 @@ class Engine:
             self.publish(message)
         if result.has_parents:
             notify_parents(self, self.reading.execution(claimed.key.ref))
-        if is_time_to_compact(claimed.info.events, claimed.info.events + _events_in(decision)):
+        if is_time_to_compact(claimed.info.events, claimed.info.events + decision.events):
             self.store.compact(claimed.key.execution)
 
     def _flow(self, digest: str) -> Flow:
@@ -353,10 +353,6 @@ class Engine:
 
     def _nonce(self) -> str:
         return f"{self.worker()}.{new_token()}"
-
-
-def _events_in(decision: Decision) -> int:
-    return len(decision.history) + sum(len(child.history) for child in decision.spawn)
 
 
 def _from_outside(record: FrameRecord, execution: ExecutionRecord) -> Claimed:
