@@ -35,7 +35,10 @@ def decide_inline(
         if decision.state is None or not continues_at_once(decision) or not _is_inline(flow, decision.state):
             break
         events = info.events + len(decision.history)
-        further = decide(flow, decision.state, Arrived(at=at), info=replace(info, events=events), limits=limits)
+        try:
+            further = decide(flow, decision.state, Arrived(at=at), info=replace(info, events=events), limits=limits)
+        except Exception:
+            break  # a fault of the engine: it is met and counted again in a task of that step, after this commit
         decision = replace(further, history=decision.history + further.history)
     return decision
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pollflow.fdl import Flow
+from pollflow.fdl.model import WaitStep
 from pollflow.machine import (
     Arrived,
     Decision,
@@ -20,6 +21,7 @@ from pollflow.machine import (
     Status,
     decide_inline,
 )
+from pollflow.machine.decide import RULES
 from pollflow.machine.inline import MAX_INLINE_STEPS
 from tests.unit.machine.builders import INFO, at, flow_of, step
 
@@ -97,6 +99,16 @@ def test_large_data_allows_fewer_steps() -> None:
     flow = flow_of(step("choice", "Loop", default={"goto": "Loop"}))
     assert len(steps_of(inline(flow, at(0), Arrived(), payload_bytes=320 * 1024))) == 3
     assert len(steps_of(inline(flow, at(0), Arrived(), payload_bytes=1 << 20))) == 1
+
+
+def test_a_fault_in_a_later_step_does_not_prevent_the_commit_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> Decision:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(RULES, (WaitStep, Arrived), fails)
+    decision = inline(POLL, at(1), Returned({"done": False}))
+    assert steps_of(decision) == ["Look", "Pause"]
+    assert decision.state is not None and decision.state.phase is Phase.READY
 
 
 def test_the_limit_of_events_counts_the_steps_before() -> None:
