@@ -7,7 +7,8 @@
 # make lock       choose the packages of the image anew: requirements.lock, with hashes (needs a package index)
 # make check-lock check that requirements.lock satisfies pyproject.toml; a part of make check
 # make chaos      inject faults for DURATION seconds, then check that nothing was lost or done twice
-# make bench      run the benchmark NAME (BENCH_ARGS: options)
+# make bench      compare transitions, polls and starts with plain Celery in one table; NAME=polls runs one benchmark
+#                 (BENCH_ARGS: its options)
 # make clean      remove what was generated; the data of runs in .pollflow/ is kept
 #
 # PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS replaces the selection: make test PYTEST_ARGS=tests/unit
@@ -25,7 +26,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 DURATION ?= 180
 SEED ?= 42
-NAME ?= hops
+NAME ?= table
 
 JOBS ?= auto
 IN_PARALLEL := -n $(JOBS) --maxprocesses=4 --dist=worksteal

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from importlib import import_module
 
-NAMES = ("hops", "codec", "plain_celery", "long_waits", "day_of_polling", "startup")
+NAMES = (
+    "table",
+    "transitions",
+    "polls",
+    "start",
+    "codec",
+    "plain_celery",
+    "long_waits",
+    "day_of_polling",
+    "startup",
+)
 
 
 def main() -> None:
     """Parse the command line, run the benchmark and print its report."""
+    # So that SIGTERM stops the servers and workers too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     commands = parser.add_subparsers(metavar="NAME", required=True)
     for name in NAMES:

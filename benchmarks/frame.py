@@ -1,14 +1,14 @@
-"""The frame of the benchmarks: a server and workers, alternating rounds, medians with spread, CPU per process."""
+"""The frame of the benchmarks: a server and workers, alternating rounds, and CPU time by kind of process."""
 
 from __future__ import annotations
 
 import os
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,15 @@ from typing import Any
 
 from redis import Redis
 
+from benchmarks.cpu import children_seconds, process_seconds
+from benchmarks.figures import Round, comparison, environment, table
 from tests.servers import TcpServer
 
 PROJECT = Path(__file__).parents[1]
 MIN_ROUNDS = 5
 READY_SECONDS = 60
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+WORK = ("main", "children", "server")
+"""The kinds of processes that do the work: main processes of workers, their pool children, Redis."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Report:
 
     lines: list[str]
     data: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, comparisons: Mapping[str, Mapping[str, Any]]) -> Report:
+        """Return the report of comparisons by title."""
+        return cls(table(comparisons), {"environment": environment(), "comparisons": comparisons})
 
 
 class Site:
@@ -61,16 +69,32 @@ class Site:
         return worker
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Return the user and system time that the server and the workers have used."""
-        cpu: Any = self.redis.info("cpu")
-        groups = {worker.pid for worker in self.workers}
-        return {"server": cpu["used_cpu_user"] + cpu["used_cpu_sys"], "workers": group_cpu_seconds(groups)}
+        """Return the CPU time so far, by kind of process. The client is this process."""
+        server: Any = self.redis.info("cpu")
+        workers = [worker.pid for worker in self.workers if worker.poll() is None]
+        return {
+            "main": sum(map(process_seconds, workers)),
+            "children": sum(map(children_seconds, workers)),
+            "server": sum(value for name, value in server.items() if not name.endswith("main_thread")),
+            "client": time.process_time(),
+        }
 
-    def stop(self) -> None:
-        """Stop all workers, then the server."""
+    def signal_workers(self, number: signal.Signals) -> None:
+        """Send a signal to all processes of the running workers."""
+        for worker in self.workers:
+            if worker.poll() is None:
+                os.killpg(worker.pid, number)
+
+    def stop_workers(self) -> None:
+        """Stop all workers."""
+        self.signal_workers(signal.SIGCONT)
         for worker in self.workers:
             worker.terminate()
             worker.wait()
+
+    def stop(self) -> None:
+        """Stop all workers, then the server."""
+        self.stop_workers()
         self.redis.close()
         self._server.stop()
 
@@ -86,74 +110,42 @@ def site() -> Iterator[Site]:
             site.stop()
 
 
-def group_cpu_seconds(groups: set[int]) -> float:
-    """Return the CPU time of all running processes of the groups, including their ended children."""
-    ticks = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # After the name: state ppid pgrp ..., utime stime cutime cstime are fields 11 to 14 from there.
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) in groups:
-            ticks += sum(int(value) for value in fields[11:15])
-    return ticks / TICKS_PER_SECOND
-
-
-@dataclass(frozen=True)
-class Round:
-    """One measured round: wall and CPU seconds for a number of units."""
-
-    units: int
-    seconds: float
-    cpu: Mapping[str, float]
-
-
 @dataclass
 class Variant:
-    """One side of a comparison. `work` runs one round and returns its number of units."""
+    """One side of a comparison. `work` runs one round and returns its number of units.
+
+    `kinds` are the kinds of processes whose CPU time counts.
+    """
 
     name: str
+    unit: str
     at: Site
     work: Callable[[], int]
+    kinds: Sequence[str] = WORK
     rounds: list[Round] = field(default_factory=list)
 
     def measure(self) -> Round:
-        """Run one round and measure it."""
+        """Run one round and measure it. Workers of the site run only meanwhile."""
+        self.at.signal_workers(signal.SIGCONT)
         before, started = self.at.cpu_seconds(), time.perf_counter()
         units = self.work()
         seconds, after = time.perf_counter() - started, self.at.cpu_seconds()
-        return Round(units, seconds, {name: after[name] - before[name] for name in after})
-
-    def summary(self) -> dict[str, Any]:
-        """Return medians per unit in microseconds, with the lowest and the highest round."""
-        wall = [round.seconds / round.units * 1e6 for round in self.rounds]
-        names = self.rounds[0].cpu
-        cpu = {n: [round.cpu[n] / round.units * 1e6 for round in self.rounds] for n in names}
-        return {"wall_us": _range(wall), "cpu_us": {name: _range(values) for name, values in cpu.items()}}
+        self.at.signal_workers(signal.SIGSTOP)
+        return Round(units, seconds, {kind: after[kind] - before[kind] for kind in self.kinds})
 
 
-def compare(unit: str, subject: Variant, baseline: Variant, rounds: int = MIN_ROUNDS) -> Report:
-    """Warm up both variants, then alternate them for a number of rounds."""
-    for variant in (subject, baseline):
+def compare(subjects: Sequence[Variant], baseline: Variant, rounds: int = MIN_ROUNDS) -> dict[str, Any]:
+    """Warm up all variants, then measure them in turn for a number of rounds, and return the comparison."""
+    variants = [baseline, *subjects]
+    load = os.getloadavg()[0]
+    # Idle workers use CPU too: they poll their queues, sweep and renew leases. So the others are stopped.
+    for variant in variants:
+        variant.at.signal_workers(signal.SIGSTOP)
+    for variant in variants:
         variant.measure()
     for _ in range(max(MIN_ROUNDS, rounds)):
-        for variant in (subject, baseline):
+        for variant in variants:
             variant.rounds.append(variant.measure())
-    summaries = {variant.name: variant.summary() for variant in (subject, baseline)}
-    ratio = summaries[subject.name]["wall_us"]["median"] / summaries[baseline.name]["wall_us"]["median"]
-    data = {"unit": unit, "rounds": len(subject.rounds), "ratio": round(ratio, 3), "variants": summaries}
-    lines = [f"{len(subject.rounds)} rounds, microseconds per {unit}: median (lowest-highest)"]
-    for name, summary in summaries.items():
-        figures = {"wall": summary["wall_us"], **{f"CPU of {n}": v for n, v in summary["cpu_us"].items()}}
-        lines.append(f"{name:<12}" + "  ".join(f"{n} {_text(v)}" for n, v in figures.items()))
-    return Report([*lines, f"{subject.name} / {baseline.name}: {ratio:.2f}"], data)
-
-
-def _range(values: list[float]) -> dict[str, float]:
-    figures = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-    return {name: round(value, 1) for name, value in figures.items()}
-
-
-def _text(figures: Mapping[str, float]) -> str:
-    return f"{figures['median']:.0f} ({figures['min']:.0f}-{figures['max']:.0f})"
+    units = {variant.name: variant.unit for variant in variants}
+    measured = {variant.name: variant.rounds for variant in variants}
+    return {"load_1m": round(load, 2), **comparison(baseline.name, units, measured)}

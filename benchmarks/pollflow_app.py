@@ -1,0 +1,29 @@
+"""The Celery app of pollflow in benchmarks: with acknowledgements if BENCH_ACKS is 1, else a dedicated app without."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+
+import pollflow
+
+app = Celery("bench", broker=os.environ["POLLFLOW_REDIS_URL"])
+app.conf.broker_connection_retry_on_startup = True
+if os.environ["BENCH_ACKS"] == "0":
+    app.conf.broker_transport_options = {"ack_emulation": False, "visibility_timeout": 3600}
+pollflow.attach(app)
+
+
+@pollflow.function("bench/nothing")
+def nothing(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    """Return an empty output."""
+    return {}
+
+
+@pollflow.function("bench/status")
+def status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    """Return the status of a job that runs for `polls` polls."""
+    number = input["number"] + 1
+    return {"number": number, "status": "running" if number < input["polls"] else "done"}
