@@ -90,10 +90,10 @@ def table(comparisons: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 ]
             )
     loads = ", ".join(str(data["load_1m"]) for data in comparisons.values())
-    rounds = min(data["rounds"] for data in comparisons.values())
-    packages = ", ".join(f"{name} {value}" for name, value in environment().items())
+    versions = ", ".join(f"{name} {value}" for name, value in environment().items())
+    first = next(iter(comparisons.values()))
     return [
-        f"{rounds} rounds, load before {loads}; {packages}",
+        f"{first['rounds']} rounds, load before {loads}; {versions}, {first['server']}",
         f"median (lowest-highest round); {', '.join(KINDS)}: CPU microseconds per unit",
         *_aligned(rows),
     ]

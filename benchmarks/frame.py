@@ -75,7 +75,7 @@ class Site:
         return {
             "main": sum(map(process_seconds, workers)),
             "children": sum(map(children_seconds, workers)),
-            "server": sum(value for name, value in server.items() if not name.endswith("main_thread")),
+            "server": sum(server[f"used_cpu_{name}"] for name in ("user", "sys", "user_children", "sys_children")),
             "client": time.process_time(),
         }
 
@@ -148,4 +148,7 @@ def compare(subjects: Sequence[Variant], baseline: Variant, rounds: int = MIN_RO
             variant.rounds.append(variant.measure())
     units = {variant.name: variant.unit for variant in variants}
     measured = {variant.name: variant.rounds for variant in variants}
-    return {"load_1m": round(load, 2), **comparison(baseline.name, units, measured)}
+    server: Any = baseline.at.redis.info("server")
+    name, version = server.get("server_name", "redis"), server.get("valkey_version", server["redis_version"])
+    conditions = {"load_1m": round(load, 2), "server": f"{name} {version}"}
+    return {**conditions, **comparison(baseline.name, units, measured)}

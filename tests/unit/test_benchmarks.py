@@ -59,7 +59,7 @@ def test_every_round_needs_one_of_the_baseline() -> None:
 def test_the_table_writes_ratios_to_the_baseline() -> None:
     raw, ours = rounds(1.0, 1.0, 1.0, cpu=0.3), rounds(0.8, 0.7, 0.9, cpu=0.2)
     data = comparison("raw", {"raw": "hop", "ours": "step"}, {"raw": raw, "ours": ours})
-    *_, first, second = table({"polls": {"load_1m": 0.5, **data}})
+    *_, first, second = table({"polls": {"load_1m": 0.5, "server": "valkey 9.1.2", **data}})
     assert re.split(r" {2,}", first) == ["polls", "raw", "hop", "100 (100-100)", *CPU_OF_RAW]
     assert "1.25 x raw (1.11-1.43)" in second
     assert second.endswith("0.67 x raw (0.67-0.67)")
