@@ -1,8 +1,8 @@
 """Polls: wait a second, ask for a status, decide; saturated, and compared with raw Celery hops.
 
-`poll` runs on a dedicated app, `poll-acks` on an app with acknowledgements. The ratio of CPU is the number of raw hops
-that a poll costs. E executions that wait for a second can make at most E polls per second: the measured rate must be
-well below that.
+`poll` runs on a dedicated app, `poll-inline` there with inline steps, `poll-acks` on an app with acknowledgements. The
+ratio of CPU is the number of raw hops that a poll costs. E executions that wait for a second can make at most E polls
+per second: the measured rate must be well below that.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ steps:
     choices:
       - {condition: $.status == "running", goto: Wait}
 """
+INLINE = FLOW.replace("type: flow\n", "type: flow\ninlineSteps: true\n", 1)
 HOPS = 60
 
 
@@ -44,13 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Compare polls with and without acknowledgements with raw hops."""
+    """Compare polls with raw hops."""
     with ExitStack() as stack:
         subjects = []
-        for name, acks in (("poll", False), ("poll-acks", True)):
+        for name, flow, acks in (("poll", FLOW, False), ("poll-inline", INLINE, False), ("poll-acks", FLOW, True)):
             at = stack.enter_context(pollflow_site(options.pool, acks=acks))
             client = stack.enter_context(Client(at.url))
-            client.deploy_text(FLOW, "polls")
+            client.deploy_text(flow, "polls")
 
             def start(client: Client = client) -> None:
                 client.start("polls", {"polls": options.polls})
