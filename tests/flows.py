@@ -155,3 +155,16 @@ RETRYING_PARENT = TIMED_PARENT.replace(
 CONTINUING_PARENT = TIMED_PARENT.replace(
     "  - {{type: pass, name: caught}}", "  - {{type: wait, name: caught, duration: 50000}}"
 )
+
+CAUGHT_TIMEOUT = """
+version: v1
+type: flow
+steps:
+  - type: task
+    name: Call
+    resourceArn: acs:fc:::services/s/functions/call
+    timeoutSeconds: 10
+    catch: [{errors: [FnF.TaskTimeout], goto: late}]
+  - {type: succeed, name: done}
+  - {type: pass, name: late, outputMappings: [{target: v, source: late}]}
+"""

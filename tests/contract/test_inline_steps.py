@@ -10,7 +10,7 @@ from pollflow.machine import ReportedSucceeded
 from pollflow.store import ExecutionRef
 from tests.contract.conftest import Bench
 from tests.contract.sub_flows import CHILD_REF, before_script, die_at_commit, run_until_idle
-from tests.flows import CALLBACK, EACH_PASS, WAIT
+from tests.flows import CALLBACK, CAUGHT_TIMEOUT, EACH_PASS, WAIT
 
 POLL = """
 version: v1
@@ -36,18 +36,6 @@ steps:
     catch: [{errors: [FnF.ALL], goto: caught}]
   - {type: succeed, name: fine}
   - {type: pass, name: caught}
-"""
-TIMED = """
-version: v1
-type: flow
-steps:
-  - type: task
-    name: Call
-    resourceArn: acs:fc:::services/s/functions/call
-    timeoutSeconds: 10
-    catch: [{errors: [FnF.TaskTimeout], goto: late}]
-  - {type: pass, name: intime, end: true}
-  - {type: pass, name: late}
 """
 
 
@@ -132,7 +120,7 @@ def test_a_report_runs_no_steps_in_the_process_of_the_client(bench: Bench) -> No
 
 def test_a_result_after_the_deadline_commits_no_inline_step(bench: Bench) -> None:
     bench.build_container(inline_steps=True)
-    ref = bench.start(TIMED)
+    ref = bench.start(CAUGHT_TIMEOUT)
     bench.functions.register("call", lambda input, context: bench.pass_time(11) or {"v": 1})
     run_until_idle(bench)
     assert steps_of(bench, ref) == ["Call", "late"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows import ASK, TASK
+from tests.flows import ASK, CAUGHT_TIMEOUT, TASK
 from tests.properties.protocol.explore import Explorer
 from tests.properties.protocol.rules import Rules
 from tests.properties.protocol.world import World, deterministic
@@ -74,18 +74,6 @@ steps:
     catch: [{errors: [FnF.TaskTimeout], goto: late}]
   - {type: pass, name: late, outputMappings: [{target: v, source: late}]}
 """
-TIMED = """
-version: v1
-type: flow
-steps:
-  - type: task
-    name: Call
-    resourceArn: acs:fc:::services/s/functions/call
-    timeoutSeconds: 10
-    catch: [{errors: [FnF.TaskTimeout], goto: late}]
-  - {type: succeed, name: done}
-  - {type: pass, name: late, outputMappings: [{target: v, source: late}]}
-"""
 RETRIED = """
 version: v1
 type: flow
@@ -131,7 +119,12 @@ _EACH = Scenario(
 # The sub-flow may end before the call returns; then there is no TaskSubmitted event.
 _SUB = Scenario(PARENT, ({"v": 1},), frozenset({"Call/r.1"}), {"TaskSucceeded": 2})
 _TIMED = Scenario(
-    TIMED, ({"v": 1}, {"v": "late"}), frozenset({"Call/r.1"}), {"ExecutionSucceeded": 1}, pauses=(3, 10), faults=2
+    CAUGHT_TIMEOUT,
+    ({"v": 1}, {"v": "late"}),
+    frozenset({"Call/r.1"}),
+    {"ExecutionSucceeded": 1},
+    pauses=(3, 10),
+    faults=2,
 )
 SCENARIOS: dict[str, Scenario] = {}
 
