@@ -26,11 +26,13 @@ from pollflow.machine.events import (
     Submitted,
     TimedOut,
 )
-from pollflow.machine.inline import continues_at_once, decide_inline
+from pollflow.machine.inline import INLINE, ONLY_WAITS, continues_at_once, decide_inline, needs_time
 from pollflow.machine.limits import Limits
 from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Join, Level, ParentFrame, Phase
 
 __all__ = [
+    "INLINE",
+    "ONLY_WAITS",
     "ROOT",
     "Arrived",
     "AwaitChildren",
@@ -68,6 +70,7 @@ __all__ = [
     "decide_inline",
     "is_awaited",
     "may_still_reach",
+    "needs_time",
     "read_task_token",
     "verify",
 ]

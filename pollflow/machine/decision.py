@@ -42,7 +42,8 @@ class MessageMetadata:
     """The readable part of the next message: step type, step name, attempt, entry number and visit of the step.
 
     The message of a wait names the step that follows it, which is the step it starts. With `is_callback` the step waits
-    for a callback and ignores the result of its function; `timeout` then limits an attempt, in seconds.
+    for a callback and ignores the result of its function; `timeout` then limits an attempt, in seconds. `before` is the
+    entry whose message led to this one, if steps between them ran inline; otherwise it is the entry before.
     """
 
     type: str
@@ -52,6 +53,7 @@ class MessageMetadata:
     visit: int = 1
     is_callback: bool = False
     timeout: float | None = None
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

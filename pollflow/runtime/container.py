@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pollflow.runtime.calls import Caller
+from pollflow.runtime.claiming import Claiming
 from pollflow.runtime.decider import Decider
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.engine import Engine
@@ -28,6 +29,8 @@ from pollflow.store import (
     Connection,
     Definitions,
     Directory,
+    EncodedMessage,
+    Message,
     QueueReader,
     Reading,
     RetryPolicy,
@@ -76,7 +79,11 @@ def build_container(
     protect_logs()
     keys, limits, clock = settings.keys, settings.limits, clock or Clock()
     retrying = retry_policy or RetryPolicy(is_durable=settings.durable)
-    timing, encode = settings.timing, routes.encode
+    mask, timing = Mask.of(settings.mask), settings.timing
+
+    def encode(message: Message) -> EncodedMessage | None:
+        return routes.encode(message, mask, is_encoded=sealer.codec is not None)
+
     store = Store(client, keys=keys, timing=timing, encode=encode, clock=clock, retry_policy=retrying, sealer=sealer)
     reading, definitions = Reading(client, keys, clock, sealer), Definitions(client, keys)
     directory, audit = Directory(client, keys), AuditLog(client, keys)
@@ -84,11 +91,11 @@ def build_container(
     errors = EngineErrors(store, settings.max_engine_errors)
     publish = counting(publish, errors)
     starter = Starter(store, reading, definitions, flows, limits, publish, new_identity)
-    mask = Mask.of(settings.mask)
     caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes, mask, is_interruption)
     missing = MissingFunctions(functions, directory, reading, settings.function_grace)
     decider = Decider(limits, settings.inline_steps)
-    engine = Engine(store, reading, flows, caller, missing, decider, publish, worker, is_stopping, errors)
+    claiming = Claiming(store, reading, flows, publish)
+    engine = Engine(store, reading, flows, caller, missing, decider, claiming, publish, worker, is_stopping, errors)
     maintenance = MaintenanceJobs(engine)
     sweeper = Sweeper(engine, maintenance, routes, QueueReader(client), settings.sweep_interval)
     return Container(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pollflow.fdl import Flow
-from pollflow.machine import Decision, Event, Limits, decide, decide_inline
+from pollflow.machine import INLINE, ONLY_WAITS, Decision, Event, Limits, decide, decide_inline
 from pollflow.store import Claimed
 
 
@@ -18,8 +18,11 @@ class Decider:
 
     def decide(self, flow: Flow, claimed: Claimed, event: Event, *, is_alone: bool) -> Decision:
         """Return what follows from the event. `is_alone`: without inline steps."""
+        if is_alone:
+            return decide(flow, claimed.state, event, info=claimed.info, limits=self.limits)
         is_inline = self.inline_steps if flow.inline_steps is None else flow.inline_steps
         # The numbers of later events are certain only after the commit, so a mapping could read wrong ones.
-        if is_alone or not is_inline or flow.uses_event_ids:
-            return decide(flow, claimed.state, event, info=claimed.info, limits=self.limits)
-        return decide_inline(flow, claimed.state, event, info=claimed.info, limits=self.limits, at=claimed.at)
+        types = INLINE if is_inline and not flow.uses_event_ids else ONLY_WAITS
+        return decide_inline(
+            flow, claimed.state, event, info=claimed.info, limits=self.limits, at=claimed.at, types=types
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +36,7 @@ from pollflow.machine import (
 from pollflow.machine.limits import MAX_RESULTS_BYTES
 from pollflow.runtime import logs
 from pollflow.runtime.calls import Caller
+from pollflow.runtime.claiming import Claiming, ids_of
 from pollflow.runtime.decider import Decider
 from pollflow.runtime.definitions import FlowCache
 from pollflow.runtime.engine_errors import EngineErrors, cause_of, passes, stage
@@ -50,10 +50,11 @@ from pollflow.runtime.routes import Publish
 from pollflow.runtime.subflows import awaited_by
 from pollflow.store import (
     LATE,
+    UNCLAIMED,
+    Carried,
     Claimed,
     Committed,
     Conflict,
-    Early,
     ExecutionKey,
     ExecutionRecord,
     FrameRecord,
@@ -67,10 +68,6 @@ from pollflow.store import (
     is_time_to_compact,
     new_token,
 )
-
-_MAX_SLEEP_SECONDS = 0.25
-"""The engine waits for a message that is early by at most this, and publishes any other early message again."""
-_REQUEUE_STEP_SECONDS, _MAX_REQUEUE_SECONDS = 0.1, 10.0
 
 _RESULTS = (Returned, Raised, Submitted, ReportedSucceeded, ReportedFailed)
 """The events that count only until the deadline of their attempt."""
@@ -91,17 +88,21 @@ class Engine:
     caller: Caller
     missing_functions: MissingFunctions
     decider: Decider
+    claiming: Claiming
     publish: Publish
     worker: Callable[[], str]
     is_stopping: Callable[[], bool]
     errors: EngineErrors
 
-    def handle(self, key: MessageKey) -> Handled:
-        """Process a message: advance its frame. A stale or duplicate message changes nothing."""
+    def handle(self, key: MessageKey, carried: Carried | None = None) -> Handled:
+        """Process a message: advance its frame. A stale or duplicate message changes nothing.
+
+        `carried`: what the message carries of its entry, if anything.
+        """
         try:
-            return self._run_entry(key)
+            return self._run_entry(key, carried)
         except StoreUnavailable as error:
-            logger.warning("%s; the sweep publishes the message again", error, extra=_ids(key))
+            logger.warning("%s; the sweep publishes the message again", error, extra=ids_of(key))
             return ignored("Redis does not serve; the sweep publishes the message again")
 
     def advance(self, claimed: Claimed, event: Event | None = None) -> Claimed | Handled:
@@ -109,6 +110,20 @@ class Engine:
 
         The default of `event` is the result of the frame's call, or the arrival of its message.
         """
+        try:
+            found = self._advance(claimed, event)
+        except Exception as error:
+            # What a message carries may be forged. Only an error of the stored entry counts.
+            if claimed.carried is None or passes(error):
+                raise
+            found = None
+        if found is None:
+            with stage("claim"):
+                return self.claiming.claim(claimed.key, claimed.nonce)
+        return found
+
+    def _advance(self, claimed: Claimed, event: Event | None) -> Claimed | Handled | None:
+        """Do the same; return None if the entry has to be claimed."""
         flow = self._flow(claimed.digest)
         try:
             with stage("call"):
@@ -126,6 +141,8 @@ class Engine:
         result = self._commit(flow, claimed, found, continue_inline=inline_nonce)
         if result is LATE:
             result = self._commit(flow, claimed, TimedOut(), from_outside=True)
+        if result is UNCLAIMED:
+            return None
         if isinstance(result, Refusal):
             return ignored(f"another worker, a timeout or a stop came first ({result})")
         return result.continued or self._handled(claimed, result.decision)
@@ -141,7 +158,7 @@ class Engine:
         """
         is_counted = pause == 0 and not self.is_stopping()
         try:
-            record = self._current_frame(claimed.key)
+            record = self.claiming.current_frame(claimed.key)
             if record is not None:
                 self._release(claimed.key, record, claimed.nonce, pause=pause, reason=reason, is_counted=is_counted)
         except StoreUnavailable as error:
@@ -167,7 +184,7 @@ class Engine:
             if reply.unpublished:
                 self.publish(message)
             logger.warning(
-                f"released a call: it {reason}" if reason else "released an interrupted call", extra=_ids(key)
+                f"released a call: it {reason}" if reason else "released an interrupted call", extra=ids_of(key)
             )
 
     def time_out_step(self, record: FrameRecord, execution: ExecutionRecord) -> None:
@@ -227,12 +244,12 @@ class Engine:
                 raise TaskAlreadyCompleted
             reading = self.reading
 
-    def _run_entry(self, key: MessageKey) -> Handled:
+    def _run_entry(self, key: MessageKey, carried: Carried | None) -> Handled:
         current, nonce = key, self._nonce()
         logs.hide.set(None)
         try:
             with stage("claim"):
-                claimed = self._claim(key, nonce)
+                claimed = self.claiming.entry(key, nonce, carried)
             while isinstance(claimed, Claimed):
                 current, nonce = claimed.key, claimed.nonce
                 logs.hide.set(hider_of(self.caller.mask, claimed.state))
@@ -241,47 +258,14 @@ class Engine:
         except UnreadableRecord as error:
             is_key = isinstance(error, MissingKey)
             need, owner = ("a key", "that has the key") if is_key else ("a later release", "of a later release")
-            logger.warning("the state needs %s; publishing the message again: %s", need, error, extra=_ids(key))
-            self._leave_to_others(key, f"waits for a worker {owner}")
+            logger.warning("the state needs %s; publishing the message again: %s", need, error, extra=ids_of(key))
+            self.claiming.leave_to_others(key, f"waits for a worker {owner}")
             return ignored(f"the state needs {need}; published again")
         except Exception as error:
             if passes(error):
                 raise
             is_over = self.errors.count(current, error, nonce=nonce)
             return failed_by_engine(logs.masked(cause_of(error)), is_over=is_over)
-
-    def _claim(self, key: MessageKey, nonce: str) -> Claimed | Handled:
-        reply = self.store.claim(key, nonce)
-        if isinstance(reply, Early) and reply.seconds <= _MAX_SLEEP_SECONDS:
-            time.sleep(reply.seconds)
-            reply = self.store.claim(key, nonce)
-        if isinstance(reply, Early):
-            # This machine's clock is ahead of Redis' clock.
-            if (record := self._current_frame(key)) is not None:
-                self._requeue(key, record, reply.seconds)
-            return ignored("early; published again")
-        if isinstance(reply, Refusal):
-            logger.debug("ignored a stale or duplicate message", extra={**_ids(key), "reason": str(reply)})
-            return ignored(f"a stale or duplicate message ({reply})")
-        return reply
-
-    def _leave_to_others(self, key: MessageKey, reason: str) -> None:
-        """Publish the message again after a pause: only a later release or a worker with the key can read the state."""
-        record = self._current_frame(key)
-        if record is not None:
-            # The pause grows linearly, because an idle worker that cannot read it often takes the message again.
-            self._requeue(key, record, min(_REQUEUE_STEP_SECONDS * record.sent, _MAX_REQUEUE_SECONDS), reason)
-
-    def _current_frame(self, key: MessageKey) -> FrameRecord | None:
-        """Return the frame if it is still at the entry of the message, else None."""
-        record = self.reading.frame(key.ref, key.frame)
-        return record if record is not None and record.token == key.token else None
-
-    def _requeue(self, key: MessageKey, record: FrameRecord, seconds: float, reason: str = "") -> None:
-        message = Message(key, record.metadata, countdown=seconds, delivery=record.next_delivery)
-        reply = self.store.redeliver(message, record.sent, None, is_returned=True, reason=reason)
-        if isinstance(reply, Sent) and reply.unpublished:
-            self.publish(message)
 
     def _event(self, flow: Flow, claimed: Claimed) -> Event | Handled:
         if claimed.kind == "call":
@@ -330,13 +314,14 @@ class Engine:
             claimed = replace(claimed, info=replace(claimed.info, events=result.events))
         if isinstance(result, Refusal):
             # Two concurrent claims of a map step are normal: only the later one can commit.
-            level = logging.INFO if claimed.join is None else logging.DEBUG
-            logger.log(level, "a commit came too late", extra={**_ids(claimed.key), "reason": str(result)})
+            is_normal = claimed.join is not None or result is UNCLAIMED
+            level = logging.DEBUG if is_normal else logging.INFO
+            logger.log(level, "a commit came too late", extra={**ids_of(claimed.key), "reason": str(result)})
             return result
         try:
             self._after_commit(claimed, decision, result)
         except Exception as error:  # the transition is committed: the sweep does what is left
-            logger.warning("%s; the sweep does what follows a commit", error, extra=_ids(claimed.key), exc_info=True)
+            logger.warning("%s; the sweep does what follows a commit", error, extra=ids_of(claimed.key), exc_info=True)
         return result
 
     def _after_commit(self, claimed: Claimed, decision: Decision, result: Committed) -> None:
@@ -367,7 +352,3 @@ def _from_outside(record: FrameRecord, execution: ExecutionRecord) -> Claimed:
         parent_token=record.parent_token,
         parent_metadata=record.parent_metadata,
     )
-
-
-def _ids(key: MessageKey) -> dict[str, str]:
-    return {"flow": key.ref.flow, "execution": key.ref.name, "frame": key.frame}

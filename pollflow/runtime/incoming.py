@@ -14,6 +14,7 @@ from typing import Any
 from celery.worker.strategy import default as celery_strategy
 
 from pollflow.errors import InvalidArgument
+from pollflow.runtime.carried import CARRIED
 from pollflow.runtime.messages import TASK_PREFIX, is_short_line, key_of
 
 STRATEGY = f"{__name__}:checked"
@@ -22,7 +23,7 @@ SWEEP_TASK = TASK_PREFIX + "sweep"
 _JSON = "application/json"
 _MAX_NUMBER = 1e15
 _FIRST_YEAR, _LAST_YEAR = 1970, 2999
-_TEXTS = ("root_id", "parent_id", "group", "shadow", "origin", "argsrepr", "kwargsrepr", "lang")
+_TEXTS = (CARRIED, "root_id", "parent_id", "group", "shadow", "origin", "argsrepr", "kwargsrepr", "lang")
 _LINKS = ("callbacks", "errbacks", "chain", "chord")
 
 logger = logging.getLogger("pollflow")

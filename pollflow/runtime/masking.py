@@ -50,6 +50,13 @@ class Mask:
             raise ConfigurationError("pollflow_mask: a name must contain letters or digits")
         return cls(names, tuple(_keys_of(entry) for entry in entries if entry.startswith("$")))
 
+    def finds(self, text: str) -> bool:
+        """Return whether JSON text has a masked value or a URL with a password, or is no JSON text."""
+        try:
+            return without_passwords(text) != text or any(True for _ in _secrets_in(self, json.loads(text), ()))
+        except (ValueError, RecursionError):
+            return True
+
     def hides(self, keys: tuple[str, ...]) -> bool:
         """Return whether the value below these keys is masked; the keys are those of the enclosing objects."""
         if _is_named(self.names, keys[-1]):

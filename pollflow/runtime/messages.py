@@ -16,6 +16,7 @@ from typing import Any
 from pollflow.errors import InvalidArgument
 from pollflow.machine import ParentFrame
 from pollflow.printable import clean
+from pollflow.runtime.carried import CARRIED
 from pollflow.store import EncodedMessage, ExecutionKey, ExecutionRef, Message, MessageKey
 
 TASK_PREFIX = "pollflow."
@@ -59,7 +60,7 @@ def parent_id(message: Message) -> str | None:
     if metadata.attempt > 1:
         return _entry_id(key.execution.id, key.frame, metadata.entry, metadata.attempt - 1)
     if metadata.entry > 1:
-        return _entry_id(key.execution.id, key.frame, metadata.entry - 1, 1)
+        return _entry_id(key.execution.id, key.frame, metadata.before or metadata.entry - 1, 1)
     parent = ParentFrame.of(key.frame)
     return None if parent is None else _entry_id(key.execution.id, parent.frame, parent.entry, 1)
 
@@ -119,8 +120,11 @@ def eta_of(message: Message) -> datetime | None:
     return datetime.now(timezone.utc) + timedelta(seconds=message.countdown + _EARLY_MARGIN_SECONDS)
 
 
-def encode(message: Message, *, queue: str, list_key: str) -> EncodedMessage:
-    """Encode a message for the list `list_key` of the queue `queue`, with a delivery tag of its own."""
+def encode(message: Message, *, queue: str, list_key: str, carried: str | None = None) -> EncodedMessage:
+    """Encode a message for the list `list_key` of the queue `queue`, with a delivery tag of its own.
+
+    `carried` is the value of the header CARRIED.
+    """
     identity, eta = task_id(message), eta_of(message)
     wire = {
         # Plain JSON instead of base64: a third shorter, and kombu takes it as it is.
@@ -130,7 +134,7 @@ def encode(message: Message, *, queue: str, list_key: str) -> EncodedMessage:
         ),
         "content-encoding": "utf-8",
         "content-type": "application/json",
-        "headers": _headers(message, identity, eta),
+        "headers": {**_headers(message, identity, eta), **({CARRIED: carried} if carried else {})},
         "properties": {
             "correlation_id": identity,
             "delivery_mode": 2,

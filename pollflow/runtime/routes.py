@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pollflow.runtime import messages
+from pollflow.runtime import carried, messages
+from pollflow.runtime.masking import Mask
 from pollflow.runtime.settings import Settings
 from pollflow.store import Directory, EncodedMessage, Message
 
@@ -36,12 +37,16 @@ class Routes:
         """Return all lists that step messages go to."""
         return {self.list_of(queue) for queue in self.queues.values()} or {self.list_of(DEFAULT_QUEUE)}
 
-    def encode(self, message: Message) -> EncodedMessage | None:
-        """Encode a message for a script; return None if scripts cannot publish."""
+    def encode(self, message: Message, mask: Mask, *, is_encoded: bool) -> EncodedMessage | None:
+        """Encode a message for a script; return None if scripts cannot publish.
+
+        It carries no masked values, unless a codec has encoded them.
+        """
         if not self.in_script:
             return None
         queue = self.queue_of(message.metadata.type)
-        return messages.encode(message, queue=queue, list_key=self.list_of(queue))
+        header = carried.dump(message.carried, mask, is_encoded=is_encoded)
+        return messages.encode(message, queue=queue, list_key=self.list_of(queue), carried=header)
 
     def save(self, directory: Directory, settings: Settings) -> None:
         """Store the routes and the settings of the workers for clients."""

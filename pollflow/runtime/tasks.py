@@ -9,18 +9,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from celery.exceptions import Retry
 from celery.worker.request import Request
 
 from pollflow.errors import StepError
 from pollflow.fdl.model import STEP_TYPES
 from pollflow.printable import clean, without_passwords
-from pollflow.runtime import deferred_signals, messages
+from pollflow.runtime import carried, deferred_signals, messages
 from pollflow.runtime.handled import Handled, HandledAs
 from pollflow.runtime.incoming import STRATEGY, SWEEP_TASK
 from pollflow.runtime.step_queues import StepQueues
-from pollflow.store import MessageKey
+from pollflow.store import Carried, MessageKey
 
 _MAX_CAUSE = 1000
 """The maximum number of characters of a cause in an event. The execution has all of it."""
@@ -31,7 +31,7 @@ def add_tasks(
     queues: StepQueues,
     request: type[Request],
     *,
-    handle: Callable[[MessageKey], Handled],
+    handle: Callable[[MessageKey, Carried | None], Handled],
     sweep: Callable[[], object],
     hides_causes: bool = False,
 ) -> None:
@@ -41,16 +41,16 @@ def add_tasks(
     the task events and Flower would have in clear what the state has encoded.
     """
 
-    def run_step(*args: Any) -> str:
-        key = messages.key_of(args)
-        handled = deferred_signals.uninterrupted(lambda: handle(key), key.token)
+    def run_step(task: Task, *args: Any) -> str:
+        key, found = messages.key_of(args), carried.load(getattr(task.request, carried.CARRIED, None))
+        handled = deferred_signals.uninterrupted(lambda: handle(key, found), key.token)
         return _result_of(replace(handled, cause="") if hides_causes else handled)
 
     def run_sweep() -> None:
         sweep()
 
     for step_type in STEP_TYPES.values():
-        _add_task(app, queues, messages.TASK_PREFIX + step_type, run_step, Request=request)
+        _add_task(app, queues, messages.TASK_PREFIX + step_type, run_step, bind=True, Request=request)
     _add_task(app, queues, SWEEP_TASK, run_sweep)
 
 

@@ -11,13 +11,14 @@ from pollflow.store.definitions import Definitions, FlowRecord, similar_flow
 from pollflow.store.directory import Directory
 from pollflow.store.encode import Timing
 from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys, WakeUp
-from pollflow.store.messages import EncodedMessage, Message, MessageKey
+from pollflow.store.messages import Carried, EncodedMessage, Message, MessageKey
 from pollflow.store.queues import QueueReader
 from pollflow.store.reading import Reading
 from pollflow.store.records import (
     LATE,
     LEASED,
     STALE,
+    UNCLAIMED,
     Claimed,
     Committed,
     Early,
@@ -48,9 +49,11 @@ __all__ = [
     "NO_RETRY",
     "SHARDS",
     "STALE",
+    "UNCLAIMED",
     "AbsentCodec",
     "AuditLog",
     "AuditRecord",
+    "Carried",
     "Claimed",
     "Clock",
     "Codec",

@@ -22,7 +22,7 @@ from pollflow.store.encode import (
 )
 from pollflow.store.keys import ExecutionKey, ExecutionRef
 from pollflow.store.messages import Message, MessageKey, encode_nothing
-from pollflow.store.records import LATE, STALE, Claimed, Committed, OutboxEntry, ParentLink, Refusal
+from pollflow.store.records import LATE, STALE, UNCLAIMED, Claimed, Committed, OutboxEntry, ParentLink, Refusal
 from pollflow.store.state import dump_json, dump_metadata
 
 
@@ -45,6 +45,7 @@ class EndingEntry:
     nonce: str | None = None
     join_nonce: str | None = None
     is_result: bool = False
+    carried: commands.CarriedText | None = None
 
 
 FROM_OUTSIDE = EndingEntry()
@@ -66,13 +67,14 @@ class Commits(Core):
     ) -> Committed | Conflict | Refusal:
         key, values = claimed.key, dict[str, str]()
         token = _inline_token(key.token) if inline_nonce else new_token()
-        encoded = self._encode_next(claimed.info, decision, token, publishes=not inline_nonce)
+        encoded = self._encode_next(claimed.info, decision, token, digest=claimed.digest, publishes=not inline_nonce)
         script = commands.Advance(
             execution=key.execution,
             frame=key.frame,
             token=key.token,
             nonce=nonce,
             join_nonce=_join_nonce(claimed),
+            carried=_carried_text(claimed),
             is_result=is_result,
             expected_events=claimed.info.events if expect_events else None,
             inline_nonce=inline_nonce or None,
@@ -86,10 +88,8 @@ class Commits(Core):
         )
         keys = script_keys.advance_keys(self.keys, key.ref, key.frame, self._queue(key.ref, encoded.queue))
         reply = self._commit(script, keys)
-        if isinstance(reply, commands.Stale | commands.Late):
-            return _refusal(reply)
-        if isinstance(reply, Conflict):
-            return reply
+        if not isinstance(reply, commands.AdvanceDone):
+            return reply if isinstance(reply, Conflict) else _refusal(reply)
         if not inline_nonce:
             return Committed(decision, unpublished(encoded.message, reply.unpublished))
         return Committed(decision, continued=_continued(claimed, decision, token, inline_nonce, reply))
@@ -103,12 +103,13 @@ class Commits(Core):
         layout, state = encode_state(state_of(decision), self.sealer, key.ref)
         own = Message(replace(key, token=token), wake.metadata, delivery=f"made-{made + len(decision.spawn)}")
         own_encoded = self._encoded(own)
-        children = [(child, self._encode_next(claimed.info, child, new_token())) for child in decision.spawn]
+        children = [(child, self._encode_first(claimed, child)) for child in decision.spawn]
         script = commands.FanOut(
             execution=key.execution,
             frame=key.frame,
             token=key.token,
             join_nonce=_join_nonce(claimed),
+            carried=_carried_text(claimed),
             expected_events=claimed.info.events if expect_events else None,
             joining_token=token,
             total=join.total if join else wake.total or 0,
@@ -128,10 +129,8 @@ class Commits(Core):
         pairs = [(state_of(child).frame, self._queue(key.ref, encoded.queue)) for child, encoded in children]
         keys = script_keys.fan_out_keys(self.keys, key.ref, key.frame, own_queue, pairs)
         reply = self._commit(script, keys)
-        if isinstance(reply, commands.Stale):
-            return STALE
-        if isinstance(reply, Conflict):
-            return reply
+        if not isinstance(reply, commands.FanOutDone):
+            return reply if isinstance(reply, Conflict) else _refusal(reply)
         return Committed(decision, _left_messages(reply, own, [encoded.message for _, encoded in children]))
 
     def _fan_in(
@@ -173,7 +172,8 @@ class Commits(Core):
     def _end_by_transition(
         self, claimed: Claimed, decision: Decision, outcome: Outcome, nonce: str | None, *, is_result: bool
     ) -> Committed | Refusal:
-        entry = EndingEntry(claimed.key.frame, claimed.key.token, nonce, _join_nonce(claimed), is_result)
+        key, join_nonce = claimed.key, _join_nonce(claimed)
+        entry = EndingEntry(key.frame, key.token, nonce, join_nonce, is_result, _carried_text(claimed))
         reply = self._end(claimed.key.execution, outcome, decision.history, entry=entry)
         if isinstance(reply, commands.EndDone):
             return Committed(decision, has_parents=reply.has_parents)
@@ -198,6 +198,7 @@ class Commits(Core):
             token=entry.token,
             nonce=entry.nonce,
             join_nonce=entry.join_nonce,
+            carried=entry.carried,
             is_result=entry.is_result,
             end_id=new_token(),
             status=outcome.status.value,
@@ -212,9 +213,13 @@ class Commits(Core):
         return self._commit(script, script_keys.end_keys(self.keys, key.ref, entry.frame, outcome.status))
 
     def _encode_next(
-        self, info: ExecutionInfo, decision: Decision, token: str, *, publishes: bool = True
+        self, info: ExecutionInfo, decision: Decision, token: str, *, digest: str, publishes: bool = True
     ) -> EncodedEntry:
-        return encode_next(info, decision, token, self._encode if publishes else encode_nothing, self.sealer)
+        encode = self._encode if publishes else encode_nothing
+        return encode_next(info, decision, token, encode, self.sealer, digest=digest)
+
+    def _encode_first(self, claimed: Claimed, child: Decision) -> EncodedEntry:
+        return self._encode_next(claimed.info, child, new_token(), digest=claimed.digest)
 
     def _child(
         self, ref: ExecutionRef, child: Decision, encoded: EncodedEntry, values: dict[str, str]
@@ -230,6 +235,8 @@ def _end_fields(outcome: Outcome, sealer: Sealer, ref: ExecutionRef) -> dict[str
 
 
 def _refusal(reply: object) -> Refusal:
+    if isinstance(reply, commands.Unclaimed):
+        return UNCLAIMED
     return LATE if isinstance(reply, commands.Late) else STALE
 
 
@@ -249,6 +256,13 @@ def _join_nonce(claimed: Claimed) -> str | None:
     return claimed.nonce if claimed.join is not None else None
 
 
+def _carried_text(claimed: Claimed) -> commands.CarriedText | None:
+    carried = claimed.carried
+    if carried is None:
+        return None
+    return commands.CarriedText(carried.state, carried.digest, repr(carried.started_at))
+
+
 def _continued(claimed: Claimed, decision: Decision, token: str, nonce: str, reply: commands.AdvanceDone) -> Claimed:
     """Return the claim of the entry that the caller continues with."""
     return Claimed(
@@ -256,7 +270,7 @@ def _continued(claimed: Claimed, decision: Decision, token: str, nonce: str, rep
         nonce=nonce,
         kind=kind_of(decision),
         state=state_of(decision),
-        info=replace(claimed.info, events=reply.events),
+        info=replace(claimed.info, events=reply.events, secret=reply.secret),
         digest=claimed.digest,
         at=reply.at,
         starts=reply.starts,

@@ -20,9 +20,12 @@ from pollflow.machine import (
 from pollflow.store.codec import CLEAR, STATE, Sealer
 from pollflow.store.commands import MessageText, NextEntry
 from pollflow.store.keys import ExecutionKey, ExecutionRef
-from pollflow.store.messages import Encode, EncodedMessage, Message, MessageKey
+from pollflow.store.messages import Carried, Encode, EncodedMessage, Message, MessageKey
 from pollflow.store.state import ENCODED, LAYOUT, dump_metadata, dump_state
 from pollflow.store.values import NO_EXECUTION, deduplicate
+
+MAX_CARRIED_BYTES = 2048
+"""The longest state that a message carries: a worker holds the messages of waits in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,10 @@ class EncodedEntry:
     queue: str | None
 
 
-def encode_next(info: ExecutionInfo, decision: Decision, token: str, encode: Encode, sealer: Sealer) -> EncodedEntry:
-    """Encode a decision after which the frame continues under a new token."""
+def encode_next(
+    info: ExecutionInfo, decision: Decision, token: str, encode: Encode, sealer: Sealer, *, digest: str
+) -> EncodedEntry:
+    """Encode a decision after which the frame continues under a new token. `digest` is that of the definition."""
     state, kind = state_of(decision), kind_of(decision)
     layout, state_text = encode_state(state, sealer, ExecutionKey.of(info).ref)
     match decision.wake:
@@ -70,12 +75,13 @@ def encode_next(info: ExecutionInfo, decision: Decision, token: str, encode: Enc
             )
             return EncodedEntry(entry, None, None)
         case ScheduleStep(metadata, after, at):
-            timeout = None
+            timeout, carried = None, _carried(info, decision, layout, state_text, digest=digest)
         case ScheduleCall(metadata, after, timeout):
-            at = None
+            at = carried = None  # a call needs its lease, and so a claim
         case _:
             raise TypeError(decision.wake)
-    message = Message(MessageKey(ExecutionKey.of(info), state.frame, token), metadata, countdown=after, at=at)
+    key = MessageKey(ExecutionKey.of(info), state.frame, token)
+    message = Message(key, metadata, countdown=after, at=at, carried=carried)
     encoded = encode(message)
     entry = NextEntry(
         token=token,
@@ -91,6 +97,13 @@ def encode_next(info: ExecutionInfo, decision: Decision, token: str, encode: Enc
         message=message_text(encoded),
     )
     return EncodedEntry(entry, message, encoded.queue if encoded else None)
+
+
+def _carried(info: ExecutionInfo, decision: Decision, layout: int, state_text: str, *, digest: str) -> Carried | None:
+    # The end of a branch or iteration also needs what is stored of its parent.
+    if len(state_text) > MAX_CARRIED_BYTES or state_of(decision).parent is not None:
+        return None
+    return Carried(layout, state_text, digest, info.started_at, info.events + decision.events)
 
 
 def message_text(encoded: EncodedMessage | None) -> MessageText | None:

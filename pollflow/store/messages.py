@@ -24,11 +24,27 @@ class MessageKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """What a message carries of its entry, so that a step that calls nothing needs no claim.
+
+    `state` is the frame's state as stored: encoded, if there is a codec. `digest` and `started_at` are those of the
+    execution, `events` is the number of its events at the entry. A message may be old or forged, so a commit compares
+    these texts with the stored ones.
+    """
+
+    layout: int
+    state: str
+    digest: str
+    started_at: float
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A message to be published.
 
     `countdown` is seconds from now, 0 for at once; `at`, if set, is the due time itself (epoch seconds). `delivery`
-    tells apart the messages of one entry and attempt; it is empty for the first one.
+    tells apart the messages of one entry and attempt; it is empty for the first one, which may carry the state.
     """
 
     key: MessageKey
@@ -36,6 +52,7 @@ class Message:
     countdown: float = 0
     at: float | None = None
     delivery: str = ""
+    carried: Carried | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pollflow.fdl.model import JsonObject
 from pollflow.machine import Decision, ExecutionInfo, FrameState, Join, MessageMetadata, Status
 from pollflow.store.codec import CAUSE, CLEAR, EVENT, INPUT, OUTPUT, STATE, Sealer
 from pollflow.store.keys import ExecutionKey, ExecutionRef
-from pollflow.store.messages import Message, MessageKey
+from pollflow.store.messages import Carried, Message, MessageKey
 from pollflow.store.state import load_join, load_json, load_metadata, load_state
 from pollflow.store.values import NO_EXECUTION, place_of
 
@@ -268,6 +268,8 @@ class Claimed:
     `starts` counts the calls begun under its token, including this one. `not_counted` counts the calls that ended
     because their worker was stopped. `nonce` is the fencing token of the call, `at` the time of the claim by Redis'
     clock. `reason` says why a worker released the call before this one. `refused_at` is when a worker first refused it.
+    `carried` is set if there was no claim, since the message carried the state. Then the time is not known, and the
+    secret of the execution is empty.
     """
 
     key: MessageKey
@@ -276,7 +278,7 @@ class Claimed:
     state: FrameState
     info: ExecutionInfo
     digest: str
-    at: float
+    at: float | None
     starts: int = 0
     not_counted: int = 0
     reason: str = ""
@@ -285,6 +287,7 @@ class Claimed:
     join: Join | None = None
     parent_token: str = ""
     parent_metadata: MessageMetadata | None = None
+    carried: Carried | None = None
 
     @property
     def crashes(self) -> int:
@@ -300,9 +303,10 @@ class Early:
 
 
 class Refusal(str):
-    """Why a message or a commit may not act: `stale` (its entry is over), `leased` (a worker runs it), or `late`.
+    """Why a message or a commit may not act: `stale` (its entry is over), `leased` (a worker runs it), `late` or else.
 
-    `late`: the deadline of the attempt has passed, so that its result does not count.
+    `late`: the deadline of the attempt has passed, so that its result does not count. `unclaimed`: the entry is not
+    the one that its message carried, so it has to be claimed.
     """
 
     __slots__ = ()
@@ -311,6 +315,7 @@ class Refusal(str):
 STALE = Refusal("stale")
 LATE = Refusal("late")
 LEASED = Refusal("leased")
+UNCLAIMED = Refusal("unclaimed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,12 +73,14 @@ def load_state(frame: str, layout: int, text: str) -> FrameState:
 def dump_metadata(metadata: MessageMetadata) -> str:
     """Return the stored form of a message's metadata."""
     fields: list[Json] = [metadata.type, metadata.step, metadata.attempt, metadata.entry, metadata.visit]
-    return dump_json([*fields, True, metadata.timeout] if metadata.is_callback else fields)
+    if metadata.is_callback or metadata.before is not None:
+        fields += [metadata.is_callback, metadata.timeout]
+    return dump_json(fields if metadata.before is None else [*fields, metadata.before])
 
 
 def load_metadata(text: str) -> MessageMetadata:
     """Return the metadata that `dump_metadata` wrote; a later release may have added fields."""
-    return MessageMetadata(*load_json(text)[:7])
+    return MessageMetadata(*load_json(text)[:8])
 
 
 def load_join(total: int | None, made: int | None, ended: int | None) -> Join | None:

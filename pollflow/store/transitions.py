@@ -20,7 +20,7 @@ from pollflow.store.commands import Conflict
 from pollflow.store.commits import Commits, EndingEntry, new_token, unpublished
 from pollflow.store.encode import encode_events, layout_of
 from pollflow.store.keys import ExecutionKey, ExecutionRef
-from pollflow.store.messages import MessageKey
+from pollflow.store.messages import Carried, MessageKey
 from pollflow.store.records import LEASED, STALE, Claimed, Committed, Early, OutboxEntry, ParentLink, Refusal, Started
 from pollflow.store.retrying import with_retry
 from pollflow.store.scripts import translated
@@ -52,7 +52,7 @@ class Transitions(Commits):
         the execution already exists. Raises NotDurable, and TaskAlreadyCompleted if the step has cancelled it before.
         """
         key, values = ExecutionKey.of(info), dict[str, str]()
-        ref, encoded = key.ref, self._encode_next(info, decision, new_token())
+        ref, encoded = key.ref, self._encode_next(info, decision, new_token(), digest=digest)
         encoded_input = self.sealer.seal(ref, INPUT, dump_json(execution_input))
         script = commands.Start(
             execution=key,
@@ -112,6 +112,21 @@ class Transitions(Commits):
                 return STALE
             case _:
                 assert_never(reply)
+
+    def carried(self, key: MessageKey, nonce: str, carried: Carried) -> Claimed | None:
+        """Return the entry of a message as the message carries it, without a claim; None if it cannot be read.
+
+        A commit compares it with the stored one.
+        """
+        try:
+            state = load_state(key.frame, carried.layout, self.sealer.open(key.ref, STATE, carried.state, key.frame))
+        except Exception:  # a later release, a missing key, or a forged text: a claim says which
+            return None
+        execution, ref = key.execution, key.ref
+        info = ExecutionInfo(
+            ref.flow, ref.name, execution.id, carried.started_at, "", carried.events, execution.incarnation
+        )
+        return Claimed(key, nonce, "step", state, info, carried.digest, at=None, carried=carried)
 
     def _check_key(self, key: MessageKey) -> None:
         """Raise MissingKey before a claim counts a call that this process cannot make."""

@@ -12,12 +12,13 @@ from redis import Redis
 
 from pollflow import Context, Functions
 from pollflow.fdl import read_flow
-from pollflow.runtime import messages
+from pollflow.runtime import carried, messages
 from pollflow.runtime.container import Container, build_container
 from pollflow.runtime.routes import DEFAULT_QUEUE, Publish, Routes
 from pollflow.runtime.settings import Settings
 from pollflow.store import (
     CLEAR,
+    Carried,
     Claimed,
     Clock,
     ExecutionKey,
@@ -101,8 +102,16 @@ class Bench:
 
     def take_or_none(self) -> MessageKey | None:
         """Take the next message from the queue. Return None if there is none."""
+        found = self.take_message()
+        return None if found is None else found[0]
+
+    def take_message(self) -> tuple[MessageKey, Carried | None] | None:
+        """Take the next message from the queue, with what it carries. Return None if there is none."""
         text = self.redis.rpop(DEFAULT_QUEUE)
-        return None if text is None else messages.key_of(json.loads(json.loads(text)["body"])[0])
+        if text is None:
+            return None
+        message = json.loads(text)
+        return messages.key_of(json.loads(message["body"])[0]), carried.load(message["headers"].get(carried.CARRIED))
 
     def claim(self, key: MessageKey | None = None, nonce: str = "w.1") -> Claimed:
         """Claim a message, by default the next one in the queue."""
@@ -112,15 +121,17 @@ class Bench:
 
     def handle_next(self) -> None:
         """Handle the next message in the queue as a worker does."""
-        self.container.engine.handle(self.take())
+        found = self.take_message()
+        assert found is not None, "the queue is empty"
+        self.container.engine.handle(*found)
 
     def work(self, limit: int = 100_000) -> int:
         """Handle messages as a worker does until the queue is empty. Return the number of messages."""
         for count in range(limit):
-            key = self.take_or_none()
-            if key is None:
+            found = self.take_message()
+            if found is None:
                 return count
-            self.container.engine.handle(key)
+            self.container.engine.handle(*found)
         raise AssertionError(f"the queue is not empty after {limit} messages")
 
     def pass_time(self, seconds: float) -> None:

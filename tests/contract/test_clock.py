@@ -27,18 +27,6 @@ def run_until_ended(bench: Bench, ref: ExecutionRef, limit: int) -> int:
     return limit
 
 
-@pytest.mark.parametrize("wait", [5, 30])
-def test_a_jump_forward_during_one_transition_delays_only_that_wait(bench: Bench, wait: int) -> None:
-    """The clock jumps during the transition before the wait, and is corrected; the wait ends in time."""
-    text = WAIT.replace("steps:", "steps:\n  - {type: pass, name: Before}")
-    ref = bench.start(text, {"seconds": wait})
-    bench.pass_time(HOUR)
-    bench.handle_next()
-    bench.pass_time(-HOUR)
-    # The transition under the wrong clock only entered the step. The wait starts with the right clock.
-    assert wait <= run_until_ended(bench, ref, 200) <= wait + 5
-
-
 def test_a_wait_that_began_in_a_jump_is_late_by_the_correction_at_most(bench: Bench) -> None:
     ref = bench.start(WAIT, {"seconds": 10})
     bench.pass_time(100)

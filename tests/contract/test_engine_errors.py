@@ -54,7 +54,7 @@ STAGES = {
     "decoding": (transitions, "load_state", "claim"),
     "definition": (engine_module.FlowCache, "get", "reading of the definition"),
     "call": (engine_module, "call_of", "call"),
-    "decision": (decider_module, "decide", "decision"),
+    "decision": (decider_module, "decide_inline", "decision"),
     "encoding": (encode, "dump_state", "commit"),
     "events": (commits, "encode_events", "commit"),
     # The first error is that of the commit, the others are those of the sweep.
@@ -98,12 +98,12 @@ def _break_until_failed(patch: pytest.MonkeyPatch, bench: Bench, target: Any, at
 def test_an_error_that_passes_ends_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.returns("call", {"v": 1})
     ref = bench.start(TASK)
-    decide, left = decider_module.decide, [None] * (LIMIT - 1)
+    decide, left = decider_module.decide_inline, [None] * (LIMIT - 1)
 
     def decide_later(*args: Any, **options: Any) -> Any:
         return left.pop() or breaks() if left else decide(*args, **options)
 
-    monkeypatch.setattr(decider_module, "decide", decide_later)
+    monkeypatch.setattr(decider_module, "decide_inline", decide_later)
     run_for(bench, 70)
     assert (bench.status(ref), bench.output(ref)) == ("Succeeded", {"v": 1})
 
@@ -112,13 +112,13 @@ def test_each_entry_has_its_own_count(bench: Bench, monkeypatch: pytest.MonkeyPa
     text = TASK + TASK.splitlines()[-1].replace("name: Call", "name: Second") + "\n"
     bench.returns("call", {})
     ref = bench.start(text)
-    decide, seen = decider_module.decide, dict[str, int]()
+    decide, seen = decider_module.decide_inline, dict[str, int]()
 
     def decide_later(flow: Any, state: Any, *args: Any, **options: Any) -> Any:
         seen[state.step_path] = seen.get(state.step_path, 0) + 1
         return breaks() if seen[state.step_path] < LIMIT else decide(flow, state, *args, **options)
 
-    monkeypatch.setattr(decider_module, "decide", decide_later)
+    monkeypatch.setattr(decider_module, "decide_inline", decide_later)
     run_for(bench, 140)
     assert bench.status(ref) == "Succeeded"
 
@@ -126,7 +126,7 @@ def test_each_entry_has_its_own_count(bench: Bench, monkeypatch: pytest.MonkeyPa
 def test_the_pause_between_two_tries_grows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = bench.start(TASK)
     tries: list[float] = []
-    monkeypatch.setattr(decider_module, "decide", lambda *_, **__: (tries.append(bench.now()), breaks()))
+    monkeypatch.setattr(decider_module, "decide_inline", lambda *_, **__: (tries.append(bench.now()), breaks()))
     bench.returns("call", {})
     run_for(bench, 70)
     assert bench.status(ref) == "Failed"
@@ -138,7 +138,7 @@ def test_an_engine_error_is_no_crash(bench: Bench, monkeypatch: pytest.MonkeyPat
     inputs = bench.returns("call", {"v": 1})
     ref = bench.start(TASK)
     with monkeypatch.context() as patch:
-        patch.setattr(decider_module, "decide", breaks)
+        patch.setattr(decider_module, "decide_inline", breaks)
         run_for(bench, 9)
     run_for(bench, 20)
     assert len(inputs) == LIMIT - 1
@@ -157,7 +157,7 @@ def test_what_another_worker_or_time_solves_is_not_counted(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(decider_module, "decide", fails)
+        patch.setattr(decider_module, "decide_inline", fails)
         for _ in range(100):
             if bench.queued():
                 bench.handle_next()
@@ -226,7 +226,7 @@ def break_everything(bench: Bench, monkeypatch: pytest.MonkeyPatch, ref: Executi
     bench.redis.hset(keys.execution(ref), mapping={"digest": "0" * 64, "input": "{"})
     for frame in bench.container.reading.frame_names(ref):
         bench.redis.hset(keys.frame(ref, frame), mapping={"state": "{", "metadata": "{", "due": "soon"})
-    monkeypatch.setattr(decider_module, "decide", breaks)
+    monkeypatch.setattr(decider_module, "decide_inline", breaks)
     monkeypatch.setattr(subflows, "call_of", breaks)
 
 
@@ -497,7 +497,7 @@ def test_a_cause_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     def fails(*_: object, **__: object) -> None:
         raise FlowNotExists("x" * 100_000)
 
-    monkeypatch.setattr(decider_module, "decide", fails)
+    monkeypatch.setattr(decider_module, "decide_inline", fails)
     bench.returns("call", {})
     ref = bench.start(TASK)
     run_for(bench, 70)

@@ -91,11 +91,9 @@ def test_flower_shows_flow_execution_step_visit_attempt_and_parent(jobs: Jobs, f
     wait_until(lambda: {row["state"] for row in flower.rows()} == {"SUCCESS"}, "success of all rows")
     rows = flower.rows()
     assert [(row["name"], row["args"], row["result"]) for row in rows] == [
-        ("pollflow.task polling/Start", "('polling', 'mine', 'Start', 'visit 1', 'attempt 1')", "'next: Wait'"),
-        ("pollflow.wait polling/Wait", "('polling', 'mine', 'Wait', 'visit 1', 'attempt 1')", "'waits 1 s'"),
+        ("pollflow.task polling/Start", "('polling', 'mine', 'Start', 'visit 1', 'attempt 1')", "'waits 1 s'"),
         ("pollflow.task polling/Status", "('polling', 'mine', 'Status', 'visit 1', 'attempt 1')", "'next: Check'"),
-        ("pollflow.choice polling/Check", "('polling', 'mine', 'Check', 'visit 1', 'attempt 1')", "'next: Wait'"),
-        ("pollflow.wait polling/Wait", "('polling', 'mine', 'Wait', 'visit 2', 'attempt 1')", "'waits 1 s'"),
+        ("pollflow.choice polling/Check", "('polling', 'mine', 'Check', 'visit 1', 'attempt 1')", "'waits 1 s'"),
         ("pollflow.task polling/Status", "('polling', 'mine', 'Status', 'visit 2', 'attempt 1')", "'next: Check'"),
         ("pollflow.choice polling/Check", "('polling', 'mine', 'Check', 'visit 2', 'attempt 1')", "'next: Done'"),
         (

@@ -1,4 +1,4 @@
-"""Wait: the first message starts the wait; the second, when due, ends it."""
+"""Wait: the first event starts the wait; the second, when due, ends it."""
 
 from __future__ import annotations
 

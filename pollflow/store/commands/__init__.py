@@ -4,6 +4,7 @@ The header of each script lists the same names; a test compares them. Times and 
 """
 
 from pollflow.store.commands.base import (
+    CarriedText,
     Conflict,
     Done,
     Gone,
@@ -14,6 +15,7 @@ from pollflow.store.commands.base import (
     Parent,
     Script,
     Stale,
+    Unclaimed,
 )
 from pollflow.store.commands.rotation import Change, Reseal, ResealDone
 from pollflow.store.commands.transitions import (
@@ -76,6 +78,7 @@ __all__ = [
     "AdvanceDone",
     "CancelChild",
     "Cancelled",
+    "CarriedText",
     "Change",
     "Child",
     "Claim",
@@ -133,6 +136,7 @@ __all__ = [
     "Start",
     "StartDone",
     "TooEarly",
+    "Unclaimed",
     "UndoCancel",
     "Unreadable",
 ]

@@ -56,11 +56,27 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
+class Unclaimed:
+    """The entry is not the one that its message carried, or is not due yet: claim it. Nothing was changed."""
+
+    NAME: ClassVar[str] = "unclaimed"
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
     """Other frames have added events, and the decision depends on their number: decide again."""
 
     NAME: ClassVar[str] = "conflict"
     events: int
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedText:
+    """What a message carried of its entry, as it must be stored for the entry to count as claimed."""
+
+    state: str
+    digest: str
+    started_at: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from pollflow.store.commands.base import Conflict, Gone, Late, Leased, MessageText, NextEntry, Parent, Script, Stale
+from pollflow.store.commands.base import (
+    CarriedText,
+    Conflict,
+    Gone,
+    Late,
+    Leased,
+    MessageText,
+    NextEntry,
+    Parent,
+    Script,
+    Stale,
+    Unclaimed,
+)
 from pollflow.store.keys import ExecutionKey
 
 
@@ -135,22 +147,24 @@ class OutboxText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvanceDone:
-    """The frame continues. The fields describe its current entry."""
+    """The frame continues. The other fields are there for an entry that the caller continues with."""
 
     NAME: ClassVar[str] = "done"
     at: float
     unpublished: bool
-    starts: int
     events: int
+    starts: int = 0
     deadline: float | None = None
+    secret: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advance(Script[AdvanceDone | Conflict | Late | Stale]):
+class Advance(Script[AdvanceDone | Conflict | Late | Stale | Unclaimed]):
     """Commits a transition after which the frame continues.
 
     `nonce`: the claim of the call, or empty for a step without one; None for an event from outside the call.
-    `join_nonce`: the claim that counted the children of a map step. `is_result`: refuse it after the deadline.
+    `join_nonce`: the claim that counted the children of a map step. `carried`: what the message carried of
+    the entry, instead of a claim. `is_result`: refuse it after the deadline.
     `inline_nonce`: claims the next call at once.
     """
 
@@ -158,12 +172,13 @@ class Advance(Script[AdvanceDone | Conflict | Late | Stale]):
     KEYS: ClassVar[tuple[str, ...]] = (
         *("execution", "frame", "history", "values", "wake", "queue", "results", "outbox"),
     )
-    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Late, Conflict, AdvanceDone)
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Late, Unclaimed, Conflict, AdvanceDone)
     execution: ExecutionKey
     frame: str
     token: str
     nonce: str | None
     join_nonce: str | None
+    carried: CarriedText | None
     is_result: bool
     expected_events: int | None
     inline_nonce: str | None
@@ -195,18 +210,19 @@ class FanOutDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FanOut(Script[FanOutDone | Conflict | Stale]):
+class FanOut(Script[FanOutDone | Conflict | Stale | Unclaimed]):
     """Commits the next slice of children of a map step. `child_keys`: frame and queue of each child."""
 
     NAME: ClassVar[str] = "fan_out"
     KEYS: ClassVar[tuple[str, ...]] = (
         *("execution", "frame", "history", "values", "wake", "queue", "frames", "child_keys*"),
     )
-    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Conflict, FanOutDone)
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Unclaimed, Conflict, FanOutDone)
     execution: ExecutionKey
     frame: str
     token: str
     join_nonce: str | None
+    carried: CarriedText | None
     expected_events: int | None
     joining_token: str
     total: int
@@ -273,7 +289,7 @@ class EndDone:
     has_parents: bool
 
 
-EndReply: TypeAlias = EndDone | Ended | Gone | Late | Stale
+EndReply: TypeAlias = EndDone | Ended | Gone | Late | Stale | Unclaimed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,12 +304,13 @@ class End(Script[EndReply]):
         *("execution", "frame", "history", "values", "wake", "parents"),
         *("running_index", "running_flow_index", "ended_index", "ended_flow_index", "audit"),
     )
-    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Late, Gone, Ended, EndDone)
+    REPLIES: ClassVar[tuple[type, ...]] = (Stale, Late, Unclaimed, Gone, Ended, EndDone)
     execution: ExecutionKey
     frame: str
     token: str | None
     nonce: str | None
     join_nonce: str | None
+    carried: CarriedText | None
     is_result: bool
     end_id: str
     status: str

@@ -1,10 +1,11 @@
 -- Commits a transition after which the frame continues.
 -- KEYS execution frame history values wake queue results outbox
--- ARGS ref id incarnation frame token nonce join_nonce is_result expected_events inline_nonce lease_seconds events values outbox_entry next max_countdown redelivery_timeout
+-- ARGS ref id incarnation frame token nonce join_nonce carried is_result expected_events inline_nonce lease_seconds events values outbox_entry next max_countdown redelivery_timeout
 -- REPLY stale
 -- REPLY late
+-- REPLY unclaimed
 -- REPLY conflict events
--- REPLY done at unpublished starts events deadline
+-- REPLY done at unpublished events starts deadline secret
 local frame, history, values, wake, queue, results, outbox = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local execution = find_execution(KEYS[1])
 local verdict = guard(execution, frame)
@@ -13,6 +14,9 @@ if verdict == 'late' then
 end
 if verdict == 'stale' then
   return reply('stale')
+end
+if verdict == 'unclaimed' then
+  return reply('unclaimed')
 end
 local now = clock()
 local unpublished = 0
@@ -34,6 +38,9 @@ if verdict == 'fresh' then
     lease_call(execution, frame, args.frame, history, wake, args.inline_nonce, now)
   end
 end
-local answer = read(frame, 'starts', 'deadline')
-answer.at, answer.unpublished, answer.events = text(now), unpublished, execution.events
+local answer = {at = text(now), unpublished = unpublished, events = execution.events}
+if args.inline_nonce then
+  local entry = read(frame, 'starts', 'deadline')
+  answer.starts, answer.deadline, answer.secret = entry.starts, entry.deadline, redis.call('HGET', KEYS[1], 'secret')
+end
 return reply('done', answer)

@@ -1,8 +1,9 @@
 -- Ends an execution: by its last transition (with `token`), or from outside by a stop or its time limit (without).
 -- KEYS execution frame history values wake parents running_index running_flow_index ended_index ended_flow_index audit
--- ARGS ref id incarnation frame token nonce join_nonce is_result end_id status fields expected_parents retention events values by error
+-- ARGS ref id incarnation frame token nonce join_nonce carried is_result end_id status fields expected_parents retention events values by error
 -- REPLY stale
 -- REPLY late
+-- REPLY unclaimed
 -- REPLY gone
 -- REPLY ended status
 -- REPLY done has_parents
@@ -22,6 +23,9 @@ if verdict == 'late' then
 end
 if verdict == 'stale' then
   return reply('stale')
+end
+if verdict == 'unclaimed' then
+  return reply('unclaimed')
 end
 if not execution.is_running then
   return reply('ended', {status = execution.status})

@@ -1,16 +1,21 @@
 -- Commits the next slice of children of a map step. The frame's token stays while children run, so that their ends can
 -- name it. The number of children made and the latest claim guard against making a slice twice.
 -- KEYS execution frame history values wake queue frames child_keys*
--- ARGS ref id incarnation frame token join_nonce expected_events joining_token total made max_concurrency layout state metadata events values message children max_countdown redelivery_timeout
+-- ARGS ref id incarnation frame token join_nonce carried expected_events joining_token total made max_concurrency layout state metadata events values message children max_countdown redelivery_timeout
 -- REPLY stale
+-- REPLY unclaimed
 -- REPLY conflict events
 -- REPLY done unpublished unpublished_children
 local frame, history, values, wake, queue, frames = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local execution = find_execution(KEYS[1])
 local is_joining = args.token == args.joining_token
 local found = read(frame, 'made', 'ended', 'last')
-if guard(execution, frame) == 'stale' or (is_joining and tonumber(found.made or '0') ~= args.made) then
+local verdict = guard(execution, frame)
+if verdict == 'stale' or (is_joining and tonumber(found.made or '0') ~= args.made) then
   return reply('stale')
+end
+if verdict == 'unclaimed' then
+  return reply('unclaimed')
 end
 if args.expected_events and execution.events ~= args.expected_events then
   return reply('conflict', {events = execution.events})

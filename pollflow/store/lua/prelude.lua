@@ -6,6 +6,9 @@
 
 local args = cjson.decode(ARGV[2])
 
+-- Lua cannot pass more arguments than its stack holds.
+local MAX_UNPACKED = 1000
+
 local function text(seconds)
   return string.format('%.6f', seconds)
 end
@@ -70,12 +73,17 @@ end
 -- Only these times are monotonic within an execution, since a clock may go back in a failover.
 local function append(execution, history, events, cause, now)
   execution.at = math.max(now, execution.at)
-  for _, event in ipairs(events) do
-    redis.call('RPUSH', history, '[' .. text(execution.at) .. ',' .. cause .. ',' .. event .. ']')
-    execution.events = execution.events + 1
-    cause = execution.events
+  local at = text(execution.at)
+  for first = 1, #events, MAX_UNPACKED do
+    local lines = {}
+    for index = first, math.min(first + MAX_UNPACKED - 1, #events) do
+      lines[#lines + 1] = '[' .. at .. ',' .. cause .. ',' .. events[index] .. ']'
+      execution.events = execution.events + 1
+      cause = execution.events
+    end
+    redis.call('RPUSH', history, unpack(lines))
   end
-  redis.call('HSET', execution.key, 'events', execution.events, 'at', text(execution.at))
+  redis.call('HSET', execution.key, 'events', execution.events, 'at', at)
   return cause
 end
 
@@ -157,7 +165,8 @@ end
 -- The guard of every commit, after the execution's identity: it runs, the frame holds the token, a call is committed by
 -- its latest claimant (`nonce` is nil for events from outside the call: a report, a timeout), and a map step by the
 -- latest claim that counted its children. A result or report (`is_result`) counts only until the deadline. Returns
--- `fresh`, `stale`, `late`, or `repeated` if the same commit was already made and its reply was lost.
+-- `fresh`, `stale`, `late`, or `repeated` if the same commit was already made and its reply was lost. If the
+-- entry was not claimed but `carried` by its message, `unclaimed`: it is not the stored one, or not due.
 local function guard(execution, frame)
   if not execution or not execution.is_running then
     return 'stale'
@@ -174,6 +183,15 @@ local function guard(execution, frame)
   end
   if args.is_result and found.deadline and tonumber(found.deadline) < tonumber(text(clock())) then
     return 'late'
+  end
+  local carried = args.carried
+  if carried then
+    local entry, facts = read(frame, 'state', 'due'), read(execution.key, 'digest', 'started_at')
+    local is_stored = entry.state == carried.state and facts.digest == carried.digest
+      and facts.started_at == carried.started_at
+    if not is_stored or tonumber(entry.due) > clock() then
+      return 'unclaimed'
+    end
   end
   return 'fresh'
 end

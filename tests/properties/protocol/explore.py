@@ -134,7 +134,7 @@ class Explorer:
             is_early = message.eta > state.now
             if free is not None and (is_early or not is_taken):
                 is_taken = is_taken or not is_early
-                process = Process(free, "handle", message.key, renewed_at=state.now)
+                process = Process(free, "handle", message.key, message.carried, renewed_at=state.now)
                 yield Action("takes a message", process, int(is_early), message.text)
             if message is state.snapshot.messages[0] or is_early:
                 yield Action("a message is duplicated", None, 1, message.text)

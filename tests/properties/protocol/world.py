@@ -23,11 +23,11 @@ from redis import Redis
 from pollflow import Functions
 from pollflow.fdl import read_flow
 from pollflow.machine import Status
-from pollflow.runtime import messages
+from pollflow.runtime import carried, messages
 from pollflow.runtime.container import build_container
 from pollflow.runtime.routes import DEFAULT_QUEUE, Routes
 from pollflow.runtime.settings import Settings
-from pollflow.store import Clock, ExecutionRef, MessageKey
+from pollflow.store import Carried, Clock, ExecutionRef, MessageKey
 from pollflow.store import scripts as store_scripts
 
 START_AT = 1_000_000_000.0
@@ -66,6 +66,7 @@ class Process:
     actor: str
     work: str
     key: MessageKey | None = None
+    carried: Carried | None = None
     replies: tuple[tuple[str, Any], ...] = ()
     renewed_at: float = 0.0
 
@@ -76,6 +77,7 @@ class Message:
 
     text: str
     key: MessageKey
+    carried: Carried | None
     eta: float
 
 
@@ -163,7 +165,7 @@ class World:
                 key = self.container.reading.execution(ExecutionRef("flow", "x")).key
                 engine.end(key, Status.STOPPED, "Cancelled", "by hand")
             elif process.key is not None:
-                engine.handle(process.key)
+                engine.handle(process.key, process.carried)
         except Interrupted:
             return replace(process, replies=tuple(wire.replies))
         return None
@@ -282,7 +284,8 @@ def _message(text: str) -> Message:
     message = json.loads(text)
     eta = message["headers"]["eta"]
     moment = datetime.fromisoformat(eta).timestamp() if eta else 0.0
-    return Message(text, messages.key_of(json.loads(message["body"])[0]), moment)
+    found = carried.load(message["headers"].get(carried.CARRIED))
+    return Message(text, messages.key_of(json.loads(message["body"])[0]), found, moment)
 
 
 @contextmanager
@@ -333,11 +336,13 @@ def identity(snapshot: Snapshot, processes: tuple[Process, ...], now: float, res
             parts.append(sorted(members))
         elif ":results:" in key or ":cancellations:" in key or ":parents:" in key or ":outbox:" in key:
             parts.append((key, sorted(value)))
-    parts.append([(message.key, f"{message.eta:.6f}") for message in snapshot.messages])
+    parts.append([(message.key, message.carried is None, f"{message.eta:.6f}") for message in snapshot.messages])
     parts.append([messages.sent_at(message.text) for message in snapshot.messages])
     for process in processes:
         replies = [(name, _reply(name, reply)) for name, reply in process.replies]
-        parts.append((process.actor, process.work, process.key, replies, f"{process.renewed_at:.6f}"))
+        parts.append(
+            (process.actor, process.work, process.key, process.carried is None, replies, f"{process.renewed_at:.6f}")
+        )
     text = repr((parts, rest))
     text = _MOMENT.sub(lambda match: f"{max(-700.0, float(match[0]) - now):.3f}", text)
     seen: dict[str, str] = {}
