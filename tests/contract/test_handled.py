@@ -16,7 +16,6 @@ from pollflow.machine import Status
 from pollflow.runtime.handled import Handled, HandledAs
 from pollflow.runtime.step_queues import StepQueues
 from pollflow.runtime.tasks import add_tasks
-from pollflow.store import MessageKey
 from tests.contract.conftest import Bench
 from tests.flows import BRANCHES, CALLBACK, EACH_PASS, LOOP, RETRIES, TASK, WAIT
 
