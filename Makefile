@@ -9,6 +9,7 @@
 # make chaos      inject faults for DURATION seconds, then check that nothing was lost or done twice
 # make bench      compare transitions, polls and starts with plain Celery in one table; NAME=polls runs one benchmark
 #                 (BENCH_ARGS: its options)
+# make ready-peers make the environment of the peers in benchmarks: make bench NAME=peers (PostgreSQL must be installed)
 # make clean      remove what was generated; the data of runs in .pollflow/ is kept
 #
 # PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS replaces the selection: make test PYTEST_ARGS=tests/unit
@@ -47,9 +48,10 @@ BACKEND := $(BIN)/python -c 'import tests.lock as lock; print(*lock.build_requir
 
 # The other environments are not inside .venv, which a first "make ready" clears.
 OLDEST := .venvs/oldest
+PEERS := .venvs/peers
 
 .PHONY: demo check test test-all test-rest coverage test-redis-server test-oldest test-pythons chaos bench clean
-.PHONY: ready ready-oldest ready-pythons environments lock check-lock
+.PHONY: ready ready-oldest ready-pythons ready-peers environments lock check-lock
 
 demo: ready
 	$(BIN)/pollflow run flows/task_polling.yaml --input '{"delay": 20}'
@@ -112,6 +114,13 @@ ready-oldest:
 
 ready-pythons:
 	PYTHON=$(PYTHON) .ci/pythons ready
+
+ready-peers: $(PEERS)/.ready
+
+$(PEERS)/.ready: benchmarks/peer_apps/requirements.txt
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install -q -r $<
+	@touch $@
 
 chaos: ready
 	$(BIN)/python -m tests.chaos --duration $(DURATION) --seed $(SEED) $(CHAOS_ARGS)

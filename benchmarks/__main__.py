@@ -13,6 +13,7 @@ NAMES = (
     "transitions",
     "polls",
     "start",
+    "peers",
     "codec",
     "plain_celery",
     "long_waits",

@@ -10,7 +10,7 @@ from celery import Celery
 
 import pollflow
 from benchmarks.codec_app import CODECS, codec_of
-from benchmarks.frame import MIN_ROUNDS, Report, Variant, compare, site
+from benchmarks.frame import MIN_ROUNDS, Report, Site, Variant, compare, site
 from benchmarks.workloads import Batch, chain_of
 from pollflow import Client
 
@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> Report:
         report = Report.of({"codec": compare(subjects, baseline, options.rounds)})
         figures = report.data["comparisons"]["codec"]["variants"]
         for variant in (baseline, *subjects):
+            assert isinstance(variant.at, Site)
             memory = int(variant.at.redis.info("memory")["used_memory_dataset"])
             units = sum(round.units for round in variant.rounds) + variant.rounds[0].units  # and the warm-up
             figures[variant.name]["redis_bytes_per_unit"] = memory // units

@@ -16,7 +16,7 @@ def process_seconds(pid: int) -> float:
 
 
 def children_seconds(leader: int) -> float:
-    """Return the CPU time of the other processes in the group of `leader`, and of its ended children."""
+    """Return the CPU time of the children of `leader` and the other processes in its group, ended children included."""
     seconds = 0.0
     for path in Path("/proc").glob("[0-9]*/stat"):
         pid = int(path.parent.name)
@@ -25,7 +25,7 @@ def children_seconds(leader: int) -> float:
             fields = path.read_text().rpartition(")")[2].split()
             if pid == leader:
                 seconds += sum(map(int, fields[13:15])) / _TICKS_PER_SECOND
-            elif int(fields[2]) == leader:
+            elif leader in (int(fields[1]), int(fields[2])):
                 seconds += process_seconds(pid)
         except OSError:  # the process has ended
             continue

@@ -9,10 +9,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import Redis
 
@@ -40,42 +40,40 @@ class Report:
         return cls(table(comparisons), {"environment": environment(), "comparisons": comparisons})
 
 
-class Site:
-    """A server on a free port and workers on it, in a folder of their own."""
+class Workers:
+    """Worker processes with a folder of their own, and the server that they use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._server = TcpServer(folder / "redis")
-        self._server.start()
-        self.url = self._server.url
-        self.redis = Redis.from_url(self.url, decode_responses=True)
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def start_worker(self, app: str, *options: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Start a worker in a process group of its own, and return it when it is ready."""
+    @property
+    def server(self) -> str:
+        """The name and the version of the server."""
+        raise NotImplementedError
+
+    def server_seconds(self) -> float:
+        """Return the CPU time of the server so far."""
+        raise NotImplementedError
+
+    def start(self, command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        """Start a worker in a process group of its own, and return it when it has printed that it is ready."""
         log = self.folder / f"worker-{len(self.workers)}.log"
-        command = [sys.executable, "-m", "celery", "-A", app, "worker", "-l", "INFO", *options]
-        environment = {**os.environ, "POLLFLOW_REDIS_URL": self.url, **(env or {})}
         with log.open("wb") as output:
             worker = subprocess.Popen(
-                command, cwd=PROJECT, env=environment, stdout=output, stderr=output, start_new_session=True
+                command, cwd=PROJECT, env={**os.environ, **env}, stdout=output, stderr=output, start_new_session=True
             )
         self.workers.append(worker)
-        deadline = time.monotonic() + READY_SECONDS
-        while " ready." not in log.read_text(errors="replace"):
-            if worker.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the worker did not start: {log.read_text(errors='replace')}")
-            time.sleep(0.02)
+        await_line(log, " ready.", worker)
         return worker
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the CPU time so far, by kind of process. The client is this process."""
-        server: Any = self.redis.info("cpu")
         workers = [worker.pid for worker in self.workers if worker.poll() is None]
         return {
             "main": sum(map(process_seconds, workers)),
             "children": sum(map(children_seconds, workers)),
-            "server": sum(server[f"used_cpu_{name}"] for name in ("user", "sys", "user_children", "sys_children")),
+            "server": self.server_seconds(),
             "client": time.process_time(),
         }
 
@@ -95,19 +93,67 @@ class Site:
     def stop(self) -> None:
         """Stop all workers, then the server."""
         self.stop_workers()
+
+
+class Site(Workers):
+    """A Redis on a free port and workers on it, in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._server = TcpServer(folder / "redis")
+        self._server.start()
+        self.url = self._server.url
+        self.redis = Redis.from_url(self.url, decode_responses=True)
+
+    @property
+    def server(self) -> str:
+        """The name and the version of the server, such as `valkey 9.1.2`."""
+        server: Any = self.redis.info("server")
+        return f"{server.get('server_name', 'redis')} {server.get('valkey_version', server['redis_version'])}"
+
+    def server_seconds(self) -> float:
+        """Return the CPU time of Redis so far."""
+        cpu: Any = self.redis.info("cpu")
+        return float(sum(cpu[f"used_cpu_{name}"] for name in ("user", "sys", "user_children", "sys_children")))
+
+    def start_worker(self, app: str, *options: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start a worker of Celery, and return it when it is ready."""
+        command = [sys.executable, "-m", "celery", "-A", app, "worker", "-l", "INFO", *options]
+        return self.start(command, {"POLLFLOW_REDIS_URL": self.url, **(env or {})})
+
+    def stop(self) -> None:
+        """Stop all workers, then the server."""
+        super().stop()
         self.redis.close()
         self._server.stop()
 
 
+def await_line(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:
+    """Return when the log of a process contains the text. Raises RuntimeError if the process ends or is too slow."""
+    deadline = time.monotonic() + READY_SECONDS
+    while text not in log.read_text(errors="replace"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"the process did not start: {log.read_text(errors='replace')}")
+        time.sleep(0.02)
+
+
+W = TypeVar("W", bound=Workers)
+
+
 @contextmanager
-def site() -> Iterator[Site]:
-    """Provide a site that is stopped and deleted at the end."""
+def running(kind: Callable[[Path], W]) -> Iterator[W]:
+    """Provide workers and their server in a new folder, which are stopped and deleted at the end."""
     with tempfile.TemporaryDirectory(prefix="pollflow-bench-") as folder:
-        site = Site(Path(folder))
+        at = kind(Path(folder))
         try:
-            yield site
+            yield at
         finally:
-            site.stop()
+            at.stop()
+
+
+def site() -> AbstractContextManager[Site]:
+    """Provide a site that is stopped and deleted at the end."""
+    return running(Site)
 
 
 @dataclass
@@ -119,7 +165,7 @@ class Variant:
 
     name: str
     unit: str
-    at: Site
+    at: Workers
     work: Callable[[], int]
     kinds: Sequence[str] = WORK
     rounds: list[Round] = field(default_factory=list)
@@ -135,8 +181,13 @@ class Variant:
 
 
 def compare(subjects: Sequence[Variant], baseline: Variant, rounds: int = MIN_ROUNDS) -> dict[str, Any]:
-    """Warm up all variants, then measure them in turn for a number of rounds, and return the comparison."""
-    variants = [baseline, *subjects]
+    """Measure all variants, and return the comparison."""
+    conditions = measure([baseline, *subjects], rounds)
+    return {**conditions, **compared(subjects, baseline)}
+
+
+def measure(variants: Sequence[Variant], rounds: int = MIN_ROUNDS) -> dict[str, Any]:
+    """Warm up all variants, then measure them in turn for a number of rounds, and return the conditions."""
     load = os.getloadavg()[0]
     # Idle workers use CPU too: they poll their queues, sweep and renew leases. So the others are stopped.
     for variant in variants:
@@ -146,9 +197,11 @@ def compare(subjects: Sequence[Variant], baseline: Variant, rounds: int = MIN_RO
     for _ in range(max(MIN_ROUNDS, rounds)):
         for variant in variants:
             variant.rounds.append(variant.measure())
+    return {"load_1m": round(load, 2), "server": variants[0].at.server}
+
+
+def compared(subjects: Sequence[Variant], baseline: Variant) -> dict[str, Any]:
+    """Return the comparison of variants that have been measured in turn with their baseline."""
+    variants = [baseline, *subjects]
     units = {variant.name: variant.unit for variant in variants}
-    measured = {variant.name: variant.rounds for variant in variants}
-    server: Any = baseline.at.redis.info("server")
-    name, version = server.get("server_name", "redis"), server.get("valkey_version", server["redis_version"])
-    conditions = {"load_1m": round(load, 2), "server": f"{name} {version}"}
-    return {**conditions, **comparison(baseline.name, units, measured)}
+    return comparison(baseline.name, units, {variant.name: variant.rounds for variant in variants})

@@ -19,8 +19,9 @@ WAIT = "import sys\nprint(flush=True)\nsys.stdin.read()\n"
 # A leader with a child that has ended and one that runs; both have used CPU, the leader has only waited.
 GROUP = f"""
 import subprocess, sys
+session = sys.argv[1] == "session"
 subprocess.run([sys.executable, "-c", {BUSY!r}])
-child = subprocess.Popen([sys.executable, "-c", {BUSY + WAIT!r}], stdout=subprocess.PIPE)
+child = subprocess.Popen([sys.executable, "-c", {BUSY + WAIT!r}], stdout=subprocess.PIPE, start_new_session=session)
 child.stdout.readline()
 {WAIT}
 """
@@ -71,8 +72,10 @@ def test_the_cpu_time_of_a_process_is_that_of_its_own_clock() -> None:
     assert before <= found <= time.process_time()
 
 
-def test_ended_and_running_children_count() -> None:
-    command = [sys.executable, "-c", GROUP]
+# PostgreSQL gives each backend a session of its own.
+@pytest.mark.parametrize("where", ["group", "session"])
+def test_ended_and_running_children_count(where: str) -> None:
+    command = [sys.executable, "-c", GROUP, where]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as leader:
         assert leader.stdout is not None
         leader.stdout.readline()
