@@ -14,6 +14,8 @@ NAMES = (
     "polls",
     "start",
     "peers",
+    "history",
+    "list",
     "codec",
     "plain_celery",
     "long_waits",

@@ -31,6 +31,8 @@ from pollflow.store.state import load_json
 from pollflow.store.values import digests_in, restore
 
 _SLICE = 500
+_MORE = 8
+"""Refs of each index that are read beyond twice its share, since few refs are not spread evenly."""
 
 logger = logging.getLogger("pollflow")
 
@@ -178,8 +180,11 @@ class Reading:
 
     def whole_history(self, key: ExecutionKey, after: int = 0) -> Iterator[StoredEvent]:
         """Yield all events whose ids are greater than `after`, read in slices."""
-        while events := self.history(key, after):
+        while True:
+            events = self.history(key, after)
             yield from events
+            if len(events) < _SLICE:
+                return
             after = events[-1].id
 
     def refs(
@@ -197,15 +202,28 @@ class Reading:
         top = "+inf" if before is None else f"({before!r}"
         flows = (flow,) if flow is None or isinstance(flow, str) else (flow or (None,))
         statuses = (status,) if status is None or isinstance(status, Status) else (status or (None,))
+        left = [self.keys.index(*each) for each in product(range(SHARDS), flows, statuses)]
+        # Refs are spread evenly over the shards: one with more of the latest than twice its share is read again.
+        share = min(limit, 2 * -(-limit // SHARDS) + _MORE)
+        starts: dict[str, float] = {}
+        while left:
+            parts = self._index_parts(left, top, share)
+            # An execution that ends between two reads is in two indexes.
+            starts.update(pair for part in parts for pair in part)
+            latest = sorted(starts, key=lambda text: -starts[text])[:limit]
+            last = starts[latest[-1]] if latest else 0.0
+            left = [key for key, part in zip(left, parts, strict=True) if _may_have_more(part, share, limit, last)]
+            share = limit
+        return [ExecutionRef.parse(text) for text in latest]
+
+    def _index_parts(self, keys: Sequence[str], top: str, limit: int) -> list[list[tuple[str, float]]]:
+        """Return up to `limit` refs with their start of each index, the latest first."""
         with translated():
             pipe = self.client.pipeline(transaction=False)
-            for shard, name, state in product(range(SHARDS), flows, statuses):
-                key = self.keys.index(shard, name, state)
+            for key in keys:
                 pipe.zrevrangebyscore(key, top, "-inf", start=0, num=limit, withscores=True)
-            # An execution that ends between two reads is in two indexes.
-            starts = dict(pair for pairs in pipe.execute() for pair in pairs)
-        latest = sorted(starts, key=lambda text: -starts[text])
-        return [ExecutionRef.parse(text) for text in latest[:limit]]
+            parts: list[list[tuple[str, float]]] = pipe.execute()
+        return parts
 
     def executions(
         self, *, flow: str | None, status: Status | None, limit: int, before: float | None = None
@@ -222,6 +240,11 @@ class Reading:
         """Return the current time by Redis' clock, in epoch seconds."""
         with translated():
             return self.clock.read(self.client)
+
+
+def _may_have_more(part: Sequence[tuple[str, float]], read: int, limit: int, last: float) -> bool:
+    """Return whether an index of which `read` refs were read may have more of the latest, which end at `last`."""
+    return read < limit and len(part) == read and part[-1][1] >= last
 
 
 @dataclass(frozen=True, slots=True)

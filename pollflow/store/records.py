@@ -125,7 +125,10 @@ class ExecutionRecord:
 
         Raises DamagedRecord if its identity or status is damaged.
         """
-        names = tuple(name for name in _FALLBACKS if not _is_readable(name, fields))
+        try:
+            return cls.load(ref, fields, sealer), ()
+        except (ValueError, KeyError):
+            names = tuple(name for name in _FALLBACKS if not _is_readable(name, fields))
         try:
             return cls.load(ref, {**fields, **{name: _FALLBACKS[name][1] for name in names}}, sealer), names
         except (ValueError, KeyError) as error:

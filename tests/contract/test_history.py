@@ -12,6 +12,7 @@ from redis import Redis
 from pollflow import StoreUnavailable
 from pollflow.store import commands
 from pollflow.store.compaction import BLOCK
+from pollflow.store.history_page import read_page
 from tests.contract.conftest import Bench
 
 LOOP = """
@@ -59,6 +60,19 @@ def test_compaction_keeps_every_event(bench: Bench) -> None:
     count = len(events)
     for after, limit in [(0, 1), (BLOCK - 1, 2), (BLOCK, 5), (2 * BLOCK - 3, 7), (count - 2, 10), (count, 3)]:
         assert reading.history(bench.key(ref), after, limit) == events[after : after + limit]
+
+
+def test_a_short_history_is_read_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = []
+
+    def counted(*arguments: Any) -> Any:
+        pages.append(read_page(*arguments))
+        return pages[-1]
+
+    monkeypatch.setattr("pollflow.store.reading.read_page", counted)
+    ref = bench.start(TWO_STEPS)
+    assert len(list(bench.container.reading.whole_history(bench.key(ref)))) == len(pages[0].events)
+    assert len(pages) == 1
 
 
 def test_a_day_of_polling_needs_less_than_two_megabytes(store_url: str) -> None:

@@ -16,6 +16,7 @@ from pollflow.cli.session import ProjectLocation
 from pollflow.cli.summary import next_commands
 from pollflow.errors import ExecutionNotExists, FlowNotExists, InvalidArgument
 from pollflow.machine import Status
+from pollflow.store import ExecutionRef
 from tests.contract.conftest import Bench
 from tests.flows import EACH_PASS, PASSES, WAIT
 
@@ -82,6 +83,19 @@ def run(store_url: str, *words: str) -> tuple[int, str]:
 )
 def test_several_flows_and_statuses_are_a_union(filled: Client, filters: dict[str, Any], found: str) -> None:
     assert names(filled, **filters) == found
+
+
+def test_executions_of_one_shard_are_listed_though_it_has_more_than_its_share(bench: Bench) -> None:
+    bench.deploy(WAIT)
+    refs = [ExecutionRef("flow", f"n{number}") for number in range(2000)]
+    crowded = [ref for ref in refs if ref.shard == 3][:60]
+    others = [ref for ref in refs if ref.shard != 3][:20]
+    for ref in [*others[:10], *crowded, *others[10:]]:
+        bench.container.starter.start("flow", {"seconds": 1000}, ref.name)
+        bench.pass_time(1)
+    expected = [*reversed(others[10:]), *reversed(crowded)]
+    for limit in (5, 60, 70):
+        assert bench.container.reading.refs(flow="flow", status=Status.RUNNING, limit=limit) == expected[:limit]
 
 
 def test_pages_of_a_union_do_not_overlap(filled: Client) -> None:
