@@ -16,6 +16,7 @@ NAMES = (
     "peers",
     "history",
     "list",
+    "recovery",
     "codec",
     "plain_celery",
     "long_waits",

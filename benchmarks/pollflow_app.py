@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from celery import Celery
@@ -27,3 +28,10 @@ def status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
     """Return the status of a job that runs for `polls` polls."""
     number = input["number"] + 1
     return {"number": number, "status": "running" if number < input["polls"] else "done"}
+
+
+@pollflow.function("bench/slow_status")
+def slow_status(input: dict[str, Any], context: pollflow.Context) -> dict[str, Any]:
+    """Return the same after a pause, as a call over the network does."""
+    time.sleep(0.02)
+    return status(input, context)
