@@ -17,6 +17,7 @@ NAMES = (
     "history",
     "list",
     "recovery",
+    "growth",
     "codec",
     "plain_celery",
     "long_waits",
