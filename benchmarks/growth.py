@@ -53,11 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Report:
-    """Run the three comparisons."""
+    """Run the comparisons."""
     comparisons = {
         "waiting": _waiting(options),
         "rounds": _rounds(options),
-        "foreach": _foreach(options),
+        "foreach": _foreach(options, same_bytes=False),
+        "foreach, same bytes of input": _foreach(options, same_bytes=True),
     }
     lines = table(comparisons)
     for title, data in comparisons.items():
@@ -176,13 +177,13 @@ def _polling(engine: Engine, polls: int, events: int = 0) -> Callable[[], Callab
     return prepare
 
 
-def _short_foreach(engine: Engine, iterations: int) -> Callable[[], Callable[[], int]]:
-    """Return how a round of whole executions with ten iterations each is prepared."""
+def _short_foreach(engine: Engine, iterations: int, padding: int = 0) -> Callable[[], Callable[[], int]]:
+    """Return how a round of whole executions with ten iterations each is prepared; `padding` bytes are in the input."""
 
     def prepare() -> Callable[[], int]:
         engine.taken()
         for _ in range(iterations // FEW_ITEMS):
-            engine.start("each", FOREACH, {"items": [0] * FEW_ITEMS})
+            engine.start("each", FOREACH, {"items": [0] * FEW_ITEMS, "padding": "x" * padding})
         return lambda: engine.iterate(iterations)
 
     return prepare
@@ -214,8 +215,10 @@ def _rounds(options: argparse.Namespace) -> dict[str, Any]:
         return compared(small, large, "poll", options.rounds)
 
 
-def _foreach(options: argparse.Namespace) -> dict[str, Any]:
+def _foreach(options: argparse.Namespace, *, same_bytes: bool) -> dict[str, Any]:
+    """Compare iterations. Each has the input of its step, with the collection; `same_bytes` pads that of the short."""
     with _engine(0) as engine:
-        small = Case(SMALL, engine, _short_foreach(engine, options.polls))
+        padding = 2 * (options.foreach - FEW_ITEMS) if same_bytes else 0
+        small = Case(SMALL, engine, _short_foreach(engine, options.polls, padding))
         large = Case(LARGE, engine, _long_foreach(engine, options.foreach, options.polls))
         return compared(small, large, "iteration", options.rounds)
