@@ -85,7 +85,7 @@ def _bars(title: str, labels: Sequence[str], values: Mapping[str, Sequence[float
         axes.set_title(title)
         axes.spines[["top", "right"]].set_visible(False)
         if len(values) > 1:
-            axes.legend(frameon=False)
+            figure.legend(loc="outside lower center", ncols=len(values), frameon=False)
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
