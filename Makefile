@@ -9,6 +9,7 @@
 # make chaos      inject faults for DURATION seconds, then check that nothing was lost or done twice
 # make bench      compare transitions, polls and starts with plain Celery in one table; NAME=polls runs one benchmark
 #                 (BENCH_ARGS: its options)
+# make bench-long what takes longer: growth, lists of a million executions, histories, recovery, a day of polling
 # make ready-peers make the environment of the peers in benchmarks: make bench NAME=peers (PostgreSQL must be installed)
 # make clean      remove what was generated; the data of runs in .pollflow/ is kept
 #
@@ -28,6 +29,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 DURATION ?= 180
 SEED ?= 42
 NAME ?= table
+LONG := growth list history recovery day_of_polling
 
 JOBS ?= auto
 IN_PARALLEL := -n $(JOBS) --maxprocesses=4 --dist=worksteal
@@ -50,7 +52,7 @@ BACKEND := $(BIN)/python -c 'import tests.lock as lock; print(*lock.build_requir
 OLDEST := .venvs/oldest
 PEERS := .venvs/peers
 
-.PHONY: demo check test test-all test-rest coverage test-redis-server test-oldest test-pythons chaos bench clean
+.PHONY: demo check test test-all test-rest coverage test-redis-server test-oldest test-pythons chaos bench bench-long clean
 .PHONY: ready ready-oldest ready-pythons ready-peers environments lock check-lock
 
 demo: ready
@@ -127,6 +129,9 @@ chaos: ready
 
 bench: ready
 	$(BIN)/python -m benchmarks $(NAME) $(BENCH_ARGS)
+
+bench-long: ready
+	@set -e; for name in $(LONG); do echo "$$name"; $(BIN)/python -m benchmarks $$name; done
 
 ready: $(READY)
 

@@ -16,6 +16,7 @@ from pollflow.fdl import read_flow
 from pollflow.store import connect
 from pollflow.testing import RunResult, VirtualRun
 
+TARGET_MB = 2
 FLOW = PROJECT / "flows" / "task_polling.yaml"
 
 
@@ -78,6 +79,6 @@ def _lines(data: dict[str, Any]) -> list[str]:
     return [
         f"{data['status']}: {data['loops']} loops, {data['events']} events, {data['virtual_seconds']} virtual seconds",
         f"a loop: {data['first_ms']} ms at the start, {data['last_ms']} ms at the end, ratio {data['ratio']}",
-        f"kept: {sum(kept.values()) / 1e6:.2f} MB {kept}",
+        f"kept: {sum(kept.values()) / 1e6:.2f} MB, target {TARGET_MB} MB {kept}",
         f"a page of 100 old events: {data['page_ms']} ms; slowest command {data['slowest_command_ms']:.1f} ms",
     ]

@@ -192,7 +192,8 @@ class Client:
         """Return up to `limit` executions (1 to 10,000), the latest first, filtered by flow, status and start time.
 
         Of a list of flows or statuses any may apply: `status=["Running", "Failed"]`. `before` needs a time zone.
-        A call takes three round trips, however many executions it returns.
+        A call takes three round trips, however many executions it returns; a fourth if the latest ones are spread
+        unevenly over the shards.
         """
         filters: dict[str, Any] = {
             "flow": flow_filter(flow),
