@@ -34,8 +34,7 @@ def deduplicate(
     With a codec, the detail is a text instead of an object, and has the reason too.
     """
 
-    def digest_of(value: Json) -> str:
-        text = dump_json(value)
+    def digest_of(text: str) -> str:
         digest = sealer.digest(ref, text)
         if digest not in values:
             values[digest] = sealer.seal(ref, VALUE, text, digest)
@@ -108,13 +107,16 @@ def _is_deduplicated(name: str, value: Json) -> bool:
     return name in _DEDUPLICATED and isinstance(value, Mapping)
 
 
-def _object(value: JsonObject, digest_of: Callable[[Json], str]) -> JsonObject:
+def _object(value: JsonObject, digest_of: Callable[[str], str]) -> JsonObject:
     return {key: _value(inner, digest_of) for key, inner in value.items()}
 
 
-def _value(value: Json, digest_of: Callable[[Json], str]) -> Json:
-    marked = _MARK + value if isinstance(value, str) and value.startswith(_MARK) else value
-    return marked if len(dump_json(marked)) <= _LONG else _MARK + digest_of(value)
+def _value(value: Json, digest_of: Callable[[str], str]) -> Json:
+    if isinstance(value, str) and value.startswith(_MARK):
+        marked = _MARK + value
+        return marked if len(dump_json(marked)) <= _LONG else _MARK + digest_of(dump_json(value))
+    text = dump_json(value)  # once, since it may be long
+    return value if len(text) <= _LONG else _MARK + digest_of(text)
 
 
 def _restored(value: Json, value_of: Callable[[str], Json]) -> Json:
