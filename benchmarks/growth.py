@@ -83,9 +83,8 @@ class Engine:
         return self.bench.container.starter.start(flow, input, None)[0].ref
 
     def poll(self, number: int) -> int:
-        """Make a number of polls, of three messages each: wait, status, choice."""
+        """Make a number of polls, of two messages each: the status after a wait, and the choice, which waits again."""
         for _ in range(number):
-            self.bench.handle_next()
             self.bench.pass_time(1)
             self.bench.handle_next()
             self.bench.handle_next()
