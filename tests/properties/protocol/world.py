@@ -305,7 +305,7 @@ def deterministic(world_of: Callable[[], World]) -> Iterator[None]:
         patch.setattr("pollflow.runtime.starting.secrets", random)
         patch.setattr("pollflow.runtime.starting.uuid.uuid4", lambda: SimpleNamespace(hex=world_of().wire.token()))
         patch.setattr("pollflow.runtime.messages.eta_of", eta_of)
-        for module in ("keys", "wakeups", "reading"):
+        for module in ("keys", "encode", "wakeups", "reading"):
             patch.setattr(f"pollflow.store.{module}.SHARDS", 1)
         yield
 
