@@ -163,22 +163,22 @@ def test_the_look_ahead_follows_the_sweep_interval(bench: Bench) -> None:
     assert scores(bench, refs)[0] == 30 - 4.5
 
 
-def test_a_sweep_publishes_all_that_is_due_at_the_same_moment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_publishes_all_that_is_due_at_the_same_moment(server: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than a slice of a shard, in one sweep, with a few round trips for each slice."""
     number = 450
-    bench.deploy(PASSES)
+    server.deploy(PASSES)
     for ref in refs_of_shard_0(number):
-        bench.container.starter.start("flow", {}, ref.name)
-    bench.redis.delete(DEFAULT_QUEUE)
-    bench.pass_time(2.1)
+        server.container.starter.start("flow", {}, ref.name)
+    server.redis.delete(DEFAULT_QUEUE)
+    server.pass_time(2.1)
     trips: list[str] = []
-    execute = type(bench.redis.pipeline())._execute_pipeline
+    execute = type(server.redis.pipeline())._execute_pipeline
 
     def counted(*args: Any, **options: Any) -> Any:
         trips.append("pipeline")
         return execute(*args, **options)
 
-    monkeypatch.setattr(type(bench.redis.pipeline()), "_execute_pipeline", counted)
-    bench.sweep()
-    assert len(etas(bench)) == number
+    monkeypatch.setattr(type(server.redis.pipeline()), "_execute_pipeline", counted)
+    server.sweep()
+    assert len(etas(server)) == number
     assert len(trips) <= 10
