@@ -15,7 +15,9 @@ NAMES = (
     "start",
     "codec",
     "plain_celery",
-    "long_waits",
+    "waiting",
+    "lateness",
+    "burst",
     "day_of_polling",
     "startup",
 )
