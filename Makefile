@@ -9,6 +9,7 @@
 # make chaos      inject faults for DURATION seconds, then check that nothing was lost or done twice
 # make bench      compare transitions, polls and starts with plain Celery in one table; NAME=polls runs one benchmark
 #                 (BENCH_ARGS: its options)
+# make bench-long measure many waits: memory, lateness and bursts; about an hour
 # make clean      remove what was generated; the data of runs in .pollflow/ is kept
 #
 # PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS replaces the selection: make test PYTEST_ARGS=tests/unit
@@ -48,7 +49,7 @@ BACKEND := $(BIN)/python -c 'import tests.lock as lock; print(*lock.build_requir
 # The other environments are not inside .venv, which a first "make ready" clears.
 OLDEST := .venvs/oldest
 
-.PHONY: demo check test test-all test-rest coverage test-redis-server test-oldest test-pythons chaos bench clean
+.PHONY: demo check test test-all test-rest coverage test-redis-server test-oldest test-pythons chaos bench bench-long clean
 .PHONY: ready ready-oldest ready-pythons environments lock check-lock
 
 demo: ready
@@ -118,6 +119,9 @@ chaos: ready
 
 bench: ready
 	$(BIN)/python -m benchmarks $(NAME) $(BENCH_ARGS)
+
+bench-long: ready
+	for name in waiting lateness burst; do $(BIN)/python -m benchmarks $$name || exit 1; done
 
 ready: $(READY)
 
