@@ -1,6 +1,7 @@
 """Throughput while many waits are due at the same moment, or many messages are queued: is it flat until the end?
 
-The rate of each tenth of the executions is printed, in executions per second.
+The rate of each tenth of the executions is printed, in executions per second; then the CPU time and the messages of an
+execution. The end of a wait needs one message; the others were published again.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import argparse
 import sys
 import time
 from itertools import pairwise
+from typing import Any
 
 from redis import Redis
 
-from benchmarks.frame import Report, Site, environment, site
+from benchmarks.frame import WORK, Report, Site, environment, site
 from benchmarks.seeding import seed
 from benchmarks.waiting import FLOW
 from benchmarks.workloads import POOLS, SUCCEEDED
@@ -38,22 +40,24 @@ def run(options: argparse.Namespace) -> Report:
     for name, number, burst in (("waits", options.waits, _waits), ("queued", options.queued, _queued)):
         if number:
             with site() as at:
-                rates = burst(at, number, {"BENCH_ACKS": str(options.acks)})
-            figures[name] = {"executions": number, "per_second": rates}
-            lines.append(f"{name} {number:,}: {' '.join(f'{rate:.0f}' for rate in rates)} per second")
+                found = burst(at, number, {"BENCH_ACKS": str(options.acks)})
+            figures[name] = {"executions": number, **found}
+            rates = " ".join(f"{rate:.0f}" for rate in found["per_second"])
+            cpu = ", ".join(f"{kind} {value:,}" for kind, value in found["cpu_us"].items())
+            lines.append(f"{name} {number:,}: {rates} per second; CPU us: {cpu}; messages: {found['messages']:g}")
             print(lines[-1], file=sys.stderr, flush=True)
     return Report(lines, {"environment": environment(), **figures})
 
 
-def _waits(at: Site, number: int, env: dict[str, str]) -> list[float]:
+def _waits(at: Site, number: int, env: dict[str, str]) -> dict[str, Any]:
     at.start_worker("benchmarks.pollflow_app", *POOLS["prefork"], env=env)
     due = time.time() + LEAD_SECONDS + number / SEEDED_PER_SECOND
     seed(at, "burst", FLOW, number, lambda _: {"seconds": round(due - time.time(), 3)})
     time.sleep(max(0.0, due - time.time()))
-    return tenths(at.redis, number)
+    return _measure(at, number)
 
 
-def _queued(at: Site, number: int, env: dict[str, str]) -> list[float]:
+def _queued(at: Site, number: int, env: dict[str, str]) -> dict[str, Any]:
     # The worker registers its queues and is stopped, so that the starts are queued.
     at.start_worker("benchmarks.pollflow_app", *POOLS["prefork"], env=env)
     at.stop_workers()
@@ -62,7 +66,20 @@ def _queued(at: Site, number: int, env: dict[str, str]) -> list[float]:
         for _ in range(number):
             client.start("queued", {"seconds": 0})
     at.start_worker("benchmarks.pollflow_app", *POOLS["prefork"], env=env)
-    return tenths(at.redis, number)
+    return _measure(at, number)
+
+
+def _measure(at: Site, number: int) -> dict[str, Any]:
+    before, published = at.cpu_seconds(), _published(at.redis)
+    rates = tenths(at.redis, number)
+    after = at.cpu_seconds()
+    cpu_us = {kind: round((after[kind] - before[kind]) / number * 1e6) for kind in WORK}
+    return {"per_second": rates, "cpu_us": cpu_us, "messages": round((_published(at.redis) - published) / number, 2)}
+
+
+def _published(redis: Redis) -> int:
+    statistics: Any = redis.info("commandstats")
+    return int(statistics.get("cmdstat_lpush", {"calls": 0})["calls"])
 
 
 def tenths(redis: Redis, number: int) -> list[float]:

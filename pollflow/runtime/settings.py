@@ -40,8 +40,8 @@ class Settings:
     """The prefix of every key."""
     max_countdown: float = 60.0
     """The longest countdown given to Celery. The visibility timeout must be at least twice as long."""
-    max_countdown_messages: int = 20_000
-    """How many messages with a countdown workers hold in memory, 8 KB each; further waits are left to the sweep."""
+    max_countdown_messages: int = 4_000
+    """How many messages with a countdown workers hold in memory, 8.4 KB each; further waits are left to the sweep."""
     redelivery_timeout: float = 2.0
     """How long after its due time a message is published again, if no worker has begun it."""
     max_redelivery_timeout: float = 600.0

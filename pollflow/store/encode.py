@@ -41,7 +41,7 @@ class Timing:
     """
 
     max_countdown: float = 60
-    max_countdown_messages: int = 20_000
+    max_countdown_messages: int = 4_000
     look_ahead: float = 3
     redelivery_timeout: float = 2
     max_redelivery_timeout: float = 600
