@@ -24,7 +24,7 @@ TENTHS = 10
 INTERVAL_SECONDS = 0.02
 LEAD_SECONDS = 30.0
 """From the start of the seeding to the moment at which the waits are due, at least."""
-SEEDED_PER_SECOND = 800
+SEEDED_PER_SECOND = 400
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

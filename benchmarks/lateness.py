@@ -20,7 +20,7 @@ from benchmarks.waiting import FLOW
 from benchmarks.workloads import pollflow_site
 from pollflow.store import ExecutionRef, Keys
 
-SEEDED_PER_SECOND = 800
+SEEDED_PER_SECOND = 400
 READ_AT_ONCE = 1000
 
 
