@@ -6,12 +6,14 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from benchmarks.frame import Site
 from pollflow.fdl import read_flow
 from pollflow.machine import Arrived, ExecutionInfo, Limits, decide
 from pollflow.machine.decide import begin
+from pollflow.runtime.masking import Mask
 from pollflow.runtime.routes import Routes
 from pollflow.runtime.settings import Settings
 from pollflow.store import Definitions, Directory, Store, commands, connect
@@ -44,7 +46,9 @@ def seed(at: Site, flow_name: str, text: str, number: int, input_of: Callable[[i
     """
     client = connect(at.url)
     routes, stored = Routes.load(Directory(client, Settings().keys))
-    store = BulkStore(client, timing=Settings.load(stored).timing, encode=routes.encode)
+    settings = Settings.load(stored)
+    encode = partial(routes.encode, mask=Mask.of(settings.mask), is_encoded=False)
+    store = BulkStore(client, timing=settings.timing, encode=encode)
     flow, limits = read_flow(text), Limits()
     Definitions(client, store.keys).deploy(flow_name, flow.digest, flow.text, time.time())
     for index in range(number):
