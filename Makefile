@@ -9,7 +9,7 @@
 # make chaos      inject faults for DURATION seconds, then check that nothing was lost or done twice
 # make bench      compare transitions, polls and starts with plain Celery in one table; NAME=polls runs one benchmark
 #                 (BENCH_ARGS: its options)
-# make bench-long what takes longer: growth, lists of a million executions, histories, recovery, a day of polling
+# make bench-long what takes longer: many waits, growth, a million executions, histories, recovery, a day of polling
 # make ready-peers make the environment of the peers in benchmarks: make bench NAME=peers (PostgreSQL must be installed)
 # make clean      remove what was generated; the data of runs in .pollflow/ is kept
 #
@@ -29,7 +29,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 DURATION ?= 180
 SEED ?= 42
 NAME ?= table
-LONG := growth list history recovery day_of_polling
+LONG := waiting lateness burst growth list history recovery day_of_polling
 
 JOBS ?= auto
 IN_PARALLEL := -n $(JOBS) --maxprocesses=4 --dist=worksteal

@@ -20,7 +20,9 @@ NAMES = (
     "growth",
     "codec",
     "plain_celery",
-    "long_waits",
+    "waiting",
+    "lateness",
+    "burst",
     "day_of_polling",
     "startup",
 )

@@ -14,6 +14,8 @@ app = Celery("bench", broker=os.environ["POLLFLOW_REDIS_URL"])
 app.conf.broker_connection_retry_on_startup = True
 if os.environ["BENCH_ACKS"] == "0":
     app.conf.broker_transport_options = {"ack_emulation": False, "visibility_timeout": 3600}
+if "BENCH_COUNTDOWNS" in os.environ:
+    app.conf.pollflow_max_countdown_messages = int(os.environ["BENCH_COUNTDOWNS"])
 pollflow.attach(app)
 
 

@@ -25,6 +25,8 @@ _ORDER = (
     ("max_redelivery_timeout", 1, "redelivery_timeout", "the timeout can double with each lost message"),
 )
 """Settings that must be at least so many times another one, each with its reason."""
+_LOOK_AHEAD_INTERVALS = 3
+"""A wait that was left to the sweep is published so many sweeps before it is due, so that a slow sweep is in time."""
 _MAY_BE_ZERO = {"function_grace"}
 
 
@@ -38,6 +40,8 @@ class Settings:
     """The prefix of every key."""
     max_countdown: float = 60.0
     """The longest countdown given to Celery. The visibility timeout must be at least twice as long."""
+    max_countdown_messages: int = 4_000
+    """How many messages with a countdown workers hold in memory, 8.4 KB each; further waits are left to the sweep."""
     redelivery_timeout: float = 2.0
     """How long after its due time a message is published again, if no worker has begun it."""
     max_redelivery_timeout: float = 600.0
@@ -137,6 +141,8 @@ class Settings:
         """The settings that the store uses."""
         return Timing(
             max_countdown=self.max_countdown,
+            max_countdown_messages=self.max_countdown_messages,
+            look_ahead=min(self.max_countdown, _LOOK_AHEAD_INTERVALS * self.sweep_interval),
             redelivery_timeout=self.redelivery_timeout,
             max_redelivery_timeout=self.max_redelivery_timeout,
             lease=self.lease,

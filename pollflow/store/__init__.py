@@ -9,6 +9,7 @@ from pollflow.store.compaction import is_time_to_compact
 from pollflow.store.connection import Connection, connect
 from pollflow.store.definitions import Definitions, FlowRecord, similar_flow
 from pollflow.store.directory import Directory
+from pollflow.store.due_entries import DueEntry, StoredEntry
 from pollflow.store.encode import Timing
 from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys, WakeUp
 from pollflow.store.messages import Carried, EncodedMessage, Message, MessageKey
@@ -39,6 +40,7 @@ from pollflow.store.state import dump_json
 from pollflow.store.store import Store
 from pollflow.store.transitions import MAX_PARENTS
 from pollflow.store.urls import RedisLocation
+from pollflow.store.wakeups import Redelivery
 
 __all__ = [
     "CLEAR",
@@ -63,6 +65,7 @@ __all__ = [
     "Connection",
     "Definitions",
     "Directory",
+    "DueEntry",
     "Early",
     "EncodedMessage",
     "ExecutionKey",
@@ -77,6 +80,7 @@ __all__ = [
     "ParentLink",
     "QueueReader",
     "Reading",
+    "Redelivery",
     "RedisLocation",
     "Refusal",
     "RetryPolicy",
@@ -88,6 +92,7 @@ __all__ = [
     "Stale",
     "Started",
     "Store",
+    "StoredEntry",
     "StoredEvent",
     "Timing",
     "WakeUp",

@@ -83,7 +83,7 @@ class Commits(Core):
             values=values,
             outbox_entry=commands.OutboxText(outbox_entry.token, str(outbox_entry.ref)) if outbox_entry else None,
             next=encoded.entry,
-            max_countdown=self.timing.max_countdown,
+            countdown_limits=self.timing.countdown_limits,
             redelivery_timeout=self.timing.redelivery_timeout,
         )
         keys = script_keys.advance_keys(self.keys, key.ref, key.frame, self._queue(key.ref, encoded.queue))
@@ -122,7 +122,7 @@ class Commits(Core):
             children=tuple(self._child(key.ref, child, encoded, values) for child, encoded in children),
             values=values,
             message=message_text(own_encoded),
-            max_countdown=self.timing.max_countdown,
+            countdown_limits=self.timing.countdown_limits,
             redelivery_timeout=self.timing.redelivery_timeout,
         )
         own_queue = self._queue(key.ref, own_encoded.queue if own_encoded else None)

@@ -18,8 +18,8 @@ from pollflow.machine import (
     ScheduleStep,
 )
 from pollflow.store.codec import CLEAR, STATE, Sealer
-from pollflow.store.commands import MessageText, NextEntry
-from pollflow.store.keys import ExecutionKey, ExecutionRef
+from pollflow.store.commands import CountdownLimits, MessageText, NextEntry
+from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef
 from pollflow.store.messages import Carried, Encode, EncodedMessage, Message, MessageKey
 from pollflow.store.state import ENCODED, LAYOUT, dump_metadata, dump_state
 from pollflow.store.values import NO_EXECUTION, deduplicate
@@ -33,18 +33,26 @@ class Timing:
     """When entries need attention, in seconds.
 
     `max_countdown`: the longest countdown that is published; longer waits stay in the wake-up index until
-    they are within it.
+    they are within it. `max_countdown_messages`: how many messages wait for their countdown at once; other waits stay
+    in the index until `look_ahead` before they are due.
     `redelivery_timeout`: how long after its due time a message is published again; doubled each time up to
     `max_redelivery_timeout`. `lease`: how long a call may run without a renewal by its worker.
     `retention`: how long an ended execution is kept. `max_concurrency`: how many children of a step run at once.
     """
 
     max_countdown: float = 60
+    max_countdown_messages: int = 4_000
+    look_ahead: float = 3
     redelivery_timeout: float = 2
     max_redelivery_timeout: float = 600
     lease: float = 3
     retention: float = 30 * 86_400
     max_concurrency: int = 100
+
+    @property
+    def countdown_limits(self) -> CountdownLimits:
+        """The limits of one shard."""
+        return CountdownLimits(self.max_countdown, -(-self.max_countdown_messages // SHARDS), self.look_ahead)
 
 
 @dataclass(frozen=True, slots=True)

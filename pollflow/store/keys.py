@@ -147,6 +147,10 @@ class Keys:
         """Sorted set, permanent: the wake-up index, `REF|ID.INCARNATION|FRAME` or `…|!JOB` by the time of attention."""
         return self._of(shard, "wake")
 
+    def countdowns(self, shard: int) -> str:
+        """Sorted set: `REF|ID.INCARNATION|FRAME` of messages with a countdown, by due time. Until the last is due."""
+        return self._of(shard, "countdowns")
+
     def indexes(self, ref: ExecutionRef, status: Status) -> tuple[str, str]:
         """Sorted sets, permanent: the refs of executions by their start. Those that the status decides."""
         return self.index(ref.shard, None, status), self.index(ref.shard, ref.flow, status)

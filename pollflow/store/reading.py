@@ -15,8 +15,9 @@ from pollflow.store.clock import Clock
 from pollflow.store.codec import CLEAR, RESULT, VALUE, Sealer
 from pollflow.store.compaction import BLOCK, expand
 from pollflow.store.connection import Connection
+from pollflow.store.due_entries import StoredEntry, read_entries
 from pollflow.store.history_page import read_page
-from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys
+from pollflow.store.keys import SHARDS, ExecutionKey, ExecutionRef, Keys, WakeUp
 from pollflow.store.records import (
     ExecutionRecord,
     FrameRecord,
@@ -116,6 +117,10 @@ class Reading:
             found = pipe.execute() if names else []
         hashes = dict(zip(names, found, strict=True))
         return _Prefetched(self.client, self.keys, self.clock, self.sealer, hashes=hashes)
+
+    def due_entries(self, wake_ups: Sequence[WakeUp]) -> list[StoredEntry]:
+        """Return what the sweep needs of these frames, in the same order; one round trip."""
+        return read_entries(self.client, self.keys, wake_ups)
 
     def parent_links(self, ref: ExecutionRef) -> tuple[ParentLink, ...]:
         """Return the steps that wait for the end of an execution."""

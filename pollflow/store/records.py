@@ -218,7 +218,7 @@ class FrameRecord:
     @property
     def next_delivery(self) -> str:
         """What tells the next message of the entry from those published so far; empty for the first one."""
-        return str(self.sent + 1) if self.sent else ""
+        return next_delivery(self.sent)
 
     @classmethod
     def load(cls, ref: ExecutionRef, frame: str, fields: Mapping[str, str], sealer: Sealer) -> FrameRecord:
@@ -252,6 +252,11 @@ class FrameRecord:
         """The frame's state. Raises UnreadableRecord for one of a later layout, MissingKey, and DamagedRecord."""
         text = self.sealer.open(self.ref, STATE, self.encoded_state, self.frame)
         return load_state(self.frame, self.layout, text)
+
+
+def next_delivery(sent: int) -> str:
+    """Return what tells the next message of an entry from those published so far; empty for the first one."""
+    return str(sent + 1) if sent else ""
 
 
 @dataclass(frozen=True, slots=True)

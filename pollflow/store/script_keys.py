@@ -30,6 +30,7 @@ def start_keys(keys: Keys, ref: ExecutionRef, queue: str) -> NamedKeys:
         "queue": queue,
         "cancellations": keys.cancellations(ref),
         "parents": keys.parents(ref),
+        "countdowns": keys.countdowns(ref.shard),
     }
 
 
@@ -46,6 +47,7 @@ def advance_keys(keys: Keys, ref: ExecutionRef, frame: str, queue: str) -> Named
         "queue": queue,
         "results": keys.results(ref, frame),
         "outbox": keys.outbox(ref),
+        "countdowns": keys.countdowns(ref.shard),
     }
 
 
@@ -58,6 +60,7 @@ def fan_out_keys(
         **commit_keys(keys, ref, frame),
         "queue": queue,
         "frames": keys.frames(ref),
+        "countdowns": keys.countdowns(ref.shard),
         "child_keys": child_keys,
     }
 

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar
 
-from pollflow.errors import NotDurable
+from pollflow.errors import NotDurable, StoreUnavailable
 from pollflow.store.clock import Clock
 from pollflow.store.commands import Script
 from pollflow.store.connection import STORE_ERRORS, Connection, unavailable
@@ -48,6 +48,17 @@ class Scripts:
                 self._script(script.NAME)(keys=key_list(script, keys), args=self._arguments(script), client=pipe)
             replies = pipe.execute()
         return [decode_reply(script, reply) for (script, _), reply in zip(scripts, replies, strict=True)]
+
+    def run_each(self, scripts: Sequence[tuple[Script[R], NamedKeys]]) -> list[R | StoreUnavailable]:
+        """Run scripts in one round trip. Return the reply or the error of each. Raises StoreUnavailable."""
+        with translated(), self._client.pipeline(transaction=False) as pipe:
+            for script, keys in scripts:
+                self._script(script.NAME)(keys=key_list(script, keys), args=self._arguments(script), client=pipe)
+            replies = pipe.execute(raise_on_error=False)
+        return [
+            unavailable(reply) if isinstance(reply, Exception) else decode_reply(script, reply)
+            for (script, _), reply in zip(scripts, replies, strict=True)
+        ]
 
     def run_durably(self, script: Script[R], keys: NamedKeys, durability: Durability) -> tuple[R, NotDurable | None]:
         """Run a script and wait for the append-only file; the error is set if the file does not acknowledge.

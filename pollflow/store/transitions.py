@@ -63,7 +63,7 @@ class Transitions(Commits):
             events=encode_events(decision.history, values, self.sealer, ref),
             values=values,
             next=encoded.entry,
-            max_countdown=self.timing.max_countdown,
+            countdown_limits=self.timing.countdown_limits,
             redelivery_timeout=self.timing.redelivery_timeout,
         )
         queue = self._queue(ref, encoded.queue)

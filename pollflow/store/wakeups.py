@@ -6,7 +6,9 @@ These methods move a wake-up or publish a message again. None of them makes a tr
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TypeAlias
 
+from pollflow.errors import StoreUnavailable
 from pollflow.store import commands
 from pollflow.store.core import Core
 from pollflow.store.encode import layout_of, message_text
@@ -19,6 +21,9 @@ _KEEP_CANCELLATION_SECONDS = 86_400
 """A worker that was paused before it starts a sub-flow resumes within this time."""
 _RENEWED_AT_ONCE = 500
 """The leases renewed in one round trip."""
+
+Redelivery: TypeAlias = tuple[commands.Redeliver, dict[str, str]]
+"""A prepared script and its keys."""
 
 
 class WakeUps(Core):
@@ -60,6 +65,16 @@ class WakeUps(Core):
         the message; otherwise the message counts as lost, and the time until the next redelivery doubles.
         `reason` says for users why it returns the message.
         """
+        return self._run(*self.redelivery(message, sent, oldest_in_queue, is_returned=is_returned, reason=reason))
+
+    def redeliver_all(self, prepared: Sequence[Redelivery]) -> list[commands.RedeliverReply | StoreUnavailable]:
+        """Run what `redelivery` has prepared, in one round trip. Return the reply or the error of each."""
+        return self.scripts.run_each(prepared) if prepared else []
+
+    def redelivery(
+        self, message: Message, sent: int, oldest_in_queue: float | None, *, is_returned: bool = False, reason: str = ""
+    ) -> Redelivery:
+        """Prepare what `redeliver` does; this sends nothing. Its arguments are those of `redeliver`."""
         key, encoded = message.key, self._encoded(message)
         script = commands.Redeliver(
             execution=key.execution,
@@ -70,11 +85,12 @@ class WakeUps(Core):
             is_returned=is_returned,
             reason=reason,
             message=message_text(encoded),
-            max_countdown=self.timing.max_countdown,
+            countdown_limits=self.timing.countdown_limits,
             redelivery_timeout=self.timing.redelivery_timeout,
             max_redelivery_timeout=self.timing.max_redelivery_timeout,
         )
-        return self._run(script, self._publishing_keys(key, encoded.queue if encoded else None))
+        keys = self._publishing_keys(key, encoded.queue if encoded else None)
+        return script, {**keys, "countdowns": self.keys.countdowns(key.ref.shard)}
 
     def release(
         self, message: Message, nonce: str, *, is_counted: bool, reason: str = ""

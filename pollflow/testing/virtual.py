@@ -37,6 +37,7 @@ from pollflow.testing.stimuli import STIMULI, Stimulus, Stop
 _WORKER = "virtual"
 _FOREVER_SECONDS = 1e10
 """Longer than any run, so that no lease expires and no execution is purged during the run."""
+_ANY_NUMBER = 1 << 40
 
 
 class VirtualRun:
@@ -101,6 +102,7 @@ class VirtualRun:
             retention=_FOREVER_SECONDS,
             lease=_FOREVER_SECONDS,
             max_countdown=_FOREVER_SECONDS,
+            max_countdown_messages=_ANY_NUMBER,
             max_execution_time=_FOREVER_SECONDS,
             max_payload_bytes=limits.payload_bytes,
             max_events=limits.events,

@@ -18,6 +18,8 @@ from tests.chaos.ledger import ACKS, LEDGER_URL, SLOT, Ledger
 CONF = {
     # Shorter than some waits of the load, so that these have no message on the way.
     "pollflow_max_countdown": 6,
+    # A few for each shard: some waits have a message with a countdown, others are left to the sweep.
+    "pollflow_max_countdown_messages": 64,
     # Frequent faults would otherwise exceed the limit of crashes of one call.
     "pollflow_max_crashes": 60,
 }

@@ -46,10 +46,10 @@ def test_a_sweep_without_redis_raises_store_unavailable(bench: Bench, monkeypatc
     bench.start(PASSES)
     bench.pass_time(3)
 
-    def frame(*_: object) -> None:
+    def due_entries(*_: object) -> None:
         raise StoreUnavailable
 
-    monkeypatch.setattr(Reading, "frame", frame)
+    monkeypatch.setattr(Reading, "due_entries", due_entries)
     with pytest.raises(StoreUnavailable):
         bench.sweep()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pollflow.runtime.settings import Settings
 from tests.flows import ASK, CAUGHT_TIMEOUT, TASK
 from tests.properties.protocol.explore import Explorer
 from tests.properties.protocol.rules import Rules
@@ -42,6 +43,18 @@ steps:
   - {type: choice, name: Look, choices: [{condition: $.v == 1, goto: Done}]}
   - {type: fail, name: Broken}
   - {type: pass, name: Done}
+"""
+EACH_WAITS = """
+version: v1
+type: flow
+steps:
+  - type: foreach
+    name: Each
+    iterationMapping: {collection: $.items, item: item}
+    steps:
+      - {type: wait, name: Wait, duration: 5}
+      - {type: task, name: Call, resourceArn: "acs:fc:::services/s/functions/item"}
+    outputMappings: [{target: all, source: "$local[*].v"}]
 """
 EACH = """
 version: v1
@@ -171,6 +184,17 @@ add_scenario(
     calls=frozenset({"Call/r.1", "Call/r.1/2"}),
 )
 
+add_scenario(
+    "a foreach of two waits, one message with a countdown",
+    _EACH,
+    flow=EACH_WAITS,
+    input={"items": [1, 2]},
+    outputs=({"all": [10, 20]},),
+    settings={"max_countdown_messages": 1},
+    calls=frozenset({"Call/r.1.0.2", "Call/r.1.1.2"}),
+    counts={"IterationEntered": 2, "TaskSucceeded": 2, "IterationExited": 2, "StepExited": 5},
+)
+
 _INLINE = {"inline_steps": True}
 _INLINE_COUNTS = {"TaskSucceeded": 2, "StepExited": 5, "ExecutionSucceeded": 1}
 add_scenario("inline steps, one fault", _THREE, flow=INLINE, settings=_INLINE, counts=_INLINE_COUNTS, is_complete=True)
@@ -211,7 +235,12 @@ def test_every_schedule_ends_as_the_machine_decides(name: str, world_of: Callabl
     world.container.starter.start("flow", scenario.input, "x")
     explorer = Explorer(
         world,
-        Rules(scenario.outputs, scenario.calls, scenario.counts),
+        Rules(
+            scenario.outputs,
+            scenario.calls,
+            scenario.counts,
+            scenario.settings.get("max_countdown_messages", Settings().max_countdown_messages),
+        ),
         faults=scenario.faults + _MORE_FAULTS,
         stops=scenario.stops,
         pauses=scenario.pauses,

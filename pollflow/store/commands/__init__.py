@@ -6,6 +6,7 @@ The header of each script lists the same names; a test compares them. Times and 
 from pollflow.store.commands.base import (
     CarriedText,
     Conflict,
+    CountdownLimits,
     Done,
     Gone,
     Late,
@@ -90,6 +91,7 @@ __all__ = [
     "Conflict",
     "CountError",
     "CountJobError",
+    "CountdownLimits",
     "Counted",
     "Crowded",
     "Done",

@@ -87,6 +87,19 @@ class MessageText:
     tail: str
 
 
+@dataclass(frozen=True, slots=True)
+class CountdownLimits:
+    """Which waits are published with a countdown: of at most `longest` seconds, and at most `number` per shard.
+
+    Waits of more than `look_ahead` seconds get at most half of the number. What exceeds the number is published by the
+    sweep, `look_ahead` seconds before it is due.
+    """
+
+    longest: float
+    number: int
+    look_ahead: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextEntry:
     """What a frame does next. `kind` is what it waits for: `step`, `call`, `report` or `children`.

@@ -9,6 +9,7 @@ from typing import ClassVar, TypeAlias
 from pollflow.store.commands.base import (
     CarriedText,
     Conflict,
+    CountdownLimits,
     Gone,
     Late,
     Leased,
@@ -61,7 +62,7 @@ class Start(Script[StartDone | Exists | Cancelled | Crowded]):
     NAME: ClassVar[str] = "start"
     KEYS: ClassVar[tuple[str, ...]] = (
         *("execution", "frame", "history", "values", "frames", "wake", "queue", "cancellations", "parents"),
-        *("index", "flow_index", "status_index", "status_flow_index"),
+        *("countdowns", "index", "flow_index", "status_index", "status_flow_index"),
     )
     REPLIES: ClassVar[tuple[type, ...]] = (StartDone, Exists, Cancelled, Crowded)
     execution: ExecutionKey
@@ -72,7 +73,7 @@ class Start(Script[StartDone | Exists | Cancelled | Crowded]):
     events: tuple[str, ...]
     values: Mapping[str, str]
     next: NextEntry
-    max_countdown: float
+    countdown_limits: CountdownLimits
     redelivery_timeout: float
 
 
@@ -170,7 +171,7 @@ class Advance(Script[AdvanceDone | Conflict | Late | Stale | Unclaimed]):
 
     NAME: ClassVar[str] = "advance"
     KEYS: ClassVar[tuple[str, ...]] = (
-        *("execution", "frame", "history", "values", "wake", "queue", "results", "outbox"),
+        *("execution", "frame", "history", "values", "wake", "queue", "results", "outbox", "countdowns"),
     )
     REPLIES: ClassVar[tuple[type, ...]] = (Stale, Late, Unclaimed, Conflict, AdvanceDone)
     execution: ExecutionKey
@@ -187,7 +188,7 @@ class Advance(Script[AdvanceDone | Conflict | Late | Stale | Unclaimed]):
     values: Mapping[str, str]
     outbox_entry: OutboxText | None
     next: NextEntry
-    max_countdown: float
+    countdown_limits: CountdownLimits
     redelivery_timeout: float
 
 
@@ -215,7 +216,7 @@ class FanOut(Script[FanOutDone | Conflict | Stale | Unclaimed]):
 
     NAME: ClassVar[str] = "fan_out"
     KEYS: ClassVar[tuple[str, ...]] = (
-        *("execution", "frame", "history", "values", "wake", "queue", "frames", "child_keys*"),
+        *("execution", "frame", "history", "values", "wake", "queue", "frames", "countdowns", "child_keys*"),
     )
     REPLIES: ClassVar[tuple[type, ...]] = (Stale, Unclaimed, Conflict, FanOutDone)
     execution: ExecutionKey
@@ -235,7 +236,7 @@ class FanOut(Script[FanOutDone | Conflict | Stale | Unclaimed]):
     values: Mapping[str, str]
     message: MessageText | None
     children: tuple[Child, ...]
-    max_countdown: float
+    countdown_limits: CountdownLimits
     redelivery_timeout: float
 
 

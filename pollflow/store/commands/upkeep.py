@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
-from pollflow.store.commands.base import Done, Leased, MessageText, Script, Stale
+from pollflow.store.commands.base import CountdownLimits, Done, Leased, MessageText, Script, Stale
 from pollflow.store.keys import ExecutionKey
 
 
@@ -38,7 +38,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The wait is not within the maximum countdown yet."""
+    """The wait is left to a later sweep."""
 
     NAME: ClassVar[str] = "later"
 
@@ -59,7 +59,7 @@ class Redeliver(Script[RedeliverReply]):
     """Publishes an entry's message again. `sent`: how often it was published when the caller read the frame."""
 
     NAME: ClassVar[str] = "redeliver"
-    KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake", "queue")
+    KEYS: ClassVar[tuple[str, ...]] = ("execution", "frame", "wake", "countdowns", "queue")
     REPLIES: ClassVar[tuple[type, ...]] = (Stale, Queued, Later, Leased, Sent)
     execution: ExecutionKey
     frame: str
@@ -69,7 +69,7 @@ class Redeliver(Script[RedeliverReply]):
     is_returned: bool
     reason: str
     message: MessageText | None
-    max_countdown: float
+    countdown_limits: CountdownLimits
     redelivery_timeout: float
     max_redelivery_timeout: float
 

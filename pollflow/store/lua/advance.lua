@@ -1,6 +1,6 @@
 -- Commits a transition after which the frame continues.
--- KEYS execution frame history values wake queue results outbox
--- ARGS ref id incarnation frame token nonce join_nonce carried is_result expected_events inline_nonce lease_seconds events values outbox_entry next max_countdown redelivery_timeout
+-- KEYS execution frame history values wake queue results outbox countdowns
+-- ARGS ref id incarnation frame token nonce join_nonce carried is_result expected_events inline_nonce lease_seconds events values outbox_entry next countdown_limits redelivery_timeout
 -- REPLY stale
 -- REPLY late
 -- REPLY unclaimed
@@ -33,7 +33,7 @@ if verdict == 'fresh' then
     redis.call('HSET', outbox, args.outbox_entry.token, args.outbox_entry.ref)
     redis.call('ZADD', wake, text(now), member('!outbox'))
   end
-  unpublished = schedule_next(frame, args.frame, wake, queue, args.next, now, last)
+  unpublished = schedule_next(frame, args.frame, wake, KEYS[9], queue, args.next, now, last)
   if args.inline_nonce and args.next.kind == 'call' then
     lease_call(execution, frame, args.frame, history, wake, args.inline_nonce, now)
   end

@@ -1,12 +1,13 @@
 -- Commits the next slice of children of a map step. The frame's token stays while children run, so that their ends can
 -- name it. The number of children made and the latest claim guard against making a slice twice.
--- KEYS execution frame history values wake queue frames child_keys*
--- ARGS ref id incarnation frame token join_nonce carried expected_events joining_token total made max_concurrency layout state metadata events values message children max_countdown redelivery_timeout
+-- KEYS execution frame history values wake queue frames countdowns child_keys*
+-- ARGS ref id incarnation frame token join_nonce carried expected_events joining_token total made max_concurrency layout state metadata events values message children countdown_limits redelivery_timeout
 -- REPLY stale
 -- REPLY unclaimed
 -- REPLY conflict events
 -- REPLY done unpublished unpublished_children
 local frame, history, values, wake, queue, frames = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local countdowns = KEYS[8]
 local execution = find_execution(KEYS[1])
 local is_joining = args.token == args.joining_token
 local found = read(frame, 'made', 'ended', 'last')
@@ -45,10 +46,10 @@ else
 end
 local unpublished_children = {}
 for index, child in ipairs(args.children) do
-  local key, child_queue = KEYS[6 + 2 * index], KEYS[7 + 2 * index]
+  local key, child_queue = KEYS[7 + 2 * index], KEYS[8 + 2 * index]
   redis.call('SADD', frames, child.frame)
   local child_last = append(execution, history, child.events, last, now)
-  unpublished_children[index] = schedule_next(key, child.frame, wake, child_queue, child.next, now, child_last)
+  unpublished_children[index] = schedule_next(key, child.frame, wake, countdowns, child_queue, child.next, now, child_last)
   redis.call('HSET', key, 'parent_token', args.joining_token, 'parent_metadata', args.metadata)
 end
 return reply('done', {unpublished = unpublished, unpublished_children = unpublished_children})

@@ -111,14 +111,38 @@ local function publish(queue, message, now)
   return 0
 end
 
--- Sets what a frame does next: its state, what it waits for, and its wake-up; publishes a message that is due within
--- the maximum countdown. `next` is a NextEntry (store/commands/base.py). Returns 1 if the caller has to publish the message.
-local function schedule_next(frame, name, wake, queue, next, now, last)
+-- Returns nil if the message of an entry may be published now; otherwise when the sweep decides again. A worker holds
+-- messages with a countdown in memory, so their number is limited. Waits beyond the look-ahead get only half of it: they
+-- would occupy it for long, and make short waits late.
+local function defer_until(countdowns, name, due, now)
+  local limits, left = args.countdown_limits, due - now
+  if left <= 0 then
+    return nil
+  end
+  left = left - 0.001 -- scores are rounded
+  if left > limits.longest then
+    return due - limits.longest
+  end
+  local is_near = left <= limits.look_ahead
+  local held = redis.call('ZCOUNT', countdowns, '(' .. text(now), '+inf')
+  if held >= limits.number * (is_near and 1 or 0.5) then
+    return is_near and due or due - limits.look_ahead
+  end
+  redis.call('ZADD', countdowns, text(due), member(name))
+  redis.call('ZREMRANGEBYSCORE', countdowns, '-inf', text(now))
+  redis.call('PEXPIRE', countdowns, math.ceil(limits.longest * 1000))
+  return nil
+end
+
+-- Sets what a frame does next: its state, what it waits for, and its wake-up; publishes its message unless the wait is
+-- left to the sweep. `next` is a NextEntry (store/commands/base.py). Returns 1 if the caller has to publish the message.
+local function schedule_next(frame, name, wake, countdowns, queue, next, now, last)
   local due = next.at and math.max(now, next.at) or now + next.after
   -- An entry that is due at once stores 0: it is not early if the clock goes back.
   local stored_due = due > now and text(due) or '0'
   local has_message = next.kind == 'step' or next.kind == 'call'
-  local is_sent = has_message and due - now <= args.max_countdown
+  local deferred_until = has_message and defer_until(countdowns, name, due, now)
+  local is_sent = has_message and not deferred_until
   redis.call('HDEL', frame, 'timeout', 'total', 'made', 'ended', 'max_concurrency', 'notified', 'join_nonce',
     'not_counted', 'reason', 'refused_at', 'losses', 'engine_errors')
   if next.kind ~= 'report' then
@@ -134,7 +158,7 @@ local function schedule_next(frame, name, wake, queue, next, now, last)
   if is_sent then
     score = text(due + args.redelivery_timeout)
   elseif has_message then
-    score = text(due - args.max_countdown)
+    score = text(deferred_until)
   end
   if score then
     redis.call('ZADD', wake, score, member(name))

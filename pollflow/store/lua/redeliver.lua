@@ -1,13 +1,13 @@
--- Publishes an entry's message again, or for the first time when a long wait comes within the maximum countdown. Each
--- lost message doubles the time until the next one counts as lost. `reason` says why a worker returns it, for users.
--- KEYS execution frame wake queue
--- ARGS ref id incarnation frame token sent oldest_in_queue is_returned reason message max_countdown redelivery_timeout max_redelivery_timeout
+-- Publishes an entry's message again, or for the first time if its wait was left to the sweep. Each lost message doubles
+-- the time until the next one counts as lost. `reason` says why a worker returns it, for users.
+-- KEYS execution frame wake countdowns queue
+-- ARGS ref id incarnation frame token sent oldest_in_queue is_returned reason message countdown_limits redelivery_timeout max_redelivery_timeout
 -- REPLY stale
 -- REPLY queued
 -- REPLY later
 -- REPLY leased
 -- REPLY sent unpublished
-local frame, wake, queue = KEYS[2], KEYS[3], KEYS[4]
+local frame, wake, countdowns, queue = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local execution = find_execution(KEYS[1])
 local found = read(frame, 'token', 'kind', 'sent', 'sent_at', 'claim', 'lease', 'deadline', 'due', 'losses')
 if not execution or not execution.is_running or found.token ~= args.token or found.kind == 'report'
@@ -25,9 +25,10 @@ if claim ~= '' and lease > now then
   return reply('leased')
 end
 local due = tonumber(found.due)
-if args.sent == 0 and due - now > args.max_countdown then
-  -- The frame began a new wait after the sweep had read it.
-  wake_after(due - args.max_countdown - now)
+-- A message that was published before and comes back early is counted already.
+local deferred_until = args.sent == 0 and defer_until(countdowns, args.frame, due, now)
+if deferred_until then
+  wake_after(deferred_until - now)
   return reply('later')
 end
 -- The queue is first in, first out, so a message newer than the oldest one is still in it. The message of a call whose

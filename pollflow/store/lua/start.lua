@@ -1,6 +1,6 @@
 -- Starts an execution, unless its ref is in use.
--- KEYS execution frame history values frames wake queue cancellations parents index flow_index status_index status_flow_index
--- ARGS ref id incarnation fields time_limit parent_link max_parents events values next max_countdown redelivery_timeout
+-- KEYS execution frame history values frames wake queue cancellations parents countdowns index flow_index status_index status_flow_index
+-- ARGS ref id incarnation fields time_limit parent_link max_parents events values next countdown_limits redelivery_timeout
 -- REPLY started unpublished
 -- REPLY exists id incarnation status
 -- REPLY cancelled
@@ -37,7 +37,7 @@ redis.call('HSET', execution, 'id', args.id, 'incarnation', args.incarnation, 's
 keep_values(values)
 local last = append({key = execution, at = 0, events = 0}, history, args.events, 0, now)
 redis.call('SADD', frames, 'r')
-for index = 10, #KEYS do
+for index = 11, #KEYS do
   redis.call('ZADD', KEYS[index], text(now), args.ref)
 end
 redis.call('ZADD', wake, text(now + args.time_limit), member('!deadline'))
@@ -46,4 +46,4 @@ if link then
   redis.call('HSET', parents, link.token, notify)
   redis.call('ZADD', wake, text(now), member('!orphan'))
 end
-return reply('started', {unpublished = schedule_next(frame, 'r', wake, queue, args.next, now, last)})
+return reply('started', {unpublished = schedule_next(frame, 'r', wake, KEYS[10], queue, args.next, now, last)})

@@ -30,6 +30,7 @@ class Rules:
     outputs: tuple[Any, ...]
     keys: frozenset[str]
     counts: dict[str, int] = field(default_factory=dict)
+    max_countdown_messages: int = 1_000
 
     def check_step(self, before: State, after: State, wire: Wire) -> Trace:
         """Check one step and return the trace with its additions."""
@@ -43,6 +44,7 @@ class Rules:
         if after.snapshot is not before.snapshot:
             self._check_history(before, after)
             self._check_wake_ups(after)
+            self._check_countdowns(after)
         return trace
 
     @staticmethod
@@ -94,6 +96,12 @@ class Rules:
             if execution["status"] != "Running" and _member(ref, executions, "!purge") not in wakes:
                 raise RuleViolated(f"no purge is scheduled for {ref}")
 
+    def _check_countdowns(self, state: State) -> None:
+        # A message that a fault has doubled, or that was returned early, counts once.
+        held = {(message.key.ref, message.key.frame) for message in state.snapshot.messages if message.eta > state.now}
+        if len(held) > self.max_countdown_messages:
+            raise RuleViolated(f"{len(held)} messages with a countdown: {held}")
+
     def end(self, world: World, state: State) -> str:
         """Check the end of a schedule and return the result of the execution."""
         executions = state.snapshot.of("execution")
@@ -104,7 +112,7 @@ class Rules:
         if output not in self.outputs:
             raise RuleViolated(f"ended with {output}")
         left = {key.split(":")[2] for key in state.snapshot.content if "{0}" in key}
-        if not left <= {"execution", "history", "values", "index", "wake", "cancellations", "parents"}:
+        if not left <= {"execution", "history", "values", "index", "wake", "cancellations", "parents", "countdowns"}:
             raise RuleViolated(f"left over: {sorted(state.snapshot.content)}")
         if set(state.snapshot.wakes) != {_member(ref, executions, "!purge") for ref in executions}:
             raise RuleViolated(f"wake-ups left over: {state.snapshot.wakes}")
@@ -124,8 +132,9 @@ class Rules:
         world.clock.frozen_at = (world.clock.frozen_at or 0.0) + _YEAR
         world.wire.connect(Process("sweep", "sweep"), False, retrying=True)
         world.container.sweeper.sweep(at_once=True)
-        # A cancellation of a sub-flow that was never started expires.
-        left = [key for key in world.redis.keys("*") if "{0}" in key and ":cancellations:" not in key]
+        # A cancellation of a sub-flow that was never started expires, and so do countdowns.
+        expiring = (":cancellations:", ":countdowns")
+        left = [key for key in world.redis.keys("*") if "{0}" in key and not any(kind in key for kind in expiring)]
         if left:
             raise RuleViolated(f"left over after the purge: {left}")
 

@@ -237,8 +237,10 @@ class Wire:
     def register_script(self, text: str) -> Callable[..., Any]:
         script, name = self.world.redis.register_script(text), _names()[text]
 
-        def run(keys: Any, args: Any, **options: Any) -> Any:
-            return self.send(name, lambda: script(keys=keys, args=args, **options), info=(keys, json.loads(args[1])))
+        def run(keys: Any, args: Any, client: Any = None) -> Any:
+            if client is not None:  # a part of a pipeline
+                return script(keys=keys, args=args, client=client)
+            return self.send(name, lambda: script(keys=keys, args=args), info=(keys, json.loads(args[1])))
 
         return run
 
@@ -246,10 +248,29 @@ class Wire:
         return self.send("hscan", lambda: list(self.world.redis.hscan_iter(*args, **options)))
 
     def pipeline(self, **options: Any) -> Any:
-        """Return a pipeline whose execution is one command: the engine only reads in pipelines."""
+        """Return a pipeline whose execution is one command.
+
+        The engine only reads in pipelines. A sweep publishes what it took from one shard, each message by itself.
+        """
         pipe = self.world.redis.pipeline(**options)
         execute = pipe.execute
-        pipe.execute = lambda: self.send("pipeline", execute) if self.is_observed else execute()  # type: ignore[method-assign]
+
+        def run(raise_on_error: bool) -> Any:
+            commands, scripts = list(pipe.command_stack), set(pipe.scripts)
+            try:
+                return execute(raise_on_error)
+            finally:  # it may be sent twice
+                pipe.command_stack, pipe.scripts = commands, scripts
+
+        def send(raise_on_error: bool = True) -> Any:
+            if not self.is_observed:
+                return execute(raise_on_error)
+            try:
+                return self.send("pipeline", lambda: run(raise_on_error))
+            finally:
+                pipe.reset()
+
+        pipe.execute = send  # type: ignore[method-assign]
         return pipe
 
     def __getattr__(self, name: str) -> Any:
@@ -305,7 +326,7 @@ def deterministic(world_of: Callable[[], World]) -> Iterator[None]:
         patch.setattr("pollflow.runtime.starting.secrets", random)
         patch.setattr("pollflow.runtime.starting.uuid.uuid4", lambda: SimpleNamespace(hex=world_of().wire.token()))
         patch.setattr("pollflow.runtime.messages.eta_of", eta_of)
-        for module in ("keys", "wakeups", "reading"):
+        for module in ("keys", "encode", "wakeups", "reading"):
             patch.setattr(f"pollflow.store.{module}.SHARDS", 1)
         yield
 
@@ -331,7 +352,7 @@ def identity(snapshot: Snapshot, processes: tuple[Process, ...], now: float, res
             continue
         if ":execution:" in key or ":frame:" in key:
             parts.append((key, _relevant(value), _position(value)))
-        elif ":wake" in key:
+        elif ":wake" in key or ":countdowns" in key:
             members = [(*member.split("|")[::2], member, f"{score:.6f}") for member, score in value.items()]
             parts.append(sorted(members))
         elif ":results:" in key or ":cancellations:" in key or ":parents:" in key or ":outbox:" in key:
@@ -364,7 +385,7 @@ def _reply(name: str, reply: Any) -> Any:
     if name in ("claim", "advance"):
         return reply[0], _relevant(reply_fields(reply)), _position(reply_fields(reply))
     if name == "pipeline":
-        return [(_relevant(fields), _position(fields)) for fields in reply]
+        return [(_relevant(each), _position(each)) if isinstance(each, dict) else each for each in reply]
     if isinstance(reply, dict):
         return _relevant(reply), _position(reply)
     return reply

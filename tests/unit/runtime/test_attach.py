@@ -126,6 +126,7 @@ def test_state_that_is_not_in_redis_is_refused_without_showing_a_password() -> N
     [
         ("pollflow_max_countdown", "60", "must be of type float"),
         ("pollflow_max_countdown", -1, "must be more than 0"),
+        ("pollflow_max_countdown_messages", 0, "must be more than 0"),
         ("pollflow_max_wait", float("inf"), "more than the limit of 1,000,000 days"),
         ("pollflow_max_countdown", 1, "at least twice pollflow_sweep_interval"),
         ("pollflow_lease", 1.5, "at least twice pollflow_sweep_interval"),
