@@ -15,7 +15,8 @@ from typing import Any
 from redis import Redis
 
 from benchmarks.bulk_starts import seed
-from benchmarks.frame import WORK, Report, Site, environment, site
+from benchmarks.figures import environment
+from benchmarks.frame import WORK, Report, Site, site
 from benchmarks.waiting import FLOW
 from benchmarks.workloads import POOLS, SUCCEEDED
 from pollflow import Client

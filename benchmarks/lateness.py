@@ -15,7 +15,8 @@ from typing import Any
 
 from benchmarks.bulk_starts import seed
 from benchmarks.burst import count_ended
-from benchmarks.frame import Report, Site, environment
+from benchmarks.figures import environment
+from benchmarks.frame import Report, Site
 from benchmarks.waiting import FLOW
 from benchmarks.workloads import pollflow_site
 from pollflow.store import ExecutionRef, Keys
