@@ -28,6 +28,10 @@ _HINTS = {
 }
 
 
+# `json.dumps` makes an encoder at each call with options.
+_ENCODER = json.JSONEncoder(allow_nan=False)
+
+
 def checked_object(argument: str, value: Any, limit_bytes: int) -> JsonObject:
     """Return the value as plain JSON. Raises InvalidArgument for other values, EntityTooLarge over the limit."""
     if not isinstance(value, dict):
@@ -46,7 +50,7 @@ def plain_json(name: str, value: Any) -> Json:
     change a key of an object.
     """
     try:
-        plain: Json = json.loads(json.dumps(value, allow_nan=False))
+        plain: Json = json.loads(_ENCODER.encode(value))
         is_changed = plain != value
     except RecursionError:
         raise EntityTooLarge(over_size(f"the {name.removeprefix('the ')}", TOO_DEEP, 0)) from None

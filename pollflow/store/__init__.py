@@ -35,9 +35,9 @@ from pollflow.store.retrying import NO_RETRY, RetryPolicy
 from pollflow.store.rotation import CLEAR_KEY, Rotated
 from pollflow.store.scripts import translated
 from pollflow.store.server_info import ServerInfo, read_server_info
+from pollflow.store.starts import MAX_PARENTS, NewExecution
 from pollflow.store.state import dump_json
 from pollflow.store.store import Store
-from pollflow.store.transitions import MAX_PARENTS
 from pollflow.store.urls import RedisLocation
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "Keys",
     "Message",
     "MessageKey",
+    "NewExecution",
     "OutboxEntry",
     "ParentLink",
     "QueueReader",

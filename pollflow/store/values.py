@@ -17,6 +17,8 @@ from pollflow.store.state import dump_json, load_json
 
 _DEDUPLICATED = ("input", "local", "output")
 _LONG = 160
+_SHORT = (_LONG - 2) // len("\\ud83d\\ude00")
+"""Texts of so many characters are never long, even if JSON escapes each character."""
 _WRITTEN_IN_LUA = "TaskStarted"
 """The event that `lease_call` of prelude.lua writes, always in clear: it has only counts."""
 _MARK = "\x00"
@@ -114,7 +116,16 @@ def _object(value: JsonObject, digest_of: Callable[[Json], str]) -> JsonObject:
 
 def _value(value: Json, digest_of: Callable[[Json], str]) -> Json:
     marked = _MARK + value if isinstance(value, str) and value.startswith(_MARK) else value
-    return marked if len(dump_json(marked)) <= _LONG else _MARK + digest_of(value)
+    return marked if _is_short(marked) else _MARK + digest_of(value)
+
+
+def _is_short(value: Json) -> bool:
+    """Return whether the value as JSON has at most `_LONG` characters. Most values are short, and seen to be so."""
+    if isinstance(value, str) and len(value) <= _SHORT:
+        return True
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and value.bit_length() <= 64):
+        return True
+    return len(dump_json(value)) <= _LONG
 
 
 def _restored(value: Json, value_of: Callable[[str], Json]) -> Json:

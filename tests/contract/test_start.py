@@ -6,7 +6,7 @@ import pytest
 
 from pollflow import EntityTooLarge, ExecutionAlreadyExists, FlowNotExists, InvalidArgument
 from pollflow.machine import Status
-from pollflow.store import ExecutionRef
+from pollflow.store import ExecutionRef, Started
 from tests.contract.conftest import Bench
 from tests.flows import PASSES, TASK
 
@@ -21,7 +21,7 @@ def test_a_start_publishes_the_message_of_the_first_step(bench: Bench) -> None:
 def test_a_second_start_returns_the_running_execution(bench: Bench) -> None:
     ref = bench.start(PASSES, name="x")
     before = bench.container.reading.execution(ref)
-    assert bench.container.starter.start("flow", {"other": 1}, "x") == (bench.key(ref), False)
+    assert bench.container.starter.start("flow", {"other": 1}, "x") == Started(bench.key(ref), Status.RUNNING)
     assert bench.container.reading.execution(ref) == before
     assert len(bench.queued()) == 1
 
@@ -35,10 +35,10 @@ def test_a_start_under_the_name_of_an_ended_execution_is_refused(bench: Bench) -
 
 def test_an_execution_without_a_name_gets_a_unique_name(bench: Bench) -> None:
     bench.deploy(PASSES)
-    (first, first_is_new), (second, second_is_new) = (bench.container.starter.start("flow", {}, None) for _ in range(2))
-    assert first != second
-    assert first_is_new
-    assert second_is_new
+    first, second = (bench.container.starter.start("flow", {}, None) for _ in range(2))
+    assert first.key != second.key
+    assert first.is_new
+    assert second.is_new
 
 
 @pytest.mark.parametrize(

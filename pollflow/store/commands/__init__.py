@@ -39,6 +39,7 @@ from pollflow.store.commands.transitions import (
     OutboxText,
     Start,
     StartDone,
+    StartReply,
     TooEarly,
     Unreadable,
 )
@@ -135,6 +136,7 @@ __all__ = [
     "Stale",
     "Start",
     "StartDone",
+    "StartReply",
     "TooEarly",
     "Unclaimed",
     "UndoCancel",

@@ -48,15 +48,19 @@ class Exists:
 
 @dataclass(frozen=True, slots=True)
 class StartDone:
-    """The execution was started. `unpublished`: the caller has to publish the first message."""
+    """The execution was started, at this time. `unpublished`: the caller has to publish the first message."""
 
     NAME: ClassVar[str] = "started"
     unpublished: bool
+    at: float
+
+
+StartReply: TypeAlias = StartDone | Exists | Cancelled | Crowded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start(Script[StartDone | Exists | Cancelled | Crowded]):
-    """Starts an execution, unless its ref is in use. `fields` are those of the execution's hash."""
+class Start(Script[StartReply]):
+    """Starts an execution, unless its ref is in use. `fields`: names and values of the execution's hash, in turn."""
 
     NAME: ClassVar[str] = "start"
     KEYS: ClassVar[tuple[str, ...]] = (
@@ -65,7 +69,7 @@ class Start(Script[StartDone | Exists | Cancelled | Crowded]):
     )
     REPLIES: ClassVar[tuple[type, ...]] = (StartDone, Exists, Cancelled, Crowded)
     execution: ExecutionKey
-    fields: Mapping[str, str]
+    fields: tuple[str, ...]
     time_limit: float
     parent_link: Parent | None
     max_parents: int

@@ -1,7 +1,7 @@
 -- Starts an execution, unless its ref is in use.
 -- KEYS execution frame history values frames wake queue cancellations parents index flow_index status_index status_flow_index
 -- ARGS ref id incarnation fields time_limit parent_link max_parents events values next max_countdown redelivery_timeout
--- REPLY started unpublished
+-- REPLY started unpublished at
 -- REPLY exists id incarnation status
 -- REPLY cancelled
 -- REPLY crowded
@@ -30,20 +30,20 @@ if found.id then
   end
   return reply('exists', found)
 end
-for name, value in pairs(args.fields) do
-  redis.call('HSET', execution, name, value)
-end
-redis.call('HSET', execution, 'id', args.id, 'incarnation', args.incarnation, 'status', 'Running')
+-- Nothing is stored under the ref, so each record is written at once.
+redis.call('HSET', execution, 'id', args.id, 'incarnation', args.incarnation, 'status', 'Running', unpack(args.fields))
 keep_values(values)
 local last = append({key = execution, at = 0, events = 0}, history, args.events, 0, now)
 redis.call('SADD', frames, 'r')
+local at = text(now)
 for index = 10, #KEYS do
-  redis.call('ZADD', KEYS[index], text(now), args.ref)
+  redis.call('ZADD', KEYS[index], at, args.ref)
 end
 redis.call('ZADD', wake, text(now + args.time_limit), member('!deadline'))
 redis.call('PERSIST', cancellations)
 if link then
   redis.call('HSET', parents, link.token, notify)
-  redis.call('ZADD', wake, text(now), member('!orphan'))
+  redis.call('ZADD', wake, at, member('!orphan'))
 end
-return reply('started', {unpublished = schedule_next(frame, 'r', wake, queue, args.next, now, last)})
+local unpublished = schedule_next(frame, 'r', wake, queue, args.next, now, last)
+return reply('started', {unpublished = unpublished, at = at})
