@@ -14,8 +14,9 @@ from pollflow.machine import ROOT, Decision, ExecutionInfo, Status
 from pollflow.store import commands, script_keys
 from pollflow.store.codec import INPUT
 from pollflow.store.commits import Commits, new_token, unpublished
-from pollflow.store.encode import EncodedEntry, encode_events
+from pollflow.store.encode import encode_events
 from pollflow.store.keys import ExecutionKey, ExecutionRef
+from pollflow.store.messages import Message
 from pollflow.store.records import ExecutionRecord, FrameRecord, ParentLink, Snapshot, Started
 from pollflow.store.script_keys import NamedKeys
 from pollflow.store.state import dump_json
@@ -47,7 +48,8 @@ class _Prepared:
 
     new: NewExecution
     encoded_input: str
-    encoded: EncodedEntry
+    entry: commands.NextEntry
+    message: Message
     script: commands.Start
     keys: NamedKeys
 
@@ -82,6 +84,8 @@ class Starts(Commits):
         key, values = ExecutionKey.of(new.info), dict[str, str]()
         ref, link = key.ref, new.parent_link
         encoded = self._encode_next(new.info, new.decision, new_token(), digest=new.digest)
+        if encoded.message is None or encoded.message.countdown or encoded.message.at is not None:
+            raise TypeError(f"the first step of {ref} is not due at once")
         encoded_input = self.sealer.seal(ref, INPUT, dump_json(new.input))
         script = commands.Start(
             execution=key,
@@ -92,11 +96,10 @@ class Starts(Commits):
             events=encode_events(new.decision.history, values, self.sealer, ref),
             values=values,
             next=encoded.entry,
-            max_countdown=self.timing.max_countdown,
             redelivery_timeout=self.timing.redelivery_timeout,
         )
         keys = script_keys.start_keys(self.keys, ref, self._queue(ref, encoded.queue))
-        return _Prepared(new, encoded_input, encoded, script, keys)
+        return _Prepared(new, encoded_input, encoded.entry, encoded.message, script, keys)
 
     def _started(self, prepared: _Prepared, reply: commands.StartReply) -> Started:
         key = ExecutionKey.of(prepared.new.info)
@@ -110,16 +113,14 @@ class Starts(Commits):
                 # The same start, repeated because its reply was lost, finds its own execution.
                 return Started(existing, None if existing == key else Status(status))
             case commands.StartDone(is_left, at):
-                messages = unpublished(prepared.encoded.message, is_left)
+                messages = unpublished(prepared.message, is_left)
                 return Started(key, None, messages, at, self._snapshot(prepared, at))
             case _:
                 assert_never(reply)
 
     def _snapshot(self, prepared: _Prepared, at: float) -> Snapshot:
         """Return what a read returns of an execution that has started at this time, until a worker claims its step."""
-        new, entry, key = prepared.new, prepared.encoded.entry, ExecutionKey.of(prepared.new.info)
-        if prepared.encoded.message is None:
-            raise TypeError(f"the first step of {key.ref} has no message")
+        new, entry, key = prepared.new, prepared.entry, ExecutionKey.of(prepared.new.info)
         execution = ExecutionRecord(
             key=key,
             digest=new.digest,
@@ -135,7 +136,7 @@ class Starts(Commits):
             frame=ROOT,
             token=entry.token,
             kind=entry.kind,
-            metadata=prepared.encoded.message.metadata,
+            metadata=prepared.message.metadata,
             layout=entry.layout,
             encoded_state=entry.state,
             due=0,

@@ -60,7 +60,10 @@ StartReply: TypeAlias = StartDone | Exists | Cancelled | Crowded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start(Script[StartReply]):
-    """Starts an execution, unless its ref is in use. `fields`: names and values of the execution's hash, in turn."""
+    """Starts an execution, unless its ref is in use. `fields`: names and values of the execution's hash, in turn.
+
+    The first step, `next`, is due at once.
+    """
 
     NAME: ClassVar[str] = "start"
     KEYS: ClassVar[tuple[str, ...]] = (
@@ -76,7 +79,6 @@ class Start(Script[StartReply]):
     events: tuple[str, ...]
     values: Mapping[str, str]
     next: NextEntry
-    max_countdown: float
     redelivery_timeout: float
 
 

@@ -1,6 +1,6 @@
 -- Starts an execution, unless its ref is in use.
 -- KEYS execution frame history values frames wake queue cancellations parents index flow_index status_index status_flow_index
--- ARGS ref id incarnation fields time_limit parent_link max_parents events values next max_countdown redelivery_timeout
+-- ARGS ref id incarnation fields time_limit parent_link max_parents events values next redelivery_timeout
 -- REPLY started unpublished at
 -- REPLY exists id incarnation status
 -- REPLY cancelled
@@ -30,20 +30,30 @@ if found.id then
   end
   return reply('exists', found)
 end
--- Nothing is stored under the ref, so each record is written at once.
-redis.call('HSET', execution, 'id', args.id, 'incarnation', args.incarnation, 'status', 'Running', unpack(args.fields))
+-- Nothing is stored under the ref, and the first step is due at once. So each record is written by one command.
+local next, at = args.next, text(now)
+local lines, last = {}, 0
+for number, event in ipairs(args.events) do
+  lines[number] = '[' .. at .. ',' .. last .. ',' .. event .. ']'
+  last = number
+end
+redis.call('HSET', execution, 'id', args.id, 'incarnation', args.incarnation, 'status', 'Running', 'at', at,
+  'events', last, unpack(args.fields))
+redis.call('RPUSH', history, unpack(lines))
 keep_values(values)
-local last = append({key = execution, at = 0, events = 0}, history, args.events, 0, now)
 redis.call('SADD', frames, 'r')
-local at = text(now)
+redis.call('HSET', frame, 'token', next.token, 'layout', next.layout, 'state', next.state, 'kind', next.kind,
+  'metadata', next.metadata, 'step', next.step, 'attempt', next.attempt, 'due', '0', 'claim', '', 'lease', '0',
+  'starts', '0', 'sent', '1', 'sent_at', at, 'since', at, 'last', last,
+  unpack(next.timeout and {'timeout', next.timeout} or {}))
 for index = 10, #KEYS do
   redis.call('ZADD', KEYS[index], at, args.ref)
 end
-redis.call('ZADD', wake, text(now + args.time_limit), member('!deadline'))
-redis.call('PERSIST', cancellations)
+local wakes = {text(now + args.redelivery_timeout), member('r'), text(now + args.time_limit), member('!deadline')}
 if link then
   redis.call('HSET', parents, link.token, notify)
-  redis.call('ZADD', wake, at, member('!orphan'))
+  wakes[5], wakes[6] = at, member('!orphan')
 end
-local unpublished = schedule_next(frame, 'r', wake, queue, args.next, now, last)
-return reply('started', {unpublished = unpublished, at = at})
+redis.call('ZADD', wake, unpack(wakes))
+redis.call('PERSIST', cancellations)
+return reply('started', {unpublished = publish(queue, next.message, now), at = at})
