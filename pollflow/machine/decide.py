@@ -81,6 +81,12 @@ def begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: 
         raise EntityTooLarge(refused.cause) from refused
 
 
+def begin_reads_time(flow: Flow) -> bool:
+    """Return whether the first decision may depend on the time of the start: only mappings read `$context`."""
+    first = flow.series[flow.steps.path].steps[0]
+    return flow.input_mappings is not None or first.input_mappings is not None
+
+
 def _begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: Limits, by: str) -> Decision:
     started = HistoryEvent("ExecutionStarted", "", {"input": execution_input}, by)
     state = FrameState(

@@ -9,12 +9,12 @@ from math import inf
 
 from pollflow.errors import EntityTooLarge, ExecutionAlreadyExists, StoreUnavailable
 from pollflow.fdl.model import Flow, JsonObject
-from pollflow.machine import ExecutionInfo, Limits, begin
+from pollflow.machine import ExecutionInfo, Limits, begin, begin_reads_time
 from pollflow.runtime import arguments
-from pollflow.runtime.definitions import FlowCache
+from pollflow.runtime.definitions import FlowCache, KnownFlows
 from pollflow.runtime.objects import checked_object
 from pollflow.runtime.routes import Publish
-from pollflow.store import Definitions, ExecutionRef, FlowRecord, NewExecution, ParentLink, Reading, Started, Store
+from pollflow.store import Definitions, ExecutionRef, NewExecution, ParentLink, Reading, Started, Store
 
 STARTED_AT_ONCE = 500
 """Executions that one round trip starts."""
@@ -27,11 +27,12 @@ def new_identity() -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Current:
-    """What a start reads: the newest definition of the flow, and the time by Redis' clock."""
+    """What a start has to know: the current definition of the flow, and the time by Redis' clock."""
 
-    record: FlowRecord
+    flow_name: str
+    digest: str
     flow: Flow
-    now: float
+    now: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Starter:
     limits: Limits
     publish: Publish
     new_identity: Callable[[], tuple[str, str]] = new_identity
+    known: KnownFlows | None = None
+    """Set where the Redis user may have its scripts read flows: in clients, and not in workers."""
 
     def start(
         self,
@@ -66,9 +69,10 @@ class Starter:
         """
         ref = ref_of(flow_name, _random_name() if name is None else name)
         input = checked_object("input", input, self.limits.payload_bytes)
-        current = self._current(flow_name)
-        new = replace(self._new(current, ref.name, input, by), parent=parent, parent_link=parent_link)
-        started = self.store.start(new, durable=durable)
+        started = self._start_known(ref, input, by, durable=durable) if parent_link is None and not parent else None
+        if started is None:
+            new = self._new(self._current(flow_name), ref.name, input, by)
+            started = self.store.start(replace(new, parent=parent, parent_link=parent_link), durable=durable)
         self._publish(started)
         self._check_existing(started, parent)
         return started
@@ -105,17 +109,27 @@ class Starter:
                 if isinstance(result, StoreUnavailable):
                     raise result
 
+    def _start_known(self, ref: ExecutionRef, input: JsonObject, by: str, *, durable: bool) -> Started | None:
+        """Start by the definition that the last start found; None if that is unknown, or no longer the current one."""
+        digest = None if self.known is None else self.known.get(ref.flow)
+        if digest is None or begin_reads_time(flow := self.flows.get(digest)):
+            return None
+        new = self._new(_Current(ref.flow, digest, flow), ref.name, input, by)
+        return self.store.start_if_current(new, durable=durable)
+
     def _current(self, flow_name: str) -> _Current:
         record, now = self.definitions.flow_and_time(flow_name, self.reading.clock)
-        return _Current(record, self.flows.get(record.digest), now)
+        if self.known is not None:
+            self.known.add(flow_name, record.digest)
+        return _Current(flow_name, record.digest, self.flows.get(record.digest), now)
 
     def _new(self, current: _Current, name: str, input: JsonObject, by: str) -> NewExecution:
         execution_id, secret = self.new_identity()
-        info = ExecutionInfo(current.record.name, name, execution_id, current.now, secret)
+        info = ExecutionInfo(current.flow_name, name, execution_id, current.now, secret)
         return NewExecution(
             info=info,
             decision=begin(current.flow, input, info, self.limits, by),
-            digest=current.record.digest,
+            digest=current.digest,
             input=input,
             time_limit=min(current.flow.timeout_seconds or inf, self.limits.max_execution_seconds),
         )

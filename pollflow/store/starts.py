@@ -66,6 +66,12 @@ class Starts(Commits):
         prepared = self._prepared(new)
         return self._started(prepared, self._commit(prepared.script, prepared.keys, durable=durable))
 
+    def start_if_current(self, new: NewExecution, *, durable: bool = False) -> Started | None:
+        """Start as `start` does, at the time of the commit; or return None if the flow has been deployed again."""
+        prepared = self._prepared(new, is_compared=True)
+        reply = self._commit(prepared.script, prepared.keys, durable=durable)
+        return None if isinstance(reply, commands.Redeployed) else self._started(prepared, reply)
+
     def start_many(
         self, executions: Sequence[NewExecution], *, durable: bool = False
     ) -> list[Started | StoreUnavailable]:
@@ -80,7 +86,7 @@ class Starts(Commits):
             for one, reply in zip(prepared, replies, strict=True)
         ]
 
-    def _prepared(self, new: NewExecution) -> _Prepared:
+    def _prepared(self, new: NewExecution, *, is_compared: bool = False) -> _Prepared:
         key, values = ExecutionKey.of(new.info), dict[str, str]()
         ref, link = key.ref, new.parent_link
         encoded = self._encode_next(new.info, new.decision, new_token(), digest=new.digest)
@@ -89,7 +95,9 @@ class Starts(Commits):
         encoded_input = self.sealer.seal(ref, INPUT, dump_json(new.input))
         script = commands.Start(
             execution=key,
+            expected_digest=new.digest if is_compared else None,
             fields=_fields(new, encoded_input),
+            started_at=None if is_compared else repr(new.info.started_at),
             time_limit=new.time_limit,
             parent_link=commands.Parent(link.token, link.notify_on_success) if link else None,
             max_parents=MAX_PARENTS,
@@ -98,12 +106,14 @@ class Starts(Commits):
             next=encoded.entry,
             redelivery_timeout=self.timing.redelivery_timeout,
         )
-        keys = script_keys.start_keys(self.keys, ref, self._queue(ref, encoded.queue))
+        keys = script_keys.start_keys(self.keys, ref, self._queue(ref, encoded.queue), compares_flow=is_compared)
         return _Prepared(new, encoded_input, encoded.entry, encoded.message, script, keys)
 
     def _started(self, prepared: _Prepared, reply: commands.StartReply) -> Started:
         key = ExecutionKey.of(prepared.new.info)
         match reply:
+            case commands.Redeployed():
+                raise TypeError("only start_if_current compares the digest")
             case commands.Cancelled():
                 raise TaskAlreadyCompleted
             case commands.Crowded():
@@ -125,7 +135,7 @@ class Starts(Commits):
             key=key,
             digest=new.digest,
             status=Status.RUNNING,
-            started_at=new.info.started_at,
+            started_at=at if prepared.script.started_at is None else new.info.started_at,
             encoded_input=prepared.encoded_input,
             events=len(new.decision.history),
             secret=new.info.secret,
@@ -159,8 +169,7 @@ def _fields(new: NewExecution, encoded_input: str) -> tuple[str, ...]:
     info = new.info
     return (
         *("flow", info.flow_name, "name", info.execution_name, "digest", new.digest, "secret", info.secret),
-        *("started_at", repr(info.started_at), "time_limit", repr(new.time_limit)),
-        *("input", encoded_input, "parent", new.parent),
+        *("time_limit", repr(new.time_limit), "input", encoded_input, "parent", new.parent),
     )
 
 

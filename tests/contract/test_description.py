@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pollflow import AesGcmCodec, Codec, TaskError
 from pollflow.client.description import StepState, describe, describe_all, describe_started
 from pollflow.machine import Status
+from pollflow.runtime.definitions import KnownFlows
 from pollflow.runtime.leases import worker_name
 from pollflow.store import ExecutionRef, Sealer
 from tests.contract.conftest import Bench
@@ -112,11 +114,15 @@ def test_a_new_execution_is_described_without_a_read_as_a_read_describes_it(
     bench.build_container(sealer=Sealer(codec), redelivery_timeout=7)
     bench.clock.frozen_at = 1_800_000_000.123456
     bench.deploy(STARTED[flow], flow)
-    started = bench.container.starter.start(flow, INPUT, "x", parent="token", by="ops")
-    assert started.snapshot is not None
-    now, snapshots = bench.container.reading.snapshots([started.key.ref])
-    assert (started.at, [started.snapshot]) == (now, snapshots)
-    assert describe_started(bench.container, started) == describe(bench.container, started.key.ref)
+    starter = replace(bench.container.starter, known=KnownFlows())
+    # The second start knows the flow from the first one, and has the time of its script.
+    for name, parent in (("x", "token"), ("y", "")):
+        started = starter.start(flow, INPUT, name, parent=parent, by="ops")
+        assert started.snapshot is not None
+        now, snapshots = bench.container.reading.snapshots([started.key.ref])
+        assert (started.at, [started.snapshot]) == (now, snapshots)
+        assert describe_started(bench.container, started) == describe(bench.container, started.key.ref)
+        bench.clock.frozen_at += 1.5
 
 
 def test_an_execution_that_existed_is_read_to_describe_it(bench: Bench) -> None:
@@ -127,11 +133,13 @@ def test_an_execution_that_existed_is_read_to_describe_it(bench: Bench) -> None:
     assert (description.input, description.open_steps[0].state) == ({"seconds": 1000}, StepState.WAITING)
 
 
-def test_a_start_takes_two_round_trips(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_takes_one_round_trip_if_the_flow_is_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.start(TASK, name="before")
     calls = trips(bench, monkeypatch)
-    describe_started(bench.container, bench.container.starter.start("flow", {}, "x"))
-    assert calls == ["pipeline", "EVALSHA"]  # the flow and the time, then the script
+    starter = replace(bench.container.starter, known=KnownFlows())
+    for name in ("x", "y", "z"):
+        describe_started(bench.container, starter.start("flow", {}, name))
+    assert calls == ["pipeline", "EVALSHA", "EVALSHA", "EVALSHA"]  # the flow and the time once, then the scripts
 
 
 def test_a_map_step_and_each_of_its_children_are_open(bench: Bench) -> None:

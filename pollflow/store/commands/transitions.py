@@ -55,24 +55,34 @@ class StartDone:
     at: float
 
 
-StartReply: TypeAlias = StartDone | Exists | Cancelled | Crowded
+@dataclass(frozen=True, slots=True)
+class Redeployed:
+    """The flow has another definition than expected; nothing was changed."""
+
+    NAME: ClassVar[str] = "redeployed"
+
+
+StartReply: TypeAlias = StartDone | Exists | Redeployed | Cancelled | Crowded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start(Script[StartReply]):
     """Starts an execution, unless its ref is in use. `fields`: names and values of the execution's hash, in turn.
 
-    The first step, `next`, is due at once.
+    `expected_digest`: that of the flow's current definition; the key `flow` is given with it. `started_at` is the time
+    of the script by default. The first step, `next`, is due at once.
     """
 
     NAME: ClassVar[str] = "start"
     KEYS: ClassVar[tuple[str, ...]] = (
         *("execution", "frame", "history", "values", "frames", "wake", "queue", "cancellations", "parents"),
-        *("index", "flow_index", "status_index", "status_flow_index"),
+        *("index", "flow_index", "status_index", "status_flow_index", "flow*"),
     )
-    REPLIES: ClassVar[tuple[type, ...]] = (StartDone, Exists, Cancelled, Crowded)
+    REPLIES: ClassVar[tuple[type, ...]] = (StartDone, Exists, Redeployed, Cancelled, Crowded)
     execution: ExecutionKey
+    expected_digest: str | None
     fields: tuple[str, ...]
+    started_at: str | None
     time_limit: float
     parent_link: Parent | None
     max_parents: int
