@@ -182,7 +182,7 @@ class Client:
         durable: bool = False,
         by: str | None = None,
     ) -> list[Execution]:
-        """Start an execution for each input, and return them in this order. Needs one round trip for 500 of them.
+        """Start an execution for each input, and return them in this order. One round trip starts up to 500 of them.
 
         `names` has a unique name for each. An execution of such a name that already exists is returned, with `is_new`
         false, even if it has ended or has another input. `durable`: return only after the append-only file has

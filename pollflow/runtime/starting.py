@@ -12,12 +12,14 @@ from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import ExecutionInfo, Limits, begin, begin_reads_time
 from pollflow.runtime import arguments
 from pollflow.runtime.definitions import FlowCache, KnownFlows
-from pollflow.runtime.objects import checked_object
+from pollflow.runtime.objects import checked_object, sized_object
 from pollflow.runtime.routes import Publish
 from pollflow.store import Definitions, ExecutionRef, NewExecution, ParentLink, Reading, Started, Store
 
 STARTED_AT_ONCE = 500
 """Executions that one round trip starts."""
+_BYTES_AT_ONCE = 4 << 20
+"""The size of their inputs, of which a start sends several encoded copies."""
 
 
 def new_identity() -> tuple[str, str]:
@@ -92,16 +94,16 @@ class Starter:
         stored. Raises StoreUnavailable and NotDurable after it has yielded all that are known to be started.
         """
         limit = self.limits.payload_bytes
-        checked = [checked_object(f"inputs[{index}]", input, limit) for index, input in enumerate(inputs)]
+        checked = [sized_object(f"inputs[{index}]", input, limit) for index, input in enumerate(inputs)]
         current = self._current(flow_name)
         # All first decisions are made before the first start, since one of them may be refused.
         new = [
             self._new_at(index, current, names[index] if names else _random_name(), input, by)
-            for index, input in enumerate(checked)
+            for index, (input, _) in enumerate(checked)
         ]
-        for first in range(0, len(new), STARTED_AT_ONCE):
-            results = self.store.start_many(new[first : first + STARTED_AT_ONCE], durable=durable)
-            for index, result in enumerate(results, first):
+        for part in _slices([size for _, size in checked]):
+            results = self.store.start_many(new[part.start : part.stop], durable=durable)
+            for index, result in zip(part, results, strict=True):
                 if isinstance(result, Started):
                     self._publish(result)
                     yield index, result
@@ -158,6 +160,18 @@ class Starter:
         if self.reading.execution(ref).parent == token:
             return True
         return any(link.token == token for link in self.reading.parent_links(ref))
+
+
+def _slices(sizes: Sequence[int]) -> Iterator[range]:
+    """Yield the indexes of the starts that one round trip makes, by the sizes of the inputs."""
+    first = size = 0
+    for index, added in enumerate(sizes):
+        if index > first and (index - first == STARTED_AT_ONCE or size + added > _BYTES_AT_ONCE):
+            yield range(first, index)
+            first, size = index, 0
+        size += added
+    if sizes:
+        yield range(first, len(sizes))
 
 
 def ref_of(flow_name: str, name: str) -> ExecutionRef:

@@ -145,6 +145,23 @@ def test_one_read_and_one_round_trip_for_each_slice(
     assert sent == [2, 3, 3, 1]  # flow and time, then the slices
 
 
+@pytest.mark.parametrize(
+    ("sizes", "slices"),
+    [
+        ([], []),
+        ([1] * 7, [range(0, 3), range(3, 6), range(6, 7)]),
+        ([9, 1, 1, 9, 9, 1], [range(0, 2), range(2, 4), range(4, 6)]),
+        ([11, 12], [range(0, 1), range(1, 2)]),
+    ],
+)
+def test_a_slice_has_a_bounded_number_and_size(
+    sizes: list[int], slices: list[range], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "STARTED_AT_ONCE", 3)
+    monkeypatch.setattr(starting, "_BYTES_AT_ONCE", 10)
+    assert list(starting._slices(sizes)) == slices
+
+
 def test_a_redeploy_is_noticed_by_the_next_start(client: Client) -> None:
     client.start("flow")
     newer = client.deploy_text(GROWING, "flow")
