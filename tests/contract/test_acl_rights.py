@@ -135,6 +135,7 @@ def test_the_observer_is_refused_what_a_client_may_do(users: Users) -> None:
     with Client(users.url("client")) as client, Client(users.url("observer")) as observer:
         client.deploy_text(WAIT, "wait")
         client.start("wait", name="x")
+        client.start("wait", name="y")  # by the flow that the first start found
         client.start_many("wait", [{}], names=["ended"])[0].stop()
         before = {key: users.admin.dump(key) for key in users.admin.scan_iter()}
         for operation in OPERATIONS:
