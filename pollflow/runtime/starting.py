@@ -116,7 +116,10 @@ class Starter:
         digest = None if self.known is None else self.known.get(ref.flow)
         if digest is None or begin_reads_time(flow := self.flows.get(digest)):
             return None
-        new = self._new(_Current(ref.flow, digest, flow), ref.name, input, by)
+        try:
+            new = self._new(_Current(ref.flow, digest, flow), ref.name, input, by)
+        except EntityTooLarge:
+            return None  # the current definition may accept the input
         return self.store.start_if_current(new, durable=durable)
 
     def _current(self, flow_name: str) -> _Current:

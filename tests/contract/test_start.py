@@ -98,6 +98,17 @@ def test_a_start_by_a_known_flow_notices_a_redeploy(bench: Bench, starter: Start
     assert digests == [read_flow(text).digest for text in (PASSES, TASK, PASSES)]
 
 
+def test_an_input_that_only_the_definition_before_refuses_is_started(bench: Bench, starter: Starter) -> None:
+    paths = ", ".join(["'$.a'"] * 2_000)
+    bench.deploy(TASK.replace('call"}', f'call", serviceParams: {{a: [{paths}]}}}}'))
+    starter.start("flow", {}, "known")
+    large = {"a": "x" * 30_000}
+    with pytest.raises(EntityTooLarge):
+        starter.start("flow", large, "refused")
+    bench.deploy(PASSES)
+    assert starter.start("flow", large, "x").is_new
+
+
 def test_a_known_flow_that_redis_has_lost_is_not_started(bench: Bench, starter: Starter) -> None:
     bench.redis.delete(bench.container.store.keys.flow("flow"))
     before = sorted(bench.redis.keys("*"))
