@@ -89,7 +89,8 @@ class Starts(Commits):
     def _prepared(self, new: NewExecution, *, is_compared: bool = False) -> _Prepared:
         key, values = ExecutionKey.of(new.info), dict[str, str]()
         ref, link = key.ref, new.parent_link
-        encoded = self._encode_next(new.info, new.decision, new_token(), digest=new.digest)
+        # The time of the start, which a carried state names too, is known to the script only.
+        encoded = self._encode_next(new.info, new.decision, new_token(), digest=None if is_compared else new.digest)
         if encoded.message is None or encoded.message.countdown or encoded.message.at is not None:
             raise TypeError(f"the first step of {ref} is not due at once")
         encoded_input = self.sealer.seal(ref, INPUT, dump_json(new.input))

@@ -10,6 +10,7 @@ import pytest
 from pollflow import EntityTooLarge, ExecutionAlreadyExists, FlowNotExists, InvalidArgument
 from pollflow.fdl import read_flow
 from pollflow.machine import Status
+from pollflow.runtime.carried import CARRIED
 from pollflow.runtime.definitions import KnownFlows
 from pollflow.runtime.starting import Starter
 from pollflow.store import ExecutionRef, Started
@@ -107,6 +108,14 @@ def test_an_input_that_only_the_definition_before_refuses_is_started(bench: Benc
         starter.start("flow", large, "refused")
     bench.deploy(PASSES)
     assert starter.start("flow", large, "x").is_new
+
+
+def test_the_message_of_a_start_at_the_time_of_its_script_carries_no_state(bench: Bench, starter: Starter) -> None:
+    starter.start("flow", {}, "x")
+    before, message = (message["headers"] for message in bench.queued())
+    assert (CARRIED in before, CARRIED in message) == (True, False)
+    bench.work()
+    assert bench.status(ExecutionRef("flow", "x")) == "Succeeded"
 
 
 def test_a_known_flow_that_redis_has_lost_is_not_started(bench: Bench, starter: Starter) -> None:
