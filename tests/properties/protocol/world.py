@@ -249,7 +249,11 @@ class Wire:
         """Return a pipeline whose execution is one command: the engine only reads in pipelines."""
         pipe = self.world.redis.pipeline(**options)
         execute = pipe.execute
-        pipe.execute = lambda: self.send("pipeline", execute) if self.is_observed else execute()  # type: ignore[method-assign]
+
+        def send(**options: Any) -> Any:
+            return self.send("pipeline", lambda: execute(**options)) if self.is_observed else execute(**options)
+
+        pipe.execute = send  # type: ignore[method-assign]
         return pipe
 
     def __getattr__(self, name: str) -> Any:
@@ -303,7 +307,6 @@ def deterministic(world_of: Callable[[], World]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pollflow.store.commits.secrets", random)
         patch.setattr("pollflow.runtime.starting.secrets", random)
-        patch.setattr("pollflow.runtime.starting.uuid.uuid4", lambda: SimpleNamespace(hex=world_of().wire.token()))
         patch.setattr("pollflow.runtime.messages.eta_of", eta_of)
         for module in ("keys", "wakeups", "reading"):
             patch.setattr(f"pollflow.store.{module}.SHARDS", 1)
