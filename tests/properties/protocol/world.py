@@ -367,7 +367,8 @@ def _reply(name: str, reply: Any) -> Any:
     if name in ("claim", "advance"):
         return reply[0], _relevant(reply_fields(reply)), _position(reply_fields(reply))
     if name == "pipeline":
-        return [(_relevant(fields), _position(fields)) for fields in reply]
+        # The time by the clock of the server is not used: that of the world stands still.
+        return [(_relevant(fields), _position(fields)) for fields in reply if isinstance(fields, dict)]
     if isinstance(reply, dict):
         return _relevant(reply), _position(reply)
     return reply
