@@ -80,7 +80,7 @@ class Engine:
         """Start an execution and return its ref."""
         self.bench.deploy(text, flow)
         self.bench.returns("status", {"status": "running"})
-        return self.bench.container.starter.start(flow, input, None)[0].ref
+        return self.bench.container.starter.start(flow, input, None).key.ref
 
     def poll(self, number: int) -> int:
         """Make a number of polls, of two messages each: the status after a wait, and the choice, which waits again."""

@@ -1,4 +1,4 @@
-"""Starts per second of one client, against `apply_async` to a queue without a consumer."""
+"""Starts per second of one client, one by one and many at once, against `apply_async` to a queue without a consumer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ KINDS = ("client", "server")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this benchmark."""
     parser.add_argument("--rounds", type=int, default=MIN_ROUNDS)
-    parser.add_argument("--starts", type=int, default=2000, help="starts per round")
+    parser.add_argument("--starts", type=int, default=2000, help="starts, and messages, per round")
+    parser.add_argument("--many", type=int, default=10_000, help="starts of one start_many, in each round")
 
 
 def run(options: argparse.Namespace) -> Report:
@@ -42,11 +43,17 @@ def run(options: argparse.Namespace) -> Report:
                 client.start("start", INPUT)
             return int(options.starts)
 
+        def start_many() -> int:
+            return len(client.start_many("start", [INPUT] * options.many))
+
         def send() -> int:
             for _ in range(options.starts):
                 job.apply_async((INPUT,))
             return int(options.starts)
 
-        subject = Variant("start", "start", ours, start, KINDS)
+        subjects = [
+            Variant("start", "start", ours, start, KINDS),
+            Variant("start_many", "start", ours, start_many, KINDS),
+        ]
         baseline = Variant("apply_async", "task", raw, send, KINDS)
-        return Report.of({"start": compare([subject], baseline, options.rounds)})
+        return Report.of({"start": compare(subjects, baseline, options.rounds)})

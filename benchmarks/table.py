@@ -13,7 +13,7 @@ SIZES = (
     (transitions, ("--executions", "20")),
     # Each execution waits for a second before each poll, so 300 of them make at most 300 polls per second.
     (polls, ("--executions", "300", "--polls", "5", "--chains", "20")),
-    (start, ("--starts", "1000")),
+    (start, ("--starts", "1000", "--many", "5000")),
 )
 
 

@@ -29,10 +29,12 @@ The first line of a class's docstring is its default message.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pollflow.client.execution import Execution
     from pollflow.fdl.problems import Problem
 
 
@@ -42,7 +44,12 @@ def error_text(error: str, cause: str) -> str:
 
 
 class PollflowError(Exception):
-    """An operation of pollflow failed."""
+    """An operation of pollflow failed.
+
+    `started` are the executions that `Client.start_many` had started before, by the index of their input.
+    """
+
+    started: Mapping[int, Execution] = MappingProxyType({})
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])

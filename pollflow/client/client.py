@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pollflow.client.actor import actor, os_user
-from pollflow.client.description import Description, describe, describe_all, timestamp
+from pollflow.client.description import Description, describe, describe_all, describe_started, timestamp
 from pollflow.client.execution import Execution, checked_error
 from pollflow.client.filters import flow_filter, status_filter
 from pollflow.client.names import name_of_file
 from pollflow.client.registered import RegisteredContainer
 from pollflow.client.similar import missing_execution
 from pollflow.client.source import find_source
-from pollflow.errors import DamagedRecord, ExecutionNotExists, FlowNotExists
+from pollflow.client.starts import descriptions_of, note_started, unique_names
+from pollflow.errors import DamagedRecord, ExecutionNotExists, FlowNotExists, PollflowError
 from pollflow.fdl import NO_FILE, Problem, lint, load_flow, read_flow
 from pollflow.fdl.model import Flow, JsonObject
 from pollflow.machine import ReportedFailed, ReportedSucceeded
@@ -168,10 +169,43 @@ class Client:
         name = None if name is None else arguments.name("name", name)
         arguments.boolean("durable", durable)
         execution_input: Any = {} if input is None else input
-        key, is_new = self._container.starter.start(
-            flow, execution_input, name, durable=durable, by=actor(by, self._by)
-        )
-        return self._execution(describe(self._container, key.ref), is_new=is_new)
+        container = self._container
+        started = container.starter.start(flow, execution_input, name, durable=durable, by=actor(by, self._by))
+        return self._execution(describe_started(container, started), is_new=started.is_new)
+
+    def start_many(
+        self,
+        flow: str,
+        inputs: Iterable[JsonObject],
+        *,
+        names: Iterable[str] | None = None,
+        durable: bool = False,
+        by: str | None = None,
+    ) -> list[Execution]:
+        """Start an execution for each input, and return them in this order. One round trip starts up to 500 of them.
+
+        `names` has a unique name for each. An execution of such a name that already exists is returned, with `is_new`
+        false, even if it has ended or has another input. `durable`: return only after the append-only file has
+        acknowledged all starts.
+
+        All inputs and names are checked before the first start: FlowNotExists, InvalidArgument, EntityTooLarge. Each
+        start is atomic; all together are not. If an error such as StoreUnavailable, StoreFull or NotDurable ends the
+        call, `started` of the error has the executions that are known to be started, by the index of the input. Others
+        may have been started too, so only a repetition with the same `names` starts each execution once.
+        """
+        flow = arguments.name("flow", flow)
+        objects = arguments.items("inputs", inputs, (object,), "a collection of JSON objects (dicts)")
+        checked_names = None if names is None else unique_names(names, len(objects))
+        options: dict[str, Any] = {"durable": arguments.boolean("durable", durable), "by": actor(by, self._by)}
+        container, found = self._container, dict[int, Execution]()
+        starts = container.starter.start_many(flow, objects, checked_names, **options)
+        try:
+            for index, description, is_new in descriptions_of(container, starts):
+                found[index] = self._execution(description, is_new=is_new)
+        except PollflowError as error:
+            note_started(error, found, len(objects))
+            raise
+        return [found[index] for index in range(len(objects))]
 
     def execution(self, flow: str, name: str) -> Execution:
         """Return an execution. Raises ExecutionNotExists."""

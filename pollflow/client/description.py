@@ -12,7 +12,7 @@ from pollflow.errors import DamagedRecord, ExecutionNotExists, FlowNotExists, Mi
 from pollflow.fdl.model import JsonObject
 from pollflow.machine.data import step_at
 from pollflow.runtime.container import Container
-from pollflow.store import ExecutionKey, ExecutionRecord, ExecutionRef, FrameRecord, Snapshot
+from pollflow.store import ExecutionKey, ExecutionRecord, ExecutionRef, FrameRecord, Snapshot, Started
 
 _UNKNOWN = "?"
 _SOME_STEPS = 500
@@ -110,6 +110,16 @@ def describe_all(container: Container, refs: Sequence[ExecutionRef], max_steps: 
     """
     now, snapshots = container.reading.snapshots(refs, max_steps)
     return [_description(container, snapshot, now) for snapshot in snapshots]
+
+
+def describe_started(container: Container, started: Started) -> Description:
+    """Return the description of an execution at its start. Reads only if the start did not make it.
+
+    Raises ExecutionNotExists if it was purged meanwhile.
+    """
+    if started.snapshot is None:
+        return describe(container, started.key.ref)
+    return _description(container, started.snapshot, started.at)
 
 
 def timestamp(seconds: float) -> datetime:

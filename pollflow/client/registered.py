@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pollflow.runtime.container import Container, build_container
+from pollflow.runtime.definitions import KnownFlows
 from pollflow.runtime.functions import Functions
 from pollflow.runtime.routes import Publish, Routes
 from pollflow.runtime.settings import Settings
@@ -43,6 +44,7 @@ class RegisteredContainer:
         self._monotonic_time = monotonic_time
         self._registered: tuple[Routes, str | None] | None = None
         self._container: Container | None = None
+        self._known_flows = KnownFlows()
         self._read_at = 0.0
 
     def current(self) -> Container:
@@ -79,6 +81,7 @@ class RegisteredContainer:
             functions=Functions(),
             worker=lambda: "client",
             sealer=sealer,
+            known_flows=self._known_flows,
         )
 
 

@@ -2,7 +2,7 @@
 
 from pollflow.machine.call import CallRequest, call_of
 from pollflow.machine.callback import TaskTokenFields, is_awaited, may_still_reach, read_task_token, verify
-from pollflow.machine.decide import IllegalEvent, begin, decide
+from pollflow.machine.decide import IllegalEvent, begin, begin_reads_time, decide
 from pollflow.machine.decision import (
     AwaitChildren,
     AwaitReport,
@@ -64,6 +64,7 @@ __all__ = [
     "TimedOut",
     "Wake",
     "begin",
+    "begin_reads_time",
     "call_of",
     "continues_at_once",
     "decide",

@@ -158,12 +158,16 @@ def _context(info: ExecutionInfo) -> JsonObject:
     }
 
 
+# `json.dumps` makes an encoder at each call with options.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def size_of(*values: Json) -> int:
     """Return the size of the values together as UTF-8 JSON, in bytes; TOO_DEEP if one exceeds MAX_DEPTH."""
     size = 0
     for value in values:
         try:
-            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            text = _ENCODER.encode(value)
         except RecursionError:
             return TOO_DEEP
         if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):

@@ -7,7 +7,6 @@ Celery; the same arguments always give the same decision.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -40,7 +39,7 @@ from pollflow.machine.events import (
     Submitted,
     TimedOut,
 )
-from pollflow.machine.limits import Limits
+from pollflow.machine.limits import NO_LIMIT, Limits
 from pollflow.machine.refused import StepRefused
 from pollflow.machine.rules import choice, ends, map_step, task, wait
 from pollflow.machine.state import ROOT, ExecutionInfo, FrameState, Level
@@ -82,6 +81,12 @@ def begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: 
         raise EntityTooLarge(refused.cause) from refused
 
 
+def begin_reads_time(flow: Flow) -> bool:
+    """Return whether the first decision may depend on the time of the start: only mappings read `$context`."""
+    first = flow.series[flow.steps.path].steps[0]
+    return flow.input_mappings is not None or first.input_mappings is not None
+
+
 def _begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits: Limits, by: str) -> Decision:
     started = HistoryEvent("ExecutionStarted", "", {"input": execution_input}, by)
     state = FrameState(
@@ -90,7 +95,7 @@ def _begin(flow: Flow, execution_input: JsonObject, info: ExecutionInfo, limits:
         levels=(Level(series=flow.steps.path, step=0, local={}, entered=2),),
     )
     # Record the start without a size check; the first step fails at its end if the data exceeds the limit.
-    ctx = StepContext(flow, state, info, replace(limits, payload_bytes=sys.maxsize))
+    ctx = StepContext(flow, state, info, replace(limits, payload_bytes=NO_LIMIT))
     ctx.history.append(started)
     return ctx.start_step()
 

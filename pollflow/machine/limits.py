@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from pollflow.fdl.fields import EVENT_LIMIT, YEAR_SECONDS
@@ -10,6 +11,8 @@ MAX_ERROR = 128
 """The maximum number of characters of the name of an error."""
 MAX_CAUSE = 4096
 """The maximum number of characters of the cause of an error."""
+NO_LIMIT = sys.maxsize
+"""The payload limit of data that is recorded without a size check."""
 MAX_RESULTS_BYTES = 8 << 20
 """The size of the locals of all branches or iterations of a step, which a worker reads together."""
 

@@ -40,7 +40,7 @@ from pollflow.machine.decision import (
     Status,
     Wake,
 )
-from pollflow.machine.limits import MAX_CAUSE, MAX_ERROR, Limits, shortened
+from pollflow.machine.limits import MAX_CAUSE, MAX_ERROR, NO_LIMIT, Limits, shortened
 from pollflow.machine.refused import StepRefused
 from pollflow.machine.state import ExecutionInfo, FrameState, Level, Phase
 
@@ -78,7 +78,8 @@ class StepContext:
 
     def stay(self, wake: Wake, *, spawn: tuple[Decision, ...] = (), **changes: Json) -> Decision:
         """Stay in the current entry with these changes of the state; it continues as `wake` says."""
-        self.state = replace(self.state, **changes)
+        if changes:
+            self.state = replace(self.state, **changes)
         return Decision(tuple(self.history), state=self.state, wake=wake, spawn=spawn)
 
     def enter(self, position: int) -> Decision:
@@ -104,7 +105,8 @@ class StepContext:
         local = self.state.levels[-1].local
         self.record("StepEntered", input=input, local=local)
         self.check_size(input, local)
-        self.check_size(own_input)
+        if self.step.input_mappings is not None:  # else it has nothing but these two
+            self.check_size(own_input)
         self.record("StepStarted", input=own_input)
         if isinstance(self.step, TaskStep):
             fill(self.step.service_params, own_input)  # a step whose parameters are too large fails before its call
@@ -167,6 +169,8 @@ class StepContext:
 
     def check_size(self, *values: Json) -> None:
         """Raise StepRefused if the values together exceed the payload limit."""
+        if self.limits.payload_bytes == NO_LIMIT:
+            return
         size = size_of(*values)
         if size > self.limits.payload_bytes:
             cause = over_size(f"the data of step {self.step.name!r}", size, self.limits.payload_bytes)

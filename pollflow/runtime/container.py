@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pollflow.runtime.calls import Caller
 from pollflow.runtime.claiming import Claiming
 from pollflow.runtime.decider import Decider
-from pollflow.runtime.definitions import FlowCache
+from pollflow.runtime.definitions import FlowCache, KnownFlows
 from pollflow.runtime.engine import Engine
 from pollflow.runtime.engine_errors import EngineErrors, counting
 from pollflow.runtime.functions import Functions
@@ -70,11 +70,13 @@ def build_container(
     retry_policy: RetryPolicy | None = None,
     new_identity: Callable[[], tuple[str, str]] = new_identity,
     sealer: Sealer = CLEAR,
+    known_flows: KnownFlows | None = None,
 ) -> Container:
     """Construct the objects on one connection pool. This sends nothing to Redis.
 
     An error of `publish` is counted in the entry of the message. `retry_policy`: how this process retries while Redis
-    cannot serve; the default is not to retry. `sealer` encodes the data of users.
+    cannot serve; the default is not to retry. `sealer` encodes the data of users. Starts rely on
+    `known_flows`.
     """
     protect_logs()
     keys, limits, clock = settings.keys, settings.limits, clock or Clock()
@@ -90,7 +92,7 @@ def build_container(
     flows = FlowCache(definitions)
     errors = EngineErrors(store, settings.max_engine_errors)
     publish = counting(publish, errors)
-    starter = Starter(store, reading, definitions, flows, limits, publish, new_identity)
+    starter = Starter(store, reading, definitions, flows, limits, publish, new_identity, known_flows)
     caller = Caller(functions, SubFlows(starter, reading), settings.max_crashes, mask, is_interruption)
     missing = MissingFunctions(functions, directory, reading, settings.function_grace)
     decider = Decider(limits, settings.inline_steps)

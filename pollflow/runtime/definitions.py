@@ -11,6 +11,23 @@ from pollflow.store import Definitions
 _MAX_FLOWS = 200
 
 
+class KnownFlows:
+    """The digest of each flow's current definition, as far as known. The script of a start compares it."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, str] = {}
+
+    def get(self, flow_name: str) -> str | None:
+        """Return the digest of the definition that was current at the last read."""
+        return self._digests.get(flow_name)
+
+    def add(self, flow_name: str, digest: str) -> None:
+        """Note the digest of a flow's current definition."""
+        if len(self._digests) >= _MAX_FLOWS:
+            self._digests.clear()
+        self._digests[flow_name] = digest
+
+
 class FlowCache:
     """Reads each definition once. Thread-safe."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import uuid
+import secrets
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -27,6 +27,9 @@ CALLBACK = "pollflow_callback"
 
 _EARLY_MARGIN_SECONDS = 0.005
 _MARK = "\x00sent\x00"
+_MARK_AS_JSON = json.dumps(_MARK)
+# `json.dumps` makes an encoder at each call with options.
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _MAX_TEXT = 4096
 """The longest text in a message, which may be forged."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -128,9 +131,8 @@ def encode(message: Message, *, queue: str, list_key: str, carried: str | None =
     identity, eta = task_id(message), eta_of(message)
     wire = {
         # Plain JSON instead of base64: a third shorter, and kombu takes it as it is.
-        "body": json.dumps(
-            [args_of(message), {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}],
-            separators=(",", ":"),
+        "body": _ENCODER.encode(
+            [args_of(message), {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
         ),
         "content-encoding": "utf-8",
         "content-type": "application/json",
@@ -140,10 +142,10 @@ def encode(message: Message, *, queue: str, list_key: str, carried: str | None =
             "delivery_mode": 2,
             "delivery_info": {"exchange": "", "routing_key": queue},
             "priority": 0,
-            "delivery_tag": str(uuid.uuid4()),
+            "delivery_tag": secrets.token_hex(16),
         },
     }
-    head, tail = json.dumps(wire, separators=(",", ":")).split(json.dumps(_MARK))
+    head, tail = _ENCODER.encode(wire).split(_MARK_AS_JSON)
     return EncodedMessage(list_key, head, tail)
 
 

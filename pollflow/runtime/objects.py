@@ -28,15 +28,24 @@ _HINTS = {
 }
 
 
+# `json.dumps` makes an encoder at each call with options.
+_ENCODER = json.JSONEncoder(allow_nan=False)
+
+
 def checked_object(argument: str, value: Any, limit_bytes: int) -> JsonObject:
     """Return the value as plain JSON. Raises InvalidArgument for other values, EntityTooLarge over the limit."""
+    return sized_object(argument, value, limit_bytes)[0]
+
+
+def sized_object(argument: str, value: Any, limit_bytes: int) -> tuple[JsonObject, int]:
+    """Return the value as `checked_object` does, and its size in bytes."""
     if not isinstance(value, dict):
         raise InvalidArgument(f"{argument} must be a JSON object (a dict), not {shown(value)}")
     plain: JsonObject = plain_json(argument, value)
     size = size_of(plain)
     if size > limit_bytes:
         raise EntityTooLarge(over_size(f"the {argument}", size, limit_bytes))
-    return plain
+    return plain, size
 
 
 def plain_json(name: str, value: Any) -> Json:
@@ -46,7 +55,7 @@ def plain_json(name: str, value: Any) -> Json:
     change a key of an object.
     """
     try:
-        plain: Json = json.loads(json.dumps(value, allow_nan=False))
+        plain: Json = json.loads(_ENCODER.encode(value))
         is_changed = plain != value
     except RecursionError:
         raise EntityTooLarge(over_size(f"the {name.removeprefix('the ')}", TOO_DEEP, 0)) from None

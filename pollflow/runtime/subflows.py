@@ -29,7 +29,7 @@ from pollflow.machine.data import MAX_DEPTH
 from pollflow.runtime import arguments
 from pollflow.runtime.engine_errors import stage
 from pollflow.runtime.starting import Starter, ref_of
-from pollflow.store import Claimed, ExecutionKey, MessageKey, OutboxEntry, ParentLink, Reading
+from pollflow.store import Claimed, ExecutionKey, MessageKey, OutboxEntry, ParentLink, Reading, Started
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class SubFlows:
         try:
             with stage("start of the sub-flow"):
                 if not waits:
-                    key, _ = self.starter.start(flow_name, input, name, parent=token)
+                    key = self.starter.start(flow_name, input, name, parent=token).key
                 else:
                     key = self._start_awaited(claimed, flow_name, input, name, parent_link)
         except (FlowNotExists, ExecutionAlreadyExists, InvalidArgument) as error:
@@ -71,15 +71,17 @@ class SubFlows:
     def _start_awaited(
         self, claimed: Claimed, flow_name: str, input: JsonObject, name: str, parent_link: ParentLink
     ) -> ExecutionKey:
+        def start() -> Started:
+            return self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
+
         try:
-            key, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
+            return start().key
         except TaskAlreadyCompleted:
             if not self._is_open(claimed.key):
                 raise
             # Redis has lost recent writes: the step was cancelled, but it is open again.
             self.starter.store.undo_cancel(OutboxEntry(ref_of(flow_name, name), parent_link.token))
-            key, _ = self.starter.start(flow_name, input, name, parent=parent_link.token, parent_link=parent_link)
-        return key
+            return start().key
 
     def _is_open(self, key: MessageKey) -> bool:
         frame = self.reading.frame(key.ref, key.frame)

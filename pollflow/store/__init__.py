@@ -36,9 +36,9 @@ from pollflow.store.retrying import NO_RETRY, RetryPolicy
 from pollflow.store.rotation import CLEAR_KEY, Rotated
 from pollflow.store.scripts import translated
 from pollflow.store.server_info import ServerInfo, read_server_info
+from pollflow.store.starts import MAX_PARENTS, NewExecution
 from pollflow.store.state import dump_json
 from pollflow.store.store import Store
-from pollflow.store.transitions import MAX_PARENTS
 from pollflow.store.urls import RedisLocation
 from pollflow.store.wakeups import Redelivery
 
@@ -76,6 +76,7 @@ __all__ = [
     "Keys",
     "Message",
     "MessageKey",
+    "NewExecution",
     "OutboxEntry",
     "ParentLink",
     "QueueReader",

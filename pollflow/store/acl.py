@@ -104,7 +104,8 @@ def state_rights(role: Role, keys: Keys, lists: Iterable[str], *, is_durable: bo
             registered = {keys.route(): READ, keys.functions(): READ}
             # A client may add messages to the queues, and neither read nor remove those of others.
             also = (
-                Rights(frozenset({"evalsha"}), {**written, **queues}),
+                # A start compares the digest of the flow, for which a script needs all rights to its key.
+                Rights(frozenset({"evalsha"}), {**written, **queues, keys.flow("*"): ANY}),
                 Rights(frozenset({"lpush"}), dict.fromkeys(queues, WRITE)),
             )
             commands -= {"lpush", "evalsha"} if queues else {"lpush"}

@@ -213,7 +213,7 @@ class Commits(Core):
         return self._commit(script, script_keys.end_keys(self.keys, key.ref, entry.frame, outcome.status))
 
     def _encode_next(
-        self, info: ExecutionInfo, decision: Decision, token: str, *, digest: str, publishes: bool = True
+        self, info: ExecutionInfo, decision: Decision, token: str, *, digest: str | None, publishes: bool = True
     ) -> EncodedEntry:
         encode = self._encode if publishes else encode_nothing
         return encode_next(info, decision, token, encode, self.sealer, digest=digest)

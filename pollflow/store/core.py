@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
+from pollflow.errors import StoreUnavailable
 from pollflow.store.clock import Clock
 from pollflow.store.codec import CLEAR, Sealer
 from pollflow.store.commands import Script
@@ -71,3 +73,20 @@ class Core:
         if problem is not None:
             policy.on_not_durable(problem)
         return reply
+
+    def _commit_many(
+        self, scripts: Sequence[tuple[Script[R], NamedKeys]], *, durable: bool = False
+    ) -> list[R | StoreUnavailable]:
+        """Run scripts in one round trip, each by itself, without retries. Return the reply of each, or its error.
+
+        If the append-only file has not acknowledged them, raises the first of these errors, or NotDurable.
+        """
+        policy = self._retry_policy
+        durability = self.durability if durable or policy.is_durable else None
+        replies, problem = self.scripts.run_each(scripts, durability)
+        if problem is not None:
+            for reply in replies:
+                if isinstance(reply, StoreUnavailable):
+                    raise reply
+            policy.on_not_durable(problem)
+        return replies

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pollflow.errors import DamagedRecord, FlowNotExists
 from pollflow.store.audit import MAX_ENTRIES, deploy_entry
+from pollflow.store.clock import Clock
 from pollflow.store.connection import Connection
 from pollflow.store.keys import Keys
 from pollflow.store.scripts import translated
@@ -53,6 +54,17 @@ class Definitions:
         """Return a deployed flow. Raises FlowNotExists, DamagedRecord."""
         with translated():
             fields = self.client.hgetall(self.keys.flow(name))
+        return self._record(name, fields)
+
+    def flow_and_time(self, name: str, clock: Clock) -> tuple[FlowRecord, float]:
+        """Return a deployed flow and the time by Redis' clock, in one round trip. Raises as `flow` does."""
+        with translated(), self.client.pipeline(transaction=False) as pipe:
+            pipe.hgetall(self.keys.flow(name))
+            pipe.time()
+            fields, time = pipe.execute()
+        return self._record(name, fields), clock.time_of(time)
+
+    def _record(self, name: str, fields: Mapping[str, str]) -> FlowRecord:
         if "digest" not in fields:
             raise FlowNotExists(f'no flow "{name}" is deployed{similar_flow(name, self.names())}')
         try:

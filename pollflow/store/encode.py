@@ -65,9 +65,12 @@ class EncodedEntry:
 
 
 def encode_next(
-    info: ExecutionInfo, decision: Decision, token: str, encode: Encode, sealer: Sealer, *, digest: str
+    info: ExecutionInfo, decision: Decision, token: str, encode: Encode, sealer: Sealer, *, digest: str | None
 ) -> EncodedEntry:
-    """Encode a decision after which the frame continues under a new token. `digest` is that of the definition."""
+    """Encode a decision after which the frame continues under a new token.
+
+    `digest` is that of the definition; None: the message carries no state.
+    """
     state, kind = state_of(decision), kind_of(decision)
     layout, state_text = encode_state(state, sealer, ExecutionKey.of(info).ref)
     match decision.wake:
@@ -107,9 +110,11 @@ def encode_next(
     return EncodedEntry(entry, message, encoded.queue if encoded else None)
 
 
-def _carried(info: ExecutionInfo, decision: Decision, layout: int, state_text: str, *, digest: str) -> Carried | None:
+def _carried(
+    info: ExecutionInfo, decision: Decision, layout: int, state_text: str, *, digest: str | None
+) -> Carried | None:
     # The end of a branch or iteration also needs what is stored of its parent.
-    if len(state_text) > MAX_CARRIED_BYTES or state_of(decision).parent is not None:
+    if digest is None or len(state_text) > MAX_CARRIED_BYTES or state_of(decision).parent is not None:
         return None
     return Carried(layout, state_text, digest, info.started_at, info.events + decision.events)
 

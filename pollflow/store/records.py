@@ -342,8 +342,19 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The result of a start. `existing` is the status of an execution that already has the ref, else None."""
+    """The result of a start. `existing` is the status of an execution that already has the ref, else None.
+
+    The caller has to publish `messages`. `at` is when it was started, and `snapshot` what a read at that time returns;
+    there is none if an execution already has the ref.
+    """
 
     key: ExecutionKey
     existing: Status | None = None
     messages: tuple[Message, ...] = ()
+    at: float = 0
+    snapshot: Snapshot | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this start made the execution."""
+        return self.existing is None

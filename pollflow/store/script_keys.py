@@ -21,16 +21,16 @@ def commit_keys(keys: Keys, ref: ExecutionRef, frame: str) -> dict[str, str]:
     }
 
 
-def start_keys(keys: Keys, ref: ExecutionRef, queue: str) -> NamedKeys:
-    """Return the keys of `start`."""
+def start_keys(keys: Keys, ref: ExecutionRef, queue: str, *, compares_flow: bool) -> NamedKeys:
+    """Return the keys of `start`, which may compare the digest of the flow's current definition."""
     return {
+        "flow": [keys.flow(ref.flow)] if compares_flow else [],
         **commit_keys(keys, ref, ROOT),
         **_indexes(keys, ref, Status.RUNNING),
         "frames": keys.frames(ref),
         "queue": queue,
         "cancellations": keys.cancellations(ref),
         "parents": keys.parents(ref),
-        "countdowns": keys.countdowns(ref.shard),
     }
 
 

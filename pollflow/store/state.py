@@ -18,9 +18,13 @@ ENCODED = 1
 """Added to the layout of a state that a codec has encoded; so the next layout is 3."""
 
 
+# `json.dumps` makes an encoder at each call with options.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+
+
 def dump_json(value: Json) -> str:
     """Return compact JSON text. Raises ValueError for numbers that JSON does not have."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def load_json(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""The transitions of executions: start, claim, commit, end. Each is one script, so it happens completely or not at all.
+"""The transitions of executions: claim, commit, end. Each is one script, so it happens completely or not at all.
 
 A Decision becomes the arguments of a script; this module does not know what a step means. A script that runs again with
 the same arguments, because its reply was lost, changes nothing more.
@@ -10,75 +10,24 @@ from collections.abc import Sequence
 
 from typing_extensions import assert_never
 
-from pollflow.amounts import over_limit
-from pollflow.errors import InvalidArgument, MissingKey, TaskAlreadyCompleted, UnreadableRecord
-from pollflow.fdl.model import JsonObject
+from pollflow.errors import MissingKey, UnreadableRecord
 from pollflow.machine import ROOT, AwaitChildren, Decision, ExecutionInfo, HistoryEvent, Outcome, Status
 from pollflow.store import commands, script_keys
-from pollflow.store.codec import INPUT, STATE, Sealer
+from pollflow.store.codec import STATE, Sealer
 from pollflow.store.commands import Conflict
-from pollflow.store.commits import Commits, EndingEntry, new_token, unpublished
-from pollflow.store.encode import encode_events, layout_of
-from pollflow.store.keys import ExecutionKey, ExecutionRef
+from pollflow.store.commits import EndingEntry
+from pollflow.store.encode import layout_of
+from pollflow.store.keys import ExecutionKey
 from pollflow.store.messages import Carried, MessageKey
-from pollflow.store.records import LEASED, STALE, Claimed, Committed, Early, OutboxEntry, ParentLink, Refusal, Started
+from pollflow.store.records import LEASED, STALE, Claimed, Committed, Early, OutboxEntry, ParentLink, Refusal
 from pollflow.store.retrying import with_retry
 from pollflow.store.scripts import translated
-from pollflow.store.state import ENCODED, LAYOUT, dump_json, load_join, load_metadata, load_state
-
-MAX_PARENTS = 1000
-"""The most steps that wait for the end of one execution: each end notifies all of them."""
+from pollflow.store.starts import Starts
+from pollflow.store.state import ENCODED, LAYOUT, load_join, load_metadata, load_state
 
 
-class Transitions(Commits):
+class Transitions(Starts):
     """The methods that change the state of an execution."""
-
-    def start(
-        self,
-        info: ExecutionInfo,
-        decision: Decision,
-        *,
-        digest: str,
-        execution_input: JsonObject,
-        time_limit: float,
-        parent: str = "",
-        parent_link: ParentLink | None = None,
-        durable: bool = False,
-    ) -> Started:
-        """Start an execution by its first decision, unless its ref is in use. `time_limit` is in seconds.
-
-        `parent` is the task token of the step that starts it. `parent_link` is the step that waits for its end; it
-        also waits for an execution that already runs under the ref. `durable`: wait for the append-only file, even if
-        the execution already exists. Raises NotDurable, and TaskAlreadyCompleted if the step has cancelled it before.
-        """
-        key, values = ExecutionKey.of(info), dict[str, str]()
-        ref, encoded = key.ref, self._encode_next(info, decision, new_token(), digest=digest)
-        encoded_input = self.sealer.seal(ref, INPUT, dump_json(execution_input))
-        script = commands.Start(
-            execution=key,
-            fields=_fields(info, digest, encoded_input, time_limit=time_limit, parent=parent),
-            time_limit=time_limit,
-            parent_link=commands.Parent(parent_link.token, parent_link.notify_on_success) if parent_link else None,
-            max_parents=MAX_PARENTS,
-            events=encode_events(decision.history, values, self.sealer, ref),
-            values=values,
-            next=encoded.entry,
-            countdown_limits=self.timing.countdown_limits,
-            redelivery_timeout=self.timing.redelivery_timeout,
-        )
-        queue = self._queue(ref, encoded.queue)
-        reply = self._commit(script, script_keys.start_keys(self.keys, ref, queue), durable=durable)
-        match reply:
-            case commands.Cancelled():
-                raise TaskAlreadyCompleted
-            case commands.Crowded():
-                raise _too_many_parents(ref)
-            case commands.Exists(id, incarnation, status):
-                return _existing(ExecutionKey(ref, id, incarnation), Status(status), own=key)
-            case commands.StartDone(is_left):
-                return Started(key, None, unpublished(encoded.message, is_left))
-            case _:
-                assert_never(reply)
 
     def claim(self, key: MessageKey, nonce: str) -> Claimed | Early | Refusal:
         """Return the claimed entry of a message, or why it may not act; a call is leased to `nonce`.
@@ -213,28 +162,6 @@ class Transitions(Commits):
         entry = EndingEntry(key.frame, key.token)
         reply = self._end(key.execution, outcome, history, entry=entry, is_clear=is_clear)
         return isinstance(reply, commands.EndDone)
-
-
-def _fields(info: ExecutionInfo, digest: str, encoded_input: str, *, time_limit: float, parent: str) -> dict[str, str]:
-    return {
-        "flow": info.flow_name,
-        "name": info.execution_name,
-        "digest": digest,
-        "secret": info.secret,
-        "started_at": repr(info.started_at),
-        "input": encoded_input,
-        "time_limit": repr(time_limit),
-        "parent": parent,
-    }
-
-
-def _existing(key: ExecutionKey, status: Status, *, own: ExecutionKey) -> Started:
-    # The same start, repeated because its reply was lost, finds its own execution.
-    return Started(key, None if key == own else status)
-
-
-def _too_many_parents(ref: ExecutionRef) -> InvalidArgument:
-    return InvalidArgument(over_limit(f'{MAX_PARENTS + 1:,} steps would wait for execution "{ref}"', MAX_PARENTS))
 
 
 def _claimed(key: MessageKey, nonce: str, reply: commands.ClaimDone, sealer: Sealer) -> Claimed:

@@ -17,6 +17,8 @@ from pollflow.store.state import dump_json, load_json
 
 _DEDUPLICATED = ("input", "local", "output")
 _LONG = 160
+_SHORT = (_LONG - 2) // len("\\ud83d\\ude00")
+"""Texts of so many characters are never long, even if JSON escapes each character."""
 _WRITTEN_IN_LUA = "TaskStarted"
 """The event that `lease_call` of prelude.lua writes, always in clear: it has only counts."""
 _MARK = "\x00"
@@ -112,11 +114,20 @@ def _object(value: JsonObject, digest_of: Callable[[str], str]) -> JsonObject:
 
 
 def _value(value: Json, digest_of: Callable[[str], str]) -> Json:
-    if isinstance(value, str) and value.startswith(_MARK):
-        marked = _MARK + value
-        return marked if len(dump_json(marked)) <= _LONG else _MARK + digest_of(dump_json(value))
-    text = dump_json(value)  # once, since it may be long
-    return value if len(text) <= _LONG else _MARK + digest_of(text)
+    marked = _MARK + value if isinstance(value, str) and value.startswith(_MARK) else value
+    if _is_surely_short(marked):
+        return marked
+    text = dump_json(marked)  # once, since it may be long
+    if len(text) <= _LONG:
+        return marked
+    return _MARK + digest_of(text if marked is value else dump_json(value))
+
+
+def _is_surely_short(value: Json) -> bool:
+    """Return whether the value as JSON surely has at most `_LONG` characters; most values have."""
+    if isinstance(value, str):
+        return len(value) <= _SHORT
+    return value is None or isinstance(value, bool | float) or (isinstance(value, int) and value.bit_length() <= 64)
 
 
 def _restored(value: Json, value_of: Callable[[str], Json]) -> Json:

@@ -69,7 +69,7 @@ class WakeUps(Core):
 
     def redeliver_all(self, prepared: Sequence[Redelivery]) -> list[commands.RedeliverReply | StoreUnavailable]:
         """Run what `redelivery` has prepared, in one round trip. Return the reply or the error of each."""
-        return self.scripts.run_each(prepared) if prepared else []
+        return self.scripts.run_each(prepared)[0] if prepared else []
 
     def redelivery(
         self, message: Message, sent: int, oldest_in_queue: float | None, *, is_returned: bool = False, reason: str = ""

@@ -18,8 +18,7 @@ def encode_arguments(script: Script[Any]) -> bytes:
     Values, errors and causes are JSON texts already, in ASCII, so a lone surrogate in them is an escape. In any other
     text, such as the name of a worker, it becomes `?`.
     """
-    text = json.dumps(_encoded(script), ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
+    return _ENCODER.encode(_shallow(script)).encode("utf-8", "replace")
 
 
 def decode_reply(script: Script[Any], reply: Sequence[Any]) -> Any:
@@ -52,24 +51,22 @@ def argument_names(script: type[Script[Any]]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _encoded(value: Any) -> Any:
-    if isinstance(value, str | int | float):
-        return value
+def _shallow(value: Any) -> dict[str, Any]:
+    """Return a dataclass or a mapping as a dict. The encoder calls this again for the values inside."""
     if isinstance(value, Mapping):
-        return {name: _encoded(inner) for name, inner in value.items()}
-    if isinstance(value, Sequence):
-        return [_encoded(inner) for inner in value]
-    if isinstance(value, ExecutionKey):
-        return {"ref": str(value.ref), "id": value.id, "incarnation": value.incarnation}
-    encoded: dict[str, Any] = {}
+        return dict(value)
+    found: dict[str, Any] = {}
     kind: Any = type(value)
     for name in _names_of(kind):
         inner = getattr(value, name)
         if isinstance(inner, ExecutionKey):
-            encoded.update(_encoded(inner))
+            found |= {"ref": str(inner.ref), "id": inner.id, "incarnation": inner.incarnation}
         elif inner is not None:
-            encoded[name] = _encoded(inner)
-    return encoded
+            found[name] = inner
+    return found
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_shallow)
 
 
 @cache

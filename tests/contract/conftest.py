@@ -73,7 +73,7 @@ class Bench:
 
     def start(self, text: str, input: dict[str, Any] | None = None, name: str = "x") -> ExecutionRef:
         self.deploy(text)
-        return self.container.starter.start("flow", input or {}, name)[0].ref
+        return self.container.starter.start("flow", input or {}, name).key.ref
 
     def returns(self, name: str, *results: Any) -> list[dict[str, Any]]:
         """Register a function that returns the results in order, the last one repeatedly. Return its list of inputs."""

@@ -125,6 +125,7 @@ def test_flower_sends_and_diverts_no_messages(users: Users) -> None:
 OPERATIONS: list[Callable[[Client], object]] = [
     lambda client: client.deploy_text(WAIT, "other"),
     lambda client: client.start("wait"),
+    lambda client: client.start_many("wait", [{}, {}]),
     lambda client: client.execution("wait", "x").stop(),
     lambda client: client.execution("wait", "ended").purge(),
 ]
@@ -134,7 +135,8 @@ def test_the_observer_is_refused_what_a_client_may_do(users: Users) -> None:
     with Client(users.url("client")) as client, Client(users.url("observer")) as observer:
         client.deploy_text(WAIT, "wait")
         client.start("wait", name="x")
-        client.start("wait", name="ended").stop()
+        client.start("wait", name="y")  # by the flow that the first start found
+        client.start_many("wait", [{}], names=["ended"])[0].stop()
         before = {key: users.admin.dump(key) for key in users.admin.scan_iter()}
         for operation in OPERATIONS:
             with pytest.raises((StoreRefused, StoreUnavailable)) as refusal:

@@ -111,6 +111,26 @@ METHODS: dict[str, tuple[dict[str, Any], dict[str, list[Any]]]] = {
         {"flow": "flow"},
         {"flow": [*NAMES, None], "input": OBJECTS, "name": NAMES, "durable": [*FLAGS, None], "by": WHO},
     ),
+    "Client.start_many": (
+        {"flow": "flow", "inputs": [{}]},
+        {
+            "flow": [*NAMES, None],
+            "inputs": [
+                None,
+                5,
+                b"x",
+                "text",
+                [5],
+                [None],
+                [{}, [1]],
+                *([{}, wrong] for wrong in OBJECTS),
+                Unprintable(),
+            ],
+            "names": [5, "text", b"x", [], [5], [None], ["a", "b"], *([name] for name in NAMES), Unprintable()],
+            "durable": [*FLAGS, None],
+            "by": WHO,
+        },
+    ),
     "Client.execution": ({"flow": "flow", "name": "x"}, {"flow": [*NAMES, None], "name": [*NAMES, None]}),
     "Client.executions": (
         {},

@@ -78,7 +78,7 @@ def test_scripts_repeated_after_a_lost_reply_change_nothing_more(bench: Bench) -
     kinds = Counter(event.type for event in bench.history(ref))
     assert kinds["TaskStarted"] == kinds["TaskSucceeded"] == kinds["IterationExited"] == 2
     assert kinds["ExecutionSucceeded"] == 1
-    _, is_new = bench.container.starter.start("flow", {"items": []}, "y")
+    is_new = bench.container.starter.start("flow", {"items": []}, "y").is_new
     assert is_new
 
 

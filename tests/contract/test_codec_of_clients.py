@@ -62,7 +62,7 @@ def test_a_client_without_the_app_stores_nothing_in_clear(workers: Bench, store_
 
 
 def test_a_client_without_the_key_reads_what_is_clear(workers: Bench, store_url: str) -> None:
-    ref = workers.container.starter.start("passes", {"word": CANARY}, "x")[0].ref
+    ref = workers.container.starter.start("passes", {"word": CANARY}, "x").key.ref
     workers.work()
     with Client(store_url) as client:
         execution = client.execution("passes", "x")

@@ -73,7 +73,7 @@ def test_a_durable_start_without_acknowledgement_may_be_repeated(server: Bench) 
         server.container.starter.start("flow", {}, "x", durable=True)
     server.redis.config_set("appendfsync", "always")
     store.durability = Durability(server.redis, Keys().mark())
-    assert server.container.starter.start("flow", {}, "x", durable=True)[0].ref.name == "x"
+    assert server.container.starter.start("flow", {}, "x", durable=True).key.ref.name == "x"
 
 
 def test_a_server_without_waitaof_is_named_in_the_error(bench: Bench) -> None:

@@ -306,7 +306,7 @@ def test_a_parent_that_cannot_be_notified_ends_and_others_are_notified(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = start_sub_flow(bench)
-    good = bench.container.starter.start("flow", {"seconds": 1000}, "good")[0].ref
+    good = bench.container.starter.start("flow", {"seconds": 1000}, "good").key.ref
     bench.work()
     frame = bench.container.store.keys.frame(broken, "r")
     bench.redis.hset(frame, "state", "{")

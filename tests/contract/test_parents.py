@@ -8,7 +8,7 @@ import pytest
 
 from pollflow.machine import Status
 from pollflow.runtime import notifying
-from pollflow.store import transitions
+from pollflow.store import starts
 from tests.contract.conftest import Bench
 from tests.contract.sub_flows import CHILD_REF, run_until_idle
 from tests.flows import PARENT, WAIT
@@ -24,7 +24,7 @@ def start_parents(bench: Bench, count: int) -> list[Any]:
 
 
 def test_a_step_beyond_the_limit_of_parents_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transitions, "MAX_PARENTS", 3)
+    monkeypatch.setattr(starts, "MAX_PARENTS", 3)
     refs = start_parents(bench, 5)
     assert [bench.status(ref) for ref in refs] == ["Running"] * 3 + ["Succeeded"] * 2
     assert bench.output(refs[-1]) == {

@@ -196,7 +196,7 @@ def test_a_start_may_be_repeated_whatever_request_fails(bench: Bench, error: Exc
         except StoreUnavailable as raised:
             assert isinstance(raised, StoreRefused) is any(isinstance(error, type(other)) for other in REFUSED[:5])
         faults.end()
-        ref = bench.container.starter.start("flow", {}, f"x{at}")[0].ref
+        ref = bench.container.starter.start("flow", {}, f"x{at}").key.ref
         finish(bench, ref)
         assert bench.status(ref) == "Succeeded", f"request {at}"
         if faults.is_past:
@@ -269,7 +269,7 @@ def test_a_server_that_restarts_between_script_exists_and_the_pipeline_loses_no_
     with pytest.raises(StoreUnavailable):
         durable.build_container().starter.start("flow", {}, "y", durable=True)
     durable.build_container(retry_policy=RetryPolicy(claim_seconds=inf, commit_seconds=inf, is_durable=True))
-    ref = durable.container.starter.start("flow", {}, "x")[0].ref
+    ref = durable.container.starter.start("flow", {}, "x").key.ref
     finish(durable, ref)
     assert (durable.status(ref), len(calls)) == ("Succeeded", 1)
 

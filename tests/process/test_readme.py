@@ -26,9 +26,10 @@ def test_the_python_example_starts_an_execution_and_waits_for_it(
     workers: Workers, processes: Processes, redis_server: RedisServer
 ) -> None:
     workers.start()
-    script = block_with("pollflow.Client(app)")
+    script = block_with("pollflow.Client(app)") + block_with("start_many") + '\nprint(len(executions), "started")\n'
     run = processes.start("readme", [sys.executable, "-c", script], cwd=PROJECT)
     run.wait_for_output("ExecutionSucceeded", timeout=60)
+    run.wait_for_output("2 started", timeout=10)
     assert run.process.wait(10) == 0
     assert "Succeeded {'job_id':" in run.output()
 

@@ -49,31 +49,47 @@ class Exists:
 
 @dataclass(frozen=True, slots=True)
 class StartDone:
-    """The execution was started. `unpublished`: the caller has to publish the first message."""
+    """The execution was started, at this time. `unpublished`: the caller has to publish the first message."""
 
     NAME: ClassVar[str] = "started"
     unpublished: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Redeployed:
+    """The flow has another definition than expected; nothing was changed."""
+
+    NAME: ClassVar[str] = "redeployed"
+
+
+StartReply: TypeAlias = StartDone | Exists | Redeployed | Cancelled | Crowded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start(Script[StartDone | Exists | Cancelled | Crowded]):
-    """Starts an execution, unless its ref is in use. `fields` are those of the execution's hash."""
+class Start(Script[StartReply]):
+    """Starts an execution, unless its ref is in use. `fields`: names and values of the execution's hash, in turn.
+
+    `expected_digest`: that of the flow's current definition; the key `flow` is given with it. `started_at` is the time
+    of the script by default. The first step, `next`, is due at once.
+    """
 
     NAME: ClassVar[str] = "start"
     KEYS: ClassVar[tuple[str, ...]] = (
         *("execution", "frame", "history", "values", "frames", "wake", "queue", "cancellations", "parents"),
-        *("countdowns", "index", "flow_index", "status_index", "status_flow_index"),
+        *("index", "flow_index", "status_index", "status_flow_index", "flow*"),
     )
-    REPLIES: ClassVar[tuple[type, ...]] = (StartDone, Exists, Cancelled, Crowded)
+    REPLIES: ClassVar[tuple[type, ...]] = (StartDone, Exists, Redeployed, Cancelled, Crowded)
     execution: ExecutionKey
-    fields: Mapping[str, str]
+    expected_digest: str | None
+    fields: tuple[str, ...]
+    started_at: str | None
     time_limit: float
     parent_link: Parent | None
     max_parents: int
     events: tuple[str, ...]
     values: Mapping[str, str]
     next: NextEntry
-    countdown_limits: CountdownLimits
     redelivery_timeout: float
 
 

@@ -1,8 +1,9 @@
--- Starts an execution, unless its ref is in use.
--- KEYS execution frame history values frames wake queue cancellations parents countdowns index flow_index status_index status_flow_index
--- ARGS ref id incarnation fields time_limit parent_link max_parents events values next countdown_limits redelivery_timeout
--- REPLY started unpublished
+-- Starts an execution, unless its ref is in use, or `expected_digest` is no longer the flow's current definition.
+-- KEYS execution frame history values frames wake queue cancellations parents index flow_index status_index status_flow_index flow*
+-- ARGS ref id incarnation expected_digest fields started_at time_limit parent_link max_parents events values next redelivery_timeout
+-- REPLY started unpublished at
 -- REPLY exists id incarnation status
+-- REPLY redeployed
 -- REPLY cancelled
 -- REPLY crowded
 local execution, frame, history, values, frames = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -30,20 +31,33 @@ if found.id then
   end
   return reply('exists', found)
 end
-for name, value in pairs(args.fields) do
-  redis.call('HSET', execution, name, value)
+if args.expected_digest and redis.call('HGET', KEYS[14], 'digest') ~= args.expected_digest then
+  return reply('redeployed')
 end
-redis.call('HSET', execution, 'id', args.id, 'incarnation', args.incarnation, 'status', 'Running')
+-- Nothing is stored under the ref, and the first step is due at once. So each record is written by one command.
+local next, at = args.next, text(now)
+local lines, last = {}, 0
+for number, event in ipairs(args.events) do
+  lines[number] = '[' .. at .. ',' .. last .. ',' .. event .. ']'
+  last = number
+end
+redis.call('HSET', execution, 'id', args.id, 'incarnation', args.incarnation, 'status', 'Running', 'at', at,
+  'events', last, 'started_at', args.started_at or at, unpack(args.fields))
+redis.call('RPUSH', history, unpack(lines))
 keep_values(values)
-local last = append({key = execution, at = 0, events = 0}, history, args.events, 0, now)
 redis.call('SADD', frames, 'r')
-for index = 11, #KEYS do
-  redis.call('ZADD', KEYS[index], text(now), args.ref)
+redis.call('HSET', frame, 'token', next.token, 'layout', next.layout, 'state', next.state, 'kind', next.kind,
+  'metadata', next.metadata, 'step', next.step, 'attempt', next.attempt, 'due', '0', 'claim', '', 'lease', '0',
+  'starts', '0', 'sent', '1', 'sent_at', at, 'since', at, 'last', last,
+  unpack(next.timeout and {'timeout', next.timeout} or {}))
+for index = 10, 13 do
+  redis.call('ZADD', KEYS[index], at, args.ref)
 end
-redis.call('ZADD', wake, text(now + args.time_limit), member('!deadline'))
-redis.call('PERSIST', cancellations)
+local wakes = {text(now + args.redelivery_timeout), member('r'), text(now + args.time_limit), member('!deadline')}
 if link then
   redis.call('HSET', parents, link.token, notify)
-  redis.call('ZADD', wake, text(now), member('!orphan'))
+  wakes[5], wakes[6] = at, member('!orphan')
 end
-return reply('started', {unpublished = schedule_next(frame, 'r', wake, KEYS[10], queue, args.next, now, last)})
+redis.call('ZADD', wake, unpack(wakes))
+redis.call('PERSIST', cancellations)
+return reply('started', {unpublished = publish(queue, next.message, now), at = at})
