@@ -11,6 +11,7 @@ import pytest
 from pollflow import AesGcmCodec
 from pollflow.fdl import read_flow
 from pollflow.machine import ReportedSucceeded, Status
+from pollflow.runtime.definitions import KnownFlows
 from pollflow.runtime.handled import HandledAs
 from pollflow.store import Carried, MessageKey, Sealer
 from pollflow.store.encode import MAX_CARRIED_BYTES
@@ -58,6 +59,17 @@ def scripts_of(bench: Bench, action: Callable[[], object]) -> list[str]:
 def test_a_step_that_calls_nothing_takes_one_script(bench: Bench) -> None:
     ref = bench.start(PASSES, {"n": 1})
     assert scripts_of(bench, bench.work) == ["advance", "advance", "advance", "end"]
+    assert bench.status(ref) == "Succeeded"
+
+
+def test_only_the_first_step_of_a_start_at_the_time_of_the_script_is_claimed(bench: Bench) -> None:
+    """The script then chooses the time, and may write it with more digits than Python."""
+    bench.deploy(PASSES)
+    client = replace(bench.container.starter, known=KnownFlows())
+    client.start("flow", {"n": 1}, "first")
+    bench.work()
+    ref = client.start("flow", {"n": 1}, "second").key.ref
+    assert scripts_of(bench, bench.work) == ["claim", "advance", "advance", "advance", "end"]
     assert bench.status(ref) == "Succeeded"
 
 

@@ -212,7 +212,7 @@ local function guard(execution, frame)
   if carried then
     local entry, facts = read(frame, 'state', 'due'), read(execution.key, 'digest', 'started_at')
     local is_stored = entry.state == carried.state and facts.digest == carried.digest
-      and facts.started_at == carried.started_at
+      and tonumber(facts.started_at) == tonumber(carried.started_at)
     if not is_stored or tonumber(entry.due) > clock() then
       return 'unclaimed'
     end
