@@ -113,8 +113,8 @@ end
 
 -- Returns nil if the message of an entry may be published now; otherwise when the sweep decides again. A worker holds
 -- messages with a countdown in memory, so their number is limited. Waits beyond the look-ahead get only half of it: they
--- would occupy it for long, and make short waits late.
-local function defer_until(countdowns, name, due, now)
+-- would occupy it for long, and make short waits late. The index has tokens, not names, since a purge leaves it as it is.
+local function defer_until(countdowns, token, due, now)
   local limits, left = args.countdown_limits, due - now
   if left <= 0 then
     return nil
@@ -128,7 +128,7 @@ local function defer_until(countdowns, name, due, now)
   if held >= limits.number * (is_near and 1 or 0.5) then
     return is_near and due or due - limits.look_ahead
   end
-  redis.call('ZADD', countdowns, text(due), member(name))
+  redis.call('ZADD', countdowns, text(due), token)
   redis.call('ZREMRANGEBYSCORE', countdowns, '-inf', text(now))
   redis.call('PEXPIRE', countdowns, math.ceil(limits.longest * 1000))
   return nil
@@ -141,7 +141,7 @@ local function schedule_next(frame, name, wake, countdowns, queue, next, now, la
   -- An entry that is due at once stores 0: it is not early if the clock goes back.
   local stored_due = due > now and text(due) or '0'
   local has_message = next.kind == 'step' or next.kind == 'call'
-  local deferred_until = has_message and defer_until(countdowns, name, due, now)
+  local deferred_until = has_message and defer_until(countdowns, next.token, due, now)
   local is_sent = has_message and not deferred_until
   redis.call('HDEL', frame, 'timeout', 'total', 'made', 'ended', 'max_concurrency', 'notified', 'join_nonce',
     'not_counted', 'reason', 'refused_at', 'losses', 'engine_errors')

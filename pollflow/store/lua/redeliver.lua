@@ -26,7 +26,7 @@ if claim ~= '' and lease > now then
 end
 local due = tonumber(found.due)
 -- A message that was published before and comes back early is counted already.
-local deferred_until = args.sent == 0 and defer_until(countdowns, args.frame, due, now)
+local deferred_until = args.sent == 0 and defer_until(countdowns, args.token, due, now)
 if deferred_until then
   wake_after(deferred_until - now)
   return reply('later')
